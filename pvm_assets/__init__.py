@@ -1,0 +1,1 @@
+"""The asset graph: an asset reads, calls the core and writes."""

@@ -1,0 +1,1 @@
+"""The `pvm` command line."""

@@ -1,0 +1,69 @@
+"""Names of the phase events the graph writes (design.md's canonical table) and their shape."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+PER_ITEM: Final = (
+    "products.image.ready",
+    "videos.keyframes.ready",
+    "products.image.masked",
+    "video.keyframes.masked",
+    "image.embedding.ready",
+    "image.keypoint.ready",
+    "video.embedding.ready",
+    "video.keypoint.ready",
+    "match.result",
+)
+BATCH: Final = (
+    "products.images.ready.batch",
+    "videos.keyframes.ready.batch",
+    "products.images.masked.batch",
+    "video.keyframes.masked.batch",
+)
+PER_JOB: Final = (
+    "products.collections.completed",
+    "videos.collections.completed",
+    "image.embeddings.completed",
+    "image.keypoints.completed",
+    "video.embeddings.completed",
+    "video.keypoints.completed",
+    "matchings.process.completed",
+    "evidences.generation.completed",
+    "job.completed",
+    "job.failed",
+    "job.cancelled",
+)
+PHASES: Final = ("collection", "feature_extraction", "matching", "evidence", "completed", "failed", "cancelled")
+_NAMES: Final = frozenset((*PER_ITEM, *BATCH, *PER_JOB))
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event for the outbox.
+
+    Attributes:
+        job_id: the job it speaks of.
+        name: one of the canonical names.
+        item: what it speaks of within the job (a uuid as text), "" for a per-job event. At most one event
+            exists per (job_id, name, item), so a rerun never makes a second.
+        payload: further fields of the event, JSON-serialisable.
+        event_id: minted once, uuid4.
+
+    Raises:
+        ValueError: the name is not canonical, or a per-item event names no item.
+    """
+
+    job_id: str
+    name: str
+    item: str = ""
+    payload: dict[str, Any] = field(default_factory=dict)
+    event_id: uuid.UUID = field(default_factory=uuid.uuid4)
+
+    def __post_init__(self) -> None:
+        if self.name not in _NAMES:
+            raise ValueError(f"{self.name!r} is not an event of this system")
+        if self.name in PER_ITEM and not self.item:
+            raise ValueError(f"{self.name} speaks of one item and names none")

@@ -1,0 +1,85 @@
+"""Rules: every threshold and weight of a job, in one typed place.
+
+Defaults are the `default` set; `founding` holds the founding document's figures. An industry may name a
+set and override single fields; `resolve` merges and validates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
+
+from pvm_core.errors import InputError
+from pvm_core.ids import content_key
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Thresholds and weights of one job.
+
+    Attributes:
+        weight_deep, weight_kp, weight_edge: weights of the three terms; they sum to 1.
+        retrieval_topk: candidates per frame, >= 1.
+        retrieval_topk_cpu_factor: multiplier of top-K where a learned embedder runs without a GPU.
+        exhaustive_max_pairs: frames x images up to which every pair is a candidate.
+        sim_deep_min, inliers_min: minimum calibrated `sim_deep` / `sim_kp` of a pair that may count, [0, 1].
+        best_min: a match needs its best pair at least here when it has `cons_min` independent shots.
+        best_alone_min: or its best pair at least here.
+        cons_min: independent shots with a pair >= accept.
+        accept: ACCEPT; status is accepted if and only if score >= accept.
+        review_min: score from which a match that is not accepted is offered for review.
+        bonus_consistency, bonus_consistency_min: added to best from that many independent shots.
+        bonus_coverage, bonus_coverage_min: added to best from that many distinct product images.
+        sibling_margin: how much a match must lead the best other product in the same shot's place.
+        min_inliers: geometric sanity floor, inliers of the robust fit.
+        keyframes_per_minute, keyframes_min, keyframes_max: the keyframe budget, scaling with length.
+        keyframe_max_gap_s: longest stretch of video, in seconds, that may go without a looked-at frame.
+        video_max_s: seconds of a video that are looked at.
+        grey_clahe, segmentation, edge_term: feature flags.
+        mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
+        detector: `sift` or `akaze`.
+        max_keypoints: strongest keypoints kept per picture, spatially spread.
+        min_decodable_ratio: share of pictures (videos) that must decode for the check to pass, [0, 1].
+        min_frames_per_video: keyframes below which a video is named by the check.
+        min_recall_at_k: recall of HNSW against exact search below which the check warns, [0, 1].
+    """
+
+    weight_deep: float = 0.35
+    weight_kp: float = 0.55
+    weight_edge: float = 0.10
+    retrieval_topk: int = 20
+    retrieval_topk_cpu_factor: float = 1.5
+    exhaustive_max_pairs: int = 2_000
+    sim_deep_min: float = 0.82
+    inliers_min: float = 0.35
+    best_min: float = 0.88
+    best_alone_min: float = 0.92
+    cons_min: int = 2
+    accept: float = 0.80
+    review_min: float = 0.50
+    bonus_consistency: float = 0.02
+    bonus_consistency_min: int = 3
+    bonus_coverage: float = 0.02
+    bonus_coverage_min: int = 2
+    sibling_margin: float = 0.05
+    min_inliers: int = 8
+    keyframes_per_minute: float = 40.0
+    keyframes_min: int = 8
+    keyframes_max: int = 400
+    keyframe_max_gap_s: float = 2.0
+    video_max_s: float = 1_800.0
+    grey_clahe: bool = True
+    segmentation: bool = True
+    edge_term: bool = True
+    mask_timeout_s: float = 5.0
+    detector: str = "sift"
+    max_keypoints: int = 1_000
+    min_decodable_ratio: float = 0.5
+    min_frames_per_video: int = 1
+    min_recall_at_k: float = 0.9
+
+    @property
+    def key(self) -> str:
+        """A short key of all values, stored with what was computed under them."""
+        return content_key(*(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self)))

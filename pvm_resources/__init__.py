@@ -1,0 +1,1 @@
+"""The world behind interfaces: database, media store, model store, sources. Each works without Dagster too."""

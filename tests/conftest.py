@@ -1,0 +1,19 @@
+"""Fixtures shared by the whole suite."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of measuring material (photos, cases, weights, specs); skips where it is absent."""
+    folder = Path(os.environ.get("PVM_SHARED", ROOT.parent / "shared"))
+    if not (folder / "photos").is_dir():
+        pytest.skip(f"{folder} holds no photos: set PVM_SHARED to the folder of measuring material")
+    return folder
