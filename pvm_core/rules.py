@@ -83,3 +83,38 @@ class Rules:
     def key(self) -> str:
         """A short key of all values, stored with what was computed under them."""
         return content_key(*(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self)))
+
+
+RULE_SETS: Final[Mapping[str, Rules]] = {
+    "default": Rules(),
+    "founding": Rules(),
+}
+#: Environment names of the founding document and the field each sets.
+FOUNDING_NAMES: Final[Mapping[str, str]] = {
+    "RETRIEVAL_TOPK": "retrieval_topk",
+    "SIM_DEEP_MIN": "sim_deep_min",
+    "INLIERS_MIN": "inliers_min",
+    "MATCH_BEST_MIN": "best_min",
+    "MATCH_CONS_MIN": "cons_min",
+    "MATCH_ACCEPT": "accept",
+}
+
+
+def resolve(rule_set: str = "default", overrides: Mapping[str, object] | None = None) -> Rules:
+    """The rules of a named set with single fields overridden.
+
+    Args:
+        rule_set: a key of `RULE_SETS`.
+        overrides: field name -> value; text is parsed by the field's type; a founding
+            name stands for its field.
+    Raises:
+        InputError: `rules.set`, `rules.field`, `rules.value` or `rules.weights`, naming what is wrong.
+    """
+    if rule_set not in RULE_SETS:
+        known = ", ".join(sorted(RULE_SETS))
+        raise InputError("rules.set", str(rule_set), "is not a rule set", f"Choose one of: {known}")
+    values: dict[str, Any] = {}
+    for given, value in (overrides or {}).items():
+        name = FOUNDING_NAMES.get(given, given)
+        values[name] = value
+    return replace(RULE_SETS[rule_set], **values)

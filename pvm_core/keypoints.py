@@ -1,0 +1,232 @@
+"""Keypoints and descriptors of one picture: SIFT (compared as RootSIFT) or AKAZE, inside its mask, spread."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pvm_core.errors import InputError, StoreError
+from pvm_core.ids import content_key
+
+if TYPE_CHECKING:
+    from pvm_core.rules import Rules
+
+Detector = Literal["sift", "akaze"]
+F32 = npt.NDArray[np.float32]
+U8 = npt.NDArray[np.uint8]
+
+#: Raise where `detect` returns other values for the same picture and parameters: it is part of the key.
+VERSION: Final = "1"
+#: SIFT's own default is 0.04; printed packs under shop light lose half their true matches with it.
+SIFT_CONTRAST: Final = 0.02
+#: A quarter of AKAZE's default 0.001, for the same reason.
+AKAZE_THRESHOLD: Final = 0.00025
+#: Cells a side of the grid over which keypoints are spread.
+SPREAD_CELLS: Final = 8
+#: A cell keeps at most this many times its even share before the strongest of the rest fill up.
+SPREAD_SURPLUS: Final = 3.0
+#: Pixels (of the working picture) a mask is widened by: an outline's corners lie on both of its sides.
+MASK_MARGIN: Final = 4
+_WIDTHS: Final = {"sift": 128, "akaze": 61}
+
+
+@dataclass(frozen=True)
+class KeypointParams:
+    """How keypoints are found.
+
+    Attributes:
+        detector: `sift` or `akaze`.
+        max_keypoints: kept at most, spread over the picture, >= 1.
+        max_side: longest side in pixels of the working picture; larger pictures are reduced.
+    """
+
+    detector: Detector = "sift"
+    max_keypoints: int = 1_000
+    max_side: int = 640
+
+    def __post_init__(self) -> None:
+        if self.detector not in _WIDTHS:
+            raise InputError(
+                "rules.detector", "detector", f"{self.detector!r} is unknown", "Choose sift or akaze"
+            )
+
+    @property
+    def key(self) -> str:
+        """Names the method, its parameters and its version (16 hex)."""
+        return content_key("keypoints", VERSION, self.detector, str(self.max_keypoints), str(self.max_side))
+
+    @classmethod
+    def from_rules(cls, rules: Rules) -> KeypointParams:
+        """The parameters that `rules` ask for."""
+        return cls(detector=cast(Detector, rules.detector), max_keypoints=rules.max_keypoints)
+
+
+@dataclass(frozen=True, eq=False)
+class Keypoints:
+    """Keypoints of one picture, strongest spread set.
+
+    Attributes:
+        xy: (N, 2) float32, pixels of the picture given (not of the working picture).
+        scale: (N,) float32, diameter of the neighbourhood in pixels of the picture given.
+        angle: (N,) float32, degrees [0, 360).
+        response: (N,) float32, the detector's strength.
+        descriptors: (N, D) uint8; SIFT's 128 plain values, or AKAZE's 61 bytes of bits.
+        width, height: of the picture given, pixels.
+        detector: `sift` or `akaze`.
+    """
+
+    xy: F32
+    scale: F32
+    angle: F32
+    response: F32
+    descriptors: U8
+    width: int
+    height: int
+    detector: str
+
+    def __len__(self) -> int:
+        return int(self.xy.shape[0])
+
+    @cached_property
+    def root(self) -> F32:
+        """(N, 128) float32 unit rows: RootSIFT (Arandjelovic & Zisserman 2012); a dot product compares them.
+
+        For AKAZE (N, 488): bits as -1/+1 over their norm; the dot product falls with Hamming distance.
+        """
+        if self.detector == "akaze":
+            bits = np.unpackbits(self.descriptors, axis=1).astype(np.float32)
+            return (bits * 2 - 1) / np.float32(np.sqrt(max(1, bits.shape[1])))
+        plain = self.descriptors.astype(np.float32)
+        return cast(F32, np.sqrt(plain / np.maximum(plain.sum(axis=1, keepdims=True), 1.0)))
+
+
+def detect(rgb: U8, mask: U8 | None, params: KeypointParams) -> Keypoints:
+    """Keypoints of a picture.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        mask: (H, W) uint8, 255 = product; None takes the whole picture.
+        params: detector, number and working size.
+    Returns:
+        At most `params.max_keypoints`; possibly none (a flat picture).
+    """
+    import cv2
+
+    height, width = rgb.shape[:2]
+    factor = min(1.0, params.max_side / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    if factor < 1.0:
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    allowed = None if mask is None else _widened(mask, size)
+    found, every = _detector(params).detectAndCompute(grey, allowed)
+    if every is None:
+        found, every = (), np.zeros((0, _WIDTHS[params.detector]), np.uint8)
+    chosen = spread(found, size, params.max_keypoints)
+    kept, descriptors = [found[i] for i in chosen], every[chosen]
+    ratio = np.array([width / size[0], height / size[1]], np.float32)
+    return Keypoints(
+        xy=np.array([k.pt for k in kept], np.float32).reshape(-1, 2) * ratio,
+        scale=np.array([k.size for k in kept], np.float32) * np.float32(ratio.mean()),
+        angle=np.array([k.angle for k in kept], np.float32) % np.float32(360),
+        response=np.array([k.response for k in kept], np.float32),
+        descriptors=np.ascontiguousarray(descriptors.astype(np.uint8)),
+        width=width,
+        height=height,
+        detector=params.detector,
+    )
+
+
+def spread(found: Sequence[Any], size: tuple[int, int], limit: int) -> list[int]:
+    """Indices of at most `limit` keypoints: strongest first, a grid cell's surplus last.
+
+    Args:
+        found: `cv2.KeyPoint`s in pixels of a picture of `size` (width, height).
+    """
+    order = sorted(range(len(found)), key=lambda i: (-found[i].response, found[i].pt, found[i].angle))
+    quota = max(1, int(SPREAD_SURPLUS * limit / SPREAD_CELLS**2))
+    filled: dict[tuple[int, int], int] = {}
+    first: list[int] = []
+    rest: list[int] = []
+    for i in order:
+        x, y = found[i].pt
+        cell = (int(x * SPREAD_CELLS / size[0]), int(y * SPREAD_CELLS / size[1]))
+        filled[cell] = filled.get(cell, 0) + 1
+        (first if filled[cell] <= quota else rest).append(i)
+    return (first + rest)[:limit]
+
+
+def to_npz(kp: Keypoints) -> bytes:
+    """The keypoints as a compressed npz: `from_npz` gives the same values back."""
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        xy=kp.xy,
+        scale=kp.scale,
+        angle=kp.angle,
+        response=kp.response,
+        descriptors=kp.descriptors,
+        size=np.array([kp.width, kp.height], np.int32),
+        detector=np.array(kp.detector),
+    )
+    return buffer.getvalue()
+
+
+def from_npz(data: bytes) -> Keypoints:
+    """Keypoints written by `to_npz`.
+
+    Raises:
+        StoreError: code `keypoints.corrupt`: not such a file, or its arrays do not fit each other.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as z:
+            width, height = (int(v) for v in z["size"])
+            kp = Keypoints(
+                z["xy"],
+                z["scale"],
+                z["angle"],
+                z["response"],
+                z["descriptors"],
+                width,
+                height,
+                str(z["detector"]),
+            )
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise _corrupt(str(error)) from error
+    n = len(kp)
+    shapes = (kp.scale.shape, kp.angle.shape, kp.response.shape)
+    if kp.xy.shape != (n, 2) or any(s != (n,) for s in shapes):
+        raise _corrupt("arrays of different length")
+    if kp.descriptors.shape != (n, _WIDTHS.get(kp.detector, -1)) or kp.descriptors.dtype != np.uint8:
+        raise _corrupt("descriptors of the wrong shape or type")
+    return kp
+
+
+def _corrupt(reason: str) -> StoreError:
+    return StoreError(
+        "keypoints.corrupt", "keypoint file", f"cannot be read ({reason})", "Delete it and run the job again"
+    )
+
+
+def _detector(params: KeypointParams) -> Any:
+    import cv2
+
+    library: Any = cv2  # the stubs of cv2 lack the detectors
+    if params.detector == "akaze":
+        return library.AKAZE_create(threshold=AKAZE_THRESHOLD)
+    return library.SIFT_create(contrastThreshold=SIFT_CONTRAST)
+
+
+def _widened(mask: U8, size: tuple[int, int]) -> U8:
+    import cv2
+
+    small = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+    side = 2 * MASK_MARGIN + 1
+    return cast(U8, cv2.dilate(small, np.ones((side, side), np.uint8)))

@@ -1,0 +1,20 @@
+"""Does a frame show a product? Geometry first, then appearance after the frame is warped onto the product."""
+
+from pvm_core.verification.pairs import verify, verify_frame
+from pvm_core.verification.types import (
+    PairEvidence,
+    VerifyParams,
+    View,
+    evidence_from_row,
+    evidence_to_row,
+)
+
+__all__ = [
+    "PairEvidence",
+    "VerifyParams",
+    "View",
+    "evidence_from_row",
+    "evidence_to_row",
+    "verify",
+    "verify_frame",
+]
