@@ -1,0 +1,64 @@
+# Everything a developer types. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+BASE := $(VENV)/.base
+FULL := $(VENV)/.full
+CODE := pvm_core pvm_resources pvm_assets pvm_cli sensors sql tests tools $(wildcard bench)
+
+.PHONY: help setup base demo up down test bench lint format pin clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+base: $(BASE) ## install what `pvm` needs (no torch)
+
+setup: $(FULL) ## install everything: models and developer tools as well
+
+demo: $(BASE) ## render a small case, run it through Dagster, print the matches
+	@$(BIN)/pvm demo
+
+up: $(BASE) ## start database, Dagster web server and daemon
+	@$(BIN)/pvm up
+
+down: $(BASE) ## stop what `make up` started
+	@$(BIN)/pvm down
+
+lint: $(FULL) ## ruff, format, mypy, names that must stay away
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/dropped_names.py
+
+format: $(FULL) ## let ruff mend and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: lint ## lint, then the whole suite (real PostgreSQL, Dagster and Chromium)
+	@bash tools/chromium.sh
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+bench: $(FULL) ## time per item and stage, keyframes a second, peak memory
+	$(BIN)/python -m bench
+
+pin: $(FULL) ## compile requirements.txt from pyproject.toml, keeping pins that still fit
+	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --extra models --extra dev \
+	    -o requirements.txt pyproject.toml >/dev/null
+
+clean: ## remove the virtual environment and caches, never the data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build dist
+
+$(BIN)/uv:
+	@bash tools/venv.sh $(VENV)
+
+# One stamp a kind of install. The full install contains the base, so it also renews the base's stamp.
+$(BASE): pyproject.toml requirements.txt | $(BIN)/uv
+	@echo "installing the base packages into $(VENV)"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c requirements.txt -e .
+	@touch $(BASE)
+
+$(FULL): pyproject.toml requirements.txt | $(BIN)/uv
+	@echo "installing all packages into $(VENV) (torch is large)"
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c requirements.txt -e '.[models,dev]'
+	@touch $(FULL) $(BASE)

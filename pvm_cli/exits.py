@@ -1,0 +1,41 @@
+"""Exit codes of `pvm`: the one place that says what each means."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from pvm_core.errors import InputError, PvmError
+
+
+class Exit(IntEnum):
+    """What a command tells the shell."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOTHING = 3
+    UNAVAILABLE = 4
+    CANCELLED = 130
+
+
+MEANINGS: Final[dict[Exit, str]] = {
+    Exit.OK: "done; single items may have had problems, which are listed",
+    Exit.FAILED: "the command or the job failed",
+    Exit.USAGE: "an option or an input file cannot be used as given",
+    Exit.NOTHING: "the job ended, but no picture or no video of it was usable",
+    Exit.UNAVAILABLE: "a database, file or service was out of reach: the same command may work later",
+    Exit.CANCELLED: "cancelled with Ctrl-C; the same command resumes",
+}
+
+
+def help_text() -> str:
+    """The exit codes as the epilogue of ``--help`` shows them."""
+    return "Exit codes: " + "; ".join(f"{code.value} {meaning}" for code, meaning in MEANINGS.items()) + "."
+
+
+def code_of(error: PvmError) -> Exit:
+    """The exit code a command ends with when `error` stops it."""
+    if error.retryable:
+        return Exit.UNAVAILABLE
+    return Exit.USAGE if isinstance(error, InputError) else Exit.FAILED

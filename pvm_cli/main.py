@@ -1,0 +1,79 @@
+"""The `pvm` command: a Typer app whose commands import what they need when they run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pvm_cli import demo, evaluate, exits, industries, models, results, rules, run, services, status
+from pvm_cli.group import PvmGroup
+
+_ABOUT = """Finds which products of a catalogue appear in which videos, and proves each match
+with a score, the second at which it is seen and a picture.
+
+[bold]A first run[/bold]
+
+  pvm run --industry "gối công thái học" --products catalogue.csv --videos clips/
+
+  pvm results --industry "gối công thái học" --min-score 0.8 --format csv
+
+Everything is kept in PVM_HOME (default: the folder data of this project). Settings are read from the
+environment and from the file .env; .env.example lists them.
+"""
+
+app = typer.Typer(
+    name="pvm",
+    cls=PvmGroup,
+    help=_ABOUT,
+    epilog=exits.help_text(),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"pvm {version('product-video-matching')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    home: Annotated[
+        Path | None, typer.Option(help="Folder of database, media and models; overrides PVM_HOME.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    # The setting travels through the environment because Dagster's own processes read it there too.
+    if home is not None:
+        os.environ["PVM_HOME"] = str(home)
+
+
+_WORK = "Jobs"
+_SERVICE = "Services"
+_TUNE = "Industries, rules, models"
+
+app.command("run", rich_help_panel=_WORK, epilog=exits.help_text())(run.run)
+app.command("results", rich_help_panel=_WORK)(results.results)
+app.command("retry", rich_help_panel=_WORK, epilog=exits.help_text())(run.retry)
+app.command("demo", rich_help_panel=_WORK)(demo.demo)
+app.command("up", rich_help_panel=_SERVICE)(services.up)
+app.command("down", rich_help_panel=_SERVICE)(services.down)
+app.command("status", rich_help_panel=_SERVICE)(status.status)
+app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)
+app.add_typer(rules.app, name="rules", rich_help_panel=_TUNE)
+app.add_typer(models.app, name="models", rich_help_panel=_TUNE)
+app.command("evaluate", rich_help_panel=_TUNE)(evaluate.evaluate)
+
+if __name__ == "__main__":
+    app()

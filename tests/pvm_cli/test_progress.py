@@ -1,0 +1,60 @@
+"""What a run shows while it goes on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+
+import pytest
+from rich.console import Console
+
+from pvm_cli.progress import LiveProgress, Meter, StageCount
+from pvm_core.errors import StoreError
+
+
+def test_a_stage_is_described_by_its_counts_rate_and_what_it_reused() -> None:
+    seconds: Iterator[float] = iter([0.0, 10.0])
+    meter = Meter(clock=lambda: next(seconds))
+
+    assert meter.describe(StageCount("keyframes", 30, 1_904, 30)) == "30/1,904  30 reused"
+    # 50 new items in ten seconds; the reused ones count for no speed.
+    assert meter.describe(StageCount("keyframes", 180, 1_904, 130)) == "180/1,904  5.0/s  130 reused"
+
+
+def test_without_a_terminal_each_finished_stage_is_one_line_in_graph_order() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    counts = [StageCount("masks", 4, 4, 1), StageCount("products", 2, 2, 0), StageCount("matches", 1, 9, 0)]
+
+    with LiveProgress(lambda: counts, console):
+        pass
+
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines == ["products         2/2", "masks            4/4  1 reused"]
+
+
+def test_on_a_terminal_bars_name_stage_and_counts() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+
+    with LiveProgress(lambda: [StageCount("keyframes", 3, 12, 0)], console):
+        pass
+
+    assert "keyframes" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "3/12" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_database_out_of_reach_ends_the_display_and_not_the_run() -> None:
+    console = Console(file=io.StringIO(), width=200)
+
+    def poll() -> Sequence[StageCount]:
+        raise StoreError("database.unreachable", "database", "it is down", "start it", retryable=True)
+
+    with LiveProgress(poll, console):
+        done = True
+
+    assert done
+    assert "progress is not shown: database: it is down" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_an_error_of_the_run_passes_through() -> None:
+    with pytest.raises(ZeroDivisionError), LiveProgress(list, Console(file=io.StringIO())):
+        raise ZeroDivisionError
