@@ -1,0 +1,1 @@
+"""Where products and videos come from."""

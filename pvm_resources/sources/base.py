@@ -1,0 +1,227 @@
+"""What every source of products or videos offers, and the records it answers with.
+
+A source never raises for a fault of its own side (no credentials, a limit, a server that is down): it answers
+with a status and what it could collect, so that one source failing does not fail a job another can feed.
+It raises `InputError` where the user's own input is unusable as a whole: a catalogue that cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Generic, Literal, Protocol, TypeVar, runtime_checkable
+
+from pvm_core.errors import Problem
+
+State = Literal["ok", "partial", "not_configured", "not_eligible", "rate_limited", "failed"]
+
+#: States under which a source has given everything it could be asked for.
+FED: Final = frozenset({"ok", "partial"})
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """How a source fared.
+
+    Attributes:
+        source: its name.
+        state: ``partial`` where some items failed; the others speak for themselves.
+        reason: why it is not ``ok``, one clause; "" where it is.
+        remedy: what the user can do; "" where nothing is needed.
+    """
+
+    source: str
+    state: State
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class SourcePolicy:
+    """What a source's terms allow with its material.
+
+    Attributes:
+        store_media: pictures and videos may be kept.
+        max_age_h: hours after which they and everything derived from them must go; None = no limit.
+        attribution: text to show beside them; "" = none asked.
+        may_train: labels on its material may enter a calibration.
+    """
+
+    store_media: bool = True
+    max_age_h: float | None = None
+    attribution: str = ""
+    may_train: bool = True
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a job asks a source for; file sources ignore it.
+
+    Attributes:
+        industry: the industry's name as typed.
+        terms: search phrases per language code, e.g. ``{"en": ("ergonomic pillow",)}``.
+        limit: most records wanted; None = all there are.
+        recency_days: videos younger than this only; None = any age.
+    """
+
+    industry: str
+    terms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    limit: int | None = None
+    recency_days: int | None = None
+
+
+@dataclass(frozen=True)
+class PictureRef:
+    """A picture of a product, not read yet.
+
+    Attributes:
+        ref: as the source gave it: a path or a URL. Shown to the user and kept in the database.
+        path: the file, resolved and inside its catalogue's folder; None for a URL.
+    """
+
+    ref: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class ProductRecord:
+    """A product as its source describes it.
+
+    Attributes:
+        source: the source's name.
+        namespace: `external_id` is unique within it.
+        external_id: the id as given.
+        title, brand, url: whole, as given; "" where the source has none.
+        pictures: the gallery in the source's order, without repeats, at least one.
+        row: where the source has it (a line of a file), for messages; 0 where that means nothing.
+    """
+
+    source: str
+    namespace: str
+    external_id: str
+    title: str
+    brand: str
+    url: str
+    pictures: tuple[PictureRef, ...]
+    row: int = 0
+
+
+@dataclass(frozen=True)
+class VideoRecord:
+    """A video as its source describes it.
+
+    Attributes:
+        source: the source's name.
+        platform: where it lives: ``file``, ``youtube``, ...
+        external_id: unique within the platform; for a file its path.
+        given_name: what results call it; unique within one answer.
+        title, url: whole, as given; "" where there is none.
+        path: the file, where it is on this machine already.
+        size: bytes; None where unknown.
+        modified_ns: the file's time of change in nanoseconds since the epoch; None where unknown.
+        duration_s: seconds, where the source says.
+        published_at: when it was published, where the source says.
+    """
+
+    source: str
+    platform: str
+    external_id: str
+    given_name: str
+    title: str = ""
+    url: str = ""
+    path: Path | None = None
+    size: int | None = None
+    modified_ns: int | None = None
+    duration_s: float | None = None
+    published_at: datetime | None = None
+
+
+Record = TypeVar("Record", ProductRecord, VideoRecord)
+
+
+@dataclass(frozen=True)
+class Collected(Generic[Record]):
+    """A source's answer.
+
+    Attributes:
+        status: how it fared.
+        records: what it found, in a stable order.
+        problems: what failed, one per item.
+    """
+
+    status: SourceStatus
+    records: tuple[Record, ...]
+    problems: tuple[Problem, ...] = ()
+
+
+@runtime_checkable
+class ProductSource(Protocol):
+    """Products with their picture galleries."""
+
+    @property
+    def name(self) -> str:
+        """The source's name in commands, statuses and rows."""
+        ...
+
+    @property
+    def policy(self) -> SourcePolicy:
+        """What its terms allow."""
+        ...
+
+    def collect(self, query: Query) -> Collected[ProductRecord]:
+        """Products for the query.
+
+        Raises:
+            InputError: the user's own input cannot be used as a whole.
+        """
+        ...
+
+
+@runtime_checkable
+class VideoSource(Protocol):
+    """Videos."""
+
+    @property
+    def name(self) -> str:
+        """The source's name in commands, statuses and rows."""
+        ...
+
+    @property
+    def policy(self) -> SourcePolicy:
+        """What its terms allow."""
+        ...
+
+    def collect(self, query: Query) -> Collected[VideoRecord]:
+        """Videos for the query, not fetched yet.
+
+        Raises:
+            InputError: the user's own input cannot be used as a whole.
+        """
+        ...
+
+    def fetch(self, record: VideoRecord, folder: Path) -> Path:
+        """The video as a whole file on this machine, downloaded into `folder` where it is elsewhere.
+
+        Raises:
+            MediaError: it cannot be had; `retryable` says whether later may be better.
+        """
+        ...
+
+
+@runtime_checkable
+class PictureReader(Protocol):
+    """Reads the bytes of a picture, wherever it is."""
+
+    def read(self, picture: PictureRef) -> bytes:
+        """The picture's bytes.
+
+        Raises:
+            MediaError: it cannot be had; `retryable` says whether later may be better.
+        """
+        ...
+
+    def fingerprint(self, picture: PictureRef) -> str | None:
+        """Something that changes when the picture does, without reading it; None where there is nothing."""
+        ...
