@@ -1,0 +1,130 @@
+"""A result as the user reads it, and how it is written: table, CSV, JSON, JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+#: Colours of the statuses on a terminal.
+STYLES: Final = {"accepted": "green", "review": "yellow", "rejected": "dim"}
+_TITLE_WIDTH: Final = 34
+_CELL_WIDTH: Final = 26
+
+
+@dataclass(frozen=True)
+class ResultLine:
+    """One product-video pair with its score; the fields up to `reason` are the columns, in this order.
+
+    Attributes:
+        product: the product's id as its source gave it.
+        video: the video's name within the job.
+        score: [0, 1]; accepted if and only if at least the rules' accept.
+        ts: second of the video at which the product is seen best.
+        status: accepted, review or rejected.
+        evidence: path or URL of the picture that proves it, "" where none was drawn.
+        sim_deep, sim_kp, sim_edge, score_pair: calibrated terms of the best pair, [0, 1]; None: no evidence.
+        consistency: independent shots that show it; coverage: product pictures that do.
+        calibration, embed_model: what turned figures into the terms, and which embedder retrieved the pair.
+        reason: why it has this status.
+        title: the product's title; not a column.
+    """
+
+    product: str
+    video: str
+    score: float
+    ts: float
+    status: str
+    evidence: str
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    score_pair: float | None
+    consistency: int
+    coverage: int
+    calibration: str
+    embed_model: str
+    reason: str
+    title: str = ""
+
+
+COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name != "title")
+
+
+def write_csv(lines: Iterable[ResultLine], stream: TextIO) -> None:
+    """Header and one row a line; numbers in full precision, missing terms empty."""
+    stream.write(_csv_row(COLUMNS))
+    for line in lines:
+        stream.write(_csv_row([getattr(line, column) for column in COLUMNS]))
+
+
+def _csv_row(values: Sequence[object]) -> str:
+    # The writer quotes only the characters of its own line end, so a lone carriage return needs this one.
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\r\n").writerow("" if value is None else value for value in values)
+    return buffer.getvalue().removesuffix("\r\n") + "\n"
+
+
+def write_jsonl(lines: Iterable[ResultLine], stream: TextIO) -> None:
+    """One JSON object a line of text."""
+    for line in lines:
+        stream.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
+
+
+def write_json(lines: Iterable[ResultLine], stream: TextIO) -> None:
+    """One JSON array."""
+    json.dump([asdict(line) for line in lines], stream, ensure_ascii=False, indent=2)
+    stream.write("\n")
+
+
+def table(lines: Sequence[ResultLine], title: str, with_status: bool = True) -> Table:
+    """A Rich table: product, title, video, score, time, status, evidence."""
+    from rich.table import Table
+    from rich.text import Text
+
+    view = Table(title=title, title_justify="left", header_style="bold", expand=False)
+    for name in ("product", "title", "video"):
+        view.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_TITLE_WIDTH)
+    view.add_column("score", justify="right", no_wrap=True)
+    view.add_column("at", justify="right", no_wrap=True)
+    if with_status:
+        view.add_column("status", no_wrap=True)
+    view.add_column("evidence", overflow="fold")
+    for line in lines:
+        cells = [
+            Text(shorten(line.product, _CELL_WIDTH)),
+            Text(shorten(line.title, _TITLE_WIDTH)),
+            Text(shorten(line.video, _CELL_WIDTH)),
+            Text(score_text(line.score), style=STYLES.get(line.status, "")),
+            Text(clock_text(line.ts)),
+        ]
+        if with_status:
+            cells.append(Text(line.status, style=STYLES.get(line.status, "")))
+        view.add_row(*cells, Text(line.evidence))
+    return view
+
+
+def score_text(score: float) -> str:
+    """Three decimals, cut and not rounded: a score just below a threshold never reads as that threshold."""
+    # 0.29 * 1000 is 289.999...: a nudge far below the third decimal keeps exact scores exact.
+    return f"{math.floor(score * 1000 + 1e-6) / 1000:.3f}"
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as ``mm:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def shorten(text: str, width: int) -> str:
+    """At most `width` characters on one line, the end marked where something is left out."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else f"{flat[: width - 1]}…"

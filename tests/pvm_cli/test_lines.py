@@ -1,0 +1,95 @@
+"""How results are written: columns, full precision, nothing lost, nothing that misleads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from pvm_cli import lines
+from pvm_cli.lines import COLUMNS, ResultLine
+
+LINE = ResultLine(
+    product="P-1",
+    video="clips/đá gà",
+    score=0.9123456789,
+    ts=75.5,
+    status="accepted",
+    evidence="/data/media/evidence/1.jpg",
+    sim_deep=0.91,
+    sim_kp=None,
+    sim_edge=0.5,
+    score_pair=0.88,
+    consistency=3,
+    coverage=1,
+    calibration="classic-1",
+    embed_model="classic",
+    reason="best pair, 3 shots",
+    title='Gối "công thái học", trắng',
+)
+
+
+def test_the_first_columns_are_the_documented_ones() -> None:
+    assert COLUMNS[:6] == ("product", "video", "score", "ts", "status", "evidence")
+    assert COLUMNS[-1] == "reason"
+    assert "title" not in COLUMNS
+
+
+def test_csv_keeps_full_precision_and_leaves_missing_terms_empty() -> None:
+    stream = io.StringIO()
+    lines.write_csv([LINE], stream)
+    stream.seek(0)
+
+    (row,) = csv.DictReader(stream)
+
+    assert float(row["score"]) == LINE.score
+    assert row["sim_kp"] == ""
+    assert row["video"] == "clips/đá gà"
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\x00")))
+def test_csv_gives_every_text_back(text: str) -> None:
+    stream = io.StringIO(newline="")
+    lines.write_csv([replace(LINE, product=text)], stream)
+    stream.seek(0)
+
+    (row,) = csv.DictReader(stream)
+
+    assert row["product"] == text
+
+
+def test_json_and_json_lines_hold_the_same_objects() -> None:
+    whole, parts = io.StringIO(), io.StringIO()
+    lines.write_json([LINE, LINE], whole)
+    lines.write_jsonl([LINE, LINE], parts)
+
+    assert json.loads(whole.getvalue()) == [json.loads(line) for line in parts.getvalue().splitlines()]
+    assert json.loads(whole.getvalue())[0]["sim_kp"] is None
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"),
+    [(0.79999, "0.799"), (0.8, "0.800"), (0.29, "0.290"), (1.0, "1.000"), (0.0, "0.000"), (0.9996, "0.999")],
+)
+def test_a_score_below_a_threshold_never_reads_as_the_threshold(score: float, shown: str) -> None:
+    assert lines.score_text(score) == shown
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.0, "00:00"), (75.9, "01:15"), (3_671.2, "1:01:11")])
+def test_a_second_reads_as_a_clock(seconds: float, shown: str) -> None:
+    assert lines.clock_text(seconds) == shown
+
+
+def test_the_table_survives_names_of_ten_thousand_characters_and_markup() -> None:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(lines.table([replace(LINE, title="[red]" + "枕" * 10_000)], "Matches"))
+
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[red]" in shown
+    assert len(shown) < 4_000
