@@ -1,0 +1,1 @@
+"""The schema: Alembic migrations, one history for everything this project stores."""
