@@ -1,0 +1,230 @@
+"""The media store: pictures, masks, keypoints and evidence, in a folder or at any fsspec URL."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import posixpath
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pvm_core.errors import StoreError
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*(::|://)", re.IGNORECASE)
+#: Keys become file names on every system: no separators but "/", no control characters, no drive letters.
+_PART: Final = re.compile(r"[A-Za-z0-9_.=+@-]{1,200}")
+_KEY_MAX: Final = 900
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+_counter = itertools.count()
+
+
+class MediaStore:
+    """Bytes under keys such as ``products/<product>/<image>.jpg``.
+
+    Cheap to make and to pickle; worker processes make their own from `url`.
+
+    Args:
+        url: a folder, or any URL fsspec knows (``s3://bucket/prefix``, ``memory://x``).
+        durable: `put` returns only when the bytes would survive a power loss (local folders). Off by
+            default: everything stored here can be made again, and a row that names a lost file is
+            repaired by the next run.
+
+    Raises:
+        StoreError: ``media.url`` where no installed file system serves the URL.
+    """
+
+    def __init__(self, url: str, *, durable: bool = False) -> None:
+        self.url = url
+        self._durable = durable
+        self._root: Path | None = None
+        self._remote: AbstractFileSystem | None = None
+        self._prefix = ""
+        if url.startswith("file://"):
+            url = url.removeprefix("file://")
+        if _SCHEME.match(url):
+            self._remote, self._prefix = _filesystem(url)
+        else:
+            self._root = Path(os.path.abspath(os.path.expanduser(url)))  # noqa: PTH100, PTH111  # symlinks stay
+        self._made: set[str] = set()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self.url, self._durable)
+
+    def put(self, key: str, data: bytes) -> str:
+        """Stores `data` under `key` and returns the key; readers see the old bytes or the new, never a part.
+
+        Raises:
+            ValueError: the key is not valid.
+            StoreError: ``store.disk_full``, or ``media.write``.
+        """
+        check_key(key)
+        try:
+            if self._root is not None:
+                self._put_local(self._root / key, data)
+            else:
+                self._put_remote(self._at(key), data)
+        except OSError as error:
+            raise self._failure("media.write", key, error) from error
+        return key
+
+    def get(self, key: str) -> bytes:
+        """The bytes under `key`.
+
+        Raises:
+            ValueError: the key is not valid.
+            StoreError: ``media.missing``, or ``media.read`` (retryable).
+        """
+        check_key(key)
+        try:
+            if self._root is not None:
+                return (self._root / key).read_bytes()
+            data: bytes = self._fs.cat_file(self._at(key))
+            return data
+        except (FileNotFoundError, IsADirectoryError):
+            raise StoreError(
+                "media.missing",
+                key,
+                f"the media store {self.url} does not hold it",
+                "Run the job again to make it",
+            ) from None
+        except OSError as error:
+            raise self._failure("media.read", key, error) from error
+
+    def exists(self, key: str) -> bool:
+        """True where `key` is stored."""
+        check_key(key)
+        if self._root is not None:
+            return (self._root / key).is_file()
+        try:
+            return bool(self._fs.isfile(self._at(key)))
+        except OSError as error:
+            raise self._failure("media.read", key, error) from error
+
+    def delete(self, key: str) -> None:
+        """Removes `key`; no error where it is not stored."""
+        check_key(key)
+        try:
+            if self._root is not None:
+                (self._root / key).unlink(missing_ok=True)
+            elif self._fs.exists(self._at(key)):
+                self._fs.rm_file(self._at(key))
+        except OSError as error:
+            raise self._failure("media.write", key, error) from error
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every key that starts with the folder `prefix`, unsorted."""
+        if prefix:
+            check_key(prefix)
+        if self._root is not None:
+            base = self._root / prefix
+            for folder, _, names in os.walk(base):
+                inside = Path(folder).relative_to(self._root).as_posix()
+                yield from (posixpath.normpath(f"{inside}/{n}") for n in names if not n.startswith(".tmp-"))
+            return
+        start = len(self._prefix) + 1 if self._prefix else 0
+        for found in self._fs.find(self._at(prefix) if prefix else self._prefix):
+            yield str(found)[start:]
+
+    def size(self, key: str) -> int | None:
+        """Bytes stored under `key`; None where it is not stored."""
+        check_key(key)
+        try:
+            if self._root is not None:
+                return (self._root / key).stat().st_size
+            return int(self._fs.size(self._at(key)))
+        except FileNotFoundError:
+            return None
+
+    def path(self, key: str) -> Path | None:
+        """The file of `key` where the store is a local folder, else None."""
+        check_key(key)
+        return None if self._root is None else self._root / key
+
+    def url_of(self, key: str) -> str:
+        """Where a person finds `key`: a ``file://`` or remote URL."""
+        check_key(key)
+        if self._root is not None:
+            return (self._root / key).as_uri()
+        return str(self._fs.unstrip_protocol(self._at(key)))
+
+    @property
+    def _fs(self) -> AbstractFileSystem:
+        assert self._remote is not None
+        return self._remote
+
+    def _at(self, key: str) -> str:
+        return f"{self._prefix}/{key}" if self._prefix else key
+
+    def _put_local(self, path: Path, data: bytes) -> None:
+        folder = str(path.parent)
+        if folder not in self._made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._made.add(folder)
+        # Names tell writers apart: process, thread and count.
+        fresh = path.parent / f".tmp-{os.getpid()}-{threading.get_ident()}-{next(_counter)}"
+        try:
+            with fresh.open("wb") as file:
+                file.write(data)
+                if self._durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            fresh.replace(path)
+        except FileNotFoundError:
+            # Somebody removed the folder since it was made.
+            self._made.discard(folder)
+            raise
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
+
+    def _put_remote(self, at: str, data: bytes) -> None:
+        if self._remote is not None and self._remote.protocol in ("memory", ("memory",)):
+            self._fs.makedirs(posixpath.dirname(at), exist_ok=True)
+        # Object stores publish an object whole, at the end of its upload.
+        self._fs.pipe_file(at, data)
+
+    def _failure(self, code: str, key: str, error: OSError) -> StoreError:
+        if error.errno in _FULL:
+            return StoreError(
+                "store.disk_full", self.url, "no space is left", "Free space, then run again", retryable=True
+            )
+        reason = error.strerror or str(error) or type(error).__name__
+        return StoreError(code, f"{self.url}/{key}", reason, "Check the media store", retryable=True)
+
+
+def check_key(key: str) -> None:
+    """Refuses a key that is not a plain relative path below the store.
+
+    Raises:
+        ValueError: it is empty, absolute, too long, climbs, or holds a character outside ``A-Za-z0-9_.=+@-/``.
+    """
+    parts = key.split("/")
+    fine = len(key) <= _KEY_MAX and all(_PART.fullmatch(p) and not p.startswith(".") for p in parts)
+    if not fine:
+        raise ValueError(f"{key[:120]!r} is not a key of the media store")
+
+
+def _rebuild(url: str, durable: bool) -> MediaStore:
+    return MediaStore(url, durable=durable)
+
+
+def _filesystem(url: str) -> tuple[AbstractFileSystem, str]:
+    from fsspec.core import url_to_fs
+
+    try:
+        found, prefix = url_to_fs(url)
+    except (ImportError, ValueError, OSError) as error:
+        raise StoreError(
+            "media.url",
+            url.partition("?")[0],
+            str(error),
+            "Install the fsspec file system of that URL, or correct it",
+        ) from error
+    return found, str(prefix).rstrip("/")

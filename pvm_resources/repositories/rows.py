@@ -1,0 +1,451 @@
+"""What the repositories take and return: frozen dataclasses, one per table or question."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Kind = Literal["product", "frame"]
+JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+MatchStatus = Literal["accepted", "review", "rejected"]
+ModelKind = Literal["embedder", "segmenter", "detector"]
+
+
+@dataclass(frozen=True)
+class Industry:
+    """An industry: its name as typed, its standing sources and its rules.
+
+    Attributes:
+        slug: ASCII name used in partitions and paths.
+        queries: search queries, e.g. ``{"vi": [...]}``.
+        sources: standing sources ``{"products": ..., "videos": ...}``.
+        rule_set, rules: the named rule set and the fields it overrides.
+    """
+
+    slug: str
+    name: str
+    queries: Any
+    sources: dict[str, Any]
+    rule_set: str
+    rules: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job. `keys` names the parameters it was computed under: ``keyframes``, ``masks``, ``embeddings``,
+    ``keypoints``, ``verify``, ``rules``; `industry` is the slug."""
+
+    job_id: str
+    industry: str
+    partition_key: str
+    request: dict[str, Any]
+    phase: str
+    status: JobStatus
+    run_id: str | None
+    error: dict[str, Any] | None
+    keys: dict[str, str]
+    embed_model: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class JobCounts:
+    """What a job holds; matches by status."""
+
+    products: int
+    images: int
+    videos: int
+    frames: int
+    candidates: int
+    scores: int
+    accepted: int
+    review: int
+    rejected: int
+    problems: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product. `asin_or_itemid` is the id as given; `namespace` keeps two catalogues apart."""
+
+    product_id: uuid.UUID
+    src: str
+    namespace: str
+    asin_or_itemid: str
+    title: str = ""
+    brand: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A stored product picture. `phash` is the 64-bit hash, 0 to 2**64 - 1; `position` its place in the
+    gallery of this job."""
+
+    img_id: uuid.UUID
+    product_id: uuid.UUID
+    sha256: str
+    local_path: str
+    source_ref: str
+    width: int
+    height: int
+    phash: int
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """What a picture reference answered last time: with the same fingerprint it is not decoded again."""
+
+    product_id: uuid.UUID
+    source_ref: str
+    fingerprint: str
+    img_id: uuid.UUID
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video by content."""
+
+    video_id: uuid.UUID
+    sha256: str
+    platform: str
+    url: str = ""
+    title: str = ""
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class JobVideo:
+    """A video's name in one job. `source_ref` is where its file is; `size` in bytes, `mtime` in seconds."""
+
+    given_name: str
+    video_id: uuid.UUID
+    source_ref: str
+    size: int | None = None
+    mtime: float | None = None
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class KeyframeSet:
+    """A video whose keyframes under `params_key` are done; `problem` is a code where it ended early."""
+
+    video_id: uuid.UUID
+    params_key: str
+    frames: int
+    rejected: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A keyframe, or with status ``rejected`` a looked-at frame without file, with the reason kept."""
+
+    frame_id: uuid.UUID
+    video_id: uuid.UUID
+    params_key: str
+    ts: float
+    status: Literal["kept", "rejected"] = "kept"
+    shot: int | None = None
+    local_path: str | None = None
+    width: int | None = None
+    height: int | None = None
+    sharpness: float | None = None
+    phash: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture of a job, of either kind. `parent_id` is the product or the video; `ts` and `shot` are None
+    for a product picture; `mask_path` is None without a trustworthy mask under the mask key asked for;
+    `kp_path` likewise for keypoints."""
+
+    item_id: uuid.UUID
+    kind: Kind
+    parent_id: uuid.UUID
+    local_path: str
+    width: int
+    height: int
+    ts: float | None = None
+    shot: int | None = None
+    mask_path: str | None = None
+    kp_path: str | None = None
+
+
+@dataclass(frozen=True)
+class Mask:
+    """A mask, or the reason why the picture goes on without one."""
+
+    item_id: uuid.UUID
+    kind: Kind
+    method_key: str
+    has_mask: bool
+    mask_path: str | None
+    coverage: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """One view of a picture: float32 (dim,), unit length; `emb_gray` None where the flag is off."""
+
+    item_id: uuid.UUID
+    kind: Kind
+    model_key: str
+    model: str
+    view: int
+    emb_rgb: NDArray[np.float32]
+    emb_gray: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class EmbeddingBatch:
+    """Some rows of a stream: row i is view `views[i]` of item `ids[i]`.
+
+    Attributes:
+        ids: item ids, ordered; all views of an item lie side by side.
+        views: int16 (N,).
+        rgb: float32 (N, dim).
+        gray: float32 (N, dim), or None where any row of the batch has none.
+    """
+
+    ids: list[uuid.UUID]
+    views: NDArray[np.int16]
+    rgb: NDArray[np.float32]
+    gray: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class KeypointSet:
+    """Keypoints of a picture; ``excused`` with a reason where there is no file."""
+
+    item_id: uuid.UUID
+    kind: Kind
+    method_key: str
+    n_keypoints: int
+    kp_blob_path: str | None
+    status: Literal["ok", "excused"] = "ok"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A registered model or method; `spec` is JSON-able. At most one per kind is active."""
+
+    model_key: str
+    name: str
+    kind: ModelKind
+    dim: int | None = None
+    spec: dict[str, Any] = field(default_factory=dict)
+    active: bool = False
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A found product picture: cosine similarity to the query, in full precision."""
+
+    img_id: uuid.UUID
+    product_id: uuid.UUID
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Recall of the index against exact search: `found` of `wanted` neighbours over `queries` queries."""
+
+    queries: int
+    wanted: int
+    found: int
+
+    @property
+    def value(self) -> float | None:
+        """In [0, 1]; None where there was nothing to look for."""
+        return self.found / self.wanted if self.wanted else None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate picture of a frame: rank from 1, cosines in [-1, 1]."""
+
+    frame_id: uuid.UUID
+    img_id: uuid.UUID
+    rank: int
+    sim_rgb: float
+    sim_gray: float | None
+    similarity: float
+
+
+@dataclass(frozen=True)
+class CandidatePair:
+    """A candidate with what scoring needs to know about both sides."""
+
+    frame_id: uuid.UUID
+    img_id: uuid.UUID
+    product_id: uuid.UUID
+    video_id: uuid.UUID
+    ts: float
+    shot: int
+    rank: int
+    sim_rgb: float
+    sim_gray: float | None
+    similarity: float
+
+
+@dataclass(frozen=True)
+class PairEvidenceRow:
+    """Raw figures of the comparison of two pictures under one set of parameters; `raw` is JSON-able."""
+
+    frame_id: uuid.UUID
+    img_id: uuid.UUID
+    verify_key: str
+    raw: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PairScoreRow:
+    """Calibrated terms of a pair, each in [0, 1] or None where its evidence is missing."""
+
+    frame_id: uuid.UUID
+    img_id: uuid.UUID
+    product_id: uuid.UUID
+    video_id: uuid.UUID
+    ts: float
+    shot: int
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    score_pair: float | None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A scored (product, video) of a job. The store refuses a row whose status and score disagree."""
+
+    match_id: uuid.UUID
+    product_id: uuid.UUID
+    video_id: uuid.UUID
+    best_img_id: uuid.UUID
+    best_frame_id: uuid.UUID
+    ts: float
+    score: float
+    accept: float
+    status: MatchStatus
+    reason: str
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    score_pair: float
+    consistency: int
+    coverage: int
+    calibration: str
+    embed_model: str
+    rules_key: str
+    evidence_path: str | None = None
+
+
+@dataclass(frozen=True)
+class MatchItem:
+    """A match with what its evidence picture shows: paths of both pictures, titles and names.
+
+    Attributes:
+        image_path, frame_path: keys of the stored pictures.
+        raw: the pair's raw figures under the job's ``verify`` key, None where not stored.
+        given_names: the video's names in this job.
+    """
+
+    match: Match
+    product_ref: str
+    product_title: str
+    product_brand: str
+    given_names: list[str]
+    image_path: str
+    frame_path: str
+    raw: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row of `pvm results`: ids as given; one row per given name of a video."""
+
+    job_id: str
+    match_id: uuid.UUID
+    product: str
+    video: str
+    score: float
+    ts: float
+    status: MatchStatus
+    evidence: str | None
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    score_pair: float
+    consistency: int
+    coverage: int
+    reason: str
+    title: str
+    brand: str
+    url: str
+    embed_model: str
+    calibration: str
+
+
+@dataclass(frozen=True)
+class AssetState:
+    """An asset that finished for a job: its data version, its rows, JSON-able metadata."""
+
+    asset: str
+    data_version: str
+    rows: int
+    metadata: dict[str, Any] = field(default_factory=dict)
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CheckVerdict:
+    """The verdict of a check about one data version of an asset."""
+
+    asset: str
+    check_name: str
+    data_version: str
+    passed: bool
+    blocking: bool
+    severity: Literal["WARN", "ERROR"] = "ERROR"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is: `done` of `total` items (None: not known yet), `reused` of them from before."""
+
+    stage: str
+    done: int
+    total: int | None = None
+    reused: int = 0
+
+
+@dataclass(frozen=True)
+class OutboxEvent:
+    """An event as stored; `seq` grows with the order of writing."""
+
+    seq: int
+    event_id: uuid.UUID
+    job_id: str
+    name: str
+    item: str
+    payload: dict[str, Any]
+    created_at: datetime
