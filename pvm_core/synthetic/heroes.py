@@ -133,13 +133,14 @@ def landscape(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     sun, x, y = min(height, width) * rng.uniform(0.08, 0.16), rng.uniform(0.2, 0.8) * width, 0.28 * height
     draw.ellipse([x - sun, y - sun, x + sun, y + sun], fill=hsv(0.13, 0.35, 1.0))
     layers = int(rng.integers(4, 7))
+    wood = float(rng.choice((0.3, 0.36, 0.45, 0.55, 0.08)))
     for layer in range(layers):
         share = (layer + 1) / layers
         ridge = noise(rng, 1, width, width / (1.5 + layer), 5, 0.55)[0]
         base = height * (0.3 + 0.45 * share)
         top = base - ridge * height * 0.3 * (1.1 - share * 0.6)
         outline = np.stack([np.arange(width), top], axis=1)
-        colour = hsv(hue + 0.12 * share + 0.2, 0.35 + 0.4 * share, 0.75 - 0.5 * share)
+        colour = hsv(wood + 0.05 * share, 0.3 + 0.4 * share, 0.75 - 0.45 * share)
         draw.polygon([*polygon(outline), (width, height), (0, height)], fill=colour)
         for tree in rng.integers(0, width, int(9 * share)):
             tall = height * rng.uniform(0.04, 0.1) * (0.5 + share)

@@ -131,7 +131,7 @@ def cover(style: LabelStyle, height: int, width: int) -> Rgb:
     draw.rectangle([0, height * 0.02, width, height * 0.065], fill=(*style.accent, 230))
     letter(draw, (width / 2, height * 0.043), style.flavour.upper(), bundled_face("figbo", int(height * 0.026)), ink_on(style.accent))
     _credits(draw, rng, width, height * (0.925 if low else 0.9))
-    _logo(draw, rng, style, int(width * 0.5), height, 0.86 if low else 0.82, scale=0.6)
+    _logo(draw, rng, style, width, height, 0.12 if low else 0.84, scale=0.5)
     return _printed(array(image), rng)
 
 

@@ -45,27 +45,41 @@ def solid(height: int, width: int, colour: Colour) -> Rgb:
 
 def gradient(height: int, width: int, first: Colour, last: Colour, angle: float) -> Rgb:
     """A linear gradient; `angle` in radians, 0 from left to right."""
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j].astype(np.float32)
-    along = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
-    share = np.clip(along / (abs(np.cos(angle)) + abs(np.sin(angle))) + 0.5, 0, 1)[..., None]
-    mixed = np.asarray(first, np.float32) * (1 - share) + np.asarray(last, np.float32) * share
-    return np.asarray(mixed, np.uint8)
+    x = np.linspace(-0.5, 0.5, width, dtype=np.float32)[None]
+    y = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
+    along = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
+    return ramp(along / np.float32(abs(np.cos(angle)) + abs(np.sin(angle))) + np.float32(0.5), first, last)
+
+
+#: Octaves with features larger than this many pixels are made at a quarter of the size.
+_COARSE: Final = 24.0
 
 
 def noise(
     rng: np.random.Generator, height: int, width: int, cell: float, octaves: int = 4, gain: float = 0.5
 ) -> Plane:
     """Value noise in [0, 1], float32 (height, width); `cell` is the largest feature in pixels."""
+    cells = [max(cell / 2**octave, 1.0) for octave in range(octaves)]
+    weights = [gain**octave for octave in range(octaves)]
+    coarse = [(c, w) for c, w in zip(cells, weights, strict=True) if c > _COARSE]
     total = np.zeros((height, width), np.float32)
-    weight, norm = 1.0, 0.0
-    for octave in range(octaves):
-        size = max(cell / 2**octave, 1.0)
-        grid = rng.random((int(height / size) + 3, int(width / size) + 3), np.float32)
-        big = cv2.resize(grid, None, fx=size, fy=size, interpolation=cv2.INTER_CUBIC)
-        total += weight * big[int(size / 2) :, int(size / 2) :][:height, :width]
-        norm += weight
-        weight *= gain
-    return np.asarray(np.clip(total / norm, 0, 1), np.float32)
+    if coarse:
+        small = np.zeros((height // 4 + 2, width // 4 + 2), np.float32)
+        for size, weight in coarse:
+            small += weight * _grid(rng, *small.shape, size / 4)
+        total = cv2.resize(small, (width + 8, height + 8), interpolation=cv2.INTER_CUBIC)[4:-4, 4:-4]
+    for size, weight in zip(cells[len(coarse) :], weights[len(coarse) :], strict=True):
+        total = total + weight * _grid(rng, height, width, size)
+    return np.asarray(np.clip(total / sum(weights), 0, 1), np.float32)
+
+
+def _grid(rng: np.random.Generator, height: int, width: int, size: float) -> Plane:
+    if size < 1.5:
+        return rng.random((height, width), np.float32)
+    rows, columns = int(height / size) + 2, int(width / size) + 2
+    grid = rng.random((rows, columns), np.float32)
+    big = cv2.resize(grid, (int(columns * size), int(rows * size)), interpolation=cv2.INTER_CUBIC)
+    return big[int(size / 2) :, int(size / 2) :][:height, :width]
 
 
 def stretch(plane: Plane) -> Plane:
@@ -147,6 +161,19 @@ def paste(below: Rgb, above: Rgba, x: int, y: int) -> Rgb:
         below[y0:y1, x0:x1] = mix(
             below[y0:y1, x0:x1], piece[..., :3], piece[..., 3].astype(np.float32) / 255
         )
+    return below
+
+
+def over(below: Rgb, above: Rgba, x: int = 0, y: int = 0) -> Rgb:
+    """`above` (premultiplied RGBA) set into `below` in place, top left corner at (x, y)."""
+    height, width = below.shape[:2]
+    x0, y0 = max(x, 0), max(y, 0)
+    x1, y1 = min(x + above.shape[1], width), min(y + above.shape[0], height)
+    if x0 < x1 and y0 < y1:
+        piece = above[y0 - y : y1 - y, x0 - x : x1 - x]
+        rest = cv2.cvtColor(255 - piece[..., 3], cv2.COLOR_GRAY2RGB)
+        kept = cv2.multiply(below[y0:y1, x0:x1], rest, scale=1 / 255)
+        below[y0:y1, x0:x1] = cv2.add(kept, cv2.cvtColor(piece, cv2.COLOR_RGBA2RGB))
     return below
 
 

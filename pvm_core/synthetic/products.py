@@ -11,11 +11,13 @@ import numpy as np
 
 from pvm_core.synthetic import labels
 from pvm_core.synthetic.names import FAMILY_CODES, KINDS, Family, Kind, brand_name, film_title
-from pvm_core.synthetic.paint import Rgb, gradient, hsv, noise
+from pvm_core.synthetic.paint import Rgb, gradient, hsv, over
 from pvm_core.synthetic.solids import PROPORTIONS, Design, Sprite, view
 
 #: Width of a front's artwork in pixels; a catalogue picture shows it at about this size.
 _ART_WIDTH = 520
+#: Most look-alikes in a row: as many flavours as every kind has.
+_GROUP_MAX = 3
 #: What tells a sibling apart.
 Difference = Literal["colour", "flavour", "text"]
 
@@ -66,13 +68,23 @@ def make_products(
     products: list[SyntheticProduct] = []
     for number in range(n):
         own = np.random.default_rng([FAMILY_CODES[family], seed, 2, number])
-        before = products[-1] if products else None
         name = f"{prefix}{number + 1:03d}"
-        if before is not None and own.random() < sibling_share:
-            products.append(_sibling(own, name, before, gallery))
+        group = _last_group(products)
+        if 0 < len(group) < _GROUP_MAX and own.random() < sibling_share:
+            products.append(_sibling(own, name, group, gallery))
         else:
             products.append(_original(own, name, KINDS[order[number]], family, gallery))
     return products
+
+
+def _last_group(products: Sequence[SyntheticProduct]) -> list[SyntheticProduct]:
+    """The product last made that is no sibling, and its siblings."""
+    group: list[SyntheticProduct] = []
+    for product in reversed(products):
+        group.insert(0, product)
+        if product.sibling_of is None:
+            break
+    return group
 
 
 def _kind_order(rng: np.random.Generator, n: int) -> list[int]:
@@ -93,20 +105,19 @@ def _original(
 
 
 def _sibling(
-    rng: np.random.Generator, product_id: str, of: SyntheticProduct, gallery: tuple[int, int]
+    rng: np.random.Generator, product_id: str, group: Sequence[SyntheticProduct], gallery: tuple[int, int]
 ) -> SyntheticProduct:
-    others = [f for f in of.kind.flavours if f != of.style.flavour]
+    of = group[0]
+    used = {member.style.flavour for member in group}
+    style = replace(of.style, flavour=str(rng.choice([f for f in of.kind.flavours if f not in used])))
+    # Hues of a group stand apart by about a third of the circle, as a brand would choose them.
+    turn = float(len(group) / 3 + rng.uniform(-0.06, 0.06))
+    wordless = of.kind.shape in ("plush", "cushion", "mug")
     difference: Difference = rng.choice(np.array(["colour", "flavour", "text"]), p=[0.4, 0.5, 0.1])
-    style = replace(of.style, flavour=str(rng.choice(others)))
-    hue = float((of.style.accent_hue + rng.uniform(0.2, 0.8)) % 1)
-    if difference == "colour":
-        style = replace(style, accent_hue=hue, base_hue=float(of.style.base_hue + rng.uniform(0.25, 0.75)))
-    elif difference == "flavour":
-        style = replace(style, accent_hue=hue, hero_hue=float(of.style.hero_hue + rng.uniform(0.2, 0.8)))
-    if of.kind.shape in ("plush", "cushion", "mug"):
-        # These carry no words, so another hue is all that can differ.
-        style = replace(style, hero_hue=float(of.style.hero_hue + rng.uniform(0.25, 0.75)), accent_hue=hue,
-                        base_hue=float(of.style.base_hue + rng.uniform(0.25, 0.75)))
+    if wordless or of.kind.shape == "cover" or difference == "colour":
+        style = replace(style, base_hue=of.style.base_hue + turn, accent_hue=of.style.accent_hue + turn)
+    if wordless or of.kind.shape == "cover" or difference == "flavour":
+        style = replace(style, hero_hue=of.style.hero_hue + turn, accent_hue=of.style.accent_hue + turn)
     return _build(rng, product_id, of.kind, style, of.product_id, of.design.grain, gallery)
 
 
@@ -179,21 +190,17 @@ def _studio(sprite: Sprite, rng: np.random.Generator) -> Rgb:
     white = int(rng.integers(248, 256))
     ground = gradient(tall, wide, (white,) * 3, (max(white - int(rng.integers(0, 10)), 236),) * 3, np.pi / 2)
     x, y = (wide - width) // 2, (tall - height) // 2
-    shadow = np.zeros((tall, wide), np.float32)
-    foot = (int(wide / 2 + width * 0.03), y + height - int(height * 0.012))
-    cv2.ellipse(shadow, foot, (int(width * 0.5), max(int(height * 0.03), 3)), 0, 0, 360, 1.0, -1)
-    soft = cv2.GaussianBlur(shadow, (0, 0), max(height / 45, 2))[..., None] * rng.uniform(0.25, 0.5)
-    canvas = ground * (1 - soft) + np.float32(60) * soft
-    alpha = sprite.rgba[..., 3:].astype(np.float32) / 255
-    place = canvas[y : y + height, x : x + width]
-    canvas[y : y + height, x : x + width] = place * (1 - alpha) + sprite.rgba[..., :3]
-    light = 1 + 0.03 * (noise(rng, tall, wide, wide, 1)[..., None] - 0.5)
-    return np.clip(canvas * light, 0, 255).astype(np.uint8)
+    shadow = np.zeros((tall // 4, wide // 4), np.float32)
+    foot = (int(wide / 2 + width * 0.03) // 4, (y + height - int(height * 0.012)) // 4)
+    cv2.ellipse(shadow, foot, (int(width / 8), max(int(height * 0.008), 2)), 0, 0, 360, 1.0, -1)
+    soft = 255 * rng.uniform(0.25, 0.5) * cv2.GaussianBlur(shadow, (0, 0), max(height / 180, 1))
+    dark = cv2.resize(soft.astype(np.uint8), (wide, tall))
+    tint = np.zeros((tall, wide, 4), np.uint8)
+    tint[..., 3] = dark
+    tint[..., :3] = (dark // 4)[..., None]
+    return over(over(ground, tint), sprite.rgba, x, y)
 
 
 def siblings(products: Sequence[SyntheticProduct]) -> dict[str, str]:
-    """Root of each product's group of look-alikes: product_id -> id of the first of the group."""
-    root: dict[str, str] = {}
-    for product in products:
-        root[product.product_id] = root[product.sibling_of] if product.sibling_of else product.product_id
-    return root
+    """Group of look-alikes of each product: product_id -> id of the first of the group."""
+    return {product.product_id: product.sibling_of or product.product_id for product in products}

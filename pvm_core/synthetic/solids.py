@@ -17,12 +17,12 @@ PROPORTIONS: Final[dict[Shape, tuple[float, float]]] = {
     "box": (1.25, 0.38),
     "carton": (1.9, 0.8),
     "cover": (1.4, 0.09),
-    "pouch": (1.45, 0.3),
+    "pouch": (1.45, 0.24),
     "can": (1.85, 1.0),
     "bottle": (2.7, 1.0),
-    "cushion": (1.0, 0.4),
+    "cushion": (1.0, 0.26),
     "mug": (1.1, 1.0),
-    "plush": (1.3, 0.8),
+    "plush": (1.3, 0.34),
 }
 #: Camera distance in widths of the body: a telephone held at arm's length.
 _DISTANCE: Final = 4.2
@@ -157,21 +157,27 @@ def _lit(art: Rgb, normal: NDArray[np.float32], *, glossy: bool) -> Rgb:
 
 
 def _lay(rgba: Rgba, art: Rgb, corners: Points) -> Rgba:
-    height, width = rgba.shape[:2]
-    source = np.array([[0, 0], [art.shape[1], 0], [art.shape[1], art.shape[0]], [0, art.shape[0]]], np.float32)
-    reach = max(float(np.linalg.norm(corners[1] - corners[0])), 4.0)
-    shrink = art.shape[1] / reach
+    left, top = np.floor(corners.min(axis=0)).astype(int)
+    right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 1
+    local = corners - np.array([left, top], np.float32)
+    shrink = art.shape[1] / max(float(np.linalg.norm(corners[1] - corners[0])), 4.0)
     if shrink > 1.6:
         # Warping down by more than that aliases; the area filter first keeps print crisp but clean.
         art = cv2.resize(art, None, fx=1.25 / shrink, fy=1.25 / shrink, interpolation=cv2.INTER_AREA)
-        source = np.array([[0, 0], [art.shape[1], 0], [art.shape[1], art.shape[0]], [0, art.shape[0]]], np.float32)
-    matrix = cv2.getPerspectiveTransform(source, corners)
-    colour = cv2.warpPerspective(art, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(mask, np.round(corners * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-    alpha = mask.astype(np.float32)[..., None] / 255
-    over = np.concatenate([colour * alpha, mask[..., None].astype(np.float32)], axis=2)
-    return np.clip(rgba * (1 - alpha) + over + 0.5, 0, 255).astype(np.uint8)
+    high, wide = art.shape[:2]
+    source = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32)
+    size = (int(right - left), int(bottom - top))
+    matrix = cv2.getPerspectiveTransform(source, local)
+    colour = cv2.warpPerspective(art, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    mask = np.zeros(size[::-1], np.uint8)
+    cv2.fillConvexPoly(mask, np.round(local * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+    alpha = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB)
+    place = rgba[top:bottom, left:right]
+    rest = cv2.cvtColor(255 - mask, cv2.COLOR_GRAY2RGBA)
+    rest[..., 3] = 255 - mask
+    face = np.dstack([cv2.multiply(colour, alpha, scale=1 / 255), mask])
+    rgba[top:bottom, left:right] = cv2.add(cv2.multiply(place, rest, scale=1 / 255), face)
+    return rgba
 
 
 def _profile(shape: Shape, share: Plane) -> Plane:
@@ -277,7 +283,8 @@ def _round_quad(design: Design, yaw: float, scale: float, tall: float, sine: flo
 def _soft(design: Design, yaw: float, pitch: float, size: int) -> Sprite:
     """A front that bulges: seen by inverting the projection of a height field by fixed-point steps."""
     tall, depth = PROPORTIONS[design.shape]
-    turn = _turn(yaw, pitch)
+    # A height field has no back: beyond this turn its rim would fold over.
+    turn = _turn(0.55 * yaw, 0.7 * pitch)
     u, v = np.meshgrid(np.linspace(0, 1, 65, dtype=np.float32), np.linspace(0, 1, 65, dtype=np.float32))
     bulge = _bulge(design, u, v) * depth
     flat = np.stack([u - 0.5, (v - 0.5) * tall, np.zeros_like(u)], axis=-1).reshape(-1, 3)
@@ -359,9 +366,9 @@ def _soft_paint(design: Design, at: Plane, turn: NDArray[np.float32], size: int)
 def _relief(design: Design, u: Plane, v: Plane, inside: Plane) -> Plane:
     rng = np.random.default_rng([design.grain, 7])
     height, width = u.shape
-    fine = noise(rng, 256, 256, 40 if design.shape != "plush" else 6, 3)
+    fine = noise(rng, 256, 256, 40 if design.shape != "plush" else 4, 3)
     on = cv2.remap(fine, np.clip(u, 0, 1) * 255, np.clip(v, 0, 1) * 255, cv2.INTER_LINEAR)
-    depth = {"pouch": 0.05, "cushion": 0.028, "plush": 0.018}[design.shape]  # type: ignore[index]
+    depth = {"pouch": 0.05, "cushion": 0.028, "plush": 0.007}[design.shape]  # type: ignore[index]
     field = (_bulge(design, u, v) if design.shape != "plush" else np.sqrt(np.clip(inside, 0, 1)) * 1.1) * 0.3 + depth * on
     if design.shape == "pouch":
         seal = np.minimum(v, 1 - v) < 0.055
@@ -371,8 +378,8 @@ def _relief(design: Design, u: Plane, v: Plane, inside: Plane) -> Plane:
 
 def _plush_art(design: Design) -> Rgb:
     rng = np.random.default_rng([design.grain, 9])
-    tuft = stretch(noise(rng, 520, 400, 9, 3))[..., None]
-    art = np.clip(np.asarray(design.body, np.float32) * (0.72 + 0.45 * tuft), 0, 255).astype(np.uint8)
+    tuft = stretch(noise(rng, 520, 400, 7, 3, 0.8))[..., None]
+    art = np.clip(np.asarray(design.body, np.float32) * (0.82 + 0.3 * tuft), 0, 255).astype(np.uint8)
     pale = tuple(min(255, int(c * 0.5 + 125)) for c in design.body)
     for centre, axes in (((200, 400), (70, 88)), ((200, 215), (58, 44))):
         cv2.ellipse(art, centre, axes, 0, 0, 360, pale, -1, cv2.LINE_AA)
