@@ -25,7 +25,7 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.USAGE: "an option or an input file cannot be used as given",
     Exit.NOTHING: "the job ended, but no picture or no video of it was usable",
     Exit.UNAVAILABLE: "a database, file or service was out of reach: the same command may work later",
-    Exit.CANCELLED: "cancelled with Ctrl-C; the same command resumes",
+    Exit.CANCELLED: "cancelled with Ctrl-C; pvm retry resumes",
 }
 
 

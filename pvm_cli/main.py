@@ -16,12 +16,13 @@ with a score, the second at which it is seen and a picture.
 
 [bold]A first run[/bold]
 
-  pvm run --industry "gối công thái học" --products catalogue.csv --videos clips/
+  pvm run --industry "gối công thái học" \\
+      --products catalogue.csv --videos clips/
 
   pvm results --industry "gối công thái học" --min-score 0.8 --format csv
 
-Everything is kept in PVM_HOME (default: the folder data of this project). Settings are read from the
-environment and from the file .env; .env.example lists them.
+Everything is kept in PVM_HOME (default: this project's folder data).
+Settings come from the environment and the file .env; see .env.example.
 """
 
 app = typer.Typer(

@@ -1,0 +1,178 @@
+"""`pvm industries`: the industries, their standing sources, and what is known about each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pvm_cli.console import note, out
+from pvm_cli.group import PvmGroup
+from pvm_cli.lines import shorten
+from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from pvm_resources.repositories.rows import Industry
+
+app = typer.Typer(
+    cls=PvmGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="""Industries: what a job is about.
+
+An industry has a name in any language, standing sources (what a job reads
+where its command names nothing else) and rules of its own.
+
+  pvm industries add "gối công thái học" \\
+      --products catalogue.csv --videos clips/
+
+  pvm industries list
+""",
+)
+
+_Name = Annotated[str, typer.Argument(help="Name or slug of the industry.", show_default=False)]
+_Products = Annotated[
+    Path | None, typer.Option("--products", help="Catalogue file: CSV or JSON lines.", show_default=False)
+]
+_Videos = Annotated[
+    Path | None,
+    typer.Option("--videos", help="Folder of clips, read with its subfolders.", show_default=False),
+]
+
+
+@app.command("list")
+def list_all() -> None:
+    """Lists all industries."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from pvm_cli.session import opened
+
+    with opened() as session:
+        industries = session.industries.list()
+        jobs = {i.slug: session.jobs.list(i.slug) for i in industries}
+    if not industries:
+        note('no industries yet; add one: pvm industries add "NAME" --products FILE --videos FOLDER')
+        return
+    table = Table("name", "slug", "rule set", "jobs", "products", "videos", header_style="bold")
+    for i in industries:
+        sources = (str(i.sources.get(kind, "")) for kind in ("products", "videos"))
+        cells = [shorten(i.name, 40), i.slug, _rules_note(i), str(len(jobs[i.slug])), *sources]
+        table.add_row(*map(Text, cells))
+    out().print(table)
+
+
+@app.command()
+def add(name: _Name, products: _Products = None, videos: _Videos = None) -> None:
+    """Adds an industry; one that exists keeps what is not named here."""
+    from pvm_cli.session import opened
+
+    with opened(create=True) as session:
+        industry = session.industries.ensure(name)
+        given = sources_of(products, videos)
+        if given:
+            session.industries.set_sources(industry.slug, {**industry.sources, **given})
+    out().print(f"{industry.name} ({industry.slug})", markup=False)
+
+
+@app.command()
+def show(name: _Name) -> None:
+    """Shows an industry's sources, rules and latest jobs."""
+    from pvm_cli.session import opened
+
+    with opened() as session:
+        industry = session.industries.get(name)
+        jobs = session.jobs.list(industry.slug, limit=5)
+    lines = [
+        f"name      {shorten(industry.name, 200)}",
+        f"slug      {industry.slug}",
+        f"products  {industry.sources.get('products', '-')}",
+        f"videos    {industry.sources.get('videos', '-')}",
+        f"rules     {_rules_note(industry)}",
+        *(f"job       {job.job_id}  {job.status}" for job in jobs),
+    ]
+    for line in lines:
+        out().print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def sources(
+    name: _Name,
+    products: _Products = None,
+    videos: _Videos = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Forget the standing sources first.")] = False,
+) -> None:
+    """Sets the standing sources of an industry."""
+    from pvm_cli.session import opened
+
+    given = sources_of(products, videos)
+    if not given and not clear:
+        raise InputError("sources.none", name, "no source is given", "Name --products, --videos or --clear")
+    with opened() as session:
+        industry = session.industries.get(name)
+        session.industries.set_sources(industry.slug, {**({} if clear else industry.sources), **given})
+    note(f"sources of {industry.name}: {given or 'none'}")
+
+
+@app.command()
+def rm(
+    name: _Name,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Remove its jobs and their matches as well.")] = False,
+) -> None:
+    """Removes an industry. Stored pictures, videos and features stay."""
+    from pvm_cli.session import opened
+
+    with opened() as session:
+        industry = session.industries.get(name)
+        found = session.jobs.list(industry.slug, limit=100_000)
+        if found and not jobs:
+            raise InputError(
+                "industry.in_use", industry.name, f"it has {len(found)} jobs", "Remove them too with --jobs"
+            )
+        for job in found:
+            session.jobs.delete(job.job_id)
+        session.industries.delete(industry.slug)
+    note(f"removed {industry.name}" + (f" with {len(found)} jobs" if found else ""))
+
+
+def sources_of(products: Path | None, videos: Path | None) -> dict[str, Any]:
+    """The given sources with absolute paths, as a job's request and an industry keep them.
+
+    Raises:
+        InputError: ``source.missing``, ``source.kind``.
+    """
+    found: dict[str, Any] = {}
+    if products is not None:
+        found["products"] = str(_existing(products, "--products", want_folder=False))
+    if videos is not None:
+        found["videos"] = str(_existing(videos, "--videos", want_folder=True))
+    return found
+
+
+def _existing(path: Path, option: str, *, want_folder: bool) -> Path:
+    place = path.expanduser().absolute()
+    try:
+        exists, is_folder = place.exists(), place.is_dir()
+    except OSError as error:
+        raise InputError(
+            "source.missing", f"{option} {path}", str(error.strerror), "Check the path"
+        ) from error
+    if not exists:
+        raise InputError(
+            "source.missing", f"{option} {path}", "there is no such file or folder", "Check the path"
+        )
+    if is_folder != want_folder:
+        kinds = ("a folder", "a file")
+        raise InputError(
+            "source.kind",
+            f"{option} {path}",
+            f"it is {kinds[want_folder]}, and {kinds[not want_folder]} is wanted",
+            "Name the folder that holds the clips" if want_folder else "Name the catalogue file",
+        )
+    return place
+
+
+def _rules_note(industry: Industry) -> str:
+    count = len(industry.rules)
+    return industry.rule_set + (f" + {count} own" if count else "")

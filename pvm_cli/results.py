@@ -1,0 +1,156 @@
+"""`pvm results`: the pairs of a job, for people and for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pvm_cli import lines
+from pvm_cli.console import note, out
+from pvm_cli.lines import ResultLine
+from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from pvm_cli.session import Session
+    from pvm_resources.media import MediaStore
+    from pvm_resources.repositories.rows import Job, MatchStatus, Result
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+class Status(StrEnum):
+    """What is said of a pair."""
+
+    ACCEPTED = "accepted"
+    REVIEW = "review"
+    REJECTED = "rejected"
+
+
+_WRITERS = {Format.CSV: lines.write_csv, Format.JSON: lines.write_json, Format.JSONL: lines.write_jsonl}
+
+
+def results(
+    industry: Annotated[
+        str | None, typer.Option("--industry", "-i", help="Name or slug; its latest completed job is shown.")
+    ] = None,
+    job: Annotated[str | None, typer.Option("--job", "-j", help="This job instead of the latest.")] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            "--min-score", min=0.0, max=1.0, help="Pairs from this score on; 0 lists every scored pair."
+        ),
+    ] = None,
+    status: Annotated[
+        Status | None, typer.Option("--status", help="Only pairs of this status.", case_sensitive=False)
+    ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", "-f", help="How to write them.", case_sensitive=False)
+    ] = Format.TABLE,
+) -> None:
+    """Shows which products appear in which videos.
+
+    Without --min-score and --status the accepted pairs are shown.
+    CSV and JSON go to standard output, everything else to standard error.
+
+    [bold]Examples[/bold]
+
+      pvm results --industry "gối công thái học"
+
+      pvm results -i "gối công thái học" --min-score 0.8 --format csv
+
+      pvm results --job 06bq3vwk5s7d1m2a --status review
+    """
+    from pvm_cli.session import opened
+
+    with opened() as session:
+        chosen = _choose(session, industry, job)
+        if min_score is None and status is None:
+            status = Status.ACCEPTED
+        found = find_lines(session, chosen, min_score or 0.0, _name(status))
+        if form is Format.TABLE:
+            _show(chosen, list(found), status)
+        else:
+            _WRITERS[form](found, sys.stdout)
+
+
+def find_lines(
+    session: Session, job: Job, min_score: float, status: MatchStatus | None
+) -> Iterator[ResultLine]:
+    """The pairs of `job` from `min_score` on and of `status` (None: any), best first; streamed."""
+    from pvm_resources.media import MediaStore
+
+    media = MediaStore(session.settings.media)
+    statuses = (status,) if status is not None else ()
+    for row in session.matching.results(job.job_id, min_score=min_score, statuses=statuses):
+        yield _line(row, media)
+
+
+def _line(row: Result, media: MediaStore) -> ResultLine:
+    return ResultLine(
+        product=row.product,
+        video=row.video,
+        score=row.score,
+        ts=row.ts,
+        status=row.status,
+        evidence=_place(row.evidence, media),
+        sim_deep=row.sim_deep,
+        sim_kp=row.sim_kp,
+        sim_edge=row.sim_edge,
+        score_pair=row.score_pair,
+        consistency=row.consistency,
+        coverage=row.coverage,
+        calibration=row.calibration,
+        embed_model=row.embed_model,
+        reason=row.reason,
+        title=row.title,
+    )
+
+
+def _place(key: str | None, media: MediaStore) -> str:
+    if not key:
+        return ""
+    path = media.path(key)
+    return str(path) if path is not None else media.url_of(key)
+
+
+def _name(status: Status | None) -> MatchStatus | None:
+    return None if status is None else status.value
+
+
+def _choose(session: Session, industry: str | None, job: str | None) -> Job:
+    if job is not None:
+        chosen = session.jobs.get(job)
+        if industry is not None and session.industries.get(industry).slug != chosen.industry:
+            raise InputError(
+                "job.industry",
+                job,
+                f"it is a job of {chosen.industry}",
+                "Leave --industry out, or correct it",
+            )
+        return chosen
+    if industry is None:
+        raise InputError(
+            "results.which", "pvm results", "neither --industry nor --job is given", "Name one of them"
+        )
+    return session.latest_completed(session.industries.get(industry))
+
+
+def _show(job: Job, found: list[ResultLine], status: Status | None) -> None:
+    what = status.value if status else "scored"
+    if not found:
+        note(f"no {what} pairs in job {job.job_id}; --min-score 0 lists every scored pair")
+        return
+    out().print(
+        lines.table(found, f"{len(found)} {what} pairs of job {job.job_id}", with_status=status is None)
+    )

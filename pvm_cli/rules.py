@@ -1,0 +1,163 @@
+"""`pvm rules`: thresholds and weights, per industry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pvm_cli.console import note, out
+from pvm_cli.group import PvmGroup
+from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from pvm_core.rules import Rules
+    from pvm_resources.repositories.rows import Industry
+
+app = typer.Typer(
+    cls=PvmGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="""Rules: every threshold and weight of a job.
+
+A named set, then the industry's own values, then the environment; later wins.
+A change is picked up by the next step that starts.
+
+  pvm rules show --industry "gối công thái học"
+
+  pvm rules set -i "gối công thái học" accept=0.85 retrieval_topk=40
+""",
+)
+
+_Industry = Annotated[str, typer.Option("--industry", "-i", help="Name or slug.", show_default=False)]
+
+
+@app.command()
+def sets() -> None:
+    """Shows the named rule sets side by side; what differs is bold."""
+    from rich.table import Table
+
+    from pvm_core.rules import RULE_SETS
+
+    values = {name: asdict(rules) for name, rules in RULE_SETS.items()}
+    table = Table("rule", *values, header_style="bold")
+    for field in asdict(next(iter(RULE_SETS.values()))):
+        row = [_text(of_set[field]) for of_set in values.values()]
+        table.add_row(field, *row, style="bold" if len(set(row)) > 1 else "")
+    out().print(table)
+
+
+@app.command()
+def show(
+    industry: Annotated[
+        str | None, typer.Option("--industry", "-i", help="Name or slug; without it the machine's rules.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Shows each rule's value and where it comes from."""
+    from pvm_resources.settings import load_settings
+
+    environment = load_settings().rules_overrides()
+    rule_set, own = "default", {}
+    if industry is not None:
+        from pvm_cli.session import opened
+
+        with opened() as session:
+            found = session.industries.get(industry)
+        rule_set, own = found.rule_set, found.rules
+    values = asdict(_merged(rule_set, environment, own))
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(values, indent=2))
+        return
+    _print(values, rule_set, environment, own)
+
+
+@app.command("set")
+def set_values(
+    industry: _Industry,
+    values: Annotated[
+        list[str] | None, typer.Argument(help="FIELD=VALUE, e.g. accept=0.85.", show_default=False)
+    ] = None,
+    rule_set: Annotated[
+        str | None, typer.Option("--rule-set", help="The named set to start from.", show_default=False)
+    ] = None,
+) -> None:
+    """Sets rules of an industry, all or none of those given."""
+    if not values and rule_set is None:
+        raise InputError("rules.none", "pvm rules set", "nothing is given to set", "Write FIELD=VALUE")
+    from pvm_cli.session import opened
+
+    with opened() as session:
+        found = session.industries.get(industry)
+        chosen, own = rule_set or found.rule_set, {**found.rules, **_parsed(values or [])}
+        _store(session.industries.set_rules, found, chosen, own)
+
+
+@app.command()
+def unset(
+    industry: _Industry,
+    fields: Annotated[
+        list[str] | None, typer.Argument(help="Fields; none: all of the industry's own.", show_default=False)
+    ] = None,
+) -> None:
+    """Takes rules of an industry back to its set."""
+    from pvm_cli.session import opened
+
+    with opened() as session:
+        found = session.industries.get(industry)
+        unknown = [f for f in fields or [] if f not in found.rules]
+        if unknown:
+            raise InputError(
+                "rules.not_set", ", ".join(unknown), "the industry does not set it", "See pvm rules show"
+            )
+        own = {k: v for k, v in found.rules.items() if fields and k not in fields}
+        _store(session.industries.set_rules, found, found.rule_set, own)
+
+
+def _store(write: Any, industry: Industry, rule_set: str, own: dict[str, Any]) -> None:
+    from pvm_core.rules import FOUNDING_NAMES, resolve
+
+    valid = asdict(resolve(rule_set, own))
+    typed = {FOUNDING_NAMES.get(name, name): valid[FOUNDING_NAMES.get(name, name)] for name in own}
+    write(industry.slug, rule_set, typed)
+    shown = ", ".join(f"{k}={_text(v)}" for k, v in typed.items()) or "no values of its own"
+    note(f"{industry.name}: rule set {rule_set}, {shown}")
+
+
+def _parsed(values: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in values:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError("rules.syntax", text, "it is not FIELD=VALUE", "Write e.g. accept=0.85")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _merged(rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> Rules:
+    from pvm_core.rules import resolve
+
+    return resolve(rule_set, {**own, **environment})
+
+
+def _print(values: dict[str, Any], rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("rule", "value", "from", header_style="bold")
+    for name, value in values.items():
+        origin = "environment" if name in environment else "industry" if name in own else f"set {rule_set}"
+        table.add_row(name, _text(value), origin, style="bold" if name in own or name in environment else "")
+    out().print(table)
+
+
+def _text(value: object) -> str:
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:,}"
+        if isinstance(value, int)
+        else str(value)
+    )

@@ -1,0 +1,188 @@
+"""`pvm run` and `pvm retry`: a job through Dagster in this process, from sources to proven matches."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pvm_cli import lines
+from pvm_cli.console import err, note, out
+from pvm_cli.exits import Exit
+from pvm_cli.industries import sources_of
+from pvm_cli.problems import print_problems
+from pvm_cli.progress import LiveProgress, StageCount
+from pvm_cli.results import find_lines
+from pvm_cli.status import error_text
+from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from pvm_assets.runner import RunOutcome
+    from pvm_cli.session import Session
+    from pvm_resources.repositories.rows import Industry, Job, JobCounts
+    from pvm_resources.settings import Settings
+
+_TABLE_ROWS = 40
+
+_Model = Annotated[
+    str | None,
+    typer.Option("--embed-model", help="Embedder by name, or auto; see pvm models list.", show_default=False),
+]
+
+
+def run(
+    industry: Annotated[
+        str,
+        typer.Option("--industry", "-i", help="Name of the industry, in any language.", show_default=False),
+    ],
+    products: Annotated[
+        Path | None,
+        typer.Option("--products", "-p", help="Catalogue file: CSV or JSON lines.", show_default=False),
+    ] = None,
+    videos: Annotated[
+        Path | None,
+        typer.Option("--videos", "-v", help="Folder of clips, with its subfolders.", show_default=False),
+    ] = None,
+    job: Annotated[
+        str | None,
+        typer.Option(
+            "--job", "-j", help="Id of the new job; one that exists is resumed.", show_default=False
+        ),
+    ] = None,
+    embed_model: _Model = None,
+    rule_set: Annotated[
+        str | None,
+        typer.Option("--rule-set", help="Named rules; the industry keeps them.", show_default=False),
+    ] = None,
+) -> None:
+    """Finds the products of a catalogue in a folder of clips.
+
+    Shows each asset's progress, then the accepted pairs.
+
+    Ctrl-C cancels: what is finished is kept, and pvm retry goes on from there.
+    Without --products or --videos the industry's standing sources are used.
+
+    [bold]Example[/bold]
+
+      pvm run --industry "gối công thái học" \\
+          --products catalogue.csv --videos clips/
+    """
+    from pvm_cli.session import ready
+
+    given = sources_of(products, videos)
+    with ready(settings_for(embed_model)) as session:
+        chosen = session.industries.ensure(industry)
+        if rule_set is not None:
+            _keep_rule_set(session, chosen, rule_set)
+        request = _request(chosen, given)
+        made = session.jobs.create(chosen.slug, request, job)
+        if job is not None and made.industry != chosen.slug:
+            raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
+        exit_with(perform(session, made))
+
+
+def retry(
+    job: Annotated[str, typer.Argument(help="Id of the job, as pvm status shows it.", show_default=False)],
+    embed_model: _Model = None,
+) -> None:
+    """Runs a job again: finished items are reused, failed and new ones are worked on."""
+    from pvm_cli.session import ready
+
+    with ready(settings_for(embed_model)) as session:
+        exit_with(perform(session, session.jobs.get(job)))
+
+
+def settings_for(embed_model: str | None = None) -> Settings:
+    """The settings of this machine, with this run's embedder where one is named."""
+    from pvm_resources.settings import load_settings
+
+    return load_settings(embed_model=embed_model) if embed_model else load_settings()
+
+
+def perform(session: Session, job: Job) -> Exit:
+    """Runs `job`, shows progress and summary, and says how it ended."""
+    started = time.monotonic()
+    note(f"job {job.job_id} of {job.industry}")
+    outcome = _execute(session, job)
+    seconds = time.monotonic() - started
+    for run_id in outcome.stale:
+        note(f"run {run_id[:8]} had lost its worker and is marked failed")
+    counts = session.jobs.counts(job.job_id)
+    if outcome.status == "completed":
+        _print_matches(session, session.jobs.get(job.job_id))
+    print_problems(err(), session.state.problems(job.job_id))
+    return _conclude(job, outcome, counts, seconds)
+
+
+def exit_with(code: Exit) -> None:
+    """Ends the command with `code`."""
+    if code is not Exit.OK:
+        raise typer.Exit(code.value)
+
+
+def _execute(session: Session, job: Job) -> RunOutcome:
+    with err().status("starting Dagster"):
+        from pvm_assets.runner import run_job
+
+    def poll() -> list[StageCount]:
+        rows = session.state.progress(job.job_id)
+        return [StageCount(p.stage, p.done, p.total or 0, p.reused) for p in rows]
+
+    with LiveProgress(poll, err()):
+        return run_job(job.job_id, session.settings)
+
+
+def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
+    from pvm_core.rules import resolve
+
+    resolve(rule_set, industry.rules)
+    session.industries.set_rules(industry.slug, rule_set, industry.rules)
+
+
+def _request(industry: Industry, given: dict[str, Any]) -> dict[str, Any]:
+    request = {**industry.sources, **given}
+    for kind in ("products", "videos"):
+        if not request.get(kind):
+            raise InputError(
+                "run.source",
+                f"--{kind}",
+                f"it is not given, and the industry {industry.name} has no standing source of it",
+                f"Name it, or keep it for all jobs: pvm industries add {industry.slug} --{kind} PATH",
+            )
+    return request
+
+
+def _print_matches(session: Session, job: Job) -> None:
+    found = list(find_lines(session, job, 0.0, "accepted"))
+    if not found:
+        note("no pair was accepted; pvm results --min-score 0 lists every scored pair with its reason")
+        return
+    out().print(lines.table(found[:_TABLE_ROWS], f"{len(found)} accepted matches", with_status=False))
+    if len(found) > _TABLE_ROWS:
+        note(f"and {len(found) - _TABLE_ROWS} more: pvm results --job {job.job_id}")
+
+
+def _conclude(job: Job, outcome: RunOutcome, counts: JobCounts, seconds: float) -> Exit:
+    if outcome.status == "cancelled":
+        note(f"cancelled after {seconds:.0f} s; resume with pvm retry {job.job_id}")
+        return Exit.CANCELLED
+    if outcome.status == "failed":
+        error = outcome.error or {}
+        note(f"failed after {seconds:.0f} s: {error_text(error)}")
+        note(f"resume with pvm retry {job.job_id}")
+        return _exit_of(error)
+    note(
+        f"done in {seconds:.1f} s: {counts.products:,} products ({counts.images:,} pictures), "
+        f"{counts.videos:,} videos ({counts.frames:,} keyframes); "
+        f"{counts.accepted:,} accepted, {counts.review:,} to review, {counts.rejected:,} rejected"
+    )
+    return Exit.OK if counts.images and counts.frames else Exit.NOTHING
+
+
+def _exit_of(error: dict[str, Any]) -> Exit:
+    if error.get("retryable"):
+        return Exit.UNAVAILABLE
+    usage = ("catalogue.", "source.", "rules.", "settings.", "videos.", "model.")
+    return Exit.USAGE if str(error.get("code", "")).startswith(usage) else Exit.FAILED

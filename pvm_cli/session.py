@@ -1,0 +1,135 @@
+"""What a command works with: the settings, the database (started where it must be) and its repositories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from pvm_resources.database import Database
+    from pvm_resources.repositories.industries import Industries
+    from pvm_resources.repositories.jobs import Jobs
+    from pvm_resources.repositories.matching import Matching
+    from pvm_resources.repositories.rows import Industry, Job
+    from pvm_resources.repositories.state import State
+    from pvm_resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class Session:
+    """An open database with the settings it was found by."""
+
+    settings: Settings
+    database: Database
+
+    @property
+    def industries(self) -> Industries:
+        """Industries, their sources and rules."""
+        from pvm_resources.repositories.industries import Industries
+
+        return Industries(self.database)
+
+    @property
+    def jobs(self) -> Jobs:
+        """Jobs."""
+        from pvm_resources.repositories.jobs import Jobs
+
+        return Jobs(self.database)
+
+    @property
+    def matching(self) -> Matching:
+        """Scores and matches."""
+        from pvm_resources.repositories.matching import Matching
+
+        return Matching(self.database)
+
+    @property
+    def state(self) -> State:
+        """Asset states, verdicts, problems, progress."""
+        from pvm_resources.repositories.state import State
+
+        return State(self.database)
+
+    def latest_completed(self, industry: Industry) -> Job:
+        """The industry's latest completed job.
+
+        Raises:
+            InputError: ``job.none``.
+        """
+        job = self.jobs.latest(industry.slug)
+        if job is None:
+            raise InputError(
+                "job.none",
+                industry.name,
+                "no job of this industry has completed",
+                "pvm status shows its jobs: name one with --job, or resume it with pvm retry",
+            )
+        return job
+
+
+@contextmanager
+def opened(*, create: bool = False) -> Iterator[Session]:
+    """The database of this machine's settings, for the length of the block.
+
+    The embedded server is started where it is not running, and stopped again at the end if this block
+    started it and nobody else uses it.
+
+    Args:
+        create: make the server and the schema where there is none yet.
+
+    Raises:
+        InputError: ``home.empty`` where there is nothing yet and `create` is False.
+        StoreError: the database is out of reach.
+    """
+    from pvm_resources import migrate
+    from pvm_resources.database import Database
+    from pvm_resources.server import EmbeddedServer
+    from pvm_resources.settings import load_settings
+
+    settings = load_settings()
+    with ExitStack() as stack:
+        if settings.database_url is None:
+            server = EmbeddedServer(settings.home)
+            if not create and not server.status().initialised:
+                raise _empty(str(settings.home))
+            stack.enter_context(server)
+            dsn = server.uri("pvm")
+        else:
+            dsn = settings.database_url.get_secret_value()
+        if create or migrate.current(dsn) is not None:
+            migrate.upgrade(dsn)
+        else:
+            raise _empty("the database")
+        yield Session(settings, stack.enter_context(Database(dsn, max_connections=2)))
+
+
+@contextmanager
+def ready(settings: Settings) -> Iterator[Session]:
+    """Everything a run needs, for the length of the block: server, schema, Dagster's home, environment.
+
+    Raises:
+        StoreError: server, database or home cannot be made ready.
+    """
+    from pvm_assets.bootstrap import bootstrap
+    from pvm_resources.database import Database
+
+    platform = bootstrap(settings)
+    try:
+        with Database(platform.dsn, max_connections=2) as database:
+            yield Session(settings, database)
+    finally:
+        platform.close()
+
+
+def _empty(place: str) -> InputError:
+    return InputError(
+        "home.empty",
+        place,
+        "it holds no jobs yet",
+        "Try make demo, or pvm run --industry NAME --products FILE --videos FOLDER; "
+        "PVM_HOME names the folder where jobs are kept",
+    )

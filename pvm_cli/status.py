@@ -1,0 +1,193 @@
+"""`pvm status`: what runs, and how far the jobs are."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pvm_cli.console import note, out
+from pvm_cli.lines import shorten
+from pvm_cli.problems import print_problems
+from pvm_cli.progress import STAGES
+from pvm_cli.services import DAEMON, WEBSERVER
+
+if TYPE_CHECKING:
+    from pvm_cli.session import Session
+    from pvm_resources.repositories.rows import Job, JobCounts, Progress
+    from pvm_resources.settings import Settings
+
+_STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as the status shows it; `percent` is the share of its ten assets, partly done ones in part."""
+
+    job: Job
+    counts: JobCounts
+    progress: list[Progress]
+    percent: int
+    alive: bool
+
+
+def status(
+    job: Annotated[
+        str | None, typer.Option("--job", "-j", help="One job in detail: assets, checks, problems.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Jobs shown, newest first.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Shows the services and the jobs: phase, percent, counts, problems."""
+    from pvm_cli.session import opened
+    from pvm_core.errors import InputError
+    from pvm_resources.settings import load_settings
+
+    settings = load_settings()
+    services = _services(settings)
+    try:
+        with opened() as session:
+            jobs = [session.jobs.get(job)] if job else session.jobs.list(limit=limit)
+            views = [_view(session, each) for each in jobs]
+            if as_json:
+                typer.echo(json.dumps(_as_json(services, views), ensure_ascii=False, indent=2))
+                return
+            _print_services(services)
+            if job:
+                _print_detail(session, views[0])
+            else:
+                _print_jobs(views)
+    except InputError as error:
+        if error.code != "home.empty":
+            raise
+        _print_services(services)
+        note(f"no jobs yet. {error.remedy}")
+
+
+def _services(settings: Settings) -> dict[str, str]:
+    from pvm_cli.processes import ServiceFolder
+    from pvm_resources import dsn
+    from pvm_resources.server import EmbeddedServer
+
+    folder = ServiceFolder(settings.home)
+    webserver, daemon = folder.find(WEBSERVER), folder.find(DAEMON)
+    if settings.database_url is not None:
+        database = dsn.describe(settings.database_url.get_secret_value())
+    else:
+        found = EmbeddedServer(settings.home).status()
+        database = f"embedded, running (pid {found.pid})" if found.running else "embedded, stopped"
+    return {
+        "home": str(settings.home),
+        "database": database,
+        "Dagster UI": webserver.url if webserver else "stopped",
+        "daemon": f"running (pid {daemon.pid})" if daemon else "stopped",
+    }
+
+
+def _view(session: Session, job: Job) -> JobView:
+    progress = session.state.progress(job.job_id)
+    alive = job.status != "running" or f"job:{job.job_id}" in session.database.locked([f"job:{job.job_id}"])
+    return JobView(job, session.jobs.counts(job.job_id), progress, _percent(job, progress), alive)
+
+
+def _percent(job: Job, progress: list[Progress]) -> int:
+    if job.status == "completed":
+        return 100
+    parts = {p.stage: min(1.0, p.done / p.total) if p.total else float(p.total == 0) for p in progress}
+    return int(100 * sum(parts.get(stage, 0.0) for stage in STAGES) / len(STAGES))
+
+
+def _print_services(services: dict[str, str]) -> None:
+    for name, value in services.items():
+        out().print(f"{name:<12} {value}", markup=False, soft_wrap=True)
+
+
+def _print_jobs(views: list[JobView]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not views:
+        note("no jobs yet")
+        return
+    table = Table(header_style="bold")
+    for name in ("job", "industry", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("products", "videos", "accepted", "review", "problems"):
+        table.add_column(name, justify="right")
+    table.add_column("started", no_wrap=True)
+    for view in views:
+        c = view.counts
+        counts = (f"{n:,}" for n in (c.products, c.videos, c.accepted, c.review, c.problems))
+        table.add_row(
+            view.job.job_id,
+            Text(shorten(view.job.industry, 30)),
+            Text(_state(view), style=_STYLES.get(view.job.status, "")),
+            *counts,
+            _when(view.job.started_at or view.job.created_at),
+        )
+    out().print(table)
+
+
+def _state(view: JobView) -> str:
+    job = view.job
+    if job.status == "running" and not view.alive:
+        return f"stopped at {view.percent} %"
+    return f"{job.phase} {view.percent} %" if job.status in {"running", "queued"} else job.status
+
+
+def _print_detail(session: Session, view: JobView) -> None:
+    from rich.table import Table
+
+    job = view.job
+    out().print(f"{'job':<12} {job.job_id} of {job.industry}: {_state(view)}", markup=False)
+    if job.status == "running" and not view.alive:
+        note(f"its process is gone; resume with pvm retry {job.job_id}")
+    if job.error:
+        out().print(f"{'error':<12} {error_text(job.error)}", markup=False, soft_wrap=True)
+    table = Table("asset", "done", "total", "reused", "failed checks", header_style="bold")
+    failed = [v for v in session.state.verdicts(job.job_id) if not v.passed]
+    done = {p.stage: p for p in view.progress}
+    for stage in STAGES:
+        found = done.get(stage)
+        checks = ", ".join(v.check_name for v in failed if v.asset == stage)
+        cells = (
+            (f"{found.done:,}", f"{found.total or 0:,}", f"{found.reused:,}") if found else ("-", "-", "-")
+        )
+        table.add_row(stage, *cells, checks, style="" if found else "dim")
+    out().print(table)
+    print_problems(out(), session.state.problems(job.job_id), full=True)
+
+
+def error_text(error: dict[str, Any]) -> str:
+    """A job's stored error in one line."""
+    parts = [f"{error.get('subject') or error.get('stage') or 'run'}: {error.get('reason', 'failed')}"]
+    if error.get("remedy"):
+        parts.append(str(error["remedy"]))
+    return f"{'. '.join(parts)} [{error.get('code', 'internal')}]"
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    jobs = [
+        {
+            "job": v.job.job_id,
+            "industry": v.job.industry,
+            "status": v.job.status,
+            "phase": v.job.phase,
+            "percent": v.percent,
+            "alive": v.alive,
+            "error": v.job.error,
+            "counts": asdict(v.counts),
+            "progress": [asdict(p) for p in v.progress],
+        }
+        for v in views
+    ]
+    return {"services": services, "jobs": jobs}
