@@ -45,11 +45,13 @@ class KeypointParams:
         detector: `sift` or `akaze`.
         max_keypoints: kept at most, spread over the picture, >= 1.
         max_side: longest side in pixels of the working picture; larger pictures are reduced.
+        min_side: smaller pictures are enlarged towards it, to double at most.
     """
 
     detector: Detector = "sift"
     max_keypoints: int = 1_000
     max_side: int = 640
+    min_side: int = 400
 
     def __post_init__(self) -> None:
         if self.detector not in _WIDTHS:
@@ -57,10 +59,22 @@ class KeypointParams:
                 "rules.detector", "detector", f"{self.detector!r} is unknown", "Choose sift or akaze"
             )
 
+    def working_scale(self, width: int, height: int) -> float:
+        """Working pixels per picture pixel: `max_side` at most, small ones up to double."""
+        longest = max(width, height)
+        return min(self.max_side / longest, max(1.0, min(2.0, self.min_side / longest)))
+
     @property
     def key(self) -> str:
         """Names the method, its parameters and its version (16 hex)."""
-        return content_key("keypoints", VERSION, self.detector, str(self.max_keypoints), str(self.max_side))
+        return content_key(
+            "keypoints",
+            VERSION,
+            self.detector,
+            str(self.max_keypoints),
+            str(self.max_side),
+            str(self.min_side),
+        )
 
     @classmethod
     def from_rules(cls, rules: Rules) -> KeypointParams:
@@ -120,11 +134,11 @@ def detect(rgb: U8, mask: U8 | None, params: KeypointParams) -> Keypoints:
     import cv2
 
     height, width = rgb.shape[:2]
-    factor = min(1.0, params.max_side / max(height, width))
+    factor = params.working_scale(width, height)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    if factor < 1.0:
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    if factor != 1.0:
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if factor < 1.0 else cv2.INTER_CUBIC)
     allowed = None if mask is None else _widened(mask, size)
     found, every = _detector(params).detectAndCompute(grey, allowed)
     if every is None:

@@ -1,12 +1,20 @@
-"""One frame against its candidates."""
+"""One frame against its candidates: votes, transform, appearance, each only where the last one passed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
+from pvm_core.verification import appearance, geometry
+from pvm_core.verification.matching import Tentative, match_frame
 from pvm_core.verification.types import PairEvidence, VerifyParams, View
+
+#: Inliers kept for drawing.
+DRAWN: Final = 60
 
 
 def verify(frame: View, product: View, params: VerifyParams) -> PairEvidence:
@@ -15,40 +23,51 @@ def verify(frame: View, product: View, params: VerifyParams) -> PairEvidence:
 
 
 def verify_frame(frame: View, products: Sequence[View], params: VerifyParams) -> list[PairEvidence]:
-    """Raw figures of one frame against each of its candidates, in their order; cheap exits first."""
-    return [_verify_one(frame, p, params) for p in products]
+    """Raw figures of one frame against each of its candidates, in their order; cheap exits first.
+
+    A pair's figures do not depend on the other candidates, so they may be stored and met again.
+    """
+    tentative = match_frame(frame.keypoints.root, [p.keypoints.root for p in products], params.ratio)
+    return [_one(frame, p, t, params) for p, t in zip(products, tentative, strict=True)]
 
 
-def _verify_one(frame: View, product: View, params: VerifyParams) -> PairEvidence:
-    import cv2
-
-    a, b = product.keypoints.root, frame.keypoints.root
-    if len(a) < 2 or len(b) < 2:
-        return PairEvidence(0, 0)
-    sim = b @ a.T
-    best = sim.argmax(axis=1)
-    top = np.sort(np.partition(sim, -2, axis=1)[:, -2:], axis=1)
-    distance = np.sqrt(np.maximum(0, 2 - 2 * top))
-    good = (distance[:, 1] < params.ratio * distance[:, 0]) & (sim.argmax(axis=0)[best] == np.arange(len(b)))
-    rows = np.flatnonzero(good)
-    if len(rows) < params.min_inliers:
-        return PairEvidence(len(rows), 0)
-    src, dst = product.keypoints.xy[best[rows]], frame.keypoints.xy[rows]
-    matrix, ok = cv2.findHomography(src, dst, cv2.USAC_MAGSAC, 5.0, maxIters=2000, confidence=0.999)
-    if matrix is None or int(ok.sum()) < params.min_inliers or np.linalg.det(matrix) <= 0:
-        return PairEvidence(len(rows), 0)
-    kept = ok.ravel().astype(bool)
-    w, h = product.keypoints.width, product.keypoints.height
-    corners = np.array([[[0, 0], [w, 0], [w, h], [0, h]]], np.float32)
-    quad = cv2.perspectiveTransform(corners, matrix)[0]
-    area = float(abs(cv2.contourArea(quad)))
+def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> PairEvidence:
+    kp_product, kp_frame = product.keypoints, frame.keypoints
+    size = min(len(kp_product), len(kp_frame))
+    pose = geometry.vote(kp_product, kp_frame, t)
+    if pose is None or pose.votes < params.gate:
+        return PairEvidence(len(t), 0, keypoints=size, votes=pose.votes if pose else 0)
+    fitted = geometry.fit(kp_product, kp_frame, t, pose, params.gate)
+    if fitted is None:
+        return PairEvidence(len(t), 0, keypoints=size, votes=pose.votes)
+    matrix, seen = fitted.matrix, None
+    if params.appearance:
+        compared = appearance.compare(product.canvas, frame.pyramid, matrix)
+        if compared is not None:
+            seen = compared[0]
+            if geometry.is_sane(compared[1], kp_product.width, kp_product.height):
+                matrix = compared[1]
+    quad = geometry.project(matrix, geometry.corners_of(kp_product.width, kp_product.height))
+    drawn = fitted.members[
+        np.linspace(0, len(fitted.members) - 1, min(DRAWN, len(fitted.members))).astype(int)
+    ]
     return PairEvidence(
-        tentative=len(rows),
-        inliers=int(kept.sum()),
-        model="homography",
+        tentative=len(t),
+        inliers=len(fitted.members),
+        keypoints=size,
+        votes=pose.votes,
+        mutual=int(t.mutual[fitted.members].sum()),
+        model=fitted.model,
         transform=tuple(float(v) for v in matrix.ravel()),
         quad=tuple(float(v) for v in quad.ravel()),
-        scale=float(np.sqrt(area / (w * h))),
-        points_product=tuple((float(x), float(y)) for x, y in src[kept][:60]),
-        points_frame=tuple((float(x), float(y)) for x, y in dst[kept][:60]),
+        coverage=fitted.coverage,
+        rms=fitted.rms,
+        scale=float(np.exp(pose.log_scale)),
+        points_product=_points(kp_product.xy[t.product[drawn]]),
+        points_frame=_points(kp_frame.xy[t.frame[drawn]]),
+        **({} if seen is None else asdict(seen)),
     )
+
+
+def _points(xy: npt.NDArray[np.float32]) -> tuple[tuple[float, float], ...]:
+    return tuple((round(float(x), 1), round(float(y), 1)) for x, y in xy)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
 from pvm_core.keypoints import Keypoints
+from pvm_core.verification.appearance import Canvas, make_canvas
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
@@ -29,12 +31,12 @@ class VerifyParams:
 
     Attributes:
         ratio: nearest over second nearest descriptor distance a tentative match may have, (0, 1).
-        min_inliers: inliers below which no transform is believed.
+        gate: matches that must agree on a pose, and then on a transform, for the next step to be tried.
         appearance: whether edges and colour are compared after the warp.
     """
 
     ratio: float = 0.85
-    min_inliers: int = 8
+    gate: int = 5
     appearance: bool = True
 
     @property
@@ -45,7 +47,7 @@ class VerifyParams:
     @classmethod
     def from_rules(cls, rules: Rules) -> VerifyParams:
         """The parameters that `rules` ask for."""
-        return cls(min_inliers=rules.min_inliers, appearance=rules.edge_term)
+        return cls(appearance=rules.edge_term)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,21 @@ class View:
     rgb: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.uint8] | None = None
 
+    @cached_property
+    def canvas(self) -> Canvas:
+        """The picture as a product to warp frames onto; made once."""
+        return make_canvas(self.rgb, self.mask)
+
+    @cached_property
+    def pyramid(self) -> list[npt.NDArray[np.uint8]]:
+        """The picture and three halvings, to warp from without aliasing; made once."""
+        import cv2
+
+        levels = [self.rgb]
+        for _ in range(3):
+            levels.append(cast(npt.NDArray[np.uint8], cv2.pyrDown(levels[-1])))
+        return levels
+
 
 @dataclass(frozen=True)
 class PairEvidence:
@@ -70,27 +87,44 @@ class PairEvidence:
     Attributes:
         tentative: descriptor matches before geometry.
         inliers: of them, those one transform explains, each product keypoint counted once.
-        model: what `transform` is; `none` where no sane transform was found.
+        keypoints: of the picture that has fewer.
+        votes: matches that agree on one pose.
+        mutual: inliers that are nearest neighbours in both directions.
+        model: what `transform` is; `none` where no sane transform was found. For `epipolar` the inliers
+            obey a fundamental matrix and `transform` is the similarity that places the product.
         transform: row-major 3x3, product pixels -> frame pixels (both of the stored pictures).
         quad: the product picture's corners in the frame, x0 y0 .. x3 y3, clockwise from top left.
-        coverage: share of the product's area the inliers spread over, [0, 1].
+        coverage: share of the product's cells that hold an inlier, [0, 1].
         rms: root mean square reprojection error of the inliers, frame pixels.
-        scale: frame pixels per product pixel (root of the area ratio).
-        edge_corr: correlation of edges after the warp, [-1, 1].
-        colour_corr: correlation of colour after the warp, [-1, 1].
-        points_product, points_frame: the inliers (at most 60, spread), for drawing.
+        scale: frame pixels per product pixel.
+        visible .. sharpness: see `appearance.Appearance`; None where nothing was warped.
+        points_product, points_frame: the inliers (at most 60), for drawing.
     """
 
     tentative: int
     inliers: int
+    keypoints: int = 0
+    votes: int = 0
+    mutual: int = 0
     model: Model = "none"
     transform: tuple[float, ...] | None = None
     quad: tuple[float, ...] | None = None
     coverage: float | None = None
     rms: float | None = None
     scale: float | None = None
+    visible: float | None = None
+    print_mid: float | None = None
+    print_low: float | None = None
+    conflict: float | None = None
     edge_corr: float | None = None
+    flow: float | None = None
+    flow_spread: float | None = None
+    flow_agree: float | None = None
     colour_corr: float | None = None
+    lab_corr: float | None = None
+    colour_gap: float | None = None
+    colour_worst: float | None = None
+    sharpness: float | None = None
     points_product: Points = ()
     points_frame: Points = ()
 
