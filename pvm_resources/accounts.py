@@ -114,7 +114,7 @@ def runs_in(pid: int, folder: Path) -> bool:
     try:
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
             return False
-        return os.readlink(f"/proc/{pid}/cwd") == str(folder)
+        return Path(f"/proc/{pid}/cwd").readlink() == folder
     except OSError:
         return False
 
@@ -127,9 +127,9 @@ def anybody_in(folder: Path) -> bool:
 
 
 def _pids() -> Iterator[int]:
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            yield int(entry)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            yield int(entry.name)
 
 
 def _others_enter(folder: Path) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 from psycopg import sql
 from psycopg.rows import RowFactory, kwargs_row, tuple_row
+from psycopg.types import TypeInfo
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
@@ -96,13 +97,14 @@ class Database:
 
     def __init__(self, dsn: str, *, max_connections: int = 10) -> None:
         self._conninfo = dsns.with_params(dsn, _DEFAULTS)
+        self._where = dsns.describe(dsn)
         self._max = max_connections
         self._pool: ConnectionPool[_Connection] | None = None
         self._owner = 0
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"Database({dsns.describe(self._conninfo)})"
+        return f"Database({self._where})"
 
     @property
     def dsn(self) -> str:
@@ -235,34 +237,32 @@ class Database:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[_Connection]:
-        connection = self._borrow()
-        pool = self._pool
+        pool, connection = self._borrow()
         try:
-            with store_errors(self._conninfo), connection:
+            with store_errors(self._where), connection:
                 yield connection
         finally:
-            # `with connection` ends the transaction and closes; the pool wants it open.
-            if pool is not None:
-                pool.putconn(connection)
+            pool.putconn(connection)
 
-    def _borrow(self) -> _Connection:
+    def _borrow(self) -> tuple[ConnectionPool[_Connection], _Connection]:
         deadline = time.monotonic() + _BUSY_TIMEOUT_S
         while True:
+            pool = self._opened()
             try:
-                return self._opened().getconn(timeout=_PATIENCE_S)
+                return pool, pool.getconn(timeout=_PATIENCE_S)
             except PoolClosed:
                 continue
             except PoolTimeout:
                 self._probe()
                 if time.monotonic() > deadline:
                     raise StoreError(
-                        "store.busy", dsns.describe(self._conninfo), f"all {self._max} connections are in use",
+                        "store.busy", self._where, f"all {self._max} connections are in use",
                         "Try again", retryable=True,
                     ) from None  # fmt: skip
 
     def _probe(self) -> None:
         # The pool says only that time ran out; the reason is asked for here.
-        with store_errors(self._conninfo), psycopg.connect(self._conninfo):
+        with store_errors(self._where), psycopg.connect(self._conninfo):
             pass
 
     def _opened(self) -> ConnectionPool[_Connection]:
@@ -302,6 +302,7 @@ class RunLock:
 
     def __init__(self, conninfo: str, name: str) -> None:
         self._conninfo = conninfo
+        self._where = dsns.describe(conninfo)
         self.name = name
         self._connection: _Connection | None = None
 
@@ -314,7 +315,7 @@ class RunLock:
         if self.held():
             return True
         self.release()
-        with store_errors(self._conninfo):
+        with store_errors(self._where):
             connection = psycopg.connect(self._conninfo, autocommit=True)
             row = connection.execute(
                 "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [self.name]
@@ -363,12 +364,12 @@ class RunLock:
 
 
 @contextlib.contextmanager
-def store_errors(conninfo: str) -> Iterator[None]:
-    """Turns psycopg's errors into StoreErrors with stable codes."""
+def store_errors(where: str) -> Iterator[None]:
+    """Turns psycopg's errors into StoreErrors with stable codes; `where` is the database without secrets."""
     try:
         yield
     except psycopg.Error as error:
-        raise _store_error(conninfo, error) from error
+        raise _store_error(where, error) from error
     except UnicodeEncodeError as error:
         raise StoreError(
             "store.text",
@@ -394,8 +395,8 @@ _BY_STATE: Final = {
 }
 
 
-def _store_error(conninfo: str, error: psycopg.Error) -> StoreError:
-    where, state = dsns.describe(conninfo), error.sqlstate or ""
+def _store_error(where: str, error: psycopg.Error) -> StoreError:
+    state = error.sqlstate or ""
     detail = (error.diag.message_primary or str(error)).strip()
     if state in _BY_STATE:
         code, reason, remedy, retryable = _BY_STATE[state]
@@ -428,7 +429,7 @@ def _first(detail: str) -> str:
 
 def _sql(query: str) -> sql.SQL:
     # Queries are constants of this package; values travel as parameters.
-    return sql.SQL(query)  # type: ignore[arg-type]
+    return sql.SQL(query)
 
 
 def _write(cursor: _Cursor, write: Write) -> int:
@@ -451,7 +452,7 @@ def _stage(cursor: _Cursor, write: Copy, stage: str) -> None:
     cursor.execute(_sql(f"CREATE TEMP TABLE IF NOT EXISTS {stage} ({columns}) ON COMMIT DELETE ROWS"))
     kinds = list(write.columns.values())
     if "vector" in kinds:
-        _register_vector(cursor.connection)
+        _register_vector(cursor)
     with cursor.copy(_sql(f"COPY {stage} ({names}) FROM STDIN (FORMAT BINARY)")) as copy:
         copy.set_types(kinds)
         for row in write.rows:
@@ -477,11 +478,15 @@ def _merge(write: Copy, stage: str) -> str:
     )
 
 
-def _register_vector(connection: psycopg.Connection[Any]) -> None:
-    if connection.adapters.types.get("vector") is None:
-        from pgvector.psycopg import register_vector
+def _register_vector(cursor: _Cursor) -> None:
+    if cursor.adapters.types.get("vector") is not None:
+        return
+    from pgvector.psycopg.vector import register_vector_info
 
-        register_vector(connection)
+    info = TypeInfo.fetch(cursor.connection, "vector")
+    # A cursor copies the types of its connection when it is made, so both learn this one.
+    register_vector_info(cursor.connection, info)
+    register_vector_info(cursor, info)  # type: ignore[arg-type]  # any adapt context will do
 
 
 _OUTBOX: Final = {"event_id": "uuid", "job_id": "text", "name": "text", "item": "text", "payload": "jsonb"}

@@ -62,7 +62,8 @@ def to_url(dsn: str, driver: str = "") -> str:
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     query = "&".join(f"{key}={quote(value, safe='')}" for key, value in params.items())
     scheme = f"postgresql+{driver}" if driver else "postgresql"
-    return f"{scheme}://{login + '@' if login else ''}{place}/{quote(name, safe='')}{'?' + query if query else ''}"
+    authority = f"{login}@{place}" if login else place
+    return f"{scheme}://{authority}/{quote(name, safe='')}{'?' + query if query else ''}"
 
 
 def describe(dsn: str) -> str:

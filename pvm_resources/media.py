@@ -203,7 +203,7 @@ def check_key(key: str) -> None:
     """Refuses a key that is not a plain relative path below the store.
 
     Raises:
-        ValueError: it is empty, absolute, too long, climbs, or holds a character outside ``A-Za-z0-9_.=+@-/``.
+        ValueError: it is empty, absolute, too long, climbs, or holds other than ``A-Za-z0-9_.=+@-/``.
     """
     parts = key.split("/")
     fine = len(key) <= _KEY_MAX and all(_PART.fullmatch(p) and not p.startswith(".") for p in parts)

@@ -54,7 +54,7 @@ def upgrade(dsn: str, revision: str | None = None) -> str:
             return target
         if found is not None and found > head():
             raise StoreError(
-                "store.newer", dsns.describe(dsn), f"its schema {found} is newer than this release's {head()}",
+                "store.newer", dsns.describe(dsn), f"its schema {found} is newer than ours, {head()}",
                 "Update this project",
             )  # fmt: skip
         _check_server(connection, dsn)

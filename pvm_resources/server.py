@@ -62,6 +62,7 @@ _CONFIG: Final = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
+_FORGETFUL: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,11 @@ class EmbeddedServer:
 
     Args:
         home: PVM_HOME; made where it does not exist.
+        durable: False makes a new cluster that a power loss may destroy, for tests.
     """
 
-    def __init__(self, home: Path | str) -> None:
+    def __init__(self, home: Path | str, *, durable: bool = True) -> None:
+        self._durable = durable
         self.home = Path(os.path.realpath(Path(home).expanduser()))
         self._root = self.home / "pg"
         self._data = self._root / "data"
@@ -278,9 +281,8 @@ class EmbeddedServer:
                 "it belongs to another account",
                 "Use the account that owns PVM_HOME",
             ) from error
-        return dsn.to_libpq(
-            f"host='{self._socket_dir()}' port={_PORT} user={_SUPERUSER} password={password} dbname={database}"
-        )
+        place = f"host='{self._socket_dir()}' port={_PORT}"
+        return dsn.to_libpq(f"{place} user={_SUPERUSER} password={password} dbname={database}")
 
     # -- the cluster ------------------------------------------------------------------------------
 
@@ -294,8 +296,9 @@ class EmbeddedServer:
         account.own(fresh)
         password = secrets.token_urlsafe(24)
         self._initdb(fresh, account, password)
+        config = _CONFIG if self._durable else {**_CONFIG, **_FORGETFUL}
         with (fresh / "postgresql.auto.conf").open("a") as conf:
-            conf.writelines(f"{key} = {value}\n" for key, value in _CONFIG.items())
+            conf.writelines(f"{key} = {value}\n" for key, value in config.items())
         _write_private(self._root / "password", password + "\n")
         shutil.rmtree(self._data, ignore_errors=True)
         # A killed initdb leaves only `data.new`; the cluster appears whole or not at all.
@@ -310,6 +313,7 @@ class EmbeddedServer:
             str(self._bin(account) / "initdb"), "-D", account.inside(folder), "-U", _SUPERUSER,
             "--auth=scram-sha-256", f"--pwfile=/dev/fd/{reader}", "--encoding=UTF8", "--locale=C",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
+            *([] if self._durable else ["--no-sync"]),
         ]  # fmt: skip
         try:
             done = subprocess.run(

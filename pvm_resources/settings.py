@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     @field_validator("home", "models_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return None if value is None else Path(os.path.abspath(value.expanduser()))
+        return None if value is None else Path(os.path.abspath(value.expanduser()))  # noqa: PTH100  # symlinks stay
 
     @field_validator("log_format", "log_level", "executor", mode="before")
     @classmethod

@@ -24,7 +24,8 @@ _JOB_IMAGE: Final = {"job_id": "text", "img_id": "uuid", "product_id": "uuid", "
 _SOURCE: Final = {"product_id": "uuid", "source_ref": "text", "fingerprint": "text", "img_id": "uuid"}
 _GALLERY: Final = """
 SELECT i.img_id, i.product_id, i.sha256, i.local_path, i.source_ref, i.width, i.height, i.phash, ji.position
-FROM job_images ji JOIN stored_images i USING (img_id) JOIN job_products jp USING (job_id, product_id)
+FROM job_images ji JOIN stored_images i USING (img_id)
+JOIN job_products jp ON (jp.job_id, jp.product_id) = (ji.job_id, ji.product_id)
 """
 
 

@@ -50,7 +50,10 @@ _KEYPOINTS: Final = {
     "item_id": "uuid", "kind": "text", "method_key": "text", "n_keypoints": "int4", "kp_blob_path": "text",
     "status": "text", "reason": "text",
 }  # fmt: skip
-_ITEM: Final = "i.item_id, i.kind, i.parent_id, i.local_path, i.width, i.height, i.ts, i.shot, m.mask_path, k.kp_blob_path AS kp_path"
+_ITEM: Final = (
+    "i.item_id, i.kind, i.parent_id, i.local_path, i.width, i.height, i.ts, i.shot, m.mask_path, "
+    "k.kp_blob_path AS kp_path"
+)
 _FROM: Final = """
 FROM job_items i
 LEFT JOIN masks m ON m.item_id = i.item_id AND m.method_key = %(mask)s
@@ -220,7 +223,8 @@ class Features(Repository):
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('pvm.models', 0))")
             cursor.execute(
                 "INSERT INTO models (model_key, name, kind, dim, spec) VALUES (%s, %s, %s, %s, %s) "
-                "ON CONFLICT (model_key) DO UPDATE SET spec = excluded.spec WHERE models.spec <> excluded.spec",
+                "ON CONFLICT (model_key) DO UPDATE SET spec = excluded.spec "
+                "WHERE models.spec <> excluded.spec",
                 [model.model_key, model.name, model.kind, model.dim, json(model.spec)],
             )
             if model.active:
@@ -242,7 +246,8 @@ class Features(Repository):
         """Registered models, of one kind where given."""
         return self._db.all(
             Model,
-            f"SELECT {_MODEL} FROM models WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) ORDER BY name, model_key",
+            f"SELECT {_MODEL} FROM models WHERE (%(kind)s::text IS NULL OR kind = %(kind)s) "
+            "ORDER BY name, model_key",
             {"kind": kind},
         )
 
@@ -295,7 +300,8 @@ class Features(Repository):
         """Like `ann_search`, by comparing with every product picture."""
         self._dimension(model_key, vector)
         near = sql.SQL(
-            "WITH near AS (SELECT img_id, emb_rgb FROM embeddings WHERE model_key = {key} AND kind = 'product') "
+            "WITH near AS (SELECT img_id, emb_rgb FROM embeddings "
+            "WHERE model_key = {key} AND kind = 'product') "
         ).format(key=sql.Literal(model_key))
         return self._search(near, vector, k, None)
 
@@ -328,7 +334,7 @@ class Features(Repository):
         dim = int(self.model(model_key).dim or 0)
         if vector.shape != (dim,):
             raise ModelError(
-                "model.dimension", model_key, f"a vector of shape {vector.shape} is not of its {dim} dimensions",
+                "model.dimension", model_key, f"a vector of shape {vector.shape} has not its {dim} dimensions",
                 "Embed the query with the same model",
             )  # fmt: skip
         return dim
@@ -357,7 +363,8 @@ class Features(Repository):
 def _create_index(model_key: str, dim: int) -> sql.Composed:
     digest = hashlib.sha256(model_key.encode()).hexdigest()[:16]
     return sql.SQL(
-        "CREATE INDEX IF NOT EXISTS {name} ON embeddings USING hnsw ((emb_rgb::halfvec({dim})) halfvec_cosine_ops) "
+        "CREATE INDEX IF NOT EXISTS {name} ON embeddings "
+        "USING hnsw ((emb_rgb::halfvec({dim})) halfvec_cosine_ops) "
         f"WITH ({_HNSW}) WHERE model_key = {{key}} AND kind = 'product'"
     ).format(
         name=sql.Identifier(f"embeddings_hnsw_{digest}"), dim=sql.Literal(dim), key=sql.Literal(model_key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pvm_core.errors import InputError
@@ -73,7 +73,17 @@ class Industries(Repository):
         """Stores the standing sources ``{"products": ..., "videos": ...}``."""
         self._set(slug, "sources = %s", [json(dict(sources))])
 
-    def _set(self, slug: str, columns: str, values: list[Any]) -> None:
+    def delete(self, slug: str) -> bool:
+        """Removes an industry that has no jobs; False where it does not exist.
+
+        Raises:
+            InputError: ``industry.in_use``.
+        """
+        if self._db.value("SELECT EXISTS (SELECT 1 FROM jobs WHERE industry = %s)", [slug]):
+            raise InputError("industry.in_use", slug, "it has jobs", "Delete its jobs first")
+        return self._db.commit(Statement("DELETE FROM industries WHERE slug = %s", [slug])) == [1]
+
+    def _set(self, slug: str, columns: str, values: Sequence[Any]) -> None:
         changed = self._db.commit(
             Statement(f"UPDATE industries SET {columns}, updated_at = now() WHERE slug = %s", [*values, slug])
         )

@@ -120,7 +120,8 @@ class Jobs(Repository):
         which frames are the job's."""
         self._db.commit(
             Statement(
-                "UPDATE jobs SET keys = keys || %s, embed_model = coalesce(%s, embed_model) WHERE job_id = %s",
+                "UPDATE jobs SET keys = keys || %s, embed_model = coalesce(%s, embed_model) "
+                "WHERE job_id = %s",
                 [json(keys), embed_model, job_id],
             )
         )
@@ -157,7 +158,8 @@ class Jobs(Repository):
             # The events first: the phase of a job that has ended does not move any more.
             self._db.emit(cursor, events)
             cursor.execute(
-                "UPDATE jobs SET status = %(status)s, phase = %(status)s, error = %(error)s, finished_at = now() "
+                "UPDATE jobs SET status = %(status)s, phase = %(status)s, error = %(error)s, "
+                "finished_at = now() "
                 "WHERE job_id = %(job)s AND status IN ('queued', 'running')",
                 {"status": status, "error": json(error) if error else None, "job": job_id},
             )

@@ -36,7 +36,8 @@ _MATCH: Final = {
     "job_id": "text", "match_id": "uuid", "product_id": "uuid", "video_id": "uuid", "best_img_id": "uuid",
     "best_frame_id": "uuid", "ts": "float8", "score": "float8", "accept": "float8", "status": "text",
     "reason": "text", "sim_deep": "float8", "sim_kp": "float8", "sim_edge": "float8", "score_pair": "float8",
-    "consistency": "int4", "coverage": "int4", "calibration": "text", "embed_model": "text", "rules_key": "text",
+    "consistency": "int4", "coverage": "int4", "calibration": "text", "embed_model": "text",
+    "rules_key": "text",
 }  # fmt: skip
 _FIELDS: Final = tuple(name for name in _MATCH if name != "job_id")
 #: What an evidence picture shows; where any of it changes, the picture is made again.
@@ -53,7 +54,8 @@ _SHOWN: Final = (
 )
 
 _PAIRS: Final = """
-SELECT c.frame_id, c.img_id, i.product_id, f.video_id, f.ts, f.shot, c.rank, c.sim_rgb, c.sim_gray, c.similarity{more}
+SELECT c.frame_id, c.img_id, i.product_id, f.video_id, f.ts, f.shot, c.rank, c.sim_rgb, c.sim_gray,
+       c.similarity{more}
 FROM candidate_pairs c JOIN stored_frames f USING (frame_id) JOIN stored_images i USING (img_id) {join}
 WHERE c.job_id = %(job)s {where}
 ORDER BY f.video_id, f.ts, c.frame_id, c.rank, c.img_id
@@ -94,8 +96,8 @@ class Matching(Repository):
         return self._db.commit(
             Statement(
                 "DELETE FROM candidate_pairs c WHERE c.job_id = %(job)s AND ("
-                "NOT EXISTS (SELECT 1 FROM job_images j WHERE j.job_id = c.job_id AND j.img_id = c.img_id) OR "
-                "c.frame_id NOT IN (SELECT item_id FROM job_items WHERE job_id = %(job)s AND kind = 'frame'))",
+                "c.img_id NOT IN (SELECT img_id FROM job_images WHERE job_id = %(job)s) OR c.frame_id NOT IN "
+                "(SELECT item_id FROM job_items WHERE job_id = %(job)s AND kind = 'frame'))",
                 {"job": job_id},
             )
         )[0]
@@ -225,7 +227,8 @@ class Matching(Repository):
         """The job's matches, best first."""
         return self._db.all(
             Match,
-            f"SELECT {', '.join(_FIELDS)}, evidence_path FROM matches {_FILTER} ORDER BY score DESC, match_id",
+            f"SELECT {', '.join(_FIELDS)}, evidence_path FROM matches m {_FILTER} "
+            "ORDER BY score DESC, match_id",
             _filter(job_id, statuses, min_score),
         )
 
@@ -245,7 +248,7 @@ class Matching(Repository):
         more = " AND m.evidence_path IS NULL" if without_evidence else ""
         query = (
             f"SELECT {', '.join('m.' + name for name in (*_FIELDS, 'evidence_path'))}, {_SHOWS} "
-            f"{_FILTER.replace('status', 'm.status')}{more} ORDER BY m.score DESC, m.match_id"
+            f"{_FILTER}{more} ORDER BY m.score DESC, m.match_id"
         )
         size = len(_FIELDS) + 1
         for rows in self._db.batches(tuple_row, query, _filter(job_id, statuses, min_score)):
@@ -263,15 +266,15 @@ class Matching(Repository):
         """Matches with ids as given, one row per given name of a video, best first; streamed."""
         return self._db.stream(
             Result,
-            f"{_RESULTS} {_FILTER.replace('status', 'm.status').replace('job_id', 'm.job_id')} "
+            f"{_RESULTS} {_FILTER} "
             "ORDER BY m.score DESC, p.asin_or_itemid, v.position, v.given_name LIMIT %(limit)s",
             {**_filter(job_id, statuses, min_score), "limit": limit},
         )
 
 
 _FILTER: Final = (
-    "WHERE job_id = %(job)s AND score >= %(min)s "
-    "AND (cardinality(%(statuses)s::text[]) = 0 OR status = ANY(%(statuses)s))"
+    "WHERE m.job_id = %(job)s AND m.score >= %(min)s "
+    "AND (cardinality(%(statuses)s::text[]) = 0 OR m.status = ANY(%(statuses)s))"
 )
 _SHOWS: Final = """p.asin_or_itemid, p.title, p.brand,
   ARRAY(SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id

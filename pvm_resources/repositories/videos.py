@@ -20,8 +20,9 @@ _MEMBER: Final = {
     "mtime": "float8", "position": "int4",
 }  # fmt: skip
 _FRAME: Final = {
-    "frame_id": "uuid", "video_id": "uuid", "params_key": "text", "ts": "float8", "status": "text", "shot": "int4",
-    "local_path": "text", "width": "int4", "height": "int4", "sharpness": "float8", "phash": "int8", "reason": "text",
+    "frame_id": "uuid", "video_id": "uuid", "params_key": "text", "ts": "float8", "status": "text",
+    "shot": "int4", "local_path": "text", "width": "int4", "height": "int4", "sharpness": "float8",
+    "phash": "int8", "reason": "text",
 }  # fmt: skip
 _SET: Final = {
     "video_id": "uuid",
@@ -56,14 +57,15 @@ class Videos(Repository):
         self._db.commit(
             Copy(
                 "videos", _VIDEO, rows, ("video_id",),
-                extra={name: f"coalesce(excluded.{name}, t.{name})" for name in ("duration_s", "width", "height")},
+                extra={n: f"coalesce(excluded.{n}, t.{n})" for n in ("duration_s", "width", "height")},
             ),
             Copy(
                 "job_videos", _MEMBER, names, ("job_id", "given_name"), conflict="(job_id, name_hash)",
                 update=("video_id", "source_ref", "size", "mtime", "position"),
                 before=[
                     Statement(
-                        "DELETE FROM job_videos WHERE job_id = %s AND given_name NOT IN (SELECT given_name FROM {stage})",
+                        "DELETE FROM job_videos WHERE job_id = %s "
+                        "AND given_name NOT IN (SELECT given_name FROM {stage})",
                         [job_id],
                     )
                 ],
@@ -155,8 +157,8 @@ class Videos(Repository):
         rejected ones with their reasons."""
         return self._db.stream(
             _frame,
-            f"SELECT {', '.join(_FRAME)} FROM stored_frames WHERE params_key = %(key)s AND status = %(status)s "
-            f"AND video_id IN ({_JOB_VIDEOS}) ORDER BY video_id, ts, frame_id",
+            f"SELECT {', '.join(_FRAME)} FROM stored_frames WHERE params_key = %(key)s "
+            f"AND status = %(status)s AND video_id IN ({_JOB_VIDEOS}) ORDER BY video_id, ts, frame_id",
             {"job": job_id, "key": params_key, "status": status},
         )
 
