@@ -20,7 +20,9 @@ class KeyframeParams:
     """How keyframes are chosen.
 
     Attributes:
-        max_gap_s: longest stretch, in seconds, that goes without a looked-at frame.
+        look_s: seconds between looked-at frames where something happens. A shot of one second that begins and
+            ends out of focus is still looked at while it is sharp.
+        max_gap_s: longest stretch, in seconds, that goes without a looked-at frame, however still it is.
         per_minute, minimum, maximum: the budget, `per_minute` x length between `minimum` and `maximum`.
             It bounds further frames of a shot; the first frame of a shot is bound by `maximum` alone, spread
             over the length, so that a product shown for one second is kept.
@@ -28,6 +30,7 @@ class KeyframeParams:
         max_side: longest side of a kept frame, in pixels.
     """
 
+    look_s: float = 0.3
     max_gap_s: float = 2.0
     per_minute: float = 40.0
     minimum: int = 8
@@ -46,6 +49,7 @@ class KeyframeParams:
     def from_rules(cls, rules: Rules) -> KeyframeParams:
         """The parameters that a job's rules ask for."""
         return cls(
+            look_s=min(cls.look_s, rules.keyframe_max_gap_s),
             max_gap_s=rules.keyframe_max_gap_s,
             per_minute=rules.keyframes_per_minute,
             minimum=rules.keyframes_min,
