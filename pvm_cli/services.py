@@ -6,8 +6,6 @@ import fcntl
 import os
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pvm_cli.console import note, out
-from pvm_cli.processes import Service, ServiceFolder, port_is_free
 from pvm_core.errors import PvmError
 
 if TYPE_CHECKING:
+    from pvm_cli.processes import Service, ServiceFolder
     from pvm_resources.settings import Settings
 
 WEBSERVER: Final = "webserver"
@@ -42,6 +40,7 @@ def up(
     They go on in the background until pvm down.
     A second pvm up starts only what is missing. Logs lie in PVM_HOME/logs.
     """
+    from pvm_cli.processes import ServiceFolder
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
@@ -66,6 +65,7 @@ def down(
     A run launched from the UI is cancelled; the same job resumes later.
     The data stays.
     """
+    from pvm_cli.processes import ServiceFolder
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
@@ -75,6 +75,8 @@ def down(
 
 
 def _start_missing(settings: Settings, folder: ServiceFolder, host: str, port: int) -> Service:
+    from pvm_cli.processes import port_is_free
+
     webserver = folder.find(WEBSERVER)
     if webserver is None and not port_is_free(host, port):
         raise PvmError(
@@ -130,12 +132,14 @@ def _wait_ready(folder: ServiceFolder, service: Service) -> None:
 
 def answers(url: str) -> bool:
     """True where a Dagster web server answers at `url`."""
+    import urllib.request
+
     try:
         # Proxies of the environment must not stand between us and our own server.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{url}/server_info", timeout=2) as response:
             return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 

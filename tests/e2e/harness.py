@@ -1,0 +1,68 @@
+"""`pvm` as a real process with a home of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import tiny
+
+#: Two workers: the suite itself runs on two cores.
+_ENV = {"PVM_WORKERS": "2", "EMBED_MODEL": "classic", "PVM_SEGMENTER": "classic", "COLUMNS": "160"}
+_OURS = ("PVM_", "DAGSTER_", "EMBED_", "MATCH_", "RETRIEVAL_", "SIM_", "INLIERS_", "POSTGRES_", "DATA_ROOT")
+
+
+@dataclass(frozen=True)
+class Pvm:
+    """The command line of one home."""
+
+    home: Path
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """What the command sees: nothing of the caller's own settings."""
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(_OURS)}
+        return {**clean, **_ENV, "PVM_HOME": str(self.home), **more}
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        """`pvm` with these arguments, for this interpreter."""
+        return [sys.executable, "-m", "pvm_cli.main", *map(str, arguments)]
+
+    def __call__(self, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command to its end; environment variables may be given by name."""
+        return subprocess.run(
+            self.command(*arguments),
+            env=self.environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def run(
+        self, products: Path, videos: Path, industry: str = "Hộp giấy", *more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """`pvm run` on these sources."""
+        return self("run", "--industry", industry, "--products", products, "--videos", videos, *more)
+
+    def kept_up(self) -> None:
+        """Starts the embedded server so that it stays between commands, which saves each its start."""
+        from pvm_resources.server import EmbeddedServer
+
+        EmbeddedServer(self.home).up(keep=True)
+
+    def torn_down(self) -> None:
+        """Stops everything of this home."""
+        self("down")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A home with one finished tiny job."""
+
+    pvm: Pvm
+    case: tiny.Tiny
+    run: subprocess.CompletedProcess[str]
+    industry: str
