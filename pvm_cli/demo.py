@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
-
-from pvm_cli.console import note, out
+from pvm_cli.console import err, note, out
 from pvm_cli.exits import Exit
 from pvm_cli.run import exit_with, perform, settings_for
-from pvm_cli.truth import Truth, Verdict, judge, read_truth
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pvm_cli.session import Session
+    from pvm_core.synthetic.scoring import CaseScore
+    from pvm_resources.demo import CaseInfo
     from pvm_resources.repositories.rows import Job
 
 INDUSTRY: Final = "Demo"
-_SHOWN: Final = 5
+_SHOWN: Final = 4
 
 
-def demo(
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Render the case anew even where it is there already.")
-    ] = False,
-) -> None:
+def demo() -> None:
     """Renders a small case, runs it through Dagster and prints the matches.
 
     Catalogue pictures and clips are rendered with perspective, clutter, light,
@@ -37,56 +32,68 @@ def demo(
     from pvm_cli.session import ready
 
     settings = settings_for()
-    folder = _rendered(settings.home / "demo", fresh)
+    case = _rendered(settings.home / "demo", settings.worker_count)
     with ready(settings) as session:
         industry = session.industries.ensure(INDUSTRY)
-        sources = {"products": str(folder / "products.csv"), "videos": str(folder / "videos")}
+        sources = {"products": str(case.catalogue), "videos": str(case.videos)}
         session.industries.set_sources(industry.slug, sources)
         job = session.jobs.create(industry.slug, sources)
         code = perform(session, job)
         if code is Exit.OK:
-            _judge(session, job, read_truth(folder))
+            _judge(session, job, case)
     exit_with(code)
 
 
-def _rendered(folder: Path, fresh: bool) -> Path:
-    from pvm_resources.demo import demo_case
+def _rendered(folder: Path, workers: int) -> CaseInfo:
+    from rich.progress import Progress
+
+    from pvm_resources.demo import write_case
 
     started = time.monotonic()
-    if demo_case(folder, fresh=fresh):
-        note(f"rendered catalogue and clips in {time.monotonic() - started:.1f} s: {folder}")
-    return folder
+    with Progress(console=err(), transient=True) as bar:
+        task = bar.add_task("rendering catalogue and clips")
+        case = write_case(
+            folder,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            workers=workers,
+        )
+    what = f"{case.products} products ({case.pictures} pictures), {case.clips} clips of {case.seconds:.0f} s"
+    took = f" in {time.monotonic() - started:.1f} s" if case.made else " before"
+    note(f"rendered {what} together{took}: {folder}")
+    return case
 
 
-def _judge(session: Session, job: Job, truth: Truth) -> None:
+def _judge(session: Session, job: Job, case: CaseInfo) -> None:
     from pvm_cli.results import find_lines
+    from pvm_core.synthetic.scoring import ResultRow
+    from pvm_resources.demo import score_results
 
-    accepted = list(find_lines(session, job, 0.0, "accepted"))
-    out().print(_sentence(judge(accepted, truth)), soft_wrap=True)
-    pictures = [line.evidence for line in accepted if line.evidence]
+    found = list(find_lines(session, job, 0.0, None))
+    rows = [ResultRow(line.product, line.video, line.score, line.ts) for line in found]
+    accept = session.rules_of(job).accept
+    out().print(_sentence(score_results(case.folder, rows, accept=accept)), soft_wrap=True)
+    pictures = [line.evidence for line in found if line.status == "accepted" and line.evidence]
     if pictures:
-        out().print("\nEvidence pictures, e.g.:")
+        out().print("\nEvidence pictures, worth a look:")
         for picture in pictures[:_SHOWN]:
             out().print(f"  {picture}", markup=False, soft_wrap=True)
-    out().print(_next_steps(), markup=False)
+    out().print(_NEXT, markup=False)
 
 
-def _sentence(verdict: Verdict) -> str:
-    return (
-        f"\nAgainst the known truth: precision {_share(verdict.precision)}, recall {_share(verdict.recall)} "
-        f"({verdict.right} right, {verdict.wrong} wrong, {verdict.missed} missed); "
-        f"right second in {verdict.on_time} of {verdict.right}"
-    )
+def _sentence(score: CaseScore) -> str:
+    lines = [
+        f"\nAgainst the known truth: precision [bold]{score.precision:.3f}[/bold], "
+        f"recall [bold]{score.recall:.3f}[/bold] ({score.right} right of {score.accepted} accepted, "
+        f"{score.true} true); right second in {score.seconds_right} of {score.right}"
+    ]
+    lines += [f"  wrong   {product} in {video}" for product, video in score.wrong]
+    lines += [f"  missed  {product} in {video}" for product, video in score.missed]
+    return "\n".join(lines)
 
 
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _next_steps() -> str:
-    return f"""
+_NEXT: Final = f"""
 Next:
-  make up                                   open this job in the Dagster UI
-  .venv/bin/pvm results --industry {INDUSTRY}     the same table; --format csv for programs
+  make up                                  this job in the Dagster UI
+  .venv/bin/pvm results -i {INDUSTRY}            the same table; --format csv for programs
   .venv/bin/pvm run --industry "gối công thái học" --products catalogue.csv --videos clips/
 """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
+    from pvm_core.rules import Rules
     from pvm_resources.database import Database
     from pvm_resources.repositories.industries import Industries
     from pvm_resources.repositories.jobs import Jobs
@@ -53,6 +54,13 @@ class Session:
         from pvm_resources.repositories.state import State
 
         return State(self.database)
+
+    def rules_of(self, job: Job) -> Rules:
+        """The rules of the job's industry as they are now; what the environment sets wins."""
+        from pvm_core.rules import resolve
+
+        industry = self.industries.get(job.industry)
+        return resolve(industry.rule_set, {**industry.rules, **self.settings.rules_overrides()})
 
     def latest_completed(self, industry: Industry) -> Job:
         """The industry's latest completed job.
