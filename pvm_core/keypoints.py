@@ -49,7 +49,7 @@ class KeypointParams:
     """
 
     detector: Detector = "sift"
-    max_keypoints: int = 1_000
+    max_keypoints: int = 800
     max_side: int = 640
     min_side: int = 400
 
@@ -134,20 +134,22 @@ def detect(rgb: U8, mask: U8 | None, params: KeypointParams) -> Keypoints:
     import cv2
 
     height, width = rgb.shape[:2]
-    factor = params.working_scale(width, height)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    # The working size is spent on the product alone: a vertical clip's blurred fill would take half of it.
+    x, y, w, h = (0, 0, width, height) if mask is None else _box(mask)
+    factor = params.working_scale(w, h)
+    size = (max(1, round(w * factor)), max(1, round(h * factor)))
+    grey = cv2.cvtColor(np.ascontiguousarray(rgb[y : y + h, x : x + w]), cv2.COLOR_RGB2GRAY)
     if factor != 1.0:
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if factor < 1.0 else cv2.INTER_CUBIC)
-    allowed = None if mask is None else _widened(mask, size)
+    allowed = None if mask is None else _widened(mask[y : y + h, x : x + w], size)
     found, every = _detector(params).detectAndCompute(grey, allowed)
     if every is None:
         found, every = (), np.zeros((0, _WIDTHS[params.detector]), np.uint8)
     chosen = spread(found, size, params.max_keypoints)
     kept, descriptors = [found[i] for i in chosen], every[chosen]
-    ratio = np.array([width / size[0], height / size[1]], np.float32)
+    ratio = np.array([w / size[0], h / size[1]], np.float32)
     return Keypoints(
-        xy=np.array([k.pt for k in kept], np.float32).reshape(-1, 2) * ratio,
+        xy=np.array([k.pt for k in kept], np.float32).reshape(-1, 2) * ratio + np.array([x, y], np.float32),
         scale=np.array([k.size for k in kept], np.float32) * np.float32(ratio.mean()),
         angle=np.array([k.angle for k in kept], np.float32) % np.float32(360),
         response=np.array([k.response for k in kept], np.float32),
@@ -236,6 +238,18 @@ def _detector(params: KeypointParams) -> Any:
     if params.detector == "akaze":
         return library.AKAZE_create(threshold=AKAZE_THRESHOLD)
     return library.SIFT_create(contrastThreshold=SIFT_CONTRAST)
+
+
+def _box(mask: U8) -> tuple[int, int, int, int]:
+    """x, y, width, height of a mask with its margin; of the whole picture where it is empty."""
+    import cv2
+
+    height, width = mask.shape
+    x, y, w, h = cv2.boundingRect(mask)
+    if w < 2 or h < 2:
+        return 0, 0, width, height
+    x0, y0 = max(0, x - 2 * MASK_MARGIN), max(0, y - 2 * MASK_MARGIN)
+    return x0, y0, min(width, x + w + 2 * MASK_MARGIN) - x0, min(height, y + h + 2 * MASK_MARGIN) - y0
 
 
 def _widened(mask: U8, size: tuple[int, int]) -> U8:

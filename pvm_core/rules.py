@@ -74,7 +74,7 @@ class Rules:
     edge_term: bool = True
     mask_timeout_s: float = 5.0
     detector: str = "sift"
-    max_keypoints: int = 1_000
+    max_keypoints: int = 800
     min_decodable_ratio: float = 0.5
     min_frames_per_video: int = 1
     min_recall_at_k: float = 0.9

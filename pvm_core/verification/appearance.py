@@ -21,6 +21,8 @@ MIN_VISIBLE: Final = 0.25
 WINDOW: Final = 11
 #: Grey variance (squared levels) above which a window counts as printed rather than plain.
 PRINTED: Final = 30.0
+#: Canvas pixels around the hull of the matched places that still count as their neighbourhood.
+CORE_MARGIN: Final = 10
 #: Flow longer than this share of the canvas is not a better alignment but another picture.
 MAX_FLOW: Final = 0.08
 _TINY: Final = 1e-6
@@ -74,6 +76,8 @@ class Appearance:
         visible: share of the product inside the frame, [0, 1].
         print_mid, print_low: median and lower quartile of the local grey correlation where the product is
             printed, [-1, 1].
+        print_core: that median inside the hull of the matched places: what a picture without a mask has
+            beside the product does not count.
         conflict: share of what is printed in both where the local correlation is below 0.2, [0, 1].
         edge_corr: agreement of edge directions weighted by their strength, [-1, 1].
         flow: median residual displacement as a share of the canvas side; flow_spread its 90th percentile.
@@ -88,6 +92,7 @@ class Appearance:
     visible: float
     print_mid: float
     print_low: float
+    print_core: float
     conflict: float
     edge_corr: float
     flow: float
@@ -100,11 +105,12 @@ class Appearance:
     sharpness: float
 
 
-def compare(canvas: Canvas, pyramid: list[U8], matrix: F64) -> tuple[Appearance, F64] | None:
+def compare(canvas: Canvas, pyramid: list[U8], matrix: F64, inliers: F32) -> tuple[Appearance, F64] | None:
     """Figures of a frame warped onto a product, and the transform refined by what was seen.
 
     Args:
         canvas: of the product.
+        inliers: (N, 2) product pixels that geometry matched; their hull is the core.
         pyramid: the frame and its halvings.
         matrix: (3, 3) product pixels -> frame pixels.
     Returns:
@@ -122,9 +128,20 @@ def compare(canvas: Canvas, pyramid: list[U8], matrix: F64) -> tuple[Appearance,
             first, to_frame = second, to_frame @ better
             flow = _flow(canvas.grey, _evened(first[0]))
     warped, seen, sharpness = first
-    figures = _figures(canvas, warped, seen, flow, agree, sharpness)
+    figures = _figures(canvas, warped, (seen, _core(canvas, inliers)), flow, agree, sharpness)
     refined = to_frame @ canvas.matrix
     return figures, refined / refined[2, 2]
+
+
+def _core(canvas: Canvas, inliers: F32) -> Bools:
+    """(h, w) bool: the hull of the matched places, widened by `CORE_MARGIN`."""
+    import cv2
+
+    spots = inliers @ canvas.matrix[:2, :2].T.astype(np.float32) + canvas.matrix[:2, 2].astype(np.float32)
+    filled = np.zeros(canvas.inside.shape, np.uint8)
+    cv2.fillConvexPoly(filled, cv2.convexHull(spots.astype(np.int32)), 255)
+    side = 2 * CORE_MARGIN + 1
+    return cv2.dilate(filled, np.ones((side, side), np.uint8)) > 0
 
 
 def _warp(canvas: Canvas, pyramid: list[U8], to_frame: F64) -> tuple[U8, Bools, float] | None:
@@ -199,10 +216,11 @@ def _refine(canvas: Canvas, seen: Bools, flow: F32) -> tuple[F64 | None, float]:
 
 
 def _figures(
-    canvas: Canvas, warped: U8, seen: Bools, flow: F32, agree: float, sharpness: float
+    canvas: Canvas, warped: U8, where: tuple[Bools, Bools], flow: F32, agree: float, sharpness: float
 ) -> Appearance:
     import cv2
 
+    seen, core = where[0], where[0] & where[1]
     length = np.hypot(flow[..., 0], flow[..., 1])
     bounded = flow * np.minimum(1.0, MAX_FLOW * SIDE / np.maximum(length, _TINY))[..., None]
     ys, xs = np.mgrid[0 : seen.shape[0], 0 : seen.shape[1]].astype(np.float32)
@@ -211,12 +229,13 @@ def _figures(
     if sharpness < 0.9:
         model = cast(U8, cv2.GaussianBlur(model, (0, 0), 0.5 / max(sharpness, 0.1)))
     lab_model, lab_frame = _lab(model), _lab(aligned)
-    mid, low, conflict = _print(lab_model[..., 0], lab_frame[..., 0], seen)
-    corr, mean, gap, worst = _colour(model, aligned, lab_model, lab_frame, seen)
+    mid, low, inner, conflict = _print(lab_model[..., 0], lab_frame[..., 0], seen, core)
+    corr, mean, gap, worst = _colour(model, aligned, seen)
     return Appearance(
         visible=float(seen.sum() / max(1, canvas.inside.sum())),
         print_mid=mid,
         print_low=low,
+        print_core=inner,
         conflict=conflict,
         edge_corr=_edges(lab_model[..., 0], lab_frame[..., 0], seen),
         flow=float(np.median(length[seen]) / SIDE),
@@ -230,8 +249,8 @@ def _figures(
     )
 
 
-def _print(a: F32, b: F32, seen: Bools) -> tuple[float, float, float]:
-    """Median and lower quartile of the local correlation, and the share of contradicted print."""
+def _print(a: F32, b: F32, seen: Bools, core: Bools) -> tuple[float, float, float, float]:
+    """Of the local correlation: median, lower quartile, median in the core, share of contradicted print."""
     import cv2
 
     def mean(x: F32) -> F32:
@@ -245,7 +264,8 @@ def _print(a: F32, b: F32, seen: Bools) -> tuple[float, float, float]:
     both = seen & (va > PRINTED) & (vb > PRINTED * max(0.1, float(np.median(vb[seen] / (va[seen] + 1)))))
     conflict = float((local[both] < 0.2).mean()) if both.sum() > 100 else 0.0
     low, mid = np.quantile(values, [0.25, 0.5])
-    return float(mid), float(low), conflict
+    inner = local[printed & core]
+    return float(mid), float(low), float(np.median(inner)) if inner.size > 50 else float(mid), conflict
 
 
 def _edges(a: F32, b: F32, seen: Bools) -> float:
@@ -258,20 +278,25 @@ def _edges(a: F32, b: F32, seen: Bools) -> float:
     return float((weight * cosine).sum() / max(float(weight.sum()), _TINY))
 
 
-def _colour(
-    model: U8, aligned: U8, lab_model: F32, lab_frame: F32, seen: Bools
-) -> tuple[float, float, float, float]:
+def _colour(model: U8, aligned: U8, seen: Bools) -> tuple[float, float, float, float]:
     """Chroma correlation, mean Lab correlation, chroma gap after white balance, worst block of that gap."""
     import cv2
 
-    a, b = (cv2.GaussianBlur(x, (0, 0), 2.0)[seen] for x in (lab_model, lab_frame))
+    # Colour is compared at half the canvas: chroma of compressed video carries no more.
+    size = (max(8, seen.shape[1] // 2), max(8, seen.shape[0] // 2))
+    half = [
+        cv2.GaussianBlur(cv2.resize(x, size, interpolation=cv2.INTER_AREA), (0, 0), 1.0)
+        for x in (model, aligned)
+    ]
+    seen = cv2.resize(seen.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    a, b = (_lab(cast(U8, x))[seen] for x in half)
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)
     cov, va, vb = (a * b).mean(axis=0), (a * a).mean(axis=0), (b * b).mean(axis=0)
     mean = float(np.mean(cov / np.sqrt(np.maximum(va, 4.0) * np.maximum(vb, 4.0))))
     chroma = float(cov[1:].sum() / np.sqrt(max(va[1:].sum(), 8.0) * max(vb[1:].sum(), 8.0)))
-    distance = _balanced_gap(model, aligned, seen)
+    distance = _balanced_gap(cast(U8, half[0]), cast(U8, half[1]), seen)
     weight = seen.astype(np.float32)
-    block = (25, 25)
+    block = (13, 13)
     local = cv2.boxFilter(distance * weight, -1, block) / np.maximum(cv2.boxFilter(weight, -1, block), 0.05)
     return (
         chroma,
@@ -283,9 +308,7 @@ def _colour(
 
 def _balanced_gap(model: U8, aligned: U8, seen: Bools) -> F32:
     """(h, w) chroma distance after exposure and a bounded white balance are evened out."""
-    import cv2
-
-    a, b = (cv2.GaussianBlur(x, (0, 0), 2.0).astype(np.float32) + 4.0 for x in (model, aligned))
+    a, b = (x.astype(np.float32) + 4.0 for x in (model, aligned))
     gain = np.median(np.log(a[seen]) - np.log(b[seen]), axis=0)
     light = gain.mean()
     # A frame may be lit yellow, but no lamp turns an orange carton green: 0.25 is a factor of 1.28.

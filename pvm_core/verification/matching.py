@@ -1,4 +1,4 @@
-"""Tentative matches of one frame with all its candidates: one matrix product, ratio test, mutual check."""
+"""Tentative matches of one frame with its candidates: matrix product, ratio test, mutual check."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class Tentative:
-    """Tentative matches of one product picture with one frame, best first by nothing: in frame order.
+    """Tentative matches of one product picture with one frame, in the frame's order.
 
     Attributes:
         product, frame: (T,) indices into the keypoints of either picture.
@@ -52,17 +52,10 @@ def match_frame(frame: F32, products: Sequence[F32], ratio: float) -> list[Tenta
         products: one (M_i, D) float32 array of unit rows a candidate.
         ratio: (0, 1), largest nearest/second distance ratio.
     """
-    usable = [i for i, p in enumerate(products) if len(p) >= 2]
-    found = [NOTHING] * len(products)
-    if len(frame) < 2 or not usable:
-        return found
-    sims = frame @ np.concatenate([products[i] for i in usable]).T
-    start = 0
-    for i in usable:
-        stop = start + len(products[i])
-        found[i] = _match_block(np.ascontiguousarray(sims[:, start:stop]), ratio)
-        start = stop
-    return found
+    if len(frame) < 2:
+        return [NOTHING] * len(products)
+    # One product a block: a table of 1000 x 1000 stays in the cache, one of all candidates does not.
+    return [_match_block(frame @ p.T, ratio) if len(p) >= 2 else NOTHING for p in products]
 
 
 def _match_block(sims: F32, ratio: float) -> Tentative:

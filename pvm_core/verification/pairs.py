@@ -42,7 +42,9 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
         return PairEvidence(len(t), 0, keypoints=size, votes=pose.votes)
     matrix, seen = fitted.matrix, None
     if params.appearance:
-        compared = appearance.compare(product.canvas, frame.pyramid, matrix)
+        compared = appearance.compare(
+            product.canvas, frame.pyramid, matrix, kp_product.xy[t.product[fitted.members]]
+        )
         if compared is not None:
             seen = compared[0]
             if geometry.is_sane(compared[1], kp_product.width, kp_product.height):

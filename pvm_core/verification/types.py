@@ -115,6 +115,7 @@ class PairEvidence:
     visible: float | None = None
     print_mid: float | None = None
     print_low: float | None = None
+    print_core: float | None = None
     conflict: float | None = None
     edge_corr: float | None = None
     flow: float | None = None
