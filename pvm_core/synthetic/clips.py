@@ -24,12 +24,32 @@ Theme = Literal["products", "siblings", "outsider", "nothing"]
 
 #: Themes in turn; every case of a dozen clips holds all of them.
 _THEMES: tuple[Theme, ...] = (
-    "products", "siblings", "nothing", "products", "outsider", "products",
-    "siblings", "products", "products", "outsider", "products", "products",
+    "products",
+    "siblings",
+    "nothing",
+    "products",
+    "outsider",
+    "products",
+    "siblings",
+    "products",
+    "products",
+    "outsider",
+    "products",
+    "products",
 )
 _CAPTIONS = (
-    "Review thật sau 30 ngày", "Có đáng mua không?", "Mình dùng thử nhé", "unboxing + first look", "Top 5 this week",
-    "Đừng mua khi chưa xem", "link in bio", "HONEST REVIEW", "Giá bao nhiêu?", "so cute!!", "before / after", "Mở hộp cùng mình",
+    "Review thật sau 30 ngày",
+    "Có đáng mua không?",
+    "Mình dùng thử nhé",
+    "unboxing + first look",
+    "Top 5 this week",
+    "Đừng mua khi chưa xem",
+    "link in bio",
+    "HONEST REVIEW",
+    "Giá bao nhiêu?",
+    "so cute!!",
+    "before / after",
+    "Mở hộp cùng mình",
 )
 
 
@@ -60,8 +80,8 @@ class CaseSpec:
     sibling_share: float = 0.4
     size: tuple[int, int] = (960, 540)
     fps: int = 12
-    shots: tuple[int, int] = (3, 5)
-    shot_s: tuple[float, float] = (1.0, 2.6)
+    shots: tuple[int, int] = (3, 4)
+    shot_s: tuple[float, float] = (1.0, 2.3)
     difficulty: tuple[float, float] = (0.05, 0.85)
     stages_per_clip: int | None = None
 
@@ -166,8 +186,11 @@ def make_case(spec: CaseSpec) -> Case:
     clips = plan_clips(spec, products, outsiders)
     catalogue = {p.product_id for p in products}
     truth = tuple(
-        Showing(s.shown.product_id, c.video_id, round(s.first / c.fps, 3), round((s.first + s.frames) / c.fps, 3))
-        for c in clips for s in c.shots
+        Showing(
+            s.shown.product_id, c.video_id, round(s.first / c.fps, 3), round((s.first + s.frames) / c.fps, 3)
+        )
+        for c in clips
+        for s in c.shots
         if s.shown is not None and s.shown.product_id in catalogue
     )
     shown = {(t.product_id, t.video_id) for t in truth}
@@ -201,7 +224,7 @@ def plan_clips(
     for number in range(spec.n_clips):
         theme = _THEMES[number % len(_THEMES)]
         pool = {"products": turn, "siblings": alike, "outsider": strange, "nothing": turn}[theme]
-        cast = [next(pool) for _ in range(int(rng.integers(1, 4)))] if theme != "nothing" else []
+        cast = [next(pool) for _ in range(int(rng.integers(2, 4)))] if theme != "nothing" else []
         clips.append(_plan_clip(spec, number, cast, products, rng))
     return tuple(clips)
 
@@ -213,34 +236,52 @@ def _turns(products: Sequence[SyntheticProduct], rng: np.random.Generator) -> It
 
 
 def _plan_clip(
-    spec: CaseSpec, number: int, cast: Sequence[SyntheticProduct], products: Sequence[SyntheticProduct],
+    spec: CaseSpec,
+    number: int,
+    cast: Sequence[SyntheticProduct],
+    products: Sequence[SyntheticProduct],
     rng: np.random.Generator,
 ) -> ClipPlan:
     count = max(int(rng.integers(spec.shots[0], spec.shots[1] + 1)), len(cast))
     wide = rng.random() < 0.15
-    framing: Framing = "full" if wide else rng.choice(np.array(["full", "inset 4:3", "inset 16:9"]), p=[0.62, 0.26, 0.12])
+    framing: Framing = (
+        "full" if wide else rng.choice(np.array(["full", "inset 4:3", "inset 16:9"]), p=[0.62, 0.26, 0.12])
+    )
     roles: list[SyntheticProduct | None] = [*cast, *(_extra(cast, rng) for _ in range(count - len(cast)))]
     shots, first = [], 0
     for index, role in enumerate(rng.permutation(len(roles))):
         frames = max(round(float(rng.uniform(*spec.shot_s)) * spec.fps), 2)
         shown = roles[int(role)]
         bystander = products[int(rng.integers(len(products)))] if rng.random() < 0.04 else None
-        shots.append(Shot(
-            first=first, frames=frames, shown=shown,
-            bystander=None if bystander is shown else bystander,
-            difficulty=float(rng.uniform(*spec.difficulty)),
-            seed=int(rng.integers(2**31)),
-            framing=framing,
-            caption=str(rng.choice(_CAPTIONS)) if rng.random() < 0.4 else "",
-            stage=index if spec.stages_per_clip is None else index % spec.stages_per_clip,
-        ))
+        shots.append(
+            Shot(
+                first=first,
+                frames=frames,
+                shown=shown,
+                bystander=None if bystander is shown else bystander,
+                difficulty=float(rng.uniform(*spec.difficulty)),
+                seed=int(rng.integers(2**31)),
+                framing=framing,
+                caption=str(rng.choice(_CAPTIONS)) if rng.random() < 0.4 else "",
+                stage=index if spec.stages_per_clip is None else index % spec.stages_per_clip,
+            )
+        )
         first += frames
     if spec.stages_per_clip is not None:
         shots = _same_cast_per_stage(shots, spec.stages_per_clip)
     title = str(rng.choice(_CAPTIONS)) + (f" – {cast[0].style.name}" if cast else "")
     watermark = "@" + "".join(rng.choice(list("abcdeghiklmnoprstuy"), 8)) if rng.random() < 0.6 else ""
     size = (spec.size[1], spec.size[0]) if wide else spec.size
-    return ClipPlan(f"clip{number:03d}", title, size, spec.fps, tuple(shots), watermark, int(rng.integers(2**31)), spec.stages_per_clip is None)
+    return ClipPlan(
+        f"clip{number:03d}",
+        title,
+        size,
+        spec.fps,
+        tuple(shots),
+        watermark,
+        int(rng.integers(2**31)),
+        spec.stages_per_clip is None,
+    )
 
 
 def _same_cast_per_stage(shots: Sequence[Shot], stages: int) -> list[Shot]:
@@ -259,7 +300,7 @@ def _extra(cast: Sequence[SyntheticProduct], rng: np.random.Generator) -> Synthe
 
 def iter_frames(clip: ClipPlan) -> Iterator[Rgb]:
     """The frames of `clip` in order, RGB uint8 (height, width, 3); one shot in memory at a time."""
-    things = clutter_designs(np.random.default_rng([clip.seed, 1]), 5)
+    things = clutter_designs(np.random.default_rng([clip.seed, 1]), 4)
     stages: dict[int, Stage] = {}
     for shot in clip.shots:
         if clip.fresh:
@@ -273,8 +314,11 @@ def _stage_of(clip: ClipPlan, shot: Shot, things: Sequence[object]) -> Stage:
     about = [*things, *([shot.bystander.design] if shot.bystander else [])]
     rng = np.random.default_rng([shot.seed, 2])
     return make_stage(
-        shot.shown.design if shot.shown else None, rng, shot.difficulty,
-        size=inner_size(clip.size, shot.framing), clutter=about,  # type: ignore[arg-type]
+        shot.shown.design if shot.shown else None,
+        rng,
+        shot.difficulty,
+        size=inner_size(clip.size, shot.framing),
+        clutter=about,  # type: ignore[arg-type]
     )
 
 
@@ -290,7 +334,9 @@ def _iter_shot(clip: ClipPlan, shot: Shot, stage: Stage) -> Iterator[Rgb]:
     overlay = _overlay(clip, shot, np.random.default_rng([shot.seed, 4]))
     for number in range(shot.frames):
         camera, hand = move(number / clip.fps)
-        picture = photograph(stage, np.asarray(camera @ stage.centred, np.float32), step=shot.first + number, hand=hand)
+        picture = photograph(
+            stage, np.asarray(camera @ stage.centred, np.float32), step=shot.first + number, hand=hand
+        )
         frame = picture if shot.framing == "full" else _over_blurred_fill(picture, clip.size)
         for layer, (x, y) in overlay:
             frame = over(frame, layer, x, y)
@@ -320,8 +366,15 @@ class _movement:  # noqa: N801 - called like a function, holds the shot's random
         x = self._drift[0] * t + self._shake * (wave[0] + 0.6 * wave[1]) + self._offset[0]
         y = self._drift[1] * t + self._shake * (wave[2] + 0.6 * wave[3]) + self._offset[1]
         scale = self._base * float(np.exp(self._zoom * t))
-        camera = similar(scale, 0.002 * self._shake * float(wave[4]), self._middle, (self._middle[0] + x, self._middle[1] + y))
-        hand = similar(1 + 0.3 * self._sway * float(wave[5]), self._sway * float(wave[4]), self._middle, self._middle)
+        camera = similar(
+            scale,
+            0.002 * self._shake * float(wave[4]),
+            self._middle,
+            (self._middle[0] + x, self._middle[1] + y),
+        )
+        hand = similar(
+            1 + 0.3 * self._sway * float(wave[5]), self._sway * float(wave[4]), self._middle, self._middle
+        )
         return camera, np.asarray(shift(6 * self._sway * float(wave[5]) * 20, 0) @ hand, np.float32)
 
 
@@ -333,15 +386,15 @@ def _over_blurred_fill(picture: Rgb, size: tuple[int, int]) -> Rgb:
     cut = max(int(small.shape[0] * width / height), 4)
     left = (small.shape[1] - cut) // 2
     small = cv2.GaussianBlur(small[:, left : left + cut], (0, 0), 1.6)
-    frame = cv2.convertScaleAbs(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), alpha=0.72)
+    frame = cv2.convertScaleAbs(
+        cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), alpha=0.72
+    )
     top = (height - high) // 2
     frame[top : top + high] = picture
     return np.asarray(frame, np.uint8)
 
 
-def _overlay(
-    clip: ClipPlan, shot: Shot, rng: np.random.Generator
-) -> list[tuple[Rgba, tuple[int, int]]]:
+def _overlay(clip: ClipPlan, shot: Shot, rng: np.random.Generator) -> list[tuple[Rgba, tuple[int, int]]]:
     """Caption and watermark, each with its top left corner."""
     height, width = clip.size
     layers = []
@@ -366,8 +419,15 @@ def _tag(text: str, size: int, rng: np.random.Generator, *, plain: bool = False)
     if boxed:
         draw.rounded_rectangle([0, 0, wide - 1, tall - 1], size // 3, fill=hsv(rng.random(), 0.75, 0.85))
     ink = (255, 255, 255, 150 if plain else 255)
-    draw.text((wide / 2, tall / 2), text, font=face, fill=ink, anchor="mm",
-              stroke_width=0 if boxed else max(size // 12, 1), stroke_fill=(0, 0, 0, ink[3]))
+    draw.text(
+        (wide / 2, tall / 2),
+        text,
+        font=face,
+        fill=ink,
+        anchor="mm",
+        stroke_width=0 if boxed else max(size // 12, 1),
+        stroke_fill=(0, 0, 0, ink[3]),
+    )
     rgba = np.array(image)
     rgba[..., :3] = (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
     return rgba

@@ -35,9 +35,7 @@ def _leaf(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, angle: f
     along = np.linspace(0, np.pi, 14)
     half = 0.22 * length * np.sin(along) ** 0.8
     reach = length * along / np.pi
-    outline = np.concatenate(
-        [np.stack([reach, half], axis=1), np.stack([reach[::-1], -half[::-1]], axis=1)]
-    )
+    outline = np.concatenate([np.stack([reach, half], axis=1), np.stack([reach[::-1], -half[::-1]], axis=1)])
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     points = outline @ turn.T + (x, y)
     dark = (colour[0] // 2, colour[1] // 2, colour[2] // 2)
@@ -71,8 +69,10 @@ def leaves(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
             px, py = x + radius * 0.7 * np.cos(turn), y + radius * 0.7 * np.sin(turn)
             box = [px - radius * 0.45, py - radius * 0.45, px + radius * 0.45, py + radius * 0.45]
             draw.ellipse(box, fill=petal, outline=(120, 90, 90, 120))
-        draw.ellipse([x - radius * 0.35, y - radius * 0.35, x + radius * 0.35, y + radius * 0.35],
-                     fill=hsv(0.12, 0.8, 0.85))
+        draw.ellipse(
+            [x - radius * 0.35, y - radius * 0.35, x + radius * 0.35, y + radius * 0.35],
+            fill=hsv(0.12, 0.8, 0.85),
+        )
     return array(image)
 
 
@@ -95,7 +95,10 @@ def fruit(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     height, width = picture.shape[:2]
     size = min(height, width)
     image, draw = canvas(picture)
-    splash = blob(rng, int(rng.integers(11, 17)), 0.38) * (width * 0.44, height * 0.3) + (width / 2, height * 0.62)
+    splash = blob(rng, int(rng.integers(11, 17)), 0.38) * (width * 0.44, height * 0.3) + (
+        width / 2,
+        height * 0.62,
+    )
     draw.polygon(polygon(splash), fill=(255, 252, 244, 235))
     for _ in range(int(rng.integers(10, 20))):
         x, y, r = rng.uniform(0, width), rng.uniform(0.1, 0.95) * height, size * rng.uniform(0.006, 0.03)
@@ -146,7 +149,9 @@ def landscape(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
             tall = height * rng.uniform(0.04, 0.1) * (0.5 + share)
             foot = float(top[tree]) + 3
             dark = tuple(int(c * 0.7) for c in colour)
-            draw.polygon([(tree - tall * 0.25, foot), (tree + tall * 0.25, foot), (tree, foot - tall)], fill=dark)
+            draw.polygon(
+                [(tree - tall * 0.25, foot), (tree + tall * 0.25, foot), (tree, foot - tall)], fill=dark
+            )
     scene = array(image)
     grain = noise(rng, height, width, 14, 3)
     scene = np.clip(scene * (0.86 + 0.28 * grain[..., None]), 0, 255).astype(np.uint8)
@@ -157,7 +162,17 @@ def _vignetted(picture: Rgb, scene: Rgb, rng: np.random.Generator) -> Rgb:
     height, width = picture.shape[:2]
     mask = np.zeros((height, width), np.uint8)
     if rng.random() < 0.5:
-        cv2.ellipse(mask, (width // 2, height // 2), (int(width * 0.46), int(height * 0.46)), 0, 0, 360, 255, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            mask,
+            (width // 2, height // 2),
+            (int(width * 0.46), int(height * 0.46)),
+            0,
+            0,
+            360,
+            255,
+            -1,
+            cv2.LINE_AA,
+        )
     else:
         mask[int(height * 0.05) : int(height * 0.95)] = 255
     return mix(picture, scene, mask.astype(np.float32) / 255)
@@ -185,10 +200,14 @@ def pillow(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     depth = cv2.GaussianBlur(mask, (0, 0), width / 16)
     light = depth + 0.5 * (np.roll(depth, int(height * 0.06), 0) - np.roll(depth, -int(height * 0.06), 0))
     quilt = _quilting(rng, height, width)
-    body = ramp(np.clip(light * 0.95 - 0.12 * quilt, 0, 1), hsv(hue, 0.6, 0.3), hsv(hue, 0.5, 0.78), hsv(hue, 0.12, 1))
+    body = ramp(
+        np.clip(light * 0.95 - 0.12 * quilt, 0, 1), hsv(hue, 0.6, 0.3), hsv(hue, 0.5, 0.78), hsv(hue, 0.12, 1)
+    )
     scene = mix(bed, body, mask)
     image, draw = canvas(scene)
-    draw.line([*polygon(outline), (float(x[0]), float(y[0]))], fill=hsv(hue, 0.7, 0.5), width=max(width // 110, 2))
+    draw.line(
+        [*polygon(outline), (float(x[0]), float(y[0]))], fill=hsv(hue, 0.7, 0.5), width=max(width // 110, 2)
+    )
     return _vignetted(picture, array(image), rng)
 
 
@@ -209,11 +228,16 @@ def poster(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     """A film still: glowing clouds, a skyline, figures in rim light, sparks."""
     height, width = picture.shape[:2]
     cloud = stretch(noise(rng, height, width, width * 0.8, 6, 0.58))
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     gx, gy = rng.uniform(0.25, 0.75), rng.uniform(0.25, 0.5)
     glow = np.exp(-(((x - gx) / 0.4) ** 2 + ((y - gy) / 0.33) ** 2))
-    scene = ramp(np.clip(0.55 * cloud + 0.62 * glow - 0.12, 0, 1).astype(np.float32),
-                 hsv(hue + 0.55, 0.8, 0.08), hsv(hue + 0.5, 0.75, 0.4), hsv(hue, 0.8, 0.85), hsv(hue + 0.08, 0.25, 1))
+    scene = ramp(
+        np.clip(0.55 * cloud + 0.62 * glow - 0.12, 0, 1).astype(np.float32),
+        hsv(hue + 0.55, 0.8, 0.08),
+        hsv(hue + 0.5, 0.75, 0.4),
+        hsv(hue, 0.8, 0.85),
+        hsv(hue + 0.08, 0.25, 1),
+    )
     image, draw = canvas(scene)
     edge = 0
     while edge < width:
@@ -226,10 +250,19 @@ def poster(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
                     draw.rectangle([wx, wy, wx + 3, wy + 4], fill=hsv(0.13, 0.5, rng.uniform(0.5, 1)))
         edge += step
     for _ in range(int(rng.integers(1, 4))):
-        _figure(draw, rng, width * rng.uniform(0.2, 0.8), height * rng.uniform(0.86, 1.0), height * rng.uniform(0.4, 0.68), hue)
+        _figure(
+            draw,
+            rng,
+            width * rng.uniform(0.2, 0.8),
+            height * rng.uniform(0.86, 1.0),
+            height * rng.uniform(0.4, 0.68),
+            hue,
+        )
     for _ in range(60):
         px, py, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.5, 2.6)
-        draw.ellipse([px - r, py - r, px + r, py + r], fill=(*hsv(hue + 0.05, 0.4, 1.0), int(rng.integers(60, 220))))
+        draw.ellipse(
+            [px - r, py - r, px + r, py + r], fill=(*hsv(hue + 0.05, 0.4, 1.0), int(rng.integers(60, 220)))
+        )
     return array(image)
 
 
@@ -240,8 +273,18 @@ def _figure(
     coat = hsv(hue + rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.7), rng.uniform(0.12, 0.4))
     rim = (*hsv(hue + 0.05, 0.35, 1.0), 210)
     spread = unit * rng.uniform(0.9, 1.4)
-    body = np.array([(-spread, 0), (-unit * 0.8, -3.2 * unit), (-unit * 1.3, -6.2 * unit), (-unit * 0.5, -6.9 * unit),
-                     (unit * 0.5, -6.9 * unit), (unit * 1.3, -6.2 * unit), (unit * 0.8, -3.2 * unit), (spread, 0)])
+    body = np.array(
+        [
+            (-spread, 0),
+            (-unit * 0.8, -3.2 * unit),
+            (-unit * 1.3, -6.2 * unit),
+            (-unit * 0.5, -6.9 * unit),
+            (unit * 0.5, -6.9 * unit),
+            (unit * 1.3, -6.2 * unit),
+            (unit * 0.8, -3.2 * unit),
+            (spread, 0),
+        ]
+    )
     outline = polygon(body + (x, foot))
     draw.polygon(outline, fill=coat)
     draw.line(outline[: 4 if rng.random() < 0.5 else 8], fill=rim, width=max(int(unit / 7), 1))
@@ -249,8 +292,14 @@ def _figure(
     head = [x - 0.55 * unit, foot - 8 * unit, x + 0.55 * unit, foot - 6.6 * unit]
     draw.ellipse(head, fill=skin)
     draw.chord(head, 150, 390, fill=hsv(0.07, 0.5, rng.uniform(0.05, 0.4)))
-    draw.line([(x - unit, foot - 5.6 * unit), (x + unit * rng.uniform(0.4, 2.2), foot - rng.uniform(3.6, 5.8) * unit)],
-              fill=coat, width=max(int(unit * 0.5), 2))
+    draw.line(
+        [
+            (x - unit, foot - 5.6 * unit),
+            (x + unit * rng.uniform(0.4, 2.2), foot - rng.uniform(3.6, 5.8) * unit),
+        ],
+        fill=coat,
+        width=max(int(unit * 0.5), 2),
+    )
 
 
 def animal(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
@@ -269,8 +318,12 @@ def animal(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
         ex, ey = cx + side * r * 0.62, cy - r * (1.25 if long_ears else 0.8)
         a, b = r * 0.3, r * (0.75 if long_ears else 0.35)
         draw.ellipse([ex - a, ey - b, ex + a, ey + b], fill=fur, outline=dark, width=max(size // 130, 1))
-        draw.ellipse([ex - a * 0.5, ey - b * 0.6, ex + a * 0.5, ey + b * 0.6], fill=hsv(hue + 0.9, 0.35, 0.95))
-    draw.ellipse([cx - r * 1.08, cy - r, cx + r * 1.08, cy + r], fill=fur, outline=dark, width=max(size // 130, 1))
+        draw.ellipse(
+            [ex - a * 0.5, ey - b * 0.6, ex + a * 0.5, ey + b * 0.6], fill=hsv(hue + 0.9, 0.35, 0.95)
+        )
+    draw.ellipse(
+        [cx - r * 1.08, cy - r, cx + r * 1.08, cy + r], fill=fur, outline=dark, width=max(size // 130, 1)
+    )
     draw.ellipse([cx - r * 0.55, cy, cx + r * 0.55, cy + r * 0.8], fill=hsv(hue, 0.12, 0.97))
     eye = r * rng.uniform(0.11, 0.19)
     for side in (-1, 1):
@@ -288,7 +341,9 @@ def device(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     """A lamp in a dark room: glowing body, buttons, a cable, callout rings."""
     height, width = picture.shape[:2]
     size = min(height, width)
-    room = ramp(noise(rng, height, width, width / 2, 3), hsv(hue + 0.6, 0.5, 0.12), hsv(hue + 0.6, 0.35, 0.34))
+    room = ramp(
+        noise(rng, height, width, width / 2, 3), hsv(hue + 0.6, 0.5, 0.12), hsv(hue + 0.6, 0.35, 0.34)
+    )
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     cx, cy = width * 0.5, height * 0.48
     distance = np.sqrt((x - cx) ** 2 + (y - cy) ** 2) / size
@@ -301,14 +356,22 @@ def device(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     draw.polygon(polygon(shape), fill=hsv(hue, 0.25, 1.0), outline=hsv(hue, 0.5, 0.6))
     inner = (shape - (cx, cy)) * 0.72 + (cx, cy)
     draw.polygon(polygon(inner), fill=hsv(hue, 0.08, 1.0))
-    draw.rounded_rectangle([cx - size * 0.2, height * 0.74, cx + size * 0.2, height * 0.84], size * 0.02,
-                           fill=(232, 230, 226), outline=(90, 90, 96))
+    draw.rounded_rectangle(
+        [cx - size * 0.2, height * 0.74, cx + size * 0.2, height * 0.84],
+        size * 0.02,
+        fill=(232, 230, 226),
+        outline=(90, 90, 96),
+    )
     for button in range(3):
         bx = cx + (button - 1) * size * 0.09
-        draw.ellipse([bx - 6, height * 0.78 - 6, bx + 6, height * 0.78 + 6], fill=hsv(hue + button * 0.2, 0.6, 0.7))
+        draw.ellipse(
+            [bx - 6, height * 0.78 - 6, bx + 6, height * 0.78 + 6], fill=hsv(hue + button * 0.2, 0.6, 0.7)
+        )
     for _ in range(int(rng.integers(2, 4))):
         rx, ry, r = rng.uniform(0.14, 0.86) * width, rng.uniform(0.12, 0.7) * height, size * 0.09
-        draw.ellipse([rx - r, ry - r, rx + r, ry + r], outline=(255, 255, 255), width=3, fill=(*hsv(hue, 0.3, 0.9), 90))
+        draw.ellipse(
+            [rx - r, ry - r, rx + r, ry + r], outline=(255, 255, 255), width=3, fill=(*hsv(hue, 0.3, 0.9), 90)
+        )
         draw.line([(rx, ry), (cx, cy)], fill=(255, 255, 255, 160), width=2)
     return array(image)
 
@@ -317,8 +380,16 @@ def abstract(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     """A printed pattern: tiles of arcs, triangles and dots in a few colours."""
     height, width = picture.shape[:2]
     image, draw = canvas(picture)
-    colours = [hsv(hue + shift, s, v) for shift, s, v in
-               ((0, 0.7, 0.75), (0.06, 0.4, 0.95), (0.5, 0.35, 0.55), (0.1, 0.08, 0.97), (0, 0.5, 0.3))]
+    colours = [
+        hsv(hue + shift, s, v)
+        for shift, s, v in (
+            (0, 0.7, 0.75),
+            (0.06, 0.4, 0.95),
+            (0.5, 0.35, 0.55),
+            (0.1, 0.08, 0.97),
+            (0, 0.5, 0.3),
+        )
+    ]
     cells = int(rng.integers(5, 8))
     side = max(width, height) / cells
     for row in range(int(height / side) + 1):
@@ -340,7 +411,9 @@ def abstract(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
             else:
                 for dot in range(9):
                     dx, dy = x + side * (0.2 + 0.3 * (dot % 3)), y + side * (0.2 + 0.3 * (dot // 3))
-                    draw.ellipse([dx - side * 0.09, dy - side * 0.09, dx + side * 0.09, dy + side * 0.09], fill=front)
+                    draw.ellipse(
+                        [dx - side * 0.09, dy - side * 0.09, dx + side * 0.09, dy + side * 0.09], fill=front
+                    )
     return array(image)
 
 

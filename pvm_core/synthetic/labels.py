@@ -55,12 +55,12 @@ def hero_hue(rng: np.random.Generator, hero: str) -> float:
 class LabelStyle:
     """What the artwork of a product is drawn from.
 
-    Siblings share everything but the variant: `accent_hue`, `hero_hue`, `flavour`, or some of them.
+    Siblings share everything but the variant: `flavour` and some of the hues.
 
     Attributes:
         seed: of forms and layout; the same for siblings.
         brand, name, flavour, weight, slogan: the words.
-        base_hue, accent_hue, hero_hue: hues in turns.
+        base_hue, accent_hue, hero_hue, ribbon_hue: hues in turns; the ribbon carries the flavour.
         pale: light ground with dark ink, or the reverse.
         layout: arrangement of the front.
         hero: name of the picture on the front, see `heroes.HEROES`.
@@ -76,6 +76,7 @@ class LabelStyle:
     base_hue: float
     accent_hue: float
     hero_hue: float
+    ribbon_hue: float
     pale: bool
     layout: Layout
     hero: str
@@ -88,8 +89,13 @@ class LabelStyle:
 
     @property
     def accent(self) -> Colour:
-        """The colour of ribbons and bands, which tells siblings apart."""
+        """The colour of bands and panels."""
         return hsv(self.accent_hue, 0.78, 0.78)
+
+    @property
+    def ribbon(self) -> Colour:
+        """The colour of the ribbon with the flavour."""
+        return hsv(self.ribbon_hue, 0.78, 0.74)
 
 
 def front(style: LabelStyle, height: int, width: int) -> Rgb:
@@ -107,7 +113,9 @@ def front(style: LabelStyle, height: int, width: int) -> Rgb:
     _ribbon(draw, style, width, height, title_y + 0.125)
     _footer(draw, rng, style, width, height)
     if rng.random() < 0.55:
-        _burst(draw, rng, style, width * rng.uniform(0.78, 0.86), height * rng.uniform(0.3, 0.42), width * 0.11)
+        _burst(
+            draw, rng, style, width * rng.uniform(0.78, 0.86), height * rng.uniform(0.3, 0.42), width * 0.11
+        )
     return _printed(array(image), rng)
 
 
@@ -117,7 +125,11 @@ def cover(style: LabelStyle, height: int, width: int) -> Rgb:
     form = np.random.default_rng([style.seed, 2])
     ground = HEROES[style.hero](gradient(height, width, style.base, style.accent, 1.2), form, style.hero_hue)
     low = rng.random() < 0.6
-    shade = np.linspace(0, 1, height, dtype=np.float32)[:, None] ** 3 if low else np.linspace(1, 0, height, dtype=np.float32)[:, None] ** 3
+    shade = (
+        np.linspace(0, 1, height, dtype=np.float32)[:, None] ** 3
+        if low
+        else np.linspace(1, 0, height, dtype=np.float32)[:, None] ** 3
+    )
     ground = mix(ground, (8, 8, 12), np.repeat(shade * 0.75, width, axis=1))
     image, draw = canvas(ground)
     y = height * (0.74 if low else 0.14)
@@ -129,7 +141,13 @@ def cover(style: LabelStyle, height: int, width: int) -> Rgb:
         letter(draw, (width / 2 + 3, y + number * height * 0.1 + 4), row, face, (0, 0, 0))
         letter(draw, (width / 2, y + number * height * 0.1), row, face, hsv(style.accent_hue, 0.35, 1.0))
     draw.rectangle([0, height * 0.02, width, height * 0.065], fill=(*style.accent, 230))
-    letter(draw, (width / 2, height * 0.043), style.flavour.upper(), bundled_face("figbo", int(height * 0.026)), ink_on(style.accent))
+    letter(
+        draw,
+        (width / 2, height * 0.043),
+        style.flavour.upper(),
+        bundled_face("figbo", int(height * 0.026)),
+        ink_on(style.accent),
+    )
     _credits(draw, rng, width, height * (0.925 if low else 0.9))
     _logo(draw, rng, style, width, height, 0.12 if low else 0.84, scale=0.5)
     return _printed(array(image), rng)
@@ -142,7 +160,13 @@ def side(style: LabelStyle, height: int, width: int, number: int) -> Rgb:
     image, draw = canvas(ground)
     ink = ink_on(style.base)
     draw.rectangle([0, 0, width, height * 0.1], fill=style.accent)
-    letter(draw, (width / 2, height * 0.05), style.brand, face_for(style.brand, style.face, width * 0.8, int(height * 0.07)), ink_on(style.accent))
+    letter(
+        draw,
+        (width / 2, height * 0.05),
+        style.brand,
+        face_for(style.brand, style.face, width * 0.8, int(height * 0.07)),
+        ink_on(style.accent),
+    )
     y = _paragraph(draw, rng, width * 0.1, height * 0.15, width * 0.8, 6, ink)
     _table(draw, rng, [width * 0.1, y + 8, width * 0.9, y + height * 0.28], ink)
     _paragraph(draw, rng, width * 0.1, y + height * 0.32, width * 0.8, 5, ink)
@@ -177,7 +201,7 @@ def _arrange(layout: Layout) -> tuple[tuple[float, float, float, float], float, 
         "band": ((0.0, 0.5, 1.0, 0.905), 0.275, 0.095),
         "window": ((0.1, 0.46, 0.9, 0.86), 0.255, 0.085),
         "diagonal": ((0.05, 0.49, 0.95, 0.89), 0.27, 0.09),
-        "full": ((0.0, 0.0, 1.0, 1.0), 0.29, 0.1),
+        "full": ((0.0, 0.0, 1.0, 1.0), 0.31, 0.1),
         "minimal": ((0.2, 0.47, 0.8, 0.82), 0.265, 0.09),
     }[layout]
 
@@ -199,7 +223,10 @@ def _ground(rng: np.random.Generator, style: LabelStyle, height: int, width: int
                 draw.ellipse([x - step / 6, y - step / 6, x + step / 6, y + step / 6], fill=tint)
     elif kind == 2:
         for _ in range(26):
-            shape = blob(rng, 6, 0.3) * rng.uniform(0.02, 0.12) * width + (rng.uniform(0, width), rng.uniform(0, height))
+            shape = blob(rng, 6, 0.3) * rng.uniform(0.02, 0.12) * width + (
+                rng.uniform(0, width),
+                rng.uniform(0, height),
+            )
             draw.polygon(polygon(shape), outline=tint, width=2)
     elif kind == 3:
         for number in range(14):
@@ -216,9 +243,13 @@ def _accent_area(picture: Rgb, rng: np.random.Generator, style: LabelStyle) -> R
         outline = np.stack([np.arange(width), wave], axis=1)
         draw.polygon([*polygon(outline), (width, height), (0, height)], fill=style.accent)
     elif style.layout == "diagonal":
-        draw.polygon([(0, height * 0.62), (width, height * 0.4), (width, height), (0, height)], fill=style.accent)
+        draw.polygon(
+            [(0, height * 0.62), (width, height * 0.4), (width, height), (0, height)], fill=style.accent
+        )
     elif style.layout == "window":
-        draw.rounded_rectangle([width * 0.07, height * 0.44, width * 0.93, height * 0.88], width * 0.04, fill=style.accent)
+        draw.rounded_rectangle(
+            [width * 0.07, height * 0.44, width * 0.93, height * 0.88], width * 0.04, fill=style.accent
+        )
     elif style.layout == "minimal":
         draw.ellipse([width * 0.08, height * 0.42, width * 0.92, height * 0.88], fill=style.accent)
     return array(image)
@@ -239,8 +270,13 @@ def _title(
 
 
 def _logo(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, style: LabelStyle, width: int, height: int,
-    y: float, scale: float = 1.0,
+    draw: ImageDraw.ImageDraw,
+    rng: np.random.Generator,
+    style: LabelStyle,
+    width: int,
+    height: int,
+    y: float,
+    scale: float = 1.0,
 ) -> None:
     face = face_for(style.brand, style.face, width * 0.5 * scale, int(height * 0.075 * scale))
     reach = face.getlength(style.brand) / 2 + width * 0.06 * scale
@@ -248,12 +284,25 @@ def _logo(
     plate = hsv(style.base_hue + 0.52, 0.75, 0.55 if style.pale else 0.9)
     form = style.seed % 4
     if form == 0:
-        draw.ellipse([cx - reach, cy - tall, cx + reach, cy + tall], fill=plate, outline=(255, 255, 255), width=3)
+        draw.ellipse(
+            [cx - reach, cy - tall, cx + reach, cy + tall], fill=plate, outline=(255, 255, 255), width=3
+        )
     elif form == 1:
-        draw.rounded_rectangle([cx - reach, cy - tall * 0.8, cx + reach, cy + tall * 0.8], tall * 0.3, fill=plate)
+        draw.rounded_rectangle(
+            [cx - reach, cy - tall * 0.8, cx + reach, cy + tall * 0.8], tall * 0.3, fill=plate
+        )
     elif form == 2:
-        draw.polygon([(cx - reach, cy - tall), (cx + reach, cy - tall), (cx + reach * 0.86, cy),
-                      (cx + reach, cy + tall), (cx - reach, cy + tall), (cx - reach * 0.86, cy)], fill=plate)
+        draw.polygon(
+            [
+                (cx - reach, cy - tall),
+                (cx + reach, cy - tall),
+                (cx + reach * 0.86, cy),
+                (cx + reach, cy + tall),
+                (cx - reach, cy + tall),
+                (cx - reach * 0.86, cy),
+            ],
+            fill=plate,
+        )
     else:
         draw.line([(cx - reach, cy + tall), (cx + reach, cy + tall)], fill=plate, width=max(int(tall / 6), 2))
         draw.line([(cx - reach, cy - tall), (cx + reach, cy - tall)], fill=plate, width=max(int(tall / 6), 2))
@@ -266,20 +315,52 @@ def _ribbon(draw: ImageDraw.ImageDraw, style: LabelStyle, width: int, height: in
     reach = face.getlength(style.flavour) / 2 + width * 0.05
     cx, cy = width / 2, height * y
     notch = tall * 0.6
-    draw.polygon([(cx - reach - notch, cy - tall), (cx + reach + notch, cy - tall), (cx + reach, cy),
-                  (cx + reach + notch, cy + tall), (cx - reach - notch, cy + tall), (cx - reach, cy)],
-                 fill=style.accent, outline=(255, 255, 255))
+    draw.polygon(
+        [
+            (cx - reach - notch, cy - tall),
+            (cx + reach + notch, cy - tall),
+            (cx + reach, cy),
+            (cx + reach + notch, cy + tall),
+            (cx - reach - notch, cy + tall),
+            (cx - reach, cy),
+        ],
+        fill=style.accent,
+        outline=(255, 255, 255),
+    )
     letter(draw, (cx, cy), style.flavour, face, ink_on(style.accent))
 
 
-def _footer(draw: ImageDraw.ImageDraw, rng: np.random.Generator, style: LabelStyle, width: int, height: int) -> None:
+def _footer(
+    draw: ImageDraw.ImageDraw, rng: np.random.Generator, style: LabelStyle, width: int, height: int
+) -> None:
     y = height * 0.94
     draw.rectangle([0, height * 0.905, width, height], fill=style.base)
     ink = ink_on(style.base)
-    letter(draw, (width * 0.06, y), style.weight, bundled_face("figbo", max(int(height * 0.034), 8)), ink, anchor="lm")
-    letter(draw, (width * 0.94, y - height * 0.012), style.slogan, face_for(style.slogan, "figo", width * 0.52, int(height * 0.026)), ink, anchor="rm")
+    letter(
+        draw,
+        (width * 0.06, y),
+        style.weight,
+        bundled_face("figbo", max(int(height * 0.034), 8)),
+        ink,
+        anchor="lm",
+    )
+    letter(
+        draw,
+        (width * 0.94, y - height * 0.012),
+        style.slogan,
+        face_for(style.slogan, "figo", width * 0.52, int(height * 0.026)),
+        ink,
+        anchor="rm",
+    )
     small = "".join(rng.choice(list("abcdeghilmnoprstu  "), 44))
-    letter(draw, (width * 0.94, y + height * 0.02), small, face_for(small, "figo", width * 0.52, int(height * 0.016)), ink, anchor="rm")
+    letter(
+        draw,
+        (width * 0.94, y + height * 0.02),
+        small,
+        face_for(small, "figo", width * 0.52, int(height * 0.016)),
+        ink,
+        anchor="rm",
+    )
 
 
 def _burst(
@@ -290,12 +371,26 @@ def _burst(
     reach = np.where(np.arange(spikes) % 2, 0.82, 1.0) * radius
     colour = hsv(rng.uniform(0.11, 0.15) if rng.random() < 0.6 else rng.uniform(0.95, 1.0), 0.85, 0.96)
     draw.polygon(polygon(np.stack([x + reach * np.cos(turn), y + reach * np.sin(turn)], axis=1)), fill=colour)
-    for number, word in enumerate(str(rng.choice(("NEW 2x", "MỚI -30%", "BEST buy", "BIO 100%", "ECO plus"))).split()):
-        letter(draw, (x, y + (number - 0.5) * radius * 0.62), word, face_for(word, "figbo", radius * 1.3, int(radius * 0.6)), ink_on(colour))
+    for number, word in enumerate(
+        str(rng.choice(("NEW 2x", "MỚI -30%", "BEST buy", "BIO 100%", "ECO plus"))).split()
+    ):
+        letter(
+            draw,
+            (x, y + (number - 0.5) * radius * 0.62),
+            word,
+            face_for(word, "figbo", radius * 1.3, int(radius * 0.6)),
+            ink_on(colour),
+        )
 
 
 def _paragraph(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: float, room: float, rows: int, ink: Colour
+    draw: ImageDraw.ImageDraw,
+    rng: np.random.Generator,
+    x: float,
+    y: float,
+    room: float,
+    rows: int,
+    ink: Colour,
 ) -> float:
     size = max(int(room / 17), 7)
     face = bundled_face("figo", size)
@@ -314,7 +409,12 @@ def _table(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: list[float]
     for row in range(rows):
         y = box[1] + (box[3] - box[1]) * row / rows
         draw.line([(box[0], y), (box[2], y)], fill=ink, width=1)
-        draw.text((box[0] + 5, y + 3), str(rng.choice(("Energy", "Fat", "Fibre", "Weight", "Cotton", "Foam"))), font=face, fill=ink)
+        draw.text(
+            (box[0] + 5, y + 3),
+            str(rng.choice(("Energy", "Fat", "Fibre", "Weight", "Cotton", "Foam"))),
+            font=face,
+            fill=ink,
+        )
         draw.text((box[2] - 5, y + 3), f"{rng.integers(1, 990)} g", font=face, fill=ink, anchor="ra")
 
 
@@ -358,6 +458,7 @@ def random_style(
         base_hue=hue,
         accent_hue=float(rng.choice(ACCENT_HUES) + rng.normal(0, 0.012)),
         hero_hue=hero_hue(rng, hero),
+        ribbon_hue=float(rng.choice(ACCENT_HUES)),
         pale=bool(rng.random() < 0.5),
         layout=LAYOUTS[int(rng.integers(len(LAYOUTS)))],
         hero=hero,

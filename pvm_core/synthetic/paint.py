@@ -91,10 +91,9 @@ def stretch(plane: Plane) -> Plane:
 def ramp(plane: Plane, *colours: Colour) -> Rgb:
     """A colour map: values in [0, 1] become the interpolated `colours`."""
     stops = np.linspace(0, 255, len(colours))
-    table = np.stack(
-        [np.interp(np.arange(256), stops, [c[i] for c in colours]) for i in range(3)], axis=1
-    ).astype(np.uint8)
-    return table[(np.clip(plane, 0, 1) * 255).astype(np.uint8)]
+    table = np.stack([np.interp(np.arange(256), stops, [c[i] for c in colours]) for i in range(3)], axis=1)
+    level = cv2.convertScaleAbs(np.clip(plane, 0, 1), alpha=255)
+    return np.asarray(cv2.LUT(cv2.merge([level] * 3), table.astype(np.uint8)[None]), np.uint8)
 
 
 def mix(below: Rgb, above: Rgb | Colour, alpha: Plane | float) -> Rgb:
@@ -138,7 +137,7 @@ def letter(
 
 def ball(size: int, colour: Colour, light: tuple[float, float] = (-0.35, -0.45)) -> Rgba:
     """A shaded sphere with a highlight, RGBA (size, size, 4)."""
-    y, x = np.mgrid[-1:1:size * 1j, -1:1:size * 1j].astype(np.float32)
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
     radius = np.sqrt(x * x + y * y)
     depth = np.sqrt(np.clip(1 - radius * radius, 0, 1))
     lx, ly = light
@@ -158,9 +157,7 @@ def paste(below: Rgb, above: Rgba, x: int, y: int) -> Rgb:
     x1, y1 = min(x + above.shape[1], width), min(y + above.shape[0], height)
     if x0 < x1 and y0 < y1:
         piece = above[y0 - y : y1 - y, x0 - x : x1 - x]
-        below[y0:y1, x0:x1] = mix(
-            below[y0:y1, x0:x1], piece[..., :3], piece[..., 3].astype(np.float32) / 255
-        )
+        below[y0:y1, x0:x1] = mix(below[y0:y1, x0:x1], piece[..., :3], piece[..., 3].astype(np.float32) / 255)
     return below
 
 

@@ -63,7 +63,10 @@ def make_pairs(
     made, generation = 0, 0
     while made < n:
         products = make_products(
-            seed * 1_000 + generation, _GENERATION, family=family, sibling_share=sibling_share,
+            seed * 1_000 + generation,
+            _GENERATION,
+            family=family,
+            sibling_share=sibling_share,
             prefix=f"{family}{seed}-{generation}-",
         )
         rng = np.random.default_rng([FAMILY_CODES[family], seed, 5, generation])

@@ -18,7 +18,7 @@ from pvm_core.synthetic.solids import PROPORTIONS, Design, Sprite, view
 _ART_WIDTH = 520
 #: Most look-alikes in a row: as many flavours as every kind has.
 _GROUP_MAX = 3
-#: What tells a sibling apart.
+#: What tells a sibling apart, besides the ribbon with its flavour.
 Difference = Literal["colour", "flavour", "text"]
 
 
@@ -113,6 +113,7 @@ def _sibling(
     # Hues of a group stand apart by about a third of the circle, as a brand would choose them.
     turn = float(len(group) / 3 + rng.uniform(-0.06, 0.06))
     wordless = of.kind.shape in ("plush", "cushion", "mug")
+    style = replace(style, ribbon_hue=of.style.ribbon_hue + turn)
     difference: Difference = rng.choice(np.array(["colour", "flavour", "text"]), p=[0.4, 0.5, 0.1])
     if wordless or of.kind.shape == "cover" or difference == "colour":
         style = replace(style, base_hue=of.style.base_hue + turn, accent_hue=of.style.accent_hue + turn)
@@ -122,8 +123,13 @@ def _sibling(
 
 
 def _build(
-    rng: np.random.Generator, product_id: str, kind: Kind, style: labels.LabelStyle,
-    sibling_of: str | None, grain: int, gallery: tuple[int, int],
+    rng: np.random.Generator,
+    product_id: str,
+    kind: Kind,
+    style: labels.LabelStyle,
+    sibling_of: str | None,
+    grain: int,
+    gallery: tuple[int, int],
 ) -> SyntheticProduct:
     design = make_design(kind, style, grain)
     count = int(rng.integers(gallery[0], gallery[1] + 1))
@@ -160,7 +166,11 @@ def make_design(kind: Kind, style: labels.LabelStyle, grain: int) -> Design:
         front = labels.front(style, int(wide * 1.12), wide)
     else:
         front = labels.front(style, int(wide * tall), wide)
-    side = labels.side(style, int(360 * tall / max(deep, 0.25) / 2), 180, 0) if deep < 0.25 else labels.side(style, 540, max(int(540 * deep / tall), 90), 0)
+    side = (
+        labels.side(style, int(360 * tall / max(deep, 0.25) / 2), 180, 0)
+        if deep < 0.25
+        else labels.side(style, 540, max(int(540 * deep / tall), 90), 0)
+    )
     body = hsv(style.hero_hue, 0.45, 0.72) if kind.shape == "plush" else style.base
     return Design(kind.shape, front, side, labels.top(style, max(int(360 * deep), 40), 360), body, grain)
 
@@ -170,9 +180,13 @@ def catalogue_picture(design: Design, rng: np.random.Generator, number: int) -> 
     if number == 0:
         sprite = view(design, float(rng.normal(0, 0.05)), float(rng.uniform(0.0, 0.08)), 640)
     elif number == 1:
-        sprite = view(design, float(rng.choice((-1, 1)) * rng.uniform(0.4, 0.65)), float(rng.uniform(0.15, 0.32)), 640)
+        sprite = view(
+            design, float(rng.choice((-1, 1)) * rng.uniform(0.4, 0.65)), float(rng.uniform(0.15, 0.32)), 640
+        )
     else:
-        sprite = view(design, float(rng.choice((-1, 1)) * rng.uniform(0.1, 0.4)), float(rng.uniform(0.05, 0.25)), 1000)
+        sprite = view(
+            design, float(rng.choice((-1, 1)) * rng.uniform(0.1, 0.4)), float(rng.uniform(0.05, 0.25)), 1000
+        )
     picture = _studio(sprite, rng)
     if number < 2:
         return picture

@@ -190,7 +190,13 @@ def make_stage(
 
 
 def _place(
-    design: Design, rng: np.random.Generator, difficulty: float, size: tuple[int, int], place: Place, *, held: bool
+    design: Design,
+    rng: np.random.Generator,
+    difficulty: float,
+    size: tuple[int, int],
+    place: Place,
+    *,
+    held: bool,
 ) -> tuple[Sprite, Layer]:
     yaw = float(rng.uniform(-1, 1) * (0.12 + 0.6 * difficulty))
     pitch = float(rng.uniform(-0.06, 0.12) + rng.uniform(-0.25, 0.55) * difficulty)
@@ -230,9 +236,9 @@ def _shadow(layer: Layer, rng: np.random.Generator, stage: tuple[int, int]) -> L
 
 
 def _person(rng: np.random.Generator, height: int, width: int) -> Layer:
-    wide = int(width * rng.uniform(0.7, 1.2))
+    wide = int(min(width, 0.8 * height) * rng.uniform(0.7, 1.1))
     rgba = person(rng, int(wide * 1.15), wide)
-    x = width * rng.uniform(-0.2, 0.5)
+    x = rng.uniform(-0.3 * wide, width - 0.7 * wide)
     return Layer(rgba, shift(float(x), float(height - rgba.shape[0] * rng.uniform(0.75, 1.0))))
 
 
@@ -258,15 +264,24 @@ def _hands(
         placed = similar(1.0, angle, (length - reach * float(rng.uniform(0.6, 1.2)), thick / 2), (x, y))
         fingers.append(Layer(piece, np.asarray(layer.matrix @ placed, np.float32)))
     arm = finger(max(int(wide * 2.4), 1100), int(thick * 3.4), colour)
-    arm_at = similar(1.0, base[2] + float(rng.normal(0, 0.2)), (arm.shape[1] - thick * 1.5, arm.shape[0] / 2), base[:2])
+    arm_at = similar(
+        1.0, base[2] + float(rng.normal(0, 0.2)), (arm.shape[1] - thick * 1.5, arm.shape[0] / 2), base[:2]
+    )
     return (Layer(arm, np.asarray(layer.matrix @ arm_at, np.float32)),), tuple(fingers)
 
 
 def _obstacle(rng: np.random.Generator, things: Sequence[Design], sprite: Sprite, layer: Layer) -> Layer:
     tall, wide = sprite.rgba.shape[:2]
-    thing = view(things[int(rng.integers(len(things)))], float(rng.uniform(-0.5, 0.5)), 0.1, int(tall * rng.uniform(0.4, 0.7)))
+    thing = view(
+        things[int(rng.integers(len(things)))],
+        float(rng.uniform(-0.5, 0.5)),
+        0.1,
+        int(tall * rng.uniform(0.4, 0.7)),
+    )
     corner = (wide * float(rng.choice((0.02, 0.98))), tall * float(rng.uniform(0.75, 1.05)))
-    placed = similar(1.0, float(rng.normal(0, 0.2)), (thing.rgba.shape[1] / 2, thing.rgba.shape[0] / 2), corner)
+    placed = similar(
+        1.0, float(rng.normal(0, 0.2)), (thing.rgba.shape[1] / 2, thing.rgba.shape[0] / 2), corner
+    )
     return Layer(thing.rgba, np.asarray(layer.matrix @ placed, np.float32))
 
 
@@ -274,11 +289,16 @@ def make_camera(rng: np.random.Generator, difficulty: float, size: tuple[int, in
     """Light and lens of a shot of this difficulty."""
     height, width = size
     gamma = float(np.exp(rng.normal(0, 0.1 + 0.22 * difficulty)))
-    gain = np.exp(rng.normal(0, 0.02 + 0.08 * difficulty, 3)) * np.exp(rng.normal(0, 0.04 + 0.12 * difficulty))
+    gain = np.exp(rng.normal(0, 0.02 + 0.08 * difficulty, 3)) * np.exp(
+        rng.normal(0, 0.04 + 0.12 * difficulty)
+    )
     levels = np.linspace(0, 1, 256)[:, None]
     lift = rng.uniform(0, 0.08 * difficulty)
     table = np.clip((lift + (1 - lift) * levels**gamma * gain) * 255, 0, 255).astype(np.uint8)[None]
-    y, x = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)[None]
+    y, x = (
+        np.linspace(-1, 1, height, dtype=np.float32)[:, None],
+        np.linspace(-1, 1, width, dtype=np.float32)[None],
+    )
     turn = float(rng.uniform(0, 6.28))
     slope = rng.uniform(0.05, 0.12 + 0.3 * difficulty)
     field = 1 - slope * (x * np.cos(turn) + y * np.sin(turn)) - rng.uniform(0, 0.22) * (x * x + y * y) / 2
@@ -308,7 +328,9 @@ def _glare(rng: np.random.Generator, difficulty: float, x: Plane, y: Plane) -> N
         u = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle)
         v = -(x - cx) * np.sin(angle) + (y - cy) * np.cos(angle)
         spread = rng.uniform(0.06, 0.2)
-        total += rng.uniform(30, 60 + 110 * difficulty) * np.exp(-((u / spread) ** 2) - (v / (spread * rng.uniform(1, 4))) ** 2)
+        total += rng.uniform(30, 60 + 110 * difficulty) * np.exp(
+            -((u / spread) ** 2) - (v / (spread * rng.uniform(1, 4))) ** 2
+        )
     return np.clip(total, 0, 200).astype(np.uint8)
 
 
@@ -316,12 +338,18 @@ def photograph(stage: Stage, motion: Matrix, *, step: int, hand: Matrix | None =
     """One frame, RGB uint8 of `stage.size`.
 
     Args:
-        motion: stage pixels -> frame pixels.
+        motion: stage pixels -> frame pixels, affine.
         step: number of the frame; the grain differs between steps.
         hand: movement of the product and of what holds it inside the stage, default none.
     """
     height, width = stage.size
-    frame = cv2.warpPerspective(stage.ground, motion, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    sharp = stage.camera.reduction if stage.camera.reduction < 0.97 else 1.0
+    size = (max(int(width * sharp), 8), max(int(height * sharp), 8))
+    lens = np.diag([size[0] / width, size[1] / height, 1.0]).astype(np.float32)
+    motion = np.asarray(lens @ motion, np.float32)
+    frame = cv2.warpAffine(
+        stage.ground, motion[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
     own = motion if hand is None else np.asarray(motion @ hand, np.float32)
     for layer in stage.behind:
         frame = _draw(frame, layer, own)
@@ -329,7 +357,13 @@ def photograph(stage: Stage, motion: Matrix, *, step: int, hand: Matrix | None =
         frame = _draw(frame, stage.product, own)
     for layer in stage.before:
         frame = _draw(frame, layer, own)
-    return _expose(frame, stage.camera, step)
+    if stage.camera.defocus > 0.35:
+        frame = cv2.GaussianBlur(frame, (0, 0), max(stage.camera.defocus * sharp, 0.3))
+    if stage.camera.motion > 1.5:
+        frame = cv2.filter2D(frame, -1, _smear(stage.camera.motion * sharp, stage.camera.direction))
+    if sharp < 1:
+        frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
+    return _expose(np.asarray(frame, np.uint8), stage.camera, step)
 
 
 def _draw(frame: Rgb, layer: Layer, motion: Matrix) -> Rgb:
@@ -341,19 +375,14 @@ def _draw(frame: Rgb, layer: Layer, motion: Matrix) -> Rgb:
     if right - left < 2 or bottom - top < 2:
         return frame
     size = (int(right - left), int(bottom - top))
-    piece = cv2.warpPerspective(layer.rgba, shift(-float(left), -float(top)) @ matrix, size, flags=cv2.INTER_LINEAR)
+    piece = cv2.warpPerspective(
+        layer.rgba, shift(-float(left), -float(top)) @ matrix, size, flags=cv2.INTER_LINEAR
+    )
     return over(frame, piece, int(left), int(top))
 
 
 def _expose(frame: Rgb, camera: Camera, step: int) -> Rgb:
     height, width = frame.shape[:2]
-    if camera.reduction < 0.97:
-        small = cv2.resize(frame, None, fx=camera.reduction, fy=camera.reduction, interpolation=cv2.INTER_AREA)
-        frame = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    if camera.defocus > 0.35:
-        frame = cv2.GaussianBlur(frame, (0, 0), camera.defocus)
-    if camera.motion > 1.5:
-        frame = cv2.filter2D(frame, -1, _smear(camera.motion, camera.direction))
     frame = cv2.multiply(frame, cv2.merge([camera.field] * 3), scale=1 / 128)
     frame = cv2.LUT(cv2.add(frame, cv2.merge([camera.glare] * 3)), camera.table)
     rows, columns = (step * 37) % 61, (step * 53) % 59
@@ -363,11 +392,12 @@ def _expose(frame: Rgb, camera: Camera, step: int) -> Rgb:
 
 
 def _smear(length: float, direction: float) -> Plane:
-    side = int(length) | 1
+    side = max(int(length) | 1, 3)
     kernel = np.zeros((side, side), np.float32)
     middle, dx, dy = side / 2 - 0.5, np.cos(direction) * length / 2, np.sin(direction) * length / 2
     ends = [(int(16 * (middle + s * dx)), int(16 * (middle + s * dy))) for s in (-1, 1)]
     cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
+    kernel[side // 2, side // 2] = 1.0
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
@@ -391,6 +421,16 @@ def visible_share(stage: Stage) -> float:
 
 
 __all__ = [
-    "VERTICAL", "Camera", "Layer", "Scene", "Stage", "make_camera", "make_stage", "noise", "photograph",
-    "render_scene", "stage_scene", "visible_share",
+    "VERTICAL",
+    "Camera",
+    "Layer",
+    "Scene",
+    "Stage",
+    "make_camera",
+    "make_stage",
+    "noise",
+    "photograph",
+    "render_scene",
+    "stage_scene",
+    "visible_share",
 ]

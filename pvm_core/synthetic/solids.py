@@ -110,7 +110,10 @@ def _boxes(design: Design) -> list[tuple[NDArray[np.float32], Rgb]]:
         ridge = -y - 0.34
         faces += [
             ([(-x, ridge, 0), (x, ridge, 0), (x, -y, z), (-x, -y, z)], design.top),
-            ([(-x, ridge - 0.16, 0), (x, ridge - 0.16, 0), (x, ridge, 0), (-x, ridge, 0)], design.top[: len(design.top) // 3]),
+            (
+                [(-x, ridge - 0.16, 0), (x, ridge - 0.16, 0), (x, ridge, 0), (-x, ridge, 0)],
+                design.top[: len(design.top) // 3],
+            ),
         ]
     else:
         faces.append(([(-x, -y, -z), (x, -y, -z), (x, -y, z), (-x, -y, z)], design.top))
@@ -184,7 +187,16 @@ def _profile(shape: Shape, share: Plane) -> Plane:
     """Radius, 0.5 at the body, at a height `share` in [0, 1] from the foot."""
     points = {
         "can": ((0, 0.42), (0.03, 0.47), (0.06, 0.5), (0.91, 0.5), (0.97, 0.44), (1, 0.44)),
-        "bottle": ((0, 0.46), (0.02, 0.5), (0.62, 0.5), (0.72, 0.42), (0.78, 0.24), (0.82, 0.2), (0.825, 0.25), (1, 0.25)),
+        "bottle": (
+            (0, 0.46),
+            (0.02, 0.5),
+            (0.62, 0.5),
+            (0.72, 0.42),
+            (0.78, 0.24),
+            (0.82, 0.2),
+            (0.825, 0.25),
+            (1, 0.25),
+        ),
         "mug": ((0, 0.46), (0.04, 0.5), (1, 0.5)),
     }[shape if shape in ("can", "bottle") else "mug"]
     at, radius = zip(*points, strict=True)
@@ -192,7 +204,11 @@ def _profile(shape: Shape, share: Plane) -> Plane:
 
 
 #: Heights between which the artwork lies on a round body, shares from the foot.
-_LABEL: Final[dict[Shape, tuple[float, float]]] = {"can": (0.06, 0.92), "bottle": (0.06, 0.6), "mug": (0.06, 0.96)}
+_LABEL: Final[dict[Shape, tuple[float, float]]] = {
+    "can": (0.06, 0.92),
+    "bottle": (0.06, 0.6),
+    "mug": (0.06, 0.96),
+}
 
 
 def _round(design: Design, yaw: float, pitch: float, size: int) -> Sprite:
@@ -211,7 +227,11 @@ def _round(design: Design, yaw: float, pitch: float, size: int) -> Sprite:
         forward = np.sqrt(np.clip(1 - (x / radius) ** 2, 0, 1))
         level = np.clip(1 - (y - radius * forward * sine) / (tall * cosine), -0.5, 1.5).astype(np.float32)
     radius = _profile(design.shape, level)
-    inside = np.clip((radius - np.abs(x)) * scale, 0, 1) * np.clip(level * tall * scale + 1, 0, 1) * np.clip((1 - level) * tall * scale + 1, 0, 1)
+    inside = (
+        np.clip((radius - np.abs(x)) * scale, 0, 1)
+        * np.clip(level * tall * scale + 1, 0, 1)
+        * np.clip((1 - level) * tall * scale + 1, 0, 1)
+    )
     around = np.arcsin(np.clip(x / radius, -1, 1))
     colour = _round_colour(design, around + yaw, level)
     colour = _round_light(colour, around, metal=design.shape == "can")
@@ -229,11 +249,20 @@ def _round_colour(design: Design, angle: Plane, level: Plane) -> Plane:
     span = np.deg2rad(150)
     wrapped = (angle + np.pi) % (2 * np.pi) - np.pi
     v = np.clip((high - level) / (high - low), 0, 1)
-    front = cv2.remap(art, ((wrapped / span + 0.5) * (art.shape[1] - 1)).astype(np.float32),
-                      (v * (art.shape[0] - 1)).astype(np.float32), cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    front = cv2.remap(
+        art,
+        ((wrapped / span + 0.5) * (art.shape[1] - 1)).astype(np.float32),
+        (v * (art.shape[0] - 1)).astype(np.float32),
+        cv2.INTER_AREA,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     rest = (np.abs(wrapped) - span / 2) / (np.pi - span / 2)
-    side = cv2.remap(design.side, (np.clip(rest, 0, 1) * (design.side.shape[1] - 1)).astype(np.float32),
-                     (v * (design.side.shape[0] - 1)).astype(np.float32), cv2.INTER_LINEAR)
+    side = cv2.remap(
+        design.side,
+        (np.clip(rest, 0, 1) * (design.side.shape[1] - 1)).astype(np.float32),
+        (v * (design.side.shape[0] - 1)).astype(np.float32),
+        cv2.INTER_LINEAR,
+    )
     colour = np.where((np.abs(wrapped) <= span / 2)[..., None], front, side).astype(np.float32)
     bare = ((level < low) | (level > high))[..., None]
     return np.asarray(np.where(bare, np.asarray(design.body, np.float32), colour), np.float32)
@@ -248,7 +277,9 @@ def _round_light(colour: Plane, around: Plane, *, metal: bool) -> Plane:
 def _lid(rgba: Rgba, design: Design, scale: float, sine: float) -> Rgba:
     radius = float(_profile(design.shape, np.float32(1.0)))  # type: ignore[arg-type]
     centre = (int(16 * (3 + 0.5 * scale)), int(16 * (3 + 0.5 * sine * scale)))
-    grey = (198, 200, 204) if design.shape == "can" else tuple(min(255, int(c * 1.1 + 12)) for c in design.body)
+    grey = (
+        (198, 200, 204) if design.shape == "can" else tuple(min(255, int(c * 1.1 + 12)) for c in design.body)
+    )
     inner = (150, 153, 158) if design.shape == "can" else (58, 44, 36) if design.shape == "mug" else grey
     for share, colour in ((1.0, grey), (0.86, inner)):
         axes = (int(16 * radius * share * scale), max(int(16 * radius * share * sine * scale), 1))
@@ -265,7 +296,17 @@ def _handle(rgba: Rgba, design: Design, scale: float, cosine: float) -> Rgba:
     thick = int(0.11 * scale)
     for extra, factor in ((0, 0.72), (-thick // 3, 0.95)):
         colour = tuple(int(c * factor) for c in design.body)
-        cv2.ellipse(below, centre, (int(0.27 * scale), int(0.33 * scale)), 0, -115, 115, (*colour, 255), thick + extra, cv2.LINE_AA)
+        cv2.ellipse(
+            below,
+            centre,
+            (int(0.27 * scale), int(0.33 * scale)),
+            0,
+            -115,
+            115,
+            (*colour, 255),
+            thick + extra,
+            cv2.LINE_AA,
+        )
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.clip(below * (1 - alpha) + rgba, 0, 255).astype(np.uint8)
 
@@ -293,13 +334,17 @@ def _soft(design: Design, yaw: float, pitch: float, size: int) -> Sprite:
     placed, width, height = _fit(ends, size)
     quad = placed[:4]
     drift = (placed[4:] - _affine_of(flat, quad, tall)).reshape(65, 65, 2)
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    # The inverse is smooth: a third of the pixels each way is enough, the rest is interpolated.
+    rows, columns = np.mgrid[-1 : height // 3 + 3, -1 : width // 3 + 3].astype(np.float32) * 3
     to_flat = cv2.getPerspectiveTransform(quad, np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32))
     at = _unproject(columns, rows, to_flat)
     for _ in range(5):
-        shift = cv2.remap(drift, at[..., 0] * 64, at[..., 1] * 64, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        shift = cv2.remap(
+            drift, at[..., 0] * 64, at[..., 1] * 64, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
         at = _unproject(columns - shift[..., 0], rows - shift[..., 1], to_flat)
-    return Sprite(_soft_paint(design, at, turn, size), quad.copy())
+    fine = cv2.resize(at, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)[4 : 4 + height, 4 : 4 + width]
+    return Sprite(_soft_paint(design, np.ascontiguousarray(fine), size), quad.copy())
 
 
 def _affine_of(flat: NDArray[np.float32], quad: Points, tall: float) -> Points:
@@ -339,26 +384,35 @@ def _outline(design: Design, at: Plane) -> Plane:
         head = 1 - np.hypot((u - 0.5) / 0.36, (v - 0.36) / 0.27)
         body = 1 - np.hypot((u - 0.5) / 0.33, (v - 0.74) / 0.27)
         ears = np.maximum(*(1 - np.hypot((u - 0.5 - s * 0.25) / 0.13, (v - 0.11) / 0.11) for s in (-1, 1)))
-        limbs = np.maximum.reduce([1 - np.hypot((u - 0.5 - s * a) / 0.14, (v - b) / 0.1) for s in (-1, 1) for a, b in ((0.33, 0.66), (0.2, 0.93))])
+        limbs = np.maximum.reduce(
+            [
+                1 - np.hypot((u - 0.5 - s * a) / 0.14, (v - b) / 0.1)
+                for s in (-1, 1)
+                for a, b in ((0.33, 0.66), (0.2, 0.93))
+            ]
+        )
         return np.asarray(np.maximum.reduce([head, body, ears, limbs]) * 0.2, np.float32)
     return np.asarray(edge, np.float32)
 
 
-def _soft_paint(design: Design, at: Plane, turn: NDArray[np.float32], size: int) -> Rgba:
+def _soft_paint(design: Design, at: Plane, size: int) -> Rgba:
     art = _plush_art(design) if design.shape == "plush" else design.front
     u, v = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
     shrink = art.shape[0] / size
     if shrink > 1.6:
         art = cv2.resize(art, None, fx=1.25 / shrink, fy=1.25 / shrink, interpolation=cv2.INTER_AREA)
-    colour = cv2.remap(art, u * (art.shape[1] - 1), v * (art.shape[0] - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    colour = cv2.remap(
+        art, u * (art.shape[1] - 1), v * (art.shape[0] - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    ).astype(np.float32)
     inside = _outline(design, at)
     field = _relief(design, u, v, inside)
     gx, gy = cv2.Sobel(field, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(field, cv2.CV_32F, 0, 1, ksize=3)
-    normal = np.stack([-gx * size / 14, -gy * size / 14, np.ones_like(gx)], axis=-1)
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
-    facing = np.clip(normal @ _LIGHT, 0, 1)
-    gloss = 60.0 if design.shape == "pouch" else 0.0
-    lit = colour * (0.36 + 0.86 * facing)[..., None] + gloss * (facing**18)[..., None]
+    steep = np.float32(size / 14)
+    facing = (_LIGHT[2] - steep * (_LIGHT[0] * gx + _LIGHT[1] * gy)) / cv2.sqrt(1 + steep * steep * (gx * gx + gy * gy))
+    facing = np.clip(facing, 0, 1)
+    lit = colour * (np.float32(0.36) + np.float32(0.86) * facing)[..., None]
+    if design.shape == "pouch":
+        lit += (60 * cv2.pow(facing, 18))[..., None]
     alpha = np.clip(inside * size * 0.8 + 0.5, 0, 1)[..., None]
     return np.concatenate([np.clip(lit, 0, 255) * alpha, 255 * alpha], axis=2).astype(np.uint8)
 
@@ -369,7 +423,9 @@ def _relief(design: Design, u: Plane, v: Plane, inside: Plane) -> Plane:
     fine = noise(rng, 256, 256, 40 if design.shape != "plush" else 4, 3)
     on = cv2.remap(fine, np.clip(u, 0, 1) * 255, np.clip(v, 0, 1) * 255, cv2.INTER_LINEAR)
     depth = {"pouch": 0.05, "cushion": 0.028, "plush": 0.007}[design.shape]  # type: ignore[index]
-    field = (_bulge(design, u, v) if design.shape != "plush" else np.sqrt(np.clip(inside, 0, 1)) * 1.1) * 0.3 + depth * on
+    field = (
+        _bulge(design, u, v) if design.shape != "plush" else np.sqrt(np.clip(inside, 0, 1)) * 1.1
+    ) * 0.3 + depth * on
     if design.shape == "pouch":
         seal = np.minimum(v, 1 - v) < 0.055
         field = np.where(seal, 0.004 * np.sin(v * 700), field)
