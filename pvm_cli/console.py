@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from pvm_core.errors import PvmError
@@ -27,15 +26,23 @@ def err() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def note(text: str) -> None:
-    """One plain line to stderr, e.g. ``database started``; markup in `text` is printed as it stands."""
-    err().print(text, markup=False, soft_wrap=True)
+def logs_are_json() -> bool:
+    """True where the setting PVM_LOG_FORMAT asks for JSON: notes and errors are then one object a line."""
+    return os.environ.get("PVM_LOG_FORMAT", "").lower() == "json"
+
+
+def note(text: str, **fields: object) -> None:
+    """One line to stderr, e.g. ``database started``; `fields` accompany it where logs are JSON."""
+    if logs_are_json():
+        _log().info(text, extra=fields)
+    else:
+        err().print(text, markup=False, soft_wrap=True)
 
 
 def show_error(error: PvmError) -> None:
     """The error on stderr: a panel on a terminal, one line elsewhere, one JSON object where logs are JSON."""
-    if os.environ.get("PVM_LOG_FORMAT", "").lower() == "json":
-        print(json.dumps(_as_record(error), ensure_ascii=False), file=sys.stderr)
+    if logs_are_json():
+        _log().error(error.reason, exc_info=error)
         return
     console = err()
     if not console.is_terminal:
@@ -51,14 +58,11 @@ def show_error(error: PvmError) -> None:
     console.print(Panel(body, title=title, subtitle=error.code, border_style="red", title_align="left"))
 
 
-def _as_record(error: PvmError) -> dict[str, object]:
-    return {
-        "level": "ERROR",
-        "code": error.code,
-        "retryable": error.retryable,
-        "subject": error.subject,
-        "message": f"{error.reason}. {error.remedy}",
-    }
+def _log() -> logging.Logger:
+    from pvm_resources import logs
+
+    logs.setup("json")
+    return logging.getLogger("pvm.cli")
 
 
 def _shorten(text: str, limit: int) -> str:

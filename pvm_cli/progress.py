@@ -6,9 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
+
+from pvm_cli.console import logs_are_json, note
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,8 +77,8 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 
     def __init__(self, poll: Callable[[], Sequence[StageCount]], console: Console) -> None:
         self._poll = poll
-        self._console = console
-        self._view: _Bars | _Lines = _Bars(console) if console.is_terminal else _Lines(console)
+        bars = console.is_terminal and not logs_are_json()
+        self._view: _Bars | _Lines = _Bars(console) if bars else _Lines()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
@@ -100,7 +102,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
                 self._view.show(self._poll())
             self._view.show(self._poll())
         except PvmError as error:
-            self._console.print(f"progress is not shown: {error}", markup=False)
+            note(f"progress is not shown: {error}")
 
 
 class _Bars:
@@ -140,9 +142,8 @@ class _Bars:
 class _Lines:
     """A line when a stage is finished; for logs and pipes."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self) -> None:
         self._meter = Meter()
-        self._console = console
         self._told: set[str] = set()
 
     def start(self) -> None:
@@ -156,7 +157,7 @@ class _Lines:
             text = self._meter.describe(count)
             if count.total and count.done >= count.total and count.stage not in self._told:
                 self._told.add(count.stage)
-                self._console.print(f"{count.stage:<16} {text}", markup=False, soft_wrap=True)
+                note(f"{count.stage:<16} {text}", **asdict(count))
 
 
 def _in_order(counts: Sequence[StageCount]) -> list[StageCount]:

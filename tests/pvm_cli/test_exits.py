@@ -63,7 +63,7 @@ def test_json_logs_make_the_error_one_object(monkeypatch: pytest.MonkeyPatch) ->
 
     assert result.exit_code == Exit.UNAVAILABLE
     record = json.loads(result.stderr)
-    assert (record["code"], record["retryable"], record["subject"]) == ("a.b", True, "t")
+    assert (record["level"], record["error"]["code"], record["error"]["retryable"]) == ("error", "a.b", True)
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

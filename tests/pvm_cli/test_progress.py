@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -21,15 +22,26 @@ def test_a_stage_is_described_by_its_counts_rate_and_what_it_reused() -> None:
     assert meter.describe(StageCount("keyframes", 180, 1_904, 130)) == "180/1,904  5.0/s  130 reused"
 
 
-def test_without_a_terminal_each_finished_stage_is_one_line_in_graph_order() -> None:
-    console = Console(file=io.StringIO(), width=100)
+def test_without_a_terminal_each_finished_stage_is_one_line_in_graph_order(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     counts = [StageCount("masks", 4, 4, 1), StageCount("products", 2, 2, 0), StageCount("matches", 1, 9, 0)]
 
-    with LiveProgress(lambda: counts, console):
+    with LiveProgress(lambda: counts, Console(file=io.StringIO())):
         pass
 
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert lines == ["products         2/2", "masks            4/4  1 reused"]
+    assert capsys.readouterr().err.splitlines() == ["products         2/2", "masks            4/4  1 reused"]
+
+
+def test_json_logs_carry_the_counts_as_fields(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PVM_LOG_FORMAT", "json")
+    with LiveProgress(lambda: [StageCount("masks", 4, 4, 1)], Console(file=io.StringIO())):
+        pass
+
+    record = json.loads(capsys.readouterr().err)
+    assert (record["stage"], record["done"], record["reused"]) == ("masks", 4, 1)
 
 
 def test_on_a_terminal_bars_name_stage_and_counts() -> None:
@@ -42,17 +54,17 @@ def test_on_a_terminal_bars_name_stage_and_counts() -> None:
     assert "3/12" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_database_out_of_reach_ends_the_display_and_not_the_run() -> None:
-    console = Console(file=io.StringIO(), width=200)
-
+def test_a_database_out_of_reach_ends_the_display_and_not_the_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     def poll() -> Sequence[StageCount]:
         raise StoreError("database.unreachable", "database", "it is down", "start it", retryable=True)
 
-    with LiveProgress(poll, console):
+    with LiveProgress(poll, Console(file=io.StringIO())):
         done = True
 
     assert done
-    assert "progress is not shown: database: it is down" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "progress is not shown: database: it is down" in capsys.readouterr().err
 
 
 def test_an_error_of_the_run_passes_through() -> None:
