@@ -1,1 +1,1 @@
-"""The asset graph: an asset reads, calls the core and writes."""
+"""The asset graph: thin assets that read rows, call the core and write rows with their events."""

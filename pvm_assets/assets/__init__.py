@@ -1,0 +1,1 @@
+"""The ten assets, a module per stage."""

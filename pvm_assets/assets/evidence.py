@@ -1,0 +1,55 @@
+"""Evidence: one picture a match, to convince a sceptic."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_assets.versions import version_of
+from pvm_assets.work import given
+from pvm_assets.work.proofs import ProofDone, ProofTask, render_proof
+from pvm_resources.repositories.rows import MatchItem
+
+#: Rejected pairs get no picture.
+_SHOWN = ("accepted", "review")
+
+
+@job_asset(
+    table="matches",
+    columns=(
+        Column("match_id", "uuid"),
+        Column("evidence_path", "text", "key of the evidence picture in the media store"),
+    ),
+    kinds={"python", "postgres", "image"},
+    code_version="1",
+)
+def evidence(stage: Stage) -> Report:
+    """One picture for each accepted or reviewable match: product and frame, inlier lines, terms, second.
+
+    A match that is the same as before keeps its picture.
+    """
+    bench = stage.bench
+    total = len(bench.matching.matches(stage.job_id, statuses=_SHOWN))
+    todo = [i for i in bench.matching.match_items(stage.job_id, statuses=_SHOWN) if not _made(stage, i)]
+    stage.begin(total, reused=total - len(todo))
+    tasks = (ProofTask(item, f"evidence/{stage.job_id}/{item.match.match_id}.jpg") for item in todo)
+
+    def write(done: list[ProofDone]) -> None:
+        bench.matching.set_evidence(stage.job_id, {d.match_id: d.key for d in done})
+
+    stage.settle(bench.pool.map(render_proof, tasks, partial(given, bench.media)), write)
+    return _report(stage)
+
+
+def _made(stage: Stage, item: MatchItem) -> bool:
+    path = item.match.evidence_path
+    return path is not None and stage.bench.media.exists(path)
+
+
+def _report(stage: Stage) -> Report:
+    rows = stage.bench.matching.matches(stage.job_id, statuses=_SHOWN)
+    best = [m.evidence_path for m in rows if m.evidence_path and m.status == "accepted"][:4]
+    shown = best or [m.evidence_path for m in rows if m.evidence_path][:4]
+    metadata = stage.preview(shown, "evidence of the best matches")
+    version = version_of(sorted(f"{m.match_id.hex}{m.evidence_path}{m.score:.9f}" for m in rows))
+    return Report(len(rows), version, metadata, {}, (stage.event("evidences.generation.completed"),))

@@ -1,0 +1,135 @@
+"""Segmentation: the product region of each picture, where one can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from pvm_assets.items import Names, announce, lost_files, stored_items
+from pvm_assets.keys import MASKS_OFF
+from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_assets.versions import version_of
+from pvm_assets.work.features import MaskDone, Stored, mask_desk, mask_picture
+from pvm_core.errors import Problem
+from pvm_core.events import Event
+from pvm_core.masks import load_segmenter
+from pvm_core.parallel import Done
+from pvm_resources.repositories.rows import Kind, Mask
+
+_KINDS: tuple[Kind, Kind] = ("product", "frame")
+_EVENTS = {"product": "products.image.masked", "frame": "video.keyframes.masked"}
+
+
+@job_asset(
+    table="masks",
+    columns=(
+        Column("item_id", "uuid", "product picture or frame"),
+        Column("kind", "text", "product or frame"),
+        Column("method_key", "text", "segmenter with its parameters and version"),
+        Column("has_mask", "bool"),
+        Column("mask_path", "text", "key in the media store"),
+        Column("coverage", "float8", "share of the picture inside the mask"),
+        Column("reason", "text", "how the mask came about, or why there is none"),
+    ),
+    kinds={"python", "postgres", "image"},
+    code_version="1",
+)
+def masks(stage: Stage) -> Report:
+    """The product region of each picture, people and background masked out.
+
+    A picture without a trustworthy mask, or whose segmentation exceeds its time limit, goes on unmasked.
+    """
+    if not stage.rules.segmentation:
+        stage.bench.jobs.set_keys(stage.job_id, masks=MASKS_OFF)
+        stage.begin(0)
+        return Report(
+            0, version_of([MASKS_OFF]), {"segmentation": "off by rule"}, events=_batches(stage, 0, 0)
+        )
+    settings = stage.bench.settings
+    segmenter = load_segmenter(segmenter_name(settings.segmenter), settings.models)
+    key = segmenter.key
+    stage.bench.jobs.set_keys(stage.job_id, masks=key)
+    todo, totals = _todo(stage, key)
+    stage.begin(sum(totals.values()), reused=sum(totals.values()) - len(todo))
+    _announce_known(stage, key)
+    answers = stage.bench.pool.map(
+        mask_picture,
+        todo,
+        partial(mask_desk, stage.bench.media, segmenter.name, settings.models),
+        timeout_s=stage.rules.mask_timeout_s,
+    )
+    stage.settle(_unmasked(stage, answers), partial(_write, stage, key))
+    return _report(stage, key, segmenter.name, totals)
+
+
+def segmenter_name(setting: str) -> str:
+    """The segmenter a setting stands for."""
+    return "classic" if setting == "auto" else setting
+
+
+def _todo(stage: Stage, key: str) -> tuple[list[Stored], dict[str, int]]:
+    features, names = stage.bench.features, Names(stage)
+    todo: list[Stored] = []
+    totals: dict[str, int] = {}
+    for kind in _KINDS:
+        known = ((m.item_id, m.mask_path) for m in features.masks(stage.job_id, kind, key))
+        lost = lost_files(stage.bench.media, known)
+        todo += stored_items(features.missing(stage.job_id, kind, "masks", key), names)
+        if lost:
+            todo += (s for s in stored_items(features.items(stage.job_id, kind), names) if s.item_id in lost)
+        totals[kind] = features.covered(stage.job_id, kind, "masks", key)[1]
+    return todo, totals
+
+
+def _unmasked(stage: Stage, answers: Iterable[Done[Stored, MaskDone]]) -> Iterator[Done[Stored, MaskDone]]:
+    """Answers in which a picture that ran out of time is one that goes on unmasked, and says so."""
+    for answer in answers:
+        if answer.error is None or not answer.error.code.startswith("worker."):
+            yield answer
+            continue
+        stage.note([Problem.of(stage.name, answer.error, answer.item.name)])
+        reason = answer.error.code.removeprefix("worker.")
+        done = MaskDone(answer.item.item_id, answer.item.kind, None, 1.0, reason)
+        yield Done(answer.item, done, None, answer.seconds)
+
+
+def _write(stage: Stage, key: str, done: list[MaskDone]) -> None:
+    rows = [Mask(d.item_id, d.kind, key, d.key is not None, d.key, d.coverage, d.reason) for d in done]
+    stage.bench.features.write_masks(rows, events=[_event(stage, row) for row in rows])
+
+
+def _event(stage: Stage, row: Mask) -> Event:
+    item = str(row.item_id)
+    name = "image_id" if row.kind == "product" else "frame_id"
+    return stage.event(
+        _EVENTS[row.kind], item, **{name: item, "has_mask": row.has_mask, "mask_path": row.mask_path}
+    )
+
+
+def _announce_known(stage: Stage, key: str) -> None:
+    for kind in _KINDS:
+        announce(stage, (_event(stage, m) for m in stage.bench.features.masks(stage.job_id, kind, key)))
+
+
+def _batches(stage: Stage, images: int, frames: int) -> tuple[Event, Event]:
+    return (
+        stage.event("products.images.masked.batch", total_images=images),
+        stage.event("video.keyframes.masked.batch", total_keyframes=frames),
+    )
+
+
+def _report(stage: Stage, key: str, method: str, totals: dict[str, int]) -> Report:
+    masked, paths, reasons = 0, [], dict[str, int]()
+    rows: list[str] = []
+    for kind in _KINDS:
+        for mask in stage.bench.features.masks(stage.job_id, kind, key):
+            rows.append(f"{mask.item_id.hex}{mask.has_mask}{mask.coverage:.6f}")
+            masked += mask.has_mask
+            if mask.mask_path is not None:
+                paths.append(mask.mask_path)
+            else:
+                reasons[mask.reason] = reasons.get(mask.reason, 0) + 1
+    preview = stage.preview(paths[:: max(1, len(paths) // 12)], "masks") if paths else {}
+    metadata = {"method": method, "masked": masked, "unmasked_for": reasons, **preview}
+    events = _batches(stage, totals["product"], totals["frame"])
+    return Report(len(rows), version_of([key, *rows]), metadata, {"unmasked_for": reasons}, events)

@@ -1,0 +1,82 @@
+"""Checks of collection: rows, decodable pictures and videos, enough frames."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from pvm_assets.checks import schemas
+from pvm_assets.checks.factory import Inquiry, Verdict, job_check
+from pvm_assets.checks.schemas import Validation
+from pvm_resources.repositories.galleries import Galleries
+
+
+def of_rows(found: Validation, what: str) -> Verdict:
+    """The verdict on validated rows; no rows at all is a failure."""
+    passed = found.rows > 0 and found.failures == 0
+    summary = f"{found.rows} {what}, {found.failures} failures"
+    return Verdict(passed, summary, metadata={"rows": found.rows, "failures": list(found.examples)})
+
+
+@job_check("products", blocking=True)
+def products_valid(inquiry: Inquiry) -> Verdict:
+    """Every product has a source, a namespace and an id of its own."""
+    rows = inquiry.bench.catalogue.products(inquiry.job_id)
+    return of_rows(schemas.validate(schemas.products(), rows, "product_id"), "products")
+
+
+@job_check("product_images", blocking=True)
+def pictures_decodable(inquiry: Inquiry) -> Verdict:
+    """Enough of the pictures the catalogue names could be read (rule min_decodable_ratio)."""
+    given = Galleries(inquiry.bench.database).count(inquiry.job_id)
+    problems = inquiry.bench.state.problems(inquiry.job_id, "product_images")
+    return _enough(inquiry, given - len(problems), given, "pictures", [p.item for p in problems])
+
+
+@job_check("product_images", blocking=True)
+def pictures_valid(inquiry: Inquiry) -> Verdict:
+    """Every stored picture has an identity of its own, a file and a size within bounds."""
+    rows = inquiry.bench.catalogue.images(inquiry.job_id)
+    return of_rows(schemas.validate(schemas.images(), rows, "img_id"), "pictures")
+
+
+@job_check("videos", blocking=True)
+def videos_decodable(inquiry: Inquiry) -> Verdict:
+    """Enough of the videos given could be opened (rule min_decodable_ratio)."""
+    given = int(inquiry.state.metadata.get("given", inquiry.state.rows))
+    problems = inquiry.bench.state.problems(inquiry.job_id, "videos")
+    return _enough(inquiry, inquiry.state.rows, given, "videos", [p.item for p in problems])
+
+
+def _enough(inquiry: Inquiry, good: int, given: int, what: str, bad: list[str]) -> Verdict:
+    ratio, wanted = good / max(1, given), inquiry.rules.min_decodable_ratio
+    return Verdict(
+        ratio >= wanted,
+        f"{good} of {given} {what} can be used ({ratio:.0%}); wanted {wanted:.0%}",
+        metadata={"ratio": ratio, "threshold": wanted, "unusable": bad[:20]},
+    )
+
+
+@job_check("keyframes", blocking=True)
+def enough_frames(inquiry: Inquiry) -> Verdict:
+    """Videos have at least min_frames_per_video keyframes; the share that must is min_decodable_ratio."""
+    repo, rules = inquiry.bench.videos, inquiry.rules
+    frames = Counter(f.video_id for f in repo.frames(inquiry.job_id, inquiry.key("keyframes")))
+    names = {m.video_id: m.given_name for m in repo.members(inquiry.job_id)}
+    few = [name for video, name in names.items() if frames[video] < rules.min_frames_per_video]
+    share = 1 - len(few) / max(1, len(names))
+    blocks = share < rules.min_decodable_ratio
+    summary = (
+        f"{len(names) - len(few)} of {len(names)} videos have at least {rules.min_frames_per_video} keyframes"
+    )
+    metadata = {"ratio": share, "threshold": rules.min_decodable_ratio, "videos_with_too_few": few[:20]}
+    return Verdict(not few, summary, "ERROR" if blocks else "WARN", metadata)
+
+
+@job_check("keyframes", blocking=True)
+def frames_valid(inquiry: Inquiry) -> Verdict:
+    """Every keyframe has a second, a shot, a file and a size."""
+    rows = inquiry.bench.videos.frames(inquiry.job_id, inquiry.key("keyframes"))
+    return of_rows(schemas.validate(schemas.frames(), rows, "frame_id"), "keyframes")
+
+
+CHECKS = (products_valid, pictures_decodable, pictures_valid, videos_decodable, enough_frames, frames_valid)

@@ -1,0 +1,111 @@
+"""The one place where checks are made: Dagster's partitioned checks are a preview and may still change."""
+
+# Dagster reads the annotations of decorated functions: they are not postponed here.
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import dagster as dg
+from dagster import PreviewWarning
+
+from pvm_assets.partitions import JOB_PARTITIONS
+from pvm_assets.stage import clear_failure
+from pvm_assets.workbench import Bench, Workbench
+from pvm_core.errors import InputError
+from pvm_core.rules import Rules
+from pvm_resources.repositories.rows import AssetState, CheckVerdict, Job
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What a check looks at: one job, its present rules, and the asset's state."""
+
+    bench: Bench
+    job: Job
+    rules: Rules
+    state: AssetState
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self.job.job_id
+
+    def key(self, name: str) -> str:
+        """A key of the job: ``masks``, ``embeddings``, ...; "" where it has none."""
+        return self.job.keys.get(name, "")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check says.
+
+    Attributes:
+        summary: one line: the figure seen and the figure wanted.
+        severity: a WARN is shown and never blocks.
+        metadata: figures and names for the UI.
+    """
+
+    passed: bool
+    summary: str
+    severity: Literal["ERROR", "WARN"] = "ERROR"
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def job_check(
+    asset: str, *, blocking: bool, placement: Mapping[str, Any] | None = None
+) -> Callable[[Callable[[Inquiry], Verdict]], dg.AssetChecksDefinition]:
+    """Makes a partitioned check of a function of an `Inquiry`; name and description are the function's own.
+
+    The verdict is stored for the data version it was given for; assets downstream ask for it
+    (`pvm_assets.gate`), also where they are launched alone.
+
+    Args:
+        blocking: a failure stops the downstream.
+        placement: `GPU` for checks that want the GPU.
+    """
+
+    def decorate(ask: Callable[[Inquiry], Verdict]) -> dg.AssetChecksDefinition:
+        name = ask.__name__
+
+        def run(context: dg.AssetCheckExecutionContext, workbench: Workbench) -> dg.AssetCheckResult:
+            with clear_failure():
+                return _examine(asset, name, blocking, ask, context.partition_key, workbench.bench)
+
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def.*")
+            return dg.asset_check(
+                asset=asset,
+                name=name,
+                blocking=blocking,
+                description=ask.__doc__,
+                partitions_def=JOB_PARTITIONS,
+                **(placement or {}),
+            )(run)
+
+    return decorate
+
+
+def _examine(
+    asset: str, name: str, blocking: bool, ask: Callable[[Inquiry], Verdict], partition_key: str, bench: Bench
+) -> dg.AssetCheckResult:
+    job = bench.job_of(partition_key)
+    state = bench.state.asset(job.job_id, asset)
+    if state is None:
+        raise InputError(
+            "upstream.missing",
+            f"{name} of job {job.job_id}",
+            f"{asset} has not been materialised for this job",
+            f"Materialise {asset} first",
+        )
+    verdict = ask(Inquiry(bench, job, bench.rules_of(job), state))
+    metadata = {"summary": verdict.summary, **verdict.metadata}
+    row = CheckVerdict(asset, name, state.data_version, verdict.passed, blocking, verdict.severity, metadata)
+    bench.state.write_verdicts(job.job_id, [row])
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity[verdict.severity],
+        description=verdict.summary,
+        metadata=metadata,
+    )

@@ -1,0 +1,95 @@
+"""Checks of matching and evidence: recall, scores, thresholds, proofs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+from pvm_assets.checks import schemas
+from pvm_assets.checks.collection import of_rows
+from pvm_assets.checks.factory import Inquiry, Verdict, job_check
+from pvm_core.calibration import load_calibration
+from pvm_core.errors import PvmError
+from pvm_core.pictures import decode_stored
+from pvm_resources.repositories.rows import CandidatePair
+
+#: Evidence pictures opened; of the others the file must be there.
+_SAMPLE: Final = 25
+
+
+@job_check("candidate_pairs", blocking=True)
+def candidates_valid(inquiry: Inquiry) -> Verdict:
+    """Every frame has candidates, with ranks from 1 and cosines in [-1, 1]."""
+    frames: set[uuid.UUID] = set()
+    total = inquiry.bench.jobs.counts(inquiry.job_id).frames
+    verdict = of_rows(schemas.validate(schemas.candidates(), _seen(inquiry, frames)), "candidates")
+    summary = f"{verdict.summary}; {len(frames)} of {total} frames have candidates"
+    return Verdict(verdict.passed and len(frames) == total, summary, metadata=verdict.metadata)
+
+
+def _seen(inquiry: Inquiry, frames: set[uuid.UUID]) -> Iterator[CandidatePair]:
+    for row in inquiry.bench.matching.candidates(inquiry.job_id):
+        frames.add(row.frame_id)
+        yield row
+
+
+@job_check("candidate_pairs", blocking=False)
+def retrieval_recall(inquiry: Inquiry) -> Verdict:
+    """The search index finds what exact search finds (rule min_recall_at_k); a job's own search is exact."""
+    recall, wanted = inquiry.state.metadata.get("recall_at_k"), inquiry.rules.min_recall_at_k
+    if recall is None:
+        return Verdict(True, "there was nothing to look for", "WARN")
+    k = inquiry.state.metadata.get("recall_k")
+    return Verdict(
+        recall >= wanted,
+        f"recall@{k} of the index {recall:.3f}; wanted {wanted:.3f}",
+        "WARN",
+        {"recall": recall, "threshold": wanted},
+    )
+
+
+@job_check("matches", blocking=True)
+def scores_valid(inquiry: Inquiry) -> Verdict:
+    """Scores and terms lie in [0, 1], each match has a status, a reason and a second."""
+    rows = inquiry.bench.matching.matches(inquiry.job_id)
+    found = schemas.validate(schemas.matches(), rows, "match_id")
+    verdict = of_rows(found, "matches")
+    # A job may honestly have nothing to score: pictures without keypoints under an uncalibrated model.
+    return Verdict(found.failures == 0, verdict.summary, metadata=verdict.metadata)
+
+
+@job_check("matches", blocking=True)
+def accepted_over_threshold(inquiry: Inquiry) -> Verdict:
+    """A match is accepted if and only if its score reaches ACCEPT, and only under a calibrated model."""
+    rows = inquiry.bench.matching.matches(inquiry.job_id)
+    wrong = [m for m in rows if (m.status == "accepted") != (m.score >= m.accept)]
+    accepted = [m for m in rows if m.status == "accepted"]
+    calibrated = load_calibration(None, inquiry.job.embed_model or "").calibrated
+    uncalibrated = [] if calibrated else accepted
+    summary = (
+        f"{len(accepted)} accepted, {len(wrong)} against the threshold, {len(uncalibrated)} uncalibrated"
+    )
+    names = [str(m.match_id) for m in (*wrong, *uncalibrated)][:20]
+    return Verdict(not wrong and not uncalibrated, summary, metadata={"wrong": names})
+
+
+@job_check("evidence", blocking=True)
+def evidence_readable(inquiry: Inquiry) -> Verdict:
+    """No accepted match is without its picture, and the pictures can be read."""
+    media = inquiry.bench.media
+    rows = inquiry.bench.matching.matches(inquiry.job_id, statuses=("accepted", "review"))
+    bad: list[str] = []
+    for n, match in enumerate(rows):
+        try:
+            if match.evidence_path is None or not media.exists(match.evidence_path):
+                bad.append(f"{match.match_id}: no picture")
+            elif n < _SAMPLE:
+                decode_stored(media.get(match.evidence_path))
+        except PvmError as error:
+            bad.append(f"{match.match_id}: {error.reason}")
+    summary = f"{len(rows) - len(bad)} of {len(rows)} accepted or reviewable matches have a readable picture"
+    return Verdict(not bad, summary, metadata={"without": bad[:20]})
+
+
+CHECKS = (candidates_valid, retrieval_recall, scores_valid, accepted_over_threshold, evidence_readable)

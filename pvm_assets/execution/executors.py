@@ -1,0 +1,124 @@
+"""The executor of the graph, picked by name; each name imports its library only when picked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+import dagster as dg
+
+from pvm_assets.execution.supervision import supervise
+from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from dagster._core.execution.context.system import PlanOrchestrationContext
+    from dagster._core.execution.plan.plan import ExecutionPlan
+    from dagster._core.execution.retries import RetryMode
+    from dagster._core.execution.step_dependency_config import StepDependencyConfig
+
+
+def _in_process() -> dg.ExecutorDefinition:
+    return dg.in_process_executor
+
+
+def _multiprocess() -> dg.ExecutorDefinition:
+    return dg.multiprocess_executor
+
+
+def _docker() -> dg.ExecutorDefinition:
+    from pvm_assets.execution.docker import tagged_docker_executor
+
+    return tagged_docker_executor
+
+
+def _k8s() -> dg.ExecutorDefinition:
+    from dagster_k8s import k8s_job_executor
+
+    executor: dg.ExecutorDefinition = k8s_job_executor
+    return executor
+
+
+def _celery() -> dg.ExecutorDefinition:
+    from dagster_celery import celery_executor
+
+    executor: dg.ExecutorDefinition = celery_executor
+    return executor
+
+
+_PICK: Final[Mapping[str, tuple[Callable[[], dg.ExecutorDefinition], str]]] = {
+    "in_process": (_in_process, ""),
+    "multiprocess": (_multiprocess, ""),
+    "docker": (_docker, ""),
+    "k8s": (_k8s, "k8s"),
+    "celery": (_celery, "celery"),
+}
+
+#: Names `PVM_EXECUTOR` may take.
+EXECUTORS: Final = tuple(_PICK)
+
+
+def pick_executor(name: str) -> dg.ExecutorDefinition:
+    """The executor called `name`, supervised: its run worker holds the run's lock and keeps the job's status.
+
+    Raises:
+        InputError: ``executor.unknown``; ``executor.missing`` where its extra is not installed.
+    """
+    if name not in _PICK:
+        raise InputError(
+            "executor.unknown", name, "is no executor of this project", f"Set PVM_EXECUTOR to {_names()}"
+        )
+    load, extra = _PICK[name]
+    try:
+        return _supervised(load())
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "executor.missing",
+            name,
+            f"needs the package {error.name}",
+            f'Install the extra: uv pip install -e ".[{extra}]"',
+        ) from error
+
+
+def _names() -> str:
+    return ", ".join(EXECUTORS[:-1]) + " or " + EXECUTORS[-1]
+
+
+def _supervised(inner: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
+    create = inner.executor_creation_fn
+    assert create is not None
+    return dg.ExecutorDefinition(
+        name=inner.name,
+        config_schema=inner.config_schema,
+        requirements=inner.get_requirements,
+        executor_creation_fn=lambda context: SupervisedExecutor(create(context)),
+        description=inner.description,
+    )
+
+
+class SupervisedExecutor(dg.Executor):
+    """Any executor, with the run's lock held in the run worker for as long as steps are orchestrated.
+
+    An executor runs in the run worker whatever launched it (command line, UI, sensor, backfill), so this is
+    the one place that sees every run from its first step to its last.
+    """
+
+    def __init__(self, inner: dg.Executor) -> None:
+        self.inner = inner
+
+    @property
+    def retries(self) -> RetryMode:
+        return self.inner.retries
+
+    @property
+    def step_dependency_config(self) -> StepDependencyConfig:
+        return self.inner.step_dependency_config
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """The inner executor's events, between taking and releasing the run's lock."""
+        steps = frozenset(execution_plan.step_keys_to_execute)
+        with supervise(plan_context.instance, plan_context.dagster_run, steps) as watch:
+            for event in self.inner.execute(plan_context, execution_plan):
+                watch(event)
+                yield event

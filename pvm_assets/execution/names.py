@@ -1,0 +1,23 @@
+"""Names that the run's worker and those who watch it share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Tag of a run that a terminal started in its own process and locked beforehand. Its value is the run's id,
+#: so that a re-execution, which inherits the tags, is told apart.
+FOREGROUND_TAG: Final = "pvm/foreground"
+#: The job of a run, as a tag, for filters in the UI.
+JOB_TAG: Final = "pvm/job"
+#: Dagster's own tag of a run's partition.
+PARTITION_TAG: Final = "dagster/partition"
+
+
+def lock_name(run_id: str) -> str:
+    """The advisory lock that says "the worker of this run is alive"."""
+    return f"run:{run_id}"
+
+
+def job_lock_name(job_id: str) -> str:
+    """The advisory lock that keeps two runs from working on one job."""
+    return f"job:{job_id}"

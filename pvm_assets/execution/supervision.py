@@ -1,0 +1,148 @@
+"""The run worker's duties around any executor: hold the run's lock, keep the job's status."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from pvm_assets.connect import database_dsn
+from pvm_assets.execution.names import FOREGROUND_TAG, PARTITION_TAG, job_lock_name, lock_name
+from pvm_assets.graph import FINAL
+from pvm_core.errors import InputError, StoreError
+from pvm_core.ids import split_partition_key
+from pvm_resources.database import Database
+from pvm_resources.repositories.jobs import Jobs
+from pvm_resources.settings import load_settings
+
+Watch = Callable[[dg.DagsterEvent], None]
+
+
+@contextlib.contextmanager
+def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset[str]) -> Iterator[Watch]:
+    """Locks around the run's steps, and the job's status before and after them.
+
+    A run that holds the last asset is a run of the whole job: it alone moves the job's status.
+
+    Yields:
+        a function to be told every event.
+
+    Raises:
+        StoreError: ``run.locked``, another run works on the same job; or the database is out of reach.
+    """
+    _, job_id = split_partition_key(run.tags.get(PARTITION_TAG, ""))
+    if job_id is None:
+        yield lambda _event: None
+        return
+    with (
+        Database(database_dsn(load_settings()), max_connections=2) as database,
+        contextlib.ExitStack() as held,
+    ):
+        _take_locks(held, database, run, job_id)
+        recorder = Recorder(Jobs(database), job_id, run.run_id, FINAL in steps)
+        recorder.begin()
+        try:
+            yield recorder.watch
+        except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+            _mark_cancelling(instance, run)
+            recorder.cancelled()
+            raise
+        except BaseException as error:
+            # Not swallowed: whatever ends the orchestration also ends the job.
+            recorder.broken(error)
+            raise
+        recorder.finish()
+
+
+def _take_locks(held: contextlib.ExitStack, database: Database, run: dg.DagsterRun, job_id: str) -> None:
+    names = [job_lock_name(job_id)]
+    if run.tags.get(FOREGROUND_TAG) != run.run_id:
+        names.append(lock_name(run.run_id))
+    for name in names:
+        lock = database.run_lock(name)
+        if not lock.acquire():
+            raise StoreError(
+                "run.locked",
+                f"job {job_id}",
+                "another run is working on it",
+                "Wait until that run has ended, or cancel it",
+                retryable=True,
+            )
+        held.callback(lock.release)
+
+
+def _mark_cancelling(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    # Dagster calls an interrupted run failed unless somebody asked for its end; at a terminal, Ctrl-C is asking.
+    current = instance.get_run_by_id(run.run_id)
+    foreground = run.tags.get(FOREGROUND_TAG) == run.run_id
+    if foreground and current and current.status == dg.DagsterRunStatus.STARTED:
+        instance.report_run_canceling(current, "Cancelled at the terminal")
+
+
+class Recorder:
+    """Writes a job's status as its run goes on.
+
+    Args:
+        whole: False for a run of single assets, which leaves the status as it is.
+    """
+
+    def __init__(self, jobs: Jobs, job_id: str, run_id: str, whole: bool) -> None:
+        self._jobs = jobs
+        self._job_id = job_id
+        self._run_id = run_id
+        self._whole = whole
+        self._error: dict[str, Any] | None = None
+
+    def begin(self) -> None:
+        """The job is running; a job that a hand-made partition will create is not there yet."""
+        if self._whole:
+            with contextlib.suppress(InputError):
+                self._jobs.set_running(self._job_id, self._run_id)
+
+    def watch(self, event: dg.DagsterEvent) -> None:
+        """Remembers the first failure."""
+        if event.is_step_failure and self._error is None:
+            self._error = describe_failure(event)
+
+    def finish(self) -> None:
+        """All steps have ended."""
+        if not self._whole:
+            return
+        if self._error is None:
+            self._jobs.complete(self._job_id)
+        else:
+            self._jobs.fail(self._job_id, self._error)
+
+    def cancelled(self) -> None:
+        """Somebody asked for the end."""
+        if self._whole:
+            self._jobs.cancel(self._job_id)
+
+    def broken(self, error: BaseException) -> None:
+        """The orchestration itself failed; where the database is the reason nothing can be written."""
+        if self._whole and not isinstance(error, GeneratorExit):
+            with contextlib.suppress(StoreError):
+                reason = {
+                    "code": "run.broken",
+                    "reason": f"{type(error).__name__}: {error}",
+                    "retryable": True,
+                }
+                self._jobs.fail(self._job_id, reason)
+
+
+def describe_failure(event: dg.DagsterEvent) -> dict[str, Any]:
+    """A step's failure as the job's error: code, subject, reason, remedy, retryable, stage."""
+    data = event.step_failure_data
+    found: dict[str, Any] = {"stage": event.step_key or ""}
+    user = data.user_failure_data
+    if user is not None:
+        found |= {name: value.value for name, value in user.metadata.items()}
+    if "reason" not in found:
+        cause = data.error
+        while cause is not None and cause.cause is not None:
+            cause = cause.cause
+        found |= {"code": "step.failed", "reason": (cause.message.strip() if cause else "no reason given")}
+    return found

@@ -1,0 +1,53 @@
+"""The shape of the graph: the ten assets, their order, groups and phases, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+#: Who answers for the assets in the Dagster UI.
+OWNERS: Final = ("team:matching",)
+
+
+@dataclass(frozen=True)
+class Node:
+    """One asset.
+
+    Attributes:
+        group: its group in the UI.
+        phase: the job's phase while it is worked on; segmentation is a step inside feature extraction.
+        upstream: assets it reads.
+    """
+
+    group: str
+    phase: str
+    upstream: tuple[str, ...] = ()
+
+
+NODES: Final[Mapping[str, Node]] = {
+    "products": Node("collection", "collection"),
+    "videos": Node("collection", "collection"),
+    "product_images": Node("collection", "collection", ("products",)),
+    "keyframes": Node("collection", "collection", ("videos",)),
+    "masks": Node("segmentation", "feature_extraction", ("product_images", "keyframes")),
+    "embeddings": Node("features", "feature_extraction", ("masks",)),
+    "keypoints": Node("features", "feature_extraction", ("masks",)),
+    "candidate_pairs": Node("matching", "matching", ("embeddings",)),
+    "matches": Node("matching", "matching", ("candidate_pairs", "keypoints")),
+    "evidence": Node("evidence", "evidence", ("matches",)),
+}
+#: The last asset: a run that holds it is a run of the whole job.
+FINAL: Final = "evidence"
+
+
+def ancestors(asset: str) -> tuple[str, ...]:
+    """All assets upstream of `asset`, nearest first."""
+    found: list[str] = []
+    waiting = list(NODES[asset].upstream)
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found.append(name)
+            waiting.extend(NODES[name].upstream)
+    return tuple(found)

@@ -1,0 +1,22 @@
+"""The one job of the graph: all assets of one partition with their checks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dagster as dg
+
+from pvm_assets.partitions import JOB_PARTITIONS
+
+JOB_NAME: Final = "pvm_job_run"
+
+
+def whole_job() -> dg.UnresolvedAssetJobDefinition:
+    """All ten assets and their checks."""
+    return dg.define_asset_job(
+        JOB_NAME,
+        selection=dg.AssetSelection.all(),
+        partitions_def=JOB_PARTITIONS,
+        description="From the sources of one job to its proven matches; finished items are not computed again.",
+        tags={"dagster/max_retries": "2"},
+    )

@@ -1,0 +1,263 @@
+"""What every asset does around its own work: find its job, ask for verdicts, count, commit, report."""
+
+# Dagster reads the annotations of decorated functions: they are not postponed here.
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+import dagster as dg
+
+from pvm_assets.gate import require_upstream
+from pvm_assets.graph import NODES, OWNERS
+from pvm_assets.partitions import JOB_PARTITIONS
+from pvm_assets.preview import contact_preview
+from pvm_assets.workbench import Bench, Workbench
+from pvm_core.errors import MediaError, Problem, PvmError
+from pvm_core.events import Event
+from pvm_core.parallel import Done
+from pvm_core.rules import Rules
+from pvm_resources.repositories.rows import AssetState, Job, Progress
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Items in one commit; a run killed loses at most this many.
+BATCH: Final = 64
+#: Seconds after which a batch is written though it is not full, so that progress is seen and kept.
+_FLUSH_S: Final = 2.0
+#: Problems of one item that end the item; everything else ends the run.
+_ITEM_CODES: Final = ("worker.timeout", "worker.died")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an asset reports when it is done.
+
+    Attributes:
+        rows: rows the job has of it.
+        version: content of those rows in short (`pvm_core.ids.content_key`); the asset's data version.
+        metadata: for the UI.
+        facts: JSON-able, kept with the asset's state for the assets downstream.
+        events: written in the transaction that finishes the asset.
+    """
+
+    rows: int
+    version: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    events: Sequence[Event] = ()
+
+
+@dataclass
+class Stage:
+    """One asset at work on one job."""
+
+    name: str
+    job: Job
+    rules: Rules
+    bench: Bench
+    log: Any
+    total: int = 0
+    done: int = 0
+    reused: int = 0
+    problems: int = 0
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def job_id(self) -> str:
+        """The job's id."""
+        return self.job.job_id
+
+    def begin(self, total: int, reused: int = 0) -> None:
+        """States how many items there are and how many of them were found done."""
+        self.total, self.done, self.reused = total, reused, reused
+        self.started = time.monotonic()
+        self._write_progress()
+        self.log.info(f"{self.name}: {total} items, {reused} reused, {total - reused} to do")
+
+    def advance(self, count: int) -> None:
+        """Counts items as done and says how fast it goes."""
+        self.done += count
+        self._write_progress()
+        seconds = max(time.monotonic() - self.started, 1e-6)
+        rate = (self.done - self.reused) / seconds
+        self.log.info(f"{self.name}: {self.done}/{self.total}, {rate:.1f} items/s")
+
+    def note(self, problems: Sequence[Problem]) -> None:
+        """Stores failures that concern single items; the job goes on."""
+        if not problems:
+            return
+        self.problems += len(problems)
+        self.bench.state.write_problems(self.job_id, problems)
+        for problem in problems[:20]:
+            self.log.warning(f"{problem.item}: {problem.message} [{problem.code}]")
+
+    def event(self, name: str, item: str = "", **payload: Any) -> Event:
+        """An event of this job."""
+        return Event(self.job_id, name, item, payload)
+
+    def settle(
+        self,
+        answers: Iterable[Done[T, R]],
+        write: Callable[[list[R]], None],
+        label: Callable[[T], str] = str,
+        batch: int = BATCH,
+    ) -> None:
+        """Writes answers in batches as they come; an item's failure becomes a problem.
+
+        Raises:
+            PvmError: a failure that is not the item's own (the store is full, or gone).
+        """
+        for some in timed_batches(answers, batch, _FLUSH_S):
+            good: list[Any] = [d.value for d in some if d.error is None]
+            if good:
+                write(good)
+            self.note_failures(some, label)
+            self.advance(len(some))
+
+    def note_failures(self, answers: Sequence[Done[T, R]], label: Callable[[T], str]) -> None:
+        """Stores the failures among `answers` as problems of their items.
+
+        Raises:
+            PvmError: a failure that is not the item's own.
+        """
+        found: list[Problem] = []
+        for answer in answers:
+            error = answer.error
+            if error is None:
+                continue
+            if not isinstance(error, MediaError) and error.code not in _ITEM_CODES:
+                raise error
+            found.append(Problem.of(self.name, error, label(answer.item)))
+        self.note(found)
+
+    def preview(self, keys: Sequence[str], alt: str) -> dict[str, Any]:
+        """A contact sheet of stored pictures as metadata; {} where there are none."""
+        return {"preview": contact_preview(self.bench.media, keys, alt)} if keys else {}
+
+    def _write_progress(self) -> None:
+        now = Progress(self.name, self.done, self.total, self.reused)
+        self.bench.state.set_progress(self.job_id, now)
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Figures every asset reports."""
+        seconds = time.monotonic() - self.started
+        fresh = self.done - self.reused
+        found: dict[str, Any] = {
+            "items": self.total,
+            "reused": self.reused,
+            "computed": fresh,
+            "problems": self.problems,
+            "seconds": round(seconds, 2),
+        }
+        if fresh > 0 and seconds > 0:
+            found["items_per_second"] = round(fresh / seconds, 2)
+        return found
+
+
+def timed_batches(items: Iterable[T], size: int, seconds: float) -> Iterator[list[T]]:
+    """Lists of at most `size` items; a list is given out early once it is `seconds` old."""
+    batch: list[T] = []
+    since = time.monotonic()
+    for item in items:
+        if not batch:
+            since = time.monotonic()
+        batch.append(item)
+        if len(batch) >= size or time.monotonic() - since >= seconds:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column for the UI."""
+
+    name: str
+    type: str
+    description: str = ""
+
+
+def job_asset(
+    *,
+    table: str,
+    columns: Sequence[Column],
+    kinds: set[str],
+    code_version: str,
+    placement: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[[Stage], Report]], dg.AssetsDefinition]:
+    """Makes a partitioned asset of a function of a `Stage`; name and description are the function's own.
+
+    Args:
+        table: the table its rows live in.
+        columns: the table's columns, for the UI.
+        kinds: shown as icons in the UI.
+        code_version: raised when the same inputs would give other rows.
+        placement: `GPU` for steps that want the GPU.
+    """
+
+    def decorate(work: Callable[[Stage], Report]) -> dg.AssetsDefinition:
+        name = work.__name__
+        node = NODES[name]
+        schema = dg.TableSchema([dg.TableColumn(c.name, c.type, c.description or None) for c in columns])
+
+        @dg.asset(
+            name=name,
+            deps=list(node.upstream),
+            partitions_def=JOB_PARTITIONS,
+            group_name=node.group,
+            owners=list(OWNERS),
+            kinds=kinds,
+            description=work.__doc__,
+            code_version=code_version,
+            metadata={"dagster/column_schema": schema, "dagster/table_name": f"pvm.public.{table}"},
+            **(placement or {}),
+        )
+        def run(context: dg.AssetExecutionContext, workbench: Workbench) -> dg.MaterializeResult[Any]:
+            with clear_failure():
+                return _materialise(name, work, context, workbench.bench)
+
+        return run
+
+    return decorate
+
+
+def _materialise(
+    name: str, work: Callable[[Stage], Report], context: dg.AssetExecutionContext, bench: Bench
+) -> dg.MaterializeResult[Any]:
+    job = bench.job_of(context.partition_key)
+    require_upstream(bench.state, job.job_id, name)
+    bench.state.start_stage(job.job_id, name)
+    stage = Stage(name, job, bench.rules_of(job), bench, context.log)
+    report = work(stage)
+    facts = {**stage.counts, **report.facts}
+    bench.state.finish_asset(
+        job.job_id, AssetState(name, report.version, report.rows, facts), events=report.events
+    )
+    metadata = {**stage.counts, **report.metadata, "dagster/partition_row_count": report.rows}
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(report.version))
+
+
+class clear_failure:  # noqa: N801 - reads as a statement
+    """Turns a `PvmError` into a Dagster failure that names reason and remedy."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PvmError):
+            raise dg.Failure(
+                description=str(error),
+                metadata={
+                    "code": error.code,
+                    "subject": error.subject,
+                    "reason": error.reason,
+                    "remedy": error.remedy,
+                    "retryable": error.retryable,
+                },
+                allow_retries=error.retryable,
+            ) from error

@@ -1,0 +1,94 @@
+"""One frame against its candidates."""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pvm_assets.work.features import Stored
+from pvm_core.keypoints import from_npz
+from pvm_core.verification import VerifyParams, View, evidence_to_row, verify_frame
+from pvm_resources.media import MediaStore
+
+#: Bytes of decoded product pictures a worker keeps; neighbouring frames share most candidates.
+_CACHE_BYTES: Final = 192 << 20
+
+
+@dataclass(frozen=True)
+class Comparable:
+    """A stored picture with its keypoints."""
+
+    stored: Stored
+    keypoints_key: str
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """A frame and the product pictures it is to be compared with."""
+
+    frame: Comparable
+    candidates: tuple[Comparable, ...]
+
+    def __str__(self) -> str:
+        return self.frame.stored.name
+
+
+@dataclass(frozen=True)
+class PairDone:
+    """Raw figures of one frame, per product picture (`verification.evidence_to_row`)."""
+
+    frame_id: uuid.UUID
+    evidence: tuple[tuple[uuid.UUID, dict[str, Any]], ...]
+
+
+@dataclass
+class PairDesk:
+    """What a worker needs to verify; keeps the product pictures used last."""
+
+    media: MediaStore
+    params: VerifyParams
+    cache: OrderedDict[uuid.UUID, View] = field(default_factory=OrderedDict)
+    cached_bytes: int = 0
+
+    def view(self, picture: Comparable) -> View:
+        """The picture ready to be compared, from the cache where it is there."""
+        item = picture.stored.item_id
+        if item in self.cache:
+            self.cache.move_to_end(item)
+            return self.cache[item]
+        view = load_view(self.media, picture)
+        self.cache[item] = view
+        self.cached_bytes += _bytes(view)
+        while self.cached_bytes > _CACHE_BYTES and len(self.cache) > 1:
+            _, oldest = self.cache.popitem(last=False)
+            self.cached_bytes -= _bytes(oldest)
+        return view
+
+
+def pair_desk(media: MediaStore, params: VerifyParams) -> PairDesk:
+    """A desk in a worker process."""
+    return PairDesk(media, params)
+
+
+def load_view(media: MediaStore, picture: Comparable) -> View:
+    """A stored picture with keypoints and mask."""
+    stored = picture.stored
+    return View(from_npz(media.get(picture.keypoints_key)), stored.rgb(media), stored.mask(media))
+
+
+def compare_frame(desk: PairDesk, task: PairTask) -> PairDone:
+    """Raw figures of one frame against each of its candidates."""
+    frame = load_view(desk.media, task.frame)
+    found = verify_frame(frame, [desk.view(c) for c in task.candidates], desk.params)
+    pairs = zip(task.candidates, found, strict=True)
+    return PairDone(
+        task.frame.stored.item_id, tuple((c.stored.item_id, evidence_to_row(e)) for c, e in pairs)
+    )
+
+
+def _bytes(view: View) -> int:
+    # RootSIFT is made on first use and kept: 512 bytes a keypoint.
+    mask = 0 if view.mask is None else view.mask.nbytes
+    return view.rgb.nbytes + mask + len(view.keypoints) * (512 + view.keypoints.descriptors.shape[1])

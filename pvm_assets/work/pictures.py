@@ -1,0 +1,81 @@
+"""One product picture: read, decoded, made uniform, stored."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from pvm_core import ids
+from pvm_core.pictures import decode_picture, encode_jpeg, normalise
+from pvm_resources.media import MediaStore
+from pvm_resources.sources.base import PictureReader, PictureRef
+
+
+@dataclass(frozen=True)
+class PictureTask:
+    """A picture of a product that is not stored yet."""
+
+    product_id: uuid.UUID
+    picture: PictureRef
+    position: int
+    fingerprint: str | None
+
+    def __str__(self) -> str:
+        return self.picture.ref
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """A stored picture.
+
+    Attributes:
+        sha256: of the bytes given; with the product it is the picture's identity.
+        key: of the stored JPEG in the media store.
+        width, height: of the stored picture, pixels.
+        phash: `pictures.phash64`, unsigned 64 bits.
+    """
+
+    img_id: uuid.UUID
+    product_id: uuid.UUID
+    ref: str
+    position: int
+    fingerprint: str | None
+    sha256: str
+    key: str
+    width: int
+    height: int
+    phash: int
+
+
+@dataclass(frozen=True)
+class PictureDesk:
+    """What a worker needs to store pictures."""
+
+    media: MediaStore
+    reader: PictureReader
+
+
+def store_picture(desk: PictureDesk, task: PictureTask) -> StoredPicture:
+    """Reads and stores one picture.
+
+    Raises:
+        MediaError: the picture cannot be used.
+        StoreError: the media store refused it.
+    """
+    picture = decode_picture(desk.reader.read(task.picture), task.picture.ref)
+    rgb = normalise(picture.rgb)
+    img_id = ids.image_id(task.product_id, picture.sha256)
+    key = f"products/{task.product_id}/{img_id}.jpg"
+    desk.media.put(key, encode_jpeg(rgb))
+    return StoredPicture(
+        img_id,
+        task.product_id,
+        task.picture.ref,
+        task.position,
+        task.fingerprint,
+        picture.sha256,
+        key,
+        rgb.shape[1],
+        rgb.shape[0],
+        picture.phash,
+    )

@@ -1,0 +1,61 @@
+"""A run that ended outside its own worker's reach: the job is told what Dagster knows.
+
+The worker itself writes a job's status (`pvm_assets.execution.supervision`); these sensors cover a run that
+failed before its worker started, and one that was ended from the UI while its worker could not answer.
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from pvm_assets.graph import FINAL
+from pvm_core.ids import split_partition_key
+from pvm_resources.dagster_resources import database_url
+from pvm_resources.database import Database
+from pvm_resources.repositories.jobs import Jobs
+from pvm_resources.settings import load_settings
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.FAILURE,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=15,
+    description="A run failed: its job is failed too, where the worker could not say so.",
+)
+def failed_runs(context: dg.RunStatusSensorContext) -> None:
+    """One failed run."""
+    reason = {
+        "code": "run.failed",
+        "reason": context.dagster_event.message or "the run failed",
+        "retryable": True,
+    }
+    with Database(database_url(load_settings()), max_connections=2) as database:
+        jobs = Jobs(database)
+        for job_id in open_jobs(jobs, context.dagster_run):
+            jobs.fail(job_id, reason)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.CANCELED,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=15,
+    description="A run was cancelled: so is its job, where the worker could not say so.",
+)
+def cancelled_runs(context: dg.RunStatusSensorContext) -> None:
+    """One cancelled run."""
+    with Database(database_url(load_settings()), max_connections=2) as database:
+        jobs = Jobs(database)
+        for job_id in open_jobs(jobs, context.dagster_run):
+            jobs.cancel(job_id)
+
+
+def open_jobs(jobs: Jobs, run: dg.DagsterRun) -> list[str]:
+    """Jobs that still wait for the end of `run`: those it was the latest run of, and, where it never started, the
+    queued job of its partition."""
+    found = [job.job_id for job in jobs.by_run(run.run_id) if job.status == "running"]
+    whole = run.asset_selection is None or any(key.path == [FINAL] for key in run.asset_selection)
+    _, job_id = split_partition_key(run.tags.get("dagster/partition", ""))
+    if not found and whole and job_id is not None:
+        job = jobs.by_partition(run.tags["dagster/partition"])
+        return [job.job_id] if job is not None and job.status == "queued" else []
+    return found

@@ -1,0 +1,28 @@
+"""Finds runs whose worker died while nobody at a terminal looks."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from pvm_assets.execution.stale import fail_stale_runs
+from pvm_core.errors import StoreError
+from pvm_resources.dagster_resources import database_url
+from pvm_resources.database import Database
+from pvm_resources.settings import load_settings
+
+
+@dg.sensor(
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Marks runs failed whose worker is gone, and frees their pool slots.",
+)
+def stale_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    """One look at all started runs."""
+    with Database(database_url(load_settings()), max_connections=2) as database:
+        try:
+            ended = fail_stale_runs(context.instance, database)
+        except StoreError as error:
+            return dg.SkipReason(str(error))
+    for run_id in ended:
+        context.log.warning(f"run {run_id} had lost its worker and is marked failed")
+    return dg.SkipReason(f"{len(ended)} runs without a worker")
