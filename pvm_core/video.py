@@ -43,6 +43,8 @@ _EARLY_S: Final = 0.05
 #: containers round, and a sound track is often longer than the picture.
 _SHORT_S: Final = 1.0
 _SHORT_SHARE: Final = 0.02
+#: A moment closer than this share of a step to the last look is let go: segments begin where they like.
+_CLOSE: Final = 0.8
 #: Share of packets that may fail to decode before the file counts as corrupt.
 _BROKEN_SHARE: Final = 0.10
 _FETCH_AGAIN: Final = "fetch or export it again"
@@ -311,7 +313,7 @@ def _looks(video: _Video, plan: LookPlan) -> Iterator[Look]:
             video.stopped_early = True
             return
         step = plan.max_gap_s if _quiet(segment, key_bytes, end - begin) else plan.step_s
-        wanted = [t for t in _moments(begin, end, step) if t >= last + 0.6 * step and t <= plan.max_s]
+        wanted = [t for t in _moments(begin, end, step) if t >= last + _CLOSE * step and t <= plan.max_s]
         continued = following is not None and not following[0].is_keyframe
         for look in _decode(video, segment, wanted, continued=continued):
             last = look.ts
@@ -354,7 +356,7 @@ def _span(video: _Video, segment: list[Any], following: list[Any] | None) -> tup
 def _quiet(segment: list[Any], key_bytes: int, seconds: float) -> bool:
     rest: list[int] = [packet.size for packet in segment if not packet.is_keyframe]
     if not rest or not key_bytes:
-        return not rest
+        return False
     return max(rest) < _QUIET_FRAME * key_bytes and sum(rest) < _QUIET_PER_SECOND * key_bytes * seconds
 
 

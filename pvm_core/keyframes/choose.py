@@ -33,6 +33,8 @@ _CHANGED: Final = 24.0
 _GROUP_S: Final = 1.0
 #: A group gives its frame after this long even if nothing changes much.
 _HOLD_S: Final = 1.2
+#: A shot of at most this many looks may be a dissolve from the one before it to the one after.
+_DISSOLVE_LOOKS: Final = 2
 #: Frames of the budget that third and later frames of a shot must leave.
 _RESERVE: Final = 2
 #: A frame is a duplicate of a kept one below this local change and within these bits of pHash.
@@ -73,7 +75,11 @@ class _Budget:
     kept: int = 0
 
     def allows(self, ts: float, kept_in_shot: int) -> bool:
-        """Whether a frame at `ts`, of a shot that has given `kept_in_shot`, may still be kept."""
+        """Whether a frame at `ts`, of a shot that has given `kept_in_shot`, may still be kept.
+
+        The first frame of a shot (and of an event within it) is bound by `maximum` alone, spread over the
+        length; further ones by the video's share so far.
+        """
         done = min(1.0, ts / self.length_s) if self.length_s > 0 else 1.0
         if kept_in_shot == 0:
             return self.kept <= self.params.maximum * done and self.kept < self.params.maximum
@@ -86,7 +92,7 @@ class _Budget:
 
 @dataclass
 class _Group:
-    """A run of alike looks within a shot."""
+    """A run of alike looks within a shot; `event`: it began with something coming or going."""
 
     begin: float
     anchor: Measure
@@ -94,12 +100,15 @@ class _Group:
     best_measure: Measure
     last: Measure
     steady: bool = False
+    event: bool = False
 
-    def ended_by(self, look: Look, seen: Measure) -> bool:
+    def broken_by(self, seen: Measure) -> bool:
+        """Whether something came or went before a steady camera."""
+        return self.steady and aligned(self.last, seen)[1] > _SUDDEN
+
+    def outlived(self, look: Look, seen: Measure) -> bool:
         age = look.ts - self.begin
-        if age >= _HOLD_S or (self.steady and aligned(self.last, seen)[1] > _SUDDEN):
-            return True
-        return age >= _GROUP_S and aligned(self.anchor, seen)[1] > _CHANGED
+        return age >= _HOLD_S or (age >= _GROUP_S and aligned(self.anchor, seen)[1] > _CHANGED)
 
     def add(self, look: Look, seen: Measure) -> None:
         self.steady = aligned(self.last, seen)[1] < _CHANGED
@@ -136,10 +145,11 @@ class _Chooser:
             yield from self._close_group(after=seen)
             self.before_shot, self.shot = self.last, self.shot + 1
             self.looks_in_shot = self.kept_in_shot = 0
-        elif self.group is not None and self.group.ended_by(look, seen):
+        event = self.group is not None and self.group.broken_by(seen)
+        if self.group is not None and (event or self.group.outlived(look, seen)):
             yield from self._close_group(after=None)
         if self.group is None:
-            self.group = _Group(look.ts, seen, look, seen, seen)
+            self.group = _Group(look.ts, seen, look, seen, seen, event=event)
         else:
             self.group.add(look, seen)
         self.looks_in_shot += 1
@@ -153,8 +163,8 @@ class _Chooser:
         if group is None:
             return
         look, seen = group.best, group.best_measure
-        lone = self.looks_in_shot == 1 and after is not None and self.before_shot is not None
-        if lone and self.before_shot and after and is_mixture(self.before_shot, seen, after):
+        brief = self.looks_in_shot <= _DISSOLVE_LOOKS and after is not None
+        if brief and self.before_shot and after and is_mixture(self.before_shot, seen, after):
             yield _reject(look, "blurred", "a mix of the shots before and after it")
             return
         blurred = blur(look)
@@ -162,7 +172,7 @@ class _Chooser:
             yield _reject(look, "blurred", f"re-blur measure {blurred:.2f}, over {_BLURRED:.2f}")
         elif (change := self._duplicate_of(seen)) is not None:
             yield _reject(look, "duplicate", f"local change {change:.0f} of 255 from a kept frame")
-        elif not self.budget.allows(look.ts, self.kept_in_shot):
+        elif not self.budget.allows(look.ts, 0 if group.event else self.kept_in_shot):
             yield _reject(look, "budget", f"{self.budget.kept} frames kept by then")
         else:
             yield self._keep(look, seen)
