@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pvm_core.errors import InputError
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]*")
 
 
 def parse(dsn: str) -> dict[str, str]:
@@ -60,10 +64,13 @@ def to_url(dsn: str, driver: str = "") -> str:
         params, port = {"port": port, **params}, ""
     login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    if not _PLAIN.fullmatch(name):
+        # SQLAlchemy takes the path as it stands, libpq decodes it.
+        params, name = {"dbname": name, **params}, ""
     query = "&".join(f"{key}={quote(value, safe='')}" for key, value in params.items())
     scheme = f"postgresql+{driver}" if driver else "postgresql"
     authority = f"{login}@{place}" if login else place
-    return f"{scheme}://{authority}/{quote(name, safe='')}{'?' + query if query else ''}"
+    return f"{scheme}://{authority}/{name}{'?' + query if query else ''}"
 
 
 def describe(dsn: str) -> str:

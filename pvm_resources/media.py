@@ -164,9 +164,17 @@ class MediaStore:
 
     def _put_local(self, path: Path, data: bytes) -> None:
         folder = str(path.parent)
-        if folder not in self._made:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._made.add(folder)
+        if folder in self._made:
+            try:
+                return self._replace(path, data)
+            except FileNotFoundError:
+                # Somebody removed the folder since it was made.
+                self._made.discard(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._replace(path, data)
+        self._made.add(folder)
+
+    def _replace(self, path: Path, data: bytes) -> None:
         # Names tell writers apart: process, thread and count.
         fresh = path.parent / f".tmp-{os.getpid()}-{threading.get_ident()}-{next(_counter)}"
         try:
@@ -176,10 +184,6 @@ class MediaStore:
                     file.flush()
                     os.fsync(file.fileno())
             fresh.replace(path)
-        except FileNotFoundError:
-            # Somebody removed the folder since it was made.
-            self._made.discard(folder)
-            raise
         except OSError:
             fresh.unlink(missing_ok=True)
             raise

@@ -17,10 +17,12 @@ folder has to be opened to that account.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -48,6 +50,8 @@ _SHUTDOWN_TIMEOUT_S: Final = 60
 #: Backends of a killed postmaster notice its death within a few seconds and hold the cluster until then.
 _ORPHANS_TIMEOUT_S: Final = 15.0
 
+_GOODBYE_S: Final = 1.0
+
 _CONFIG: Final = {
     "listen_addresses": "''",
     "unix_socket_permissions": "0777",  # the folder around it is closed, and every login asks the password
@@ -62,7 +66,7 @@ _CONFIG: Final = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
-_FORGETFUL: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FORGETFUL: Final = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
@@ -117,15 +121,14 @@ class EmbeddedServer:
             StoreError: ``server.*``, with the end of the server's log.
         """
         self._make_folders()
-        with self._locked():
+        with self._locked(), self._disk_errors():
             if keep:
                 (self._root / "keep").touch()
-            started = False
-            if self._postmaster() is None:
-                self._initialise()
-                self._start()
-                started = True
-            self._create_databases()
+            started = self._ensure_running()
+            if not self._create_databases():
+                # The postmaster found alive was dying.
+                started = self._ensure_running()
+                self._create_databases()
             self._take_lease()
         return started
 
@@ -133,7 +136,8 @@ class EmbeddedServer:
         """Stops the server (fast shutdown: open transactions are rolled back).
 
         Args:
-            if_unused: only where it is not kept and no other process uses it.
+            if_unused: only where it is not kept, no other process uses it and nobody is connected; the
+                caller has closed its own connections.
 
         Returns:
             True where it is not running any more.
@@ -225,6 +229,26 @@ class EmbeddedServer:
         finally:
             os.close(handle)
 
+    @contextlib.contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise StoreError(
+                    "store.disk_full",
+                    str(self.home),
+                    "no space is left",
+                    "Free space, then run again",
+                    retryable=True,
+                ) from error
+            raise StoreError(
+                "server.home",
+                str(self._root),
+                str(error),
+                "Choose another PVM_HOME, or correct its permissions",
+            ) from error
+
     def _take_lease(self) -> None:
         if self._lease is None:
             self._lease = os.open(self._root / "users", os.O_RDWR | os.O_CREAT, 0o600)
@@ -240,7 +264,13 @@ class EmbeddedServer:
             return False
         finally:
             os.close(handle)
-        return not self._connections()
+        # A client that has just closed its connection is listed for a few milliseconds more.
+        deadline = time.monotonic() + _GOODBYE_S
+        while count := self._connections():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return count == 0
 
     def _connections(self) -> int | None:
         query = (
@@ -339,11 +369,18 @@ class EmbeddedServer:
         pid = _pid_in(self._data / "postmaster.pid")
         return pid if pid is not None and accounts.runs_in(pid, self._data) else None
 
+    def _ensure_running(self) -> bool:
+        if self._postmaster() is not None:
+            return False
+        self._initialise()
+        self._start()
+        return True
+
     def _start(self) -> None:
         account = accounts.service_account(self._data)
-        self._clear_stale_pid()
         sockets = self._socket_dir()
         _closed_folder(sockets, account)
+        self._clear_stale(sockets)
         log = self._root / "server.log"
         deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
         while True:
@@ -380,10 +417,10 @@ class EmbeddedServer:
                 start_new_session=True, **account.popen(), check=False,
             ).returncode  # fmt: skip
 
-    def _clear_stale_pid(self) -> None:
-        """Removes a pid file whose number now belongs to a stranger or a zombie.
+    def _clear_stale(self, sockets: Path) -> None:
+        """Removes lock files whose process id now belongs to a stranger or a zombie.
 
-        PostgreSQL clears the file itself where the process is gone; where the number was given to another
+        PostgreSQL clears them itself where the process is gone; where the number was given to another
         process of the same account (a reboot, a container), it would refuse to start for ever.
         """
         path = self._data / "postmaster.pid"
@@ -394,22 +431,36 @@ class EmbeddedServer:
         while accounts.anybody_in(self._data) and time.monotonic() < deadline:
             time.sleep(0.1)
         path.unlink(missing_ok=True)
+        # Nobody else's server has its socket there.
+        for name in (f".s.PGSQL.{_PORT}", f".s.PGSQL.{_PORT}.lock"):
+            (sockets / name).unlink(missing_ok=True)
 
-    def _create_databases(self) -> None:
-        try:
-            with psycopg.connect(self._dsn("postgres"), connect_timeout=30, autocommit=True) as connection:
-                found = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-                for name in DATABASES:
-                    if name not in found:
-                        connection.execute(f'CREATE DATABASE "{name}"')
-        except psycopg.Error as error:
-            raise StoreError(
-                "server.connect",
-                str(self.home),
-                str(error).strip(),
-                f"See {self._root / 'server.log'}",
-                retryable=True,
-            ) from error
+    def _create_databases(self) -> bool:
+        """Makes the databases that are missing; False where the postmaster went away meanwhile."""
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            try:
+                with psycopg.connect(
+                    self._dsn("postgres"), connect_timeout=30, autocommit=True
+                ) as connection:
+                    found = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
+                    for name in DATABASES:
+                        if name not in found:
+                            connection.execute(f'CREATE DATABASE "{name}"')
+                return True
+            except psycopg.OperationalError as error:
+                # It starts up or recovers, or it is dying; a refused password stays refused.
+                if "password" in str(error) or time.monotonic() > deadline:
+                    raise self._no_answer(error) from error
+                if self._postmaster() is None:
+                    return False
+                time.sleep(0.1)
+            except psycopg.Error as error:
+                raise self._no_answer(error) from error
+
+    def _no_answer(self, error: psycopg.Error) -> StoreError:
+        log = self._root / "server.log"
+        return StoreError("server.connect", str(self.home), str(error).strip(), f"See {log}", retryable=True)
 
 
 def binaries(version: int | None = None) -> Path:
@@ -474,8 +525,15 @@ def _tail(path: Path, begin: int) -> str:
         return file.read().decode(errors="replace")
 
 
+_NOISE: Final = re.compile(
+    r"waiting|pg_ctl: could not|Examine the log|starting PostgreSQL|listening on|is shut down"
+)
+_STAMP: Final = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ \w+ \[\d+\] ")
+
+
 def _last_lines(text: str, count: int = 4) -> str:
-    return " / ".join(line.strip() for line in text.strip().splitlines()[-count:]) or "it gave no reason"
+    told = [_STAMP.sub("", line.strip()) for line in text.splitlines() if not _NOISE.search(line)]
+    return " / ".join(line for line in told[-count:] if line) or "it gave no reason"
 
 
 def environment(server: EmbeddedServer) -> Mapping[str, str]:

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True, populate_by_name=True
+        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
     )
 
     home: Path = Field(project_root() / "data", validation_alias=_env("PVM_HOME", "DATA_ROOT"))
@@ -137,7 +137,9 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
         InputError: code ``settings.invalid``, naming the variable and never its value.
     """
     try:
-        return Settings(_env_file=env_file or project_root() / ".env", **overrides)  # type: ignore[call-arg]
+        # By alias only: a field named `home` would otherwise be filled from the variable HOME.
+        given = {_variable(name): value for name, value in overrides.items()}
+        return Settings(_env_file=env_file or project_root() / ".env", **given)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         name = _variable(str(first["loc"][0]) if first["loc"] else "settings")
