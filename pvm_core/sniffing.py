@@ -29,7 +29,6 @@ _MAGIC: Final[tuple[tuple[int, bytes, Sniffed], ...]] = (
     (0, b"\x89PNG\r\n\x1a\n", Sniffed("a PNG picture", "picture", True)),
     (0, b"GIF87a", Sniffed("a GIF picture", "picture")),
     (0, b"GIF89a", Sniffed("a GIF picture", "picture")),
-    (0, b"BM", Sniffed("a BMP picture", "picture")),
     (0, b"II*\x00", Sniffed("a TIFF picture", "picture")),
     (0, b"MM\x00*", Sniffed("a TIFF picture", "picture")),
     (0, b"8BPS", Sniffed("a Photoshop document", "picture")),
@@ -87,7 +86,9 @@ def describe(data: bytes) -> Sniffed:
     for offset, magic, what in _MAGIC:
         if data[offset : offset + len(magic)] == magic:
             return what
-    if data[:1] == b"\x47" and data[188:189] in (b"\x47", b""):
+    if data[:2] == b"BM" and data[6:10] == bytes(4):
+        return Sniffed("a BMP picture", "picture")
+    if data[:1] == b"\x47" and data[188:189] == b"\x47":
         return Sniffed("an MPEG transport stream", "video", True)
     return _describe_text(data[:1024])
 
@@ -96,12 +97,8 @@ def _describe_text(head: bytes) -> Sniffed:
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if not text:
         return Sniffed("nothing but zeros or blanks", "other")
-    if b"<svg" in text:
-        return Sniffed("an SVG drawing", "other")
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) or b"<html" in text:
-        return Sniffed("an HTML page", "other")
-    if text.startswith(b"<?xml"):
-        return Sniffed("an XML document", "other")
+    if text.startswith(b"<"):
+        return _describe_markup(text)
     if not text.strip(b"\x00"):
         return Sniffed("nothing but zeros or blanks", "other")
     if b"\x00" in text or sum(byte < 9 for byte in text):
@@ -114,3 +111,13 @@ def _describe_text(head: bytes) -> Sniffed:
         if error.start < len(head) - 4:
             return Sniffed("data of an unknown kind", "other")
     return Sniffed("plain text", "other")
+
+
+def _describe_markup(text: bytes) -> Sniffed:
+    if b"<svg" in text:
+        return Sniffed("an SVG drawing", "other")
+    if b"<!doctype html" in text or b"<html" in text or text.startswith((b"<head", b"<body")):
+        return Sniffed("an HTML page", "other")
+    return (
+        Sniffed("an XML document", "other") if text.startswith(b"<?xml") else Sniffed("markup text", "other")
+    )

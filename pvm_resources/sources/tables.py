@@ -1,0 +1,228 @@
+"""Rows of a user's table file: CSV in any usual dialect, or JSON Lines; every fault with its line."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pvm_core.errors import InputError
+from pvm_core.sniffing import describe
+
+#: Separators a spreadsheet may export with, in order of preference where a header holds only one column.
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+#: A table is read whole; past this it is no catalogue of one job.
+MAX_BYTES: Final = 500_000_000
+#: Python's csv refuses fields over 128 KiB; titles and URLs of that length are data all the same.
+_MAX_FIELD: Final = 10_000_000
+#: Rows with unmatched quotation marks after which the file is given up: each costs a pass over the rest.
+_MAX_FAULTS: Final = 100
+_AS_UTF8: Final = "save the file as CSV UTF-8 (in Excel: File, Save As, CSV UTF-8)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        line: line of the file it begins on, from 1.
+        values: cell by column name (lower case, blanks as underscores), stripped of blanks around it.
+        fault: why the row cannot be used; "" where it can.
+    """
+
+    line: int
+    values: Mapping[str, str]
+    fault: str = ""
+
+
+def read_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
+    """Rows of a CSV or JSON Lines file, in order; blank rows are passed over.
+
+    The content decides which it is: a first character ``{`` means JSON Lines.
+
+    Args:
+        path: the file.
+        required: columns without which the table means nothing.
+
+    Raises:
+        InputError: ``table.missing``, ``table.unreadable``, ``table.too_large``, ``table.empty``,
+            ``table.type``, ``table.encoding``, ``table.columns``, ``table.syntax``.
+    """
+    text = _decoded(path, _content(path))
+    if text.lstrip()[:1] == "{":
+        yield from _json_rows(text, required)
+    else:
+        yield from _csv_rows(path, text, required)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise InputError("table.type", str(path), "it is a folder, not a file", "name the CSV file in it")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            reason = f"{size:,} bytes, more than the {MAX_BYTES:,} allowed"
+            raise InputError("table.too_large", str(path), reason, "split it and run a job for each part")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError("table.missing", str(path), "there is no such file", "check the name") from error
+    except (OSError, ValueError) as error:
+        reason = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise InputError("table.unreadable", str(path), reason, "check its name and permissions") from error
+
+
+def _decoded(path: Path, data: bytes) -> str:
+    if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
+        raise InputError("table.empty", str(path), "the file has no rows", "export the catalogue again")
+    encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "") or _utf16_by_zeros(data)
+    try:
+        text = data.decode(encoding or "utf-8")
+    except UnicodeDecodeError as error:
+        kind = describe(data)
+        if kind.kind != "other" or kind.name.startswith("a "):
+            raise _wrong_type(path, kind.name) from error
+        line = data.count(b"\n", 0, error.start) + 1
+        reason = f"line {line} is not {encoding or 'UTF-8'} text (byte {error.start})"
+        raise InputError("table.encoding", str(path), reason, _AS_UTF8) from error
+    first = text.lstrip("\ufeff \t\r\n")[:1]
+    if first in ("<", "["):
+        raise _wrong_type(path, "a JSON array" if first == "[" else describe(data).name)
+    if "\x00" in text:
+        line = text.count("\n", 0, text.index("\x00")) + 1
+        raise InputError("table.encoding", str(path), f"line {line} holds a zero byte", _AS_UTF8)
+    return text
+
+
+def _wrong_type(path: Path, what: str) -> InputError:
+    remedy = "export it as CSV, or as JSON Lines (one object a line)"
+    return InputError("table.type", str(path), f"the content is {what}", remedy)
+
+
+def _utf16_by_zeros(data: bytes) -> str:
+    """UTF-16 without a mark, recognised by ASCII's zero bytes on one side."""
+    head = data[:200]
+    if len(head) < 4 or len(head) % 2:
+        head = head[: len(head) // 2 * 2]
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    half = max(1, len(head) // 2)
+    if odd > 0.8 * half and not even:
+        return "utf-16-le"
+    return "utf-16-be" if even > 0.8 * half and not odd else ""
+
+
+def _csv_rows(path: Path, text: str, required: tuple[str, ...]) -> Iterator[Row]:
+    csv.field_size_limit(_MAX_FIELD)
+    # Splits at row ends alone; str.splitlines would also split at marks that belong to a title.
+    lines = io.StringIO(text, newline="").readlines()
+    at, delimiter = _dialect(lines, required)
+    header: list[str] | None = None
+    faults = 0
+    while at < len(lines):
+        reader = csv.reader(itertools.islice(lines, at, None), delimiter=delimiter, strict=True)
+        begin = start = at
+        try:
+            for cells in reader:
+                row, begin = begin + 1, start + reader.line_num
+                if not any(cell.strip() for cell in cells):
+                    continue
+                if header is None:
+                    header = [_column(cell) for cell in cells]
+                    _check_header(path, header, required)
+                else:
+                    yield _csv_row(row, header, cells)
+            return
+        except csv.Error as error:
+            # A stray quotation mark swallows what follows; the next line is tried afresh.
+            at, faults = begin + 1, faults + 1
+            if header is None or faults > _MAX_FAULTS:
+                raise _bad_syntax(path, at, error) from error
+            yield Row(at, {}, f"its quotation marks do not match ({error})")
+
+
+def _bad_syntax(path: Path, line: int, error: csv.Error) -> InputError:
+    reason = f"the row that begins on line {line} cannot be read ({error})"
+    return InputError("table.syntax", str(path), reason, "check the quotation marks and export it again")
+
+
+def _csv_row(line: int, header: list[str], cells: list[str]) -> Row:
+    if any(cell.strip() for cell in cells[len(header) :]):
+        return Row(
+            line, {}, f"{len(cells)} cells under {len(header)} columns; put cells with commas in quotes"
+        )
+    pairs = zip(header, cells, strict=False)
+    return Row(line, {name: cell.strip() for name, cell in pairs if name})
+
+
+def _column(name: str) -> str:
+    return "_".join(name.replace("﻿", "").strip().lower().replace("-", " ").split())
+
+
+def _dialect(lines: list[str], required: tuple[str, ...]) -> tuple[int, str]:
+    """Index of the line the header is on, and the separator under which it has all required columns."""
+    at = next((index for index, line in enumerate(lines) if line.strip("\ufeff \t\r\n")), 0)
+    first = lines[at].strip("\ufeff\r\n")
+    if first.lower().startswith("sep=") and len(first) == 5:
+        # Excel's own note of the separator, above the header.
+        return at + 1, first[4]
+    for delimiter in _DELIMITERS:
+        columns = {_column(cell) for cell in next(csv.reader([first], delimiter=delimiter), [])}
+        if columns.issuperset(required):
+            return at, delimiter
+    return at, max(_DELIMITERS, key=first.count)
+
+
+def _check_header(path: Path, header: list[str], required: tuple[str, ...]) -> None:
+    missing = [name for name in required if name not in header]
+    if missing:
+        found = ", ".join(name for name in header if name)[:200] or "none"
+        raise InputError(
+            "table.columns",
+            str(path),
+            f"no column {' and no column '.join(missing)} in its first row (found: {found})",
+            f"name the columns in the first row; needed are {', '.join(required)}",
+        )
+    for name in required:
+        if header.count(name) > 1:
+            reason = f"the column {name} stands in its first row more than once"
+            raise InputError("table.columns", str(path), reason, "rename or remove one of them")
+
+
+def _json_rows(text: str, required: tuple[str, ...]) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        content = line.strip().removeprefix("﻿")
+        if not content:
+            continue
+        try:
+            record = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            detail = getattr(error, "msg", "nested too deeply")
+            yield Row(number, {}, f"not a JSON object ({detail})")
+            continue
+        if isinstance(record, dict):
+            yield _json_row(number, record, required)
+        else:
+            yield Row(number, {}, f"a JSON {type(record).__name__}, not an object")
+
+
+def _json_row(line: int, record: dict[str, object], required: tuple[str, ...]) -> Row:
+    values: dict[str, str] = {}
+    for name, value in record.items():
+        column = _column(name)
+        if isinstance(value, (bool, dict, list)):
+            if column in required:
+                return Row(line, {}, f"its {column} is a {type(value).__name__}; write one row a picture")
+            continue
+        values[column] = "" if value is None else str(value).strip()
+    return Row(line, values)
