@@ -34,6 +34,8 @@ MAX_FORESHORTENING: Final = 3.0
 MAX_SCALE_CONFLICT: Final = 2.5
 #: Smallest believable side of a product in the frame, pixels: below, a handful of blobs fits anything.
 MIN_SIDE: Final = 24.0
+#: Cells a side, over the keypoints' own extent, in which the spread of inliers is counted.
+CELLS: Final = 6
 _ITERATIONS: Final = 1_000
 _CONFIDENCE: Final = 0.999
 
@@ -64,7 +66,7 @@ class Fit:
         matrix: (3, 3) float64; for `epipolar` the similarity that places the product.
         members: indices of the tentative matches it explains, one per product keypoint.
         rms: of those, root mean square reprojection error in frame pixels.
-        coverage: share of the product's cells that hold one of them, [0, 1].
+        coverage: share of the product's cells with keypoints that hold one of them, [0, 1].
     """
 
     model: Model
@@ -188,16 +190,21 @@ def _fit_of(
     order = np.flatnonzero(kept)[np.argsort(error[kept], kind="stable")]
     _, first = np.unique(t.product[pose.members[order]], return_index=True)
     unique = order[first]
-    cells = np.floor(
-        product.xy[t.product[pose.members[unique]]] * (5 / np.array([product.width, product.height]))
-    )
     return Fit(
         model,
         matrix / matrix[2, 2],
         pose.members[unique],
         float(np.sqrt(np.mean(error[unique] ** 2))),
-        len(np.unique(cells, axis=0)) / 25.0,
+        _spread(product.xy, t.product[pose.members[unique]]),
     )
+
+
+def _spread(xy: F32, chosen: Ints) -> float:
+    """Of the cells of a picture that hold keypoints, the share that holds a chosen one."""
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    cells = np.minimum((xy - low) * (CELLS / np.maximum(high - low, 1.0)), CELLS - 1).astype(int)
+    index = cells[:, 0] * CELLS + cells[:, 1]
+    return len(np.unique(index[chosen])) / len(np.unique(index))
 
 
 def project(matrix: F64, points: npt.NDArray[np.floating]) -> F64:

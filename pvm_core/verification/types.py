@@ -22,7 +22,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other figures for the same pair and parameters: it is part of the key.
-VERSION: Final = "1"
+VERSION: Final = "2"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class PairEvidence:
             obey a fundamental matrix and `transform` is the similarity that places the product.
         transform: row-major 3x3, product pixels -> frame pixels (both of the stored pictures).
         quad: the product picture's corners in the frame, x0 y0 .. x3 y3, clockwise from top left.
-        coverage: share of the product's cells that hold an inlier, [0, 1].
+        coverage: share of the product's cells with keypoints that hold an inlier, [0, 1].
         rms: root mean square reprojection error of the inliers, frame pixels.
         scale: frame pixels per product pixel.
         visible .. sharpness: see `appearance.Appearance`; None where nothing was warped.
