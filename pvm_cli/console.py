@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from pvm_core.errors import PvmError
 
@@ -31,18 +34,38 @@ def logs_are_json() -> bool:
     return os.environ.get("PVM_LOG_FORMAT", "").lower() == "json"
 
 
-def note(text: str, **fields: object) -> None:
-    """One line to stderr, e.g. ``database started``; `fields` accompany it where logs are JSON."""
+@contextmanager
+def own_stderr() -> Iterator[Console]:
+    """A console on this process's stderr that stays there while Dagster captures what the process writes."""
+    from rich.console import Console
+
+    try:
+        handle = os.dup(sys.stderr.fileno())
+    except OSError:
+        # Not a file of the system, as in tests.
+        yield err()
+        return
+    with os.fdopen(handle, "w", encoding="utf-8", buffering=1) as stream:
+        yield Console(file=stream, highlight=False)
+
+
+def note(text: str, to: Console | None = None, **fields: object) -> None:
+    """One line, e.g. ``database started``; `fields` accompany it where logs are JSON.
+
+    Args:
+        to: default the console on stderr.
+    """
+    console = to or err()
     if logs_are_json():
-        _log().info(text, extra=fields)
+        _log(console.file).info(text, extra=fields)
     else:
-        err().print(text, markup=False, soft_wrap=True)
+        console.print(text, markup=False, soft_wrap=True)
 
 
 def show_error(error: PvmError) -> None:
     """The error on stderr: a panel on a terminal, one line elsewhere, one JSON object where logs are JSON."""
     if logs_are_json():
-        _log().error(error.reason, exc_info=error)
+        _log(err().file).error(error.reason, exc_info=error)
         return
     console = err()
     if not console.is_terminal:
@@ -58,10 +81,10 @@ def show_error(error: PvmError) -> None:
     console.print(Panel(body, title=title, subtitle=error.code, border_style="red", title_align="left"))
 
 
-def _log() -> logging.Logger:
+def _log(stream: IO[str]) -> logging.Logger:
     from pvm_resources import logs
 
-    logs.setup("json")
+    logs.setup("json", stream=cast("TextIO", stream))
     return logging.getLogger("pvm.cli")
 
 

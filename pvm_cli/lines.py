@@ -11,12 +11,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 #: Colours of the statuses on a terminal.
 STYLES: Final = {"accepted": "green", "review": "yellow", "rejected": "dim"}
 _TITLE_WIDTH: Final = 34
 _CELL_WIDTH: Final = 26
+#: Columns of the table without evidence paths, at their widest.
+_TABLE_WIDTH: Final = 2 * _CELL_WIDTH + _TITLE_WIDTH + 40
 
 
 @dataclass(frozen=True)
@@ -84,30 +87,48 @@ def write_json(lines: Iterable[ResultLine], stream: TextIO) -> None:
     stream.write("\n")
 
 
-def table(lines: Sequence[ResultLine], title: str, with_status: bool = True) -> Table:
-    """A Rich table: product, title, video, score, time, status, evidence."""
+def show(console: Console, lines: Sequence[ResultLine], title: str, *, with_status: bool = True) -> None:
+    """Prints a table: product, title, video, score, time, status; each evidence path whole, to be copied.
+
+    The paths stand in the table where the console is wide enough, else below it.
+    """
+    paths = max((len(line.evidence) for line in lines), default=0)
+    beside = console.width >= paths + _TABLE_WIDTH
+    console.print(_table(lines, title, with_status, with_evidence=beside))
+    if beside or not paths:
+        return
+    for line in lines:
+        if line.evidence:
+            what = f"{shorten(line.product, _CELL_WIDTH)} in {shorten(line.video, _CELL_WIDTH)}"
+            console.print(f"{what}: {line.evidence}", markup=False, soft_wrap=True)
+
+
+def _table(lines: Sequence[ResultLine], title: str, with_status: bool, with_evidence: bool) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    view = Table(title=title, title_justify="left", header_style="bold", expand=False)
+    view = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
     for name in ("product", "title", "video"):
-        view.add_column(name, no_wrap=True, overflow="ellipsis", max_width=_TITLE_WIDTH)
-    view.add_column("score", justify="right", no_wrap=True)
-    view.add_column("at", justify="right", no_wrap=True)
+        view.add_column(name, no_wrap=True, overflow="ellipsis")
+    for name in ("score", "at"):
+        view.add_column(name, justify="right", no_wrap=True, min_width=5)
     if with_status:
-        view.add_column("status", no_wrap=True)
-    view.add_column("evidence", overflow="fold")
+        view.add_column("status", no_wrap=True, min_width=8)
+    if with_evidence:
+        view.add_column("evidence", no_wrap=True)
     for line in lines:
+        style = STYLES.get(line.status, "")
         cells = [
             Text(shorten(line.product, _CELL_WIDTH)),
             Text(shorten(line.title, _TITLE_WIDTH)),
             Text(shorten(line.video, _CELL_WIDTH)),
-            Text(score_text(line.score), style=STYLES.get(line.status, "")),
+            Text(score_text(line.score), style=style),
             Text(clock_text(line.ts)),
         ]
-        if with_status:
-            cells.append(Text(line.status, style=STYLES.get(line.status, "")))
-        view.add_row(*cells, Text(line.evidence))
+        cells += [Text(line.status, style=style)] if with_status else []
+        cells += [Text(line.evidence)] if with_evidence else []
+        view.add_row(*cells)
     return view
 
 

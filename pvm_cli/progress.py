@@ -77,8 +77,9 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 
     def __init__(self, poll: Callable[[], Sequence[StageCount]], console: Console) -> None:
         self._poll = poll
+        self._console = console
         bars = console.is_terminal and not logs_are_json()
-        self._view: _Bars | _Lines = _Bars(console) if bars else _Lines()
+        self._view: _Bars | _Lines = _Bars(console) if bars else _Lines(console)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="progress", daemon=True)
 
@@ -102,7 +103,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
                 self._view.show(self._poll())
             self._view.show(self._poll())
         except PvmError as error:
-            note(f"progress is not shown: {error}")
+            note(f"progress is not shown: {error}", self._console)
 
 
 class _Bars:
@@ -142,8 +143,9 @@ class _Bars:
 class _Lines:
     """A line when a stage is finished; for logs and pipes."""
 
-    def __init__(self) -> None:
+    def __init__(self, console: Console) -> None:
         self._meter = Meter()
+        self._console = console
         self._told: set[str] = set()
 
     def start(self) -> None:
@@ -157,7 +159,7 @@ class _Lines:
             text = self._meter.describe(count)
             if count.total and count.done >= count.total and count.stage not in self._told:
                 self._told.add(count.stage)
-                note(f"{count.stage:<16} {text}", **asdict(count))
+                note(f"{count.stage:<16} {text}", self._console, **asdict(count))
 
 
 def _in_order(counts: Sequence[StageCount]) -> list[StageCount]:

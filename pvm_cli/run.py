@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pvm_cli import lines
-from pvm_cli.console import err, note, out
+from pvm_cli.console import err, note, out, own_stderr
 from pvm_cli.exits import Exit
 from pvm_cli.industries import sources_of
 from pvm_cli.problems import print_problems
@@ -130,7 +130,7 @@ def _execute(session: Session, job: Job) -> RunOutcome:
         rows = session.state.progress(job.job_id)
         return [StageCount(p.stage, p.done, p.total or 0, p.reused) for p in rows]
 
-    with LiveProgress(poll, err()):
+    with own_stderr() as console, LiveProgress(poll, console):
         return run_job(job.job_id, session.settings)
 
 

@@ -27,7 +27,7 @@ def test_without_a_terminal_each_finished_stage_is_one_line_in_graph_order(
 ) -> None:
     counts = [StageCount("masks", 4, 4, 1), StageCount("products", 2, 2, 0), StageCount("matches", 1, 9, 0)]
 
-    with LiveProgress(lambda: counts, Console(file=io.StringIO())):
+    with LiveProgress(lambda: counts, Console(stderr=True)):
         pass
 
     assert capsys.readouterr().err.splitlines() == ["products         2/2", "masks            4/4  1 reused"]
@@ -37,7 +37,7 @@ def test_json_logs_carry_the_counts_as_fields(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PVM_LOG_FORMAT", "json")
-    with LiveProgress(lambda: [StageCount("masks", 4, 4, 1)], Console(file=io.StringIO())):
+    with LiveProgress(lambda: [StageCount("masks", 4, 4, 1)], Console(stderr=True)):
         pass
 
     record = json.loads(capsys.readouterr().err)
@@ -60,7 +60,7 @@ def test_a_database_out_of_reach_ends_the_display_and_not_the_run(
     def poll() -> Sequence[StageCount]:
         raise StoreError("database.unreachable", "database", "it is down", "start it", retryable=True)
 
-    with LiveProgress(poll, Console(file=io.StringIO())):
+    with LiveProgress(poll, Console(stderr=True)):
         done = True
 
     assert done
