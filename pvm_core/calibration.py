@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -244,6 +244,66 @@ def _newton(unit: F64, label: npt.NDArray[np.bool_], sample_weights: F64) -> F64
         if np.abs(step).max() < 1e-8:
             break
     return beta
+
+
+def tune_sum(
+    calibration: Calibration, samples: Iterable[Sample], weights: tuple[float, float, float]
+) -> Calibration:
+    """Sharpens and shifts each term so that the *weighted sum* is a probability.
+
+    A mean of three probabilities is no probability: it shies from 0 and 1. Each term keeps its figures and
+    their proportions; a slope and a shift per term are chosen to minimise the Brier score of the sum at the
+    balanced prior. Brier is bounded, so a look-alike labelled false that is in truth on the shelf behind
+    does not rule the fit.
+
+    Args:
+        weights: of sim_deep, sim_kp, sim_edge, as in the rules the score is meant for.
+    """
+    given = [s for s in samples if kp_figures(s.evidence) is not None]
+    logits = np.array([_logits(calibration, s) for s in given])
+    label = np.array([s.label for s in given], bool)
+    alike = np.array([s.evidence.transform is not None for s in given], bool)
+    slopes, shifts = _descend(logits, label, balanced_weights(label, alike), np.asarray(weights))
+    terms = (calibration.deep, calibration.kp, calibration.edge)
+    deep, kp, edge = (
+        None if t is None else Logistic(t.figures, tuple(w * a for w in t.weights), t.bias * a + b)
+        for t, a, b in zip(terms, slopes.tolist(), shifts.tolist(), strict=True)
+    )
+    if kp is None or edge is None:
+        raise TypeError("a calibration has geometry and appearance")
+    return replace(calibration, deep=deep, kp=kp, edge=edge)
+
+
+def _logits(calibration: Calibration, sample: Sample) -> list[float]:
+    """Logit of each term; NaN where its evidence is missing."""
+    figures = (
+        deep_figures(sample.sim_rgb, sample.sim_gray),
+        kp_figures(sample.evidence),
+        edge_figures(sample.evidence),
+    )
+    terms = (calibration.deep, calibration.kp, calibration.edge)
+    return [
+        float("nan") if t is None or f is None else t.bias + float(np.dot(t.weights, f))
+        for t, f in zip(terms, figures, strict=True)
+    ]
+
+
+def _descend(logits: F64, label: npt.NDArray[np.bool_], sample_weights: F64, weights: F64) -> tuple[F64, F64]:
+    """Slope and shift per term by gradient descent with momentum; deterministic, pulled towards (1, 0)."""
+    known = np.isfinite(logits)
+    z = np.where(known, logits, 0.0)
+    share = sample_weights / sample_weights.sum()
+    log_slope, shift = np.zeros(3), np.zeros(3)
+    speed = np.zeros((2, 3))
+    for _ in range(3_000):
+        p = 1.0 / (1.0 + np.exp(-np.clip(np.exp(log_slope) * z + shift, -40, 40)))
+        error = (np.where(known, p, 0.0) @ weights) - label
+        inner = (2 * share * error)[:, None] * weights * known * p * (1 - p)
+        pull = 2e-4 * np.stack([log_slope, shift])
+        gradient = np.stack([(inner * z).sum(axis=0) * np.exp(log_slope), inner.sum(axis=0)]) + pull
+        speed = 0.9 * speed - 1.0 * gradient
+        log_slope, shift = log_slope + speed[0], shift + speed[1]
+    return np.exp(log_slope), shift
 
 
 def to_json(calibration: Calibration) -> str:

@@ -47,7 +47,7 @@ class VerifyParams:
     @classmethod
     def from_rules(cls, rules: Rules) -> VerifyParams:
         """The parameters that `rules` ask for."""
-        return cls(appearance=rules.edge_term)
+        return cls(gate=rules.min_inliers, appearance=rules.edge_term)
 
 
 @dataclass(frozen=True, eq=False)
