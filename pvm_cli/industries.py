@@ -44,6 +44,7 @@ _Videos = Annotated[
 @app.command("list")
 def list_all() -> None:
     """Lists all industries."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
@@ -55,10 +56,15 @@ def list_all() -> None:
     if not industries:
         note('no industries yet; add one: pvm industries add "NAME" --products FILE --videos FOLDER')
         return
-    table = Table("name", "slug", "rule set", "jobs", "products", "videos", header_style="bold")
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
+    table.add_column("name", overflow="fold")
+    table.add_column("slug", no_wrap=True)
+    table.add_column("rules", no_wrap=True)
+    table.add_column("jobs", justify="right", no_wrap=True, min_width=4)
+    table.add_column("standing sources", overflow="fold")
     for i in industries:
-        sources = (str(i.sources.get(kind, "")) for kind in ("products", "videos"))
-        cells = [shorten(i.name, 40), i.slug, _rules_note(i), str(len(jobs[i.slug])), *sources]
+        sources = "\n".join(str(i.sources[kind]) for kind in ("products", "videos") if kind in i.sources)
+        cells = [shorten(i.name, 40), i.slug, _rules_note(i), str(len(jobs[i.slug])), sources]
         table.add_row(*map(Text, cells))
     out().print(table)
 

@@ -151,6 +151,5 @@ def _show(job: Job, found: list[ResultLine], status: Status | None) -> None:
     if not found:
         note(f"no {what} pairs in job {job.job_id}; --min-score 0 lists every scored pair")
         return
-    out().print(
-        lines.table(found, f"{len(found)} {what} pairs of job {job.job_id}", with_status=status is None)
-    )
+    title = f"{len(found)} {what} pairs of job {job.job_id}"
+    lines.show(out(), found, title, with_status=status is None)

@@ -159,7 +159,7 @@ def _print_matches(session: Session, job: Job) -> None:
     if not found:
         note("no pair was accepted; pvm results --min-score 0 lists every scored pair with its reason")
         return
-    out().print(lines.table(found[:_TABLE_ROWS], f"{len(found)} accepted matches", with_status=False))
+    lines.show(out(), found[:_TABLE_ROWS], f"{len(found)} accepted matches", with_status=False)
     if len(found) > _TABLE_ROWS:
         note(f"and {len(found) - _TABLE_ROWS} more: pvm results --job {job.job_id}")
 

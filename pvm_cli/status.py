@@ -106,18 +106,20 @@ def _print_services(services: dict[str, str]) -> None:
 
 
 def _print_jobs(views: list[JobView]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     if not views:
         note("no jobs yet")
         return
-    table = Table(header_style="bold")
-    for name in ("job", "industry", "state"):
-        table.add_column(name, no_wrap=True)
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
+    table.add_column("job", no_wrap=True, min_width=16)
+    table.add_column("industry", no_wrap=True, overflow="ellipsis")
+    table.add_column("state", no_wrap=True, min_width=9)
     for name in ("products", "videos", "accepted", "review", "problems"):
-        table.add_column(name, justify="right")
-    table.add_column("started", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+    table.add_column("started", no_wrap=True, overflow="ellipsis")
     for view in views:
         c = view.counts
         counts = (f"{n:,}" for n in (c.products, c.videos, c.accepted, c.review, c.problems))
@@ -163,7 +165,10 @@ def _print_detail(session: Session, view: JobView) -> None:
 
 def error_text(error: dict[str, Any]) -> str:
     """A job's stored error in one line."""
-    parts = [f"{error.get('subject') or error.get('stage') or 'run'}: {error.get('reason', 'failed')}"]
+    # A failure that is no `PvmError` brings its traceback: its first and last line say what it is.
+    reason = str(error.get("reason", "failed")).strip().splitlines() or ["failed"]
+    said = reason[0] if len(reason) == 1 else f"{reason[0]} … {reason[-1].strip()}"
+    parts = [f"{error.get('subject') or error.get('stage') or 'run'}: {said}"]
     if error.get("remedy"):
         parts.append(str(error["remedy"]))
     return f"{'. '.join(parts)} [{error.get('code', 'internal')}]"

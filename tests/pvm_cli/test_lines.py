@@ -86,10 +86,25 @@ def test_a_second_reads_as_a_clock(seconds: float, shown: str) -> None:
     assert lines.clock_text(seconds) == shown
 
 
-def test_the_table_survives_names_of_ten_thousand_characters_and_markup() -> None:
-    console = Console(file=io.StringIO(), width=160)
-    console.print(lines.table([replace(LINE, title="[red]" + "枕" * 10_000)], "Matches"))
+def _shown(*found: ResultLine, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    lines.show(console, found, "Matches")
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
+
+def test_the_table_survives_names_of_ten_thousand_characters_and_markup() -> None:
+    shown = _shown(replace(LINE, title="[red]" + "枕" * 10_000), width=160)
+
     assert "[red]" in shown
     assert len(shown) < 4_000
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_evidence_paths_are_shown_whole_at_any_width(width: int) -> None:
+    far = replace(LINE, evidence="/a/rather/long/folder" * 4 + "/evidence.jpg")
+
+    shown = _shown(far, width=width)
+
+    assert far.evidence in shown
+    assert "0.912" in shown
+    assert "01:15" in shown
