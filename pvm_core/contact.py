@@ -69,7 +69,7 @@ def mask_overlay(rgb: Rgb, mask: np.ndarray | None) -> Rgb:
         return rgb.copy()
     high, wide = rgb.shape[:2]
     if mask.shape != (high, wide):
-        mask = cv2.resize(mask, (wide, high), interpolation=cv2.INTER_NEAREST)
+        mask = np.asarray(cv2.resize(mask, (wide, high), interpolation=cv2.INTER_NEAREST))
     kept = mask > 127
     tint = (rgb.astype(np.uint16) * 2 + np.asarray(_DROPPED, np.uint16) * 3) // 5
     result = np.where(kept[..., None], rgb, tint.astype(np.uint8))
@@ -87,10 +87,15 @@ def encode_within(rgb: Rgb, max_bytes: int) -> bytes:
     """
     while True:
         for quality in _QUALITIES:
-            data: bytes = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+            data: bytes = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[
+                1
+            ].tobytes()
             if len(data) <= max_bytes:
                 return data
         high, wide = rgb.shape[:2]
         if max(high, wide) < 16:
             raise ValueError(f"no JPEG of at most {max_bytes} bytes")
-        rgb = np.asarray(cv2.resize(rgb, (max(wide * 4 // 5, 1), max(high * 4 // 5, 1)), interpolation=cv2.INTER_AREA), np.uint8)
+        rgb = np.asarray(
+            cv2.resize(rgb, (max(wide * 4 // 5, 1), max(high * 4 // 5, 1)), interpolation=cv2.INTER_AREA),
+            np.uint8,
+        )

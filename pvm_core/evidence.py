@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvm_core.contact import contact_sheet, encode_within, mask_overlay, preview_sheet
-from pvm_core.sheet import CARD, HAIRLINE, INK, MUTED, PAPER, TRACK, Colour, Page, Rect, Rgb, fit, resized
+from pvm_core.sheet import CARD, HAIRLINE, INK, MUTED, TRACK, Colour, Page, Rect, Rgb, fit, resized
 from pvm_core.typography import width, wrap
 
 __all__ = [
@@ -31,8 +31,9 @@ _MARGIN: Final = 40
 _PAD: Final = 24
 _STAGE_HEIGHT: Final = 600
 _SIDE_WIDTH: Final = 300
-#: Lines drawn at most; more hide what they point at. Every inlier still gets its dot.
-_MAX_LINES: Final = 36
+#: Lines and dots drawn at most; more hide what they point at.
+_MAX_LINES: Final = 32
+_MAX_DOTS: Final = 80
 #: Colour of a line by its residual, from exact to loose.
 _EXACT: Final[Colour] = (46, 224, 138)
 _LOOSE: Final[Colour] = (255, 184, 56)
@@ -60,6 +61,7 @@ class EvidenceInput:
         product_rgb, frame_rgb: the two stored pictures, RGB uint8 (H, W, 3).
         transform: 3x3 or nine numbers, row-major, product pixels -> frame pixels; None where none was found.
         inliers_product, inliers_frame: (N, 2), the points the transform explains; empty for none.
+        inliers: how many there are where only some of them are given.
         product_mask: uint8 (H, W), 255 = product; where None the outline follows the picture's plain ground.
         score: of the match, [0, 1]; None where there is none.
         status: accepted, review or rejected.
@@ -79,6 +81,7 @@ class EvidenceInput:
     transform: Sequence[float] | NDArray[Any] | None = None
     inliers_product: NDArray[Any] | Sequence[Sequence[float]] = ()
     inliers_frame: NDArray[Any] | Sequence[Sequence[float]] = ()
+    inliers: int | None = None
     product_mask: NDArray[np.uint8] | None = None
     score: float | None = None
     status: str = "review"
@@ -100,6 +103,7 @@ class _Geometry:
 
     transform: NDArray[np.float64] | None
     outline: NDArray[np.float64]
+    crop: Rect
     outline_in_frame: NDArray[np.float64] | None
     product: NDArray[np.float64]
     frame: NDArray[np.float64]
@@ -117,7 +121,7 @@ def timestamp(seconds: float) -> str:
 
 
 def render_evidence(given: EvidenceInput) -> Rgb:
-    """The evidence picture, RGB uint8 (about 1080, 1500, 3); about 40 ms.
+    """The evidence picture, RGB uint8 (about 1080, 1500, 3); about 40 ms of one core.
 
     A transform that is not finite or folds the product over is left out and the page says that no
     alignment could be shown; it never fails for odd geometry or text.
@@ -136,7 +140,9 @@ def render_evidence(given: EvidenceInput) -> Rgb:
     page.box(stage, CARD, 14, HAIRLINE)
     _stage(page, given, geometry, stage)
     _scores(page, given, Rect(_MARGIN, stage.bottom + 28, 700, foot - 60))
-    _words(page, given, geometry, Rect(_MARGIN + 780, stage.bottom + 28, _WIDTH - 2 * _MARGIN - 780, foot - 60))
+    _words(
+        page, given, geometry, Rect(_MARGIN + 780, stage.bottom + 28, _WIDTH - 2 * _MARGIN - 780, foot - 60)
+    )
     return page.finish()
 
 
@@ -146,11 +152,12 @@ def _geometry(given: EvidenceInput) -> _Geometry:
     product, frame = product[:count], frame[:count]
     sound = np.isfinite(product).all(axis=1) & np.isfinite(frame).all(axis=1)
     outline = _product_outline(given.product_rgb, given.product_mask)
+    crop = _around(outline, given.product_rgb.shape)
     transform = _matrix(given.transform)
     drawn = None if transform is None else _project(transform, outline)
     if drawn is None:
         transform = None
-    return _Geometry(transform, outline, drawn, product[sound], frame[sound])
+    return _Geometry(transform, outline, crop, drawn, product[sound], frame[sound])
 
 
 def _points(given: NDArray[Any] | Sequence[Sequence[float]]) -> NDArray[np.float64]:
@@ -179,13 +186,13 @@ def _project(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArra
 
 
 def _product_outline(rgb: Rgb, mask: NDArray[np.uint8] | None) -> NDArray[np.float64]:
-    """The product's outline in its picture, (N, 2): of the mask, of what stands out, or the picture's edge."""
+    """The product's outline in its picture, (N, 2): of the mask, of what stands out, or the whole picture."""
     high, wide = rgb.shape[:2]
     frame = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float64)
     if mask is None:
         mask = _standing_out(rgb)
     elif mask.shape != (high, wide):
-        mask = cv2.resize(mask, (wide, high), interpolation=cv2.INTER_NEAREST)
+        mask = np.asarray(cv2.resize(mask, (wide, high), interpolation=cv2.INTER_NEAREST), np.uint8)
     if mask is None:
         return frame
     shapes, _ = cv2.findContours((mask > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -199,12 +206,30 @@ def _product_outline(rgb: Rgb, mask: NDArray[np.uint8] | None) -> NDArray[np.flo
     return smooth[:, 0].astype(np.float64)
 
 
+def _around(outline: NDArray[np.float64], shape: tuple[int, ...], margin: float = 0.06) -> Rect:
+    """The box around `outline` with a margin (share of its longer side), inside the picture."""
+    high, wide = shape[:2]
+    low, top = outline.min(axis=0), outline.max(axis=0)
+    pad = margin * float((top - low).max())
+    x0, y0 = int(np.clip(low[0] - pad, 0, wide - 1)), int(np.clip(low[1] - pad, 0, high - 1))
+    x1, y1 = int(np.ceil(min(top[0] + pad, wide))), int(np.ceil(min(top[1] + pad, high)))
+    return Rect(x0, y0, max(x1 - x0, 1), max(y1 - y0, 1))
+
+
+def _cut(rgb: Rgb, at: Rect) -> Rgb:
+    return rgb[at.y : at.bottom, at.x : at.right]
+
+
 def _standing_out(rgb: Rgb) -> NDArray[np.uint8] | None:
     """What differs from a plain light ground; None where the border is not one."""
     small = cv2.resize(rgb, (160, 160), interpolation=cv2.INTER_AREA)
     border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]]).astype(np.int16)
-    ground = np.median(border, axis=0)
-    if ground.min() < 200 or float(np.mean(np.abs(border - ground).max(axis=1) > 14)) > 0.15:
+    light = border[border.min(axis=1) >= 200]
+    # A product may touch two sides of its picture, so not all of the border need be ground.
+    if len(light) < 0.4 * len(border):
+        return None
+    ground = np.median(light, axis=0)
+    if float(np.mean(np.abs(light - ground).max(axis=1) > 14)) > 0.15:
         return None
     away = (np.abs(small.astype(np.int16) - ground).max(axis=2) > 22).astype(np.uint8) * 255
     away = cv2.morphologyEx(away, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
@@ -234,9 +259,9 @@ def _header(page: Page, given: EvidenceInput) -> None:
 def _mark(page: Page, status: str, x: int, y: int) -> None:
     shapes = {"accepted": [(-8, 0), (-2, 6), (9, -7)], "rejected": [(-6, -6), (6, 6)]}
     if status in shapes:
-        _polyline(page.rgb, np.array(shapes[status]) + (x, y), CARD, 3, closed=False)
+        _polyline(page.rgb, np.array(shapes[status]) + np.array([x, y]), CARD, 3, closed=False)
     if status == "rejected":
-        _polyline(page.rgb, np.array([(-6, 6), (6, -6)]) + (x, y), CARD, 3, closed=False)
+        _polyline(page.rgb, np.array([(-6, 6), (6, -6)]) + np.array([x, y]), CARD, 3, closed=False)
     if status == "review":
         cv2.circle(page.rgb, (x, y), 7, CARD, 2, cv2.LINE_AA)
         cv2.circle(page.rgb, (x, y), 2, CARD, -1, cv2.LINE_AA)
@@ -251,16 +276,21 @@ def _stage(page: Page, given: EvidenceInput, geometry: _Geometry, stage: Rect) -
     aligned = geometry.transform is not None
     inner = Rect(stage.x + _PAD, stage.y + _PAD, stage.w - 2 * _PAD, _STAGE_HEIGHT)
     room = inner.w - (_SIDE_WIDTH + 56 if aligned else 0)
-    left, right = _two_places(given.product_rgb.shape, given.frame_rgb.shape, Rect(inner.x, inner.y, room, inner.h))
+    product = _cut(given.product_rgb, geometry.crop)
+    left, right = _two_places(product.shape, given.frame_rgb.shape, Rect(inner.x, inner.y, room, inner.h))
     page.box(Rect(left.x - 1, left.y - 1, left.w + 2, left.h + 2), HAIRLINE, 7)
-    page.picture(given.product_rgb, left)
+    page.picture(product, left)
     page.picture(_outlined(given.frame_rgb, geometry, right), right)
     _lines(page, given, geometry, left, right)
     caption = inner.bottom + 28
     page.text(left.x + left.w / 2, caption, "Catalogue picture", 17, MUTED, align="centre")
-    page.text(right.x + right.w / 2, caption, f"Video frame at {timestamp(given.ts)}", 17, MUTED, align="centre")
+    page.text(
+        right.x + right.w / 2, caption, f"Video frame at {timestamp(given.ts)}", 17, MUTED, align="centre"
+    )
     if aligned:
-        _comparison(page, given, geometry, Rect(inner.right - _SIDE_WIDTH, inner.y, _SIDE_WIDTH, inner.h), caption)
+        _comparison(
+            page, given, geometry, Rect(inner.right - _SIDE_WIDTH, inner.y, _SIDE_WIDTH, inner.h), caption
+        )
 
 
 def _two_places(first: tuple[int, ...], second: tuple[int, ...], room: Rect) -> tuple[Rect, Rect]:
@@ -285,7 +315,7 @@ def _outlined(frame: Rgb, geometry: _Geometry, at: Rect) -> Rgb:
         points = geometry.outline_in_frame * (at.w / frame.shape[1], at.h / frame.shape[0])
         soft = shown.copy()
         _polyline(soft, points, _HALO, 9, closed=True)
-        shown = cv2.addWeighted(shown, 0.45, soft, 0.55, 0)
+        shown = np.asarray(cv2.addWeighted(shown, 0.45, soft, 0.55, 0), np.uint8)
         _polyline(shown, points, _OUTLINE, 3, closed=True)
     return np.asarray(shown, np.uint8)
 
@@ -293,28 +323,31 @@ def _outlined(frame: Rgb, geometry: _Geometry, at: Rect) -> Rgb:
 def _lines(page: Page, given: EvidenceInput, geometry: _Geometry, left: Rect, right: Rect) -> None:
     if len(geometry.product) == 0:
         return
-    starts = _placed(geometry.product, given.product_rgb.shape, left)
-    ends = _placed(geometry.frame, given.frame_rgb.shape, right)
+    starts = _placed(geometry.product, geometry.crop, left)
+    ends = _placed(geometry.frame, Rect(0, 0, given.frame_rgb.shape[1], given.frame_rgb.shape[0]), right)
     inside = _within(starts, left) & _within(ends, right)
     starts, ends, loose = starts[inside], ends[inside], _looseness(geometry)[inside]
     kept = _spread(starts, _MAX_LINES)
-    soft = page.rgb.copy()
-    for number in kept:
-        _polyline(soft, np.array([starts[number], ends[number]]), _HALO, 3, closed=False)
     top, bottom = min(left.y, right.y), max(left.bottom, right.bottom)
-    band = slice(top, bottom)
-    page.rgb[band] = cv2.addWeighted(page.rgb[band], 0.72, soft[band], 0.28, 0)
+    band = page.rgb[top:bottom, left.x : right.right]
+    origin = np.array([left.x, top])
+    soft = band.copy()
     for number in kept:
-        _polyline(page.rgb, np.array([starts[number], ends[number]]), _blend(_EXACT, _LOOSE, loose[number]), 1, closed=False)
+        _polyline(soft, np.array([starts[number], ends[number]]) - origin, _HALO, 3, closed=False)
+    cv2.addWeighted(band, 0.72, soft, 0.28, 0, dst=soft)
+    for number in kept:
+        colour = _blend(_EXACT, _LOOSE, loose[number])
+        _polyline(soft, np.array([starts[number], ends[number]]) - origin, colour, 1, closed=False)
+    band[:] = soft
     for places in (starts, ends):
-        for number, (x, y) in enumerate(places):
-            centre = (round(float(x) * 16), round(float(y) * 16))
-            cv2.circle(page.rgb, centre, 64, _HALO, -1, cv2.LINE_AA, 4)
-            cv2.circle(page.rgb, centre, 44, _blend(_EXACT, _LOOSE, loose[number]), -1, cv2.LINE_AA, 4)
+        for number in _spread(starts, _MAX_DOTS):
+            centre = (round(float(places[number, 0]) * 16), round(float(places[number, 1]) * 16))
+            cv2.circle(page.rgb, centre, 58, _HALO, -1, cv2.LINE_AA, 4)
+            cv2.circle(page.rgb, centre, 40, _blend(_EXACT, _LOOSE, loose[number]), -1, cv2.LINE_AA, 4)
 
 
-def _placed(points: NDArray[np.float64], shape: tuple[int, ...], at: Rect) -> NDArray[np.float64]:
-    return points * (at.w / shape[1], at.h / shape[0]) + (at.x, at.y)
+def _placed(points: NDArray[np.float64], shown: Rect, at: Rect) -> NDArray[np.float64]:
+    return (points - (shown.x, shown.y)) * (at.w / shown.w, at.h / shown.h) + (at.x, at.y)
 
 
 def _within(points: NDArray[np.float64], at: Rect) -> NDArray[np.bool_]:
@@ -350,36 +383,48 @@ def _spread(points: NDArray[np.float64], count: int) -> list[int]:
 
 def _comparison(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect, caption: int) -> None:
     """The same region twice: as the catalogue shows it, and the frame turned to lie on it."""
-    high, wide = given.product_rgb.shape[:2]
-    low, top = np.clip(geometry.outline.min(axis=0), 0, (wide - 1, high - 1)), geometry.outline.max(axis=0)
-    x0, y0 = int(low[0]), int(low[1])
-    x1, y1 = max(int(min(top[0], wide)), x0 + 1), max(int(min(top[1], high)), y0 + 1)
-    half = (at.h - 46) // 2
-    place = fit((y1 - y0, x1 - x0), Rect(at.x, at.y, at.w, half))
+    crop = _around(geometry.outline, given.product_rgb.shape, 0.0)
+    first, second, second_label = _twin_places((crop.h, crop.w), at)
     page.box(Rect(at.x - 28, at.y, 1, at.h), HAIRLINE)
     assert geometry.transform is not None
-    zoom = np.diag([place.w / (x1 - x0), place.h / (y1 - y0), 1.0]) @ np.array([[1, 0, -x0], [0, 1, -y0], [0, 0, 1.0]])
+    zoom = np.diag([first.w / crop.w, first.h / crop.h, 1.0])
+    zoom = zoom @ np.array([[1, 0, -crop.x], [0, 1, -crop.y], [0, 0, 1.0]])
     aligned = cv2.warpPerspective(
-        given.frame_rgb, zoom @ np.linalg.inv(geometry.transform), (place.w, place.h),
-        flags=cv2.INTER_AREA, borderMode=cv2.BORDER_CONSTANT, borderValue=TRACK,
+        given.frame_rgb,
+        zoom @ np.linalg.inv(geometry.transform),
+        (first.w, first.h),
+        flags=cv2.INTER_AREA,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=TRACK,
     )
-    page.picture(given.product_rgb[y0:y1, x0:x1], place, 4)
-    below = Rect(place.x, place.y + at.h - half, place.w, place.h)
-    page.picture(np.asarray(aligned, np.uint8), below, 4)
-    middle = at.x + at.w / 2
-    page.text(middle, at.y + half + 28, "Catalogue", 17, MUTED, align="centre")
-    page.text(middle, caption, "Video, turned to match", 17, MUTED, align="centre")
+    page.picture(_cut(given.product_rgb, crop), first, 4)
+    page.picture(np.asarray(aligned, np.uint8), second, 4)
+    page.text(first.x + first.w / 2, second_label or caption, "Catalogue", 17, MUTED, align="centre")
+    words = "Video, turned to match" if second_label else "Video, turned"
+    page.text(second.x + second.w / 2, caption, words, 17, MUTED, align="centre")
+
+
+def _twin_places(shape: tuple[int, int], at: Rect) -> tuple[Rect, Rect, int | None]:
+    """Two equal places, side by side or stacked, whichever shows more; the upper label's row if stacked."""
+    half_w, half_h = (at.w - 16) // 2, (at.h - 46) // 2
+    beside = fit(shape, Rect(at.x, at.y, half_w, at.h))
+    above = fit(shape, Rect(at.x, at.y, at.w, half_h))
+    if beside.w > above.w:
+        return beside, Rect(beside.x + half_w + 16, beside.y, beside.w, beside.h), None
+    return above, Rect(above.x, above.y + at.h - half_h, above.w, above.h), at.y + half_h + 28
 
 
 def _scores(page: Page, given: EvidenceInput, at: Rect) -> None:
     fill, _ = _STATUS.get(given.status, _STATUS["review"])
-    left, long = at.x + 250, at.w - 250 - 70
+    left, long = at.x + 272, at.w - 272 - 110
     y = at.y + 6
     for key, words, name in _TERMS:
         value = given.terms.get(key)
         page.text(at.x, y + 14, words, 19, INK)
         weight = given.weights.get(key)
-        page.text(left - 16, y + 14, name if weight is None else f"{name} × {weight:g}", 14, MUTED, align="right")
+        page.text(
+            left - 16, y + 14, name if weight is None else f"{name} × {weight:g}", 14, MUTED, align="right"
+        )
         _bar(page, Rect(left, y + 2, long, 12), value, (88, 98, 112))
         y += 36
     page.text(at.x, y + 20, "Score", 21, INK, "bold")
@@ -395,8 +440,14 @@ def _bar(page: Page, at: Rect, value: float | None, colour: Colour, *, bold: boo
     known = value is not None and bool(np.isfinite(value))
     if value is not None and known:
         page.box(Rect(at.x, at.y, max(round(at.w * min(max(value, 0), 1)), at.h), at.h), colour, at.h // 2)
-    page.text(at.right + 14, at.y + at.h / 2 + (8 if bold else 7), f"{value:.2f}" if known else "none",
-              21 if bold else 19, INK if known else MUTED, "bold" if bold else "regular")
+    page.text(
+        at.right + 14,
+        at.y + at.h / 2 + (8 if bold else 7),
+        f"{value:.2f}" if known else "not measured",
+        21 if bold else 19 if known else 16,
+        INK if known else MUTED,
+        "bold" if bold else "regular",
+    )
 
 
 def _words(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect) -> None:
@@ -410,8 +461,9 @@ def _words(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect) -> N
         page.text(at.x, y, line, 19, INK)
         y += 27
     facts = list(given.facts)
-    if len(geometry.product):
-        facts.insert(0, f"{len(geometry.product)} matched points shown" )
+    matched = len(geometry.product) if given.inliers is None else given.inliers
+    if matched:
+        facts.insert(0, f"{matched} matched points")
     for line in wrap("  ·  ".join(facts), 17, at.w, 2):
         page.text(at.x, y + 6, line, 17, MUTED)
         y += 25

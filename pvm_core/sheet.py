@@ -56,7 +56,9 @@ def fit(shape: tuple[int, ...], room: Rect, *, enlarge: float = 3.0) -> Rect:
 def resized(rgb: Rgb, w: int, h: int) -> Rgb:
     """`rgb` at (h, w): area average where it shrinks, cubic where it grows."""
     shrinks = rgb.shape[0] * rgb.shape[1] > w * h
-    return np.asarray(cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), np.uint8)
+    return np.asarray(
+        cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC), np.uint8
+    )
 
 
 @lru_cache(maxsize=64)
@@ -65,14 +67,15 @@ def _corner(radius: int) -> NDArray[np.float32]:
     big = np.zeros((radius * 4, radius * 4), np.uint8)
     cv2.circle(big, (radius * 4, radius * 4), radius * 4, 255, -1)
     small = cv2.resize(big, (radius, radius), interpolation=cv2.INTER_AREA)
-    return (small.astype(np.float32) / 255)[..., None]
+    return np.asarray(small, np.float32)[..., None] / np.float32(255)
 
 
 class Page:
     """A picture under construction; text is set last, in one go, above everything else."""
 
     def __init__(self, w: int, h: int, colour: Colour = PAPER) -> None:
-        self.rgb: Rgb = np.full((h, w, 3), colour, np.uint8)
+        self.rgb: Rgb = np.empty((h, w, 3), np.uint8)
+        cv2.rectangle(self.rgb, (0, 0), (w, h), colour, -1)
         self._texts: list[tuple[float, float, str, int, Weight, Colour]] = []
 
     def box(self, at: Rect, colour: Colour, radius: int = 0, border: Colour | None = None) -> None:
@@ -85,7 +88,7 @@ class Page:
         if at.w <= 0 or at.h <= 0:
             return
         before = self.rgb[at.y : at.bottom, at.x : at.right].copy() if radius else None
-        self.rgb[at.y : at.bottom, at.x : at.right] = colour
+        cv2.rectangle(self.rgb, (at.x, at.y), (at.right - 1, at.bottom - 1), colour, -1)
         if before is not None:
             self._round(at, before, radius)
 

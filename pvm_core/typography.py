@@ -100,6 +100,7 @@ class Run:
     face: ImageFont.FreeTypeFont
 
 
+@lru_cache(maxsize=2048)
 def runs(text: str, size: int, weight: Weight = "regular") -> tuple[Run, ...]:
     """`text` cut into stretches of one face each; characters no face covers are transliterated."""
     names = _STACKS[weight]
@@ -131,6 +132,7 @@ def _place(character: str, names: Sequence[str]) -> tuple[str, str]:
     return names[0], f"{plain} " if category == "Lo" and len(plain) > 1 else plain or "?"
 
 
+@lru_cache(maxsize=4096)
 def width(text: str, size: int, weight: Weight = "regular") -> float:
     """Advance of `text` on one line, in pixels."""
     return float(sum(run.face.getlength(run.text) for run in runs(text, size, weight)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 
 from pvm_core.errors import InputError, StoreError
 from pvm_core.ids import content_key
@@ -16,17 +16,28 @@ from pvm_core.synthetic.clips import Case, CaseSpec, ClipPlan, Showing, iter_fra
 from pvm_core.synthetic.paint import Rgb
 from pvm_core.synthetic.scoring import CaseScore, ResultRow, score_rows
 
+if TYPE_CHECKING:
+    from av import VideoStream
+
 #: Changes with the drawing, so that a folder of an older drawing is made anew.
 _VERSION: Final = "1"
 _MARKER: Final = "case.json"
 #: Quality of the catalogue's JPEG pictures, as shops serve them.
 _PICTURE_QUALITY: Final = 90
 
-#: The case of `make demo`. No product, texture or place of it is in what the shipped calibration is fitted on.
+#: The case of `make demo`; the shipped calibration was fitted on other products, textures and places.
 DEMO_SPEC: Final = CaseSpec(seed=7, family="demo", n_products=24, n_clips=12)
 #: A small case for tests.
 SMALL_SPEC: Final = CaseSpec(
-    seed=1, family="test", n_products=6, n_clips=3, n_outsiders=2, size=(480, 270), fps=8, shots=(2, 3), shot_s=(0.8, 1.5)
+    seed=1,
+    family="test",
+    n_products=6,
+    n_clips=3,
+    n_outsiders=2,
+    size=(480, 270),
+    fps=8,
+    shots=(2, 3),
+    shot_s=(0.8, 1.5),
 )
 
 #: Called with (items done, items in all) after each picture or clip.
@@ -89,8 +100,11 @@ def write_case(
         return _write(folder, make_case(spec), key, progress, workers)
     except OSError as error:
         raise StoreError(
-            "demo.write", str(folder), f"the case cannot be written: {error.strerror or error}",
-            "Free some space or name another folder", retryable=True,
+            "demo.write",
+            str(folder),
+            f"the case cannot be written: {error.strerror or error}",
+            "Free some space or name another folder",
+            retryable=True,
         ) from error
 
 
@@ -108,7 +122,12 @@ def _prepare(folder: Path, key: str) -> None:
     """Make the folders; remove the files of another spec, but nothing this module did not write."""
     marker = folder / _MARKER
     if folder.is_dir() and any(folder.iterdir()) and not marker.is_file():
-        raise InputError("demo.folder", str(folder), "the folder is not empty and holds no generated case", "Name an empty or a new folder")
+        raise InputError(
+            "demo.folder",
+            str(folder),
+            "the folder is not empty and holds no generated case",
+            "Name an empty or a new folder",
+        )
     if marker.is_file() and json.loads(marker.read_text(encoding="utf-8")).get("key") != key:
         for name in ("images", "videos"):
             for path in (folder / name).glob("*.*"):
@@ -120,7 +139,9 @@ def _prepare(folder: Path, key: str) -> None:
 
 
 def _write(folder: Path, case: Case, key: str, progress: Progress | None, workers: int) -> CaseInfo:
-    pictures = [(f"images/{p.product_id}-{n}.jpg", rgb) for p in case.products for n, rgb in enumerate(p.images)]
+    pictures = [
+        (f"images/{p.product_id}-{n}.jpg", rgb) for p in case.products for n, rgb in enumerate(p.images)
+    ]
     total, done = len(pictures) + len(case.clips), 0
     for name, rgb in pictures:
         _write_picture(folder / name, rgb)
@@ -128,7 +149,9 @@ def _write(folder: Path, case: Case, key: str, progress: Progress | None, worker
         if progress:
             progress(done, total)
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        jobs = [pool.submit(write_clip, folder / "videos" / f"{clip.video_id}.mp4", clip) for clip in case.clips]
+        jobs = [
+            pool.submit(write_clip, folder / "videos" / f"{clip.video_id}.mp4", clip) for clip in case.clips
+        ]
         for job in as_completed(jobs):
             job.result()
             done += 1
@@ -156,7 +179,7 @@ def _write_picture(path: Path, rgb: Rgb) -> None:
 
 
 def write_clip(path: Path, clip: ClipPlan) -> None:
-    """Draw and encode `clip` (H.264, or MPEG-4 part 2 where this FFmpeg has no x264); kept where it exists."""
+    """Draw and encode `clip`: H.264, MPEG-4 part 2 where FFmpeg lacks x264. A file that exists is kept."""
     import av
 
     if path.exists():
@@ -164,7 +187,7 @@ def write_clip(path: Path, clip: ClipPlan) -> None:
     part = path.with_suffix(".part.mp4")
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     with av.open(str(part), "w") as container:
-        stream = container.add_stream(codec, rate=clip.fps)
+        stream = cast("VideoStream", container.add_stream(codec, rate=clip.fps))
         stream.height, stream.width = clip.size
         stream.pix_fmt = "yuv420p"
         stream.gop_size = 2 * clip.fps
@@ -182,7 +205,8 @@ def write_clip(path: Path, clip: ClipPlan) -> None:
 def _write_tables(folder: Path, case: Case) -> None:
     products = [
         (p.product_id, p.title, p.brand, p.url, f"images/{p.product_id}-{n}.jpg")
-        for p in case.products for n in range(len(p.images))
+        for p in case.products
+        for n in range(len(p.images))
     ]
     truth = [(t.product_id, t.video_id, t.start_s, t.end_s) for t in case.truth]
     _write_csv(folder / "products.csv", ("product_id", "title", "brand", "url", "image"), products)

@@ -8,6 +8,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from PIL import ImageDraw
 
 from pvm_core.synthetic.heroes import HEROES
 from pvm_core.synthetic.names import Shape
@@ -18,7 +19,7 @@ from pvm_core.synthetic.paint import (
     Rgba,
     array,
     blob,
-    bundled_face,
+    blurred,
     canvas,
     gradient,
     hsv,
@@ -30,6 +31,7 @@ from pvm_core.synthetic.paint import (
     stretch,
 )
 from pvm_core.synthetic.solids import PROPORTIONS, Design, view
+from pvm_core.typography import bundled_face
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +205,7 @@ def room(rng: np.random.Generator, height: int, width: int, things: Sequence[Des
         )
     picture = array(image)
     picture = _stand(rng, picture, things, horizon, count=int(rng.integers(0, 4)), size=0.3)
-    picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(1.5, 9)))
+    picture = blurred(picture, float(rng.uniform(1.5, 9)))
     return Place(_with_floor(rng, picture, horizon), horizon, upright=True)
 
 
@@ -246,18 +248,16 @@ def _stand(
 
 def table(rng: np.random.Generator, height: int, width: int, things: Sequence[Design]) -> Place:
     """Looking down on a table with papers, a cable, a cup and packs."""
-    picture = cv2.resize(
-        _surface(rng, height // 2, width // 2), (width, height), interpolation=cv2.INTER_CUBIC
-    )
-    image, draw = canvas(picture)
+    top = cv2.resize(_surface(rng, height // 2, width // 2), (width, height), interpolation=cv2.INTER_CUBIC)
+    image, draw = canvas(np.asarray(top, np.uint8))
     for _ in range(int(rng.integers(0, 4))):
         _paper(draw, rng, height, width)
     if rng.random() < 0.5:
         t = np.linspace(0, 1, 40)
-        x = width * (rng.uniform(-0.2, 0.3) + 1.2 * t + 0.12 * np.sin(t * rng.uniform(4, 12)))
-        y = height * (rng.uniform(0.1, 0.9) + 0.15 * np.sin(t * rng.uniform(3, 9)))
+        along = width * (rng.uniform(-0.2, 0.3) + 1.2 * t + 0.12 * np.sin(t * rng.uniform(4, 12)))
+        across = height * (rng.uniform(0.1, 0.9) + 0.15 * np.sin(t * rng.uniform(3, 9)))
         draw.line(
-            polygon(np.stack([x, y], axis=1)),
+            polygon(np.stack([along, across], axis=1)),
             fill=hsv(0, 0, rng.choice((0.1, 0.9))),
             width=int(rng.integers(5, 11)),
             joint="curve",
@@ -287,7 +287,7 @@ def table(rng: np.random.Generator, height: int, width: int, things: Sequence[De
     return Place(picture, None, upright=False)
 
 
-def _paper(draw: object, rng: np.random.Generator, height: int, width: int) -> None:
+def _paper(draw: ImageDraw.ImageDraw, rng: np.random.Generator, height: int, width: int) -> None:
     x, y, w, angle = (
         rng.uniform(0, width),
         rng.uniform(0, height),
@@ -298,10 +298,10 @@ def _paper(draw: object, rng: np.random.Generator, height: int, width: int) -> N
     corners = np.array([(-1, -1.4), (1, -1.4), (1, 1.4), (-1, 1.4)]) * w / 2 @ turn.T + (x, y)
     draw.polygon(
         polygon(corners), fill=hsv(0.12, rng.uniform(0, 0.15), rng.uniform(0.85, 1)), outline=(150, 146, 140)
-    )  # type: ignore[attr-defined]
+    )
     for row in np.linspace(-1.1, 1.1, 16):
         ends = np.array([(-0.8, row), (rng.uniform(0.2, 0.8), row)]) * w / 2 @ turn.T + (x, y)
-        draw.line(polygon(ends), fill=(70, 70, 80, 170), width=2)  # type: ignore[attr-defined]
+        draw.line(polygon(ends), fill=(70, 70, 80, 170), width=2)
 
 
 def turned(rgba: Rgba, angle: float) -> Rgba:
@@ -352,7 +352,7 @@ def outdoors(rng: np.random.Generator, height: int, width: int, things: Sequence
     edge = (noise(rng, 1, width, width / 3, 4)[0] * height * 0.4 + height * 0.05).astype(int)
     mask = (np.arange(height)[:, None] > edge[None]).astype(np.float32)[..., None]
     picture = np.asarray(sky * (1 - mask) + green * mask, np.uint8)
-    picture = cv2.GaussianBlur(picture, (0, 0), float(rng.uniform(2, 10)))
+    picture = blurred(picture, float(rng.uniform(2, 10)))
     picture = _stand(
         rng, picture, things, horizon + int(height * 0.03), count=int(rng.integers(0, 2)), size=0.2
     )

@@ -13,9 +13,10 @@ from PIL import Image, ImageDraw
 
 from pvm_core.synthetic.backgrounds import clutter_designs
 from pvm_core.synthetic.names import FAMILY_CODES, Family
-from pvm_core.synthetic.paint import Rgb, Rgba, bundled_face, hsv, over
+from pvm_core.synthetic.paint import Rgb, Rgba, hsv, over
 from pvm_core.synthetic.products import SyntheticProduct, make_products, siblings
 from pvm_core.synthetic.scenes import Matrix, Stage, make_stage, photograph, shift, similar
+from pvm_core.typography import bundled_face
 
 #: How a shot fills the frame: all of it, or a wide picture over its own blurred enlargement.
 Framing = Literal["full", "inset 4:3", "inset 16:9"]

@@ -194,9 +194,9 @@ def pillow(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     y = cy + b * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** power + drop
     outline = np.stack([x, y], axis=1)
     shadow = np.zeros((height, width), np.float32)
-    cv2.fillPoly(shadow, [np.int32(outline + (0, height * 0.05))], 1.0)
+    cv2.fillPoly(shadow, [np.asarray(outline + np.array([0, height * 0.05]), np.int32)], 1.0)
     bed = mix(bed, (20, 20, 36), cv2.GaussianBlur(shadow, (0, 0), width / 40) * 0.55)
-    cv2.fillPoly(mask, [np.int32(outline)], 1.0, cv2.LINE_AA)
+    cv2.fillPoly(mask, [np.asarray(outline, np.int32)], 1.0, cv2.LINE_AA)
     depth = cv2.GaussianBlur(mask, (0, 0), width / 16)
     light = depth + 0.5 * (np.roll(depth, int(height * 0.06), 0) - np.roll(depth, -int(height * 0.06), 0))
     quilt = _quilting(rng, height, width)
@@ -285,7 +285,7 @@ def _figure(
             (spread, 0),
         ]
     )
-    outline = polygon(body + (x, foot))
+    outline = polygon(body + np.array([x, foot]))
     draw.polygon(outline, fill=coat)
     draw.line(outline[: 4 if rng.random() < 0.5 else 8], fill=rim, width=max(int(unit / 7), 1))
     skin = hsv(rng.uniform(0.04, 0.08), rng.uniform(0.3, 0.55), rng.uniform(0.45, 0.9))

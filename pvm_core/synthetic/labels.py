@@ -17,7 +17,6 @@ from pvm_core.synthetic.paint import (
     Rgb,
     array,
     blob,
-    bundled_face,
     canvas,
     face_for,
     gradient,
@@ -29,6 +28,7 @@ from pvm_core.synthetic.paint import (
     polygon,
     ramp,
 )
+from pvm_core.typography import bundled_face
 
 Layout = Literal["band", "window", "diagonal", "full", "minimal"]
 LAYOUTS: tuple[Layout, ...] = ("band", "window", "diagonal", "full", "minimal")
@@ -310,7 +310,7 @@ def _logo(
 
 
 def _ribbon(draw: ImageDraw.ImageDraw, style: LabelStyle, width: int, height: int, y: float) -> None:
-    tall = height * 0.034
+    tall = height * 0.04
     face = face_for(style.flavour, "figbo", width * 0.6, int(tall * 1.35))
     reach = face.getlength(style.flavour) / 2 + width * 0.05
     cx, cy = width / 2, height * y
@@ -440,7 +440,7 @@ def _printed(picture: Rgb, rng: np.random.Generator) -> Rgb:
     """Paper and ink: a faint grain, so that no area is perfectly flat."""
     height, width = picture.shape[:2]
     grain = ramp(noise(rng, height, width, 6, 2), (122, 122, 122), (134, 134, 134)).astype(np.int16) - 128
-    return np.clip(picture.astype(np.int16) + grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture.astype(np.int16) + grain, 0, 255), np.uint8)
 
 
 def random_style(

@@ -14,12 +14,22 @@ from pvm_core.typography import bundled_face
 
 Rgb: TypeAlias = NDArray[np.uint8]
 Rgba: TypeAlias = NDArray[np.uint8]
-Plane: TypeAlias = NDArray[np.float32]
+Plane: TypeAlias = NDArray[np.floating[Any]]
 Points: TypeAlias = NDArray[np.float32]
 Colour: TypeAlias = tuple[int, int, int]
 
 #: Faces of `pymupdf_fonts` that lettering on packs is set in; all carry Vietnamese.
 DISPLAY_FACES: Final = ("figbo", "figbi", "notosbo", "notosbi", "cascadiab", "spacembo")
+
+
+def smaller(picture: Rgb, factor: float) -> Rgb:
+    """`picture` scaled by `factor` < 1 with an area filter."""
+    return np.asarray(cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def blurred(picture: Rgb, sigma: float) -> Rgb:
+    """`picture` out of focus by `sigma` pixels."""
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
 
 
 def hsv(hue: float, saturation: float, value: float) -> Colour:
@@ -67,7 +77,8 @@ def noise(
         small = np.zeros((height // 4 + 2, width // 4 + 2), np.float32)
         for size, weight in coarse:
             small += weight * _grid(rng, *small.shape, size / 4)
-        total = cv2.resize(small, (width + 8, height + 8), interpolation=cv2.INTER_CUBIC)[4:-4, 4:-4]
+        big = cv2.resize(small, (width + 8, height + 8), interpolation=cv2.INTER_CUBIC)
+        total = np.asarray(big, np.float32)[4:-4, 4:-4]
     for size, weight in zip(cells[len(coarse) :], weights[len(coarse) :], strict=True):
         total = total + weight * _grid(rng, height, width, size)
     return np.asarray(np.clip(total / sum(weights), 0, 1), np.float32)
@@ -79,7 +90,7 @@ def _grid(rng: np.random.Generator, height: int, width: int, size: float) -> Pla
     rows, columns = int(height / size) + 2, int(width / size) + 2
     grid = rng.random((rows, columns), np.float32)
     big = cv2.resize(grid, (int(columns * size), int(rows * size)), interpolation=cv2.INTER_CUBIC)
-    return big[int(size / 2) :, int(size / 2) :][:height, :width]
+    return np.asarray(big, np.float32)[int(size / 2) :, int(size / 2) :][:height, :width]
 
 
 def stretch(plane: Plane) -> Plane:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pvm_core.pictures import decode_stored, encode_jpeg
 from pvm_core.synthetic.backgrounds import (
     BACKGROUNDS,
     Place,
@@ -18,7 +19,7 @@ from pvm_core.synthetic.backgrounds import (
     plain,
     skin,
 )
-from pvm_core.synthetic.paint import Plane, Points, Rgb, Rgba, noise, over
+from pvm_core.synthetic.paint import Plane, Points, Rgb, Rgba, blurred, over
 from pvm_core.synthetic.products import SyntheticProduct
 from pvm_core.synthetic.solids import Design, Sprite, view
 
@@ -149,8 +150,7 @@ def render_scene(
 def stage_scene(stage: Stage) -> Scene:
     """The stage as a still."""
     rgb = photograph(stage, stage.centred, step=0)
-    jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, stage.camera.quality])[1]
-    rgb = np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
+    rgb = decode_stored(encode_jpeg(rgb, stage.camera.quality))
     if stage.product is None or stage.quad is None:
         return Scene(rgb, None, 0.0)
     quad = apply(np.asarray(stage.centred @ stage.product.matrix, np.float32), stage.quad)
@@ -305,8 +305,8 @@ def make_camera(rng: np.random.Generator, difficulty: float, size: tuple[int, in
     glare = _glare(rng, difficulty, x, y)
     sigma = rng.uniform(0.8, 2.5 + 6.0 * difficulty)
     # Made at a smaller size: a telephone's noise is smeared by its own noise reduction.
-    grain = rng.standard_normal((height * 2 // 3, width * 2 // 3), np.float32) * np.float32(1.5 * sigma)
-    grain = cv2.resize(grain, (width + 64, height + 64), interpolation=cv2.INTER_LINEAR)
+    specks = rng.standard_normal((height * 2 // 3, width * 2 // 3), np.float32) * np.float32(1.5 * sigma)
+    grain = cv2.resize(specks, (width + 64, height + 64), interpolation=cv2.INTER_LINEAR)
     return Camera(
         table=table,
         field=np.clip(field * 128, 20, 255).astype(np.uint8),
@@ -347,9 +347,10 @@ def photograph(stage: Stage, motion: Matrix, *, step: int, hand: Matrix | None =
     size = (max(int(width * sharp), 8), max(int(height * sharp), 8))
     lens = np.diag([size[0] / width, size[1] / height, 1.0]).astype(np.float32)
     motion = np.asarray(lens @ motion, np.float32)
-    frame = cv2.warpAffine(
+    ground = cv2.warpAffine(
         stage.ground, motion[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
+    frame: Rgb = np.asarray(ground, np.uint8)
     own = motion if hand is None else np.asarray(motion @ hand, np.float32)
     for layer in stage.behind:
         frame = _draw(frame, layer, own)
@@ -358,12 +359,13 @@ def photograph(stage: Stage, motion: Matrix, *, step: int, hand: Matrix | None =
     for layer in stage.before:
         frame = _draw(frame, layer, own)
     if stage.camera.defocus > 0.35:
-        frame = cv2.GaussianBlur(frame, (0, 0), max(stage.camera.defocus * sharp, 0.3))
+        frame = blurred(frame, max(stage.camera.defocus * sharp, 0.3))
     if stage.camera.motion > 1.5:
-        frame = cv2.filter2D(frame, -1, _smear(stage.camera.motion * sharp, stage.camera.direction))
+        smear = _smear(stage.camera.motion * sharp, stage.camera.direction)
+        frame = np.asarray(cv2.filter2D(frame, -1, smear), np.uint8)
     if sharp < 1:
-        frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
-    return _expose(np.asarray(frame, np.uint8), stage.camera, step)
+        frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return _expose(frame, stage.camera, step)
 
 
 def _draw(frame: Rgb, layer: Layer, motion: Matrix) -> Rgb:
@@ -378,17 +380,17 @@ def _draw(frame: Rgb, layer: Layer, motion: Matrix) -> Rgb:
     piece = cv2.warpPerspective(
         layer.rgba, shift(-float(left), -float(top)) @ matrix, size, flags=cv2.INTER_LINEAR
     )
-    return over(frame, piece, int(left), int(top))
+    return over(frame, np.asarray(piece, np.uint8), int(left), int(top))
 
 
 def _expose(frame: Rgb, camera: Camera, step: int) -> Rgb:
     height, width = frame.shape[:2]
-    frame = cv2.multiply(frame, cv2.merge([camera.field] * 3), scale=1 / 128)
-    frame = cv2.LUT(cv2.add(frame, cv2.merge([camera.glare] * 3)), camera.table)
+    lit = cv2.multiply(frame, cv2.merge([camera.field] * 3), scale=1 / 128)
+    shown = cv2.LUT(cv2.add(lit, cv2.merge([camera.glare] * 3)), camera.table)
     rows, columns = (step * 37) % 61, (step * 53) % 59
     plus = camera.plus[rows : rows + height, columns : columns + width]
     minus = camera.minus[rows : rows + height, columns : columns + width]
-    return np.asarray(cv2.subtract(cv2.add(frame, cv2.merge([plus] * 3)), cv2.merge([minus] * 3)), np.uint8)
+    return np.asarray(cv2.subtract(cv2.add(shown, cv2.merge([plus] * 3)), cv2.merge([minus] * 3)), np.uint8)
 
 
 def _smear(length: float, direction: float) -> Plane:
@@ -418,19 +420,3 @@ def visible_share(stage: Stage) -> float:
         inside *= 1 - mask.astype(np.float32) / 255
     x0, y0 = stage.size[1] // 3, stage.size[0] // 3
     return float(inside[y0 : 2 * y0, x0 : 2 * x0].sum()) / whole if whole else 0.0
-
-
-__all__ = [
-    "VERTICAL",
-    "Camera",
-    "Layer",
-    "Scene",
-    "Stage",
-    "make_camera",
-    "make_stage",
-    "noise",
-    "photograph",
-    "render_scene",
-    "stage_scene",
-    "visible_share",
-]

@@ -1,16 +1,28 @@
-"""Packs as bodies: boxes, cartons, covers, pouches, cans, bottles, cushions, mugs and plush, seen by a camera."""
+"""Packs as bodies seen by a camera: boxes, cartons, covers, pouches, cans, bottles, cushions, mugs, plush."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pvm_core.synthetic.names import Shape
-from pvm_core.synthetic.paint import Colour, Plane, Points, Rgb, Rgba, ball, hsv, noise, paste, stretch
+from pvm_core.synthetic.paint import (
+    Colour,
+    Plane,
+    Points,
+    Rgb,
+    Rgba,
+    ball,
+    hsv,
+    noise,
+    paste,
+    smaller,
+    stretch,
+)
 
 #: Height and depth of a shape as shares of its width.
 PROPORTIONS: Final[dict[Shape, tuple[float, float]]] = {
@@ -166,7 +178,7 @@ def _lay(rgba: Rgba, art: Rgb, corners: Points) -> Rgba:
     shrink = art.shape[1] / max(float(np.linalg.norm(corners[1] - corners[0])), 4.0)
     if shrink > 1.6:
         # Warping down by more than that aliases; the area filter first keeps print crisp but clean.
-        art = cv2.resize(art, None, fx=1.25 / shrink, fy=1.25 / shrink, interpolation=cv2.INTER_AREA)
+        art = smaller(art, 1.25 / shrink)
     high, wide = art.shape[:2]
     source = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32)
     size = (int(right - left), int(bottom - top))
@@ -200,7 +212,7 @@ def _profile(shape: Shape, share: Plane) -> Plane:
         "mug": ((0, 0.46), (0.04, 0.5), (1, 0.5)),
     }[shape if shape in ("can", "bottle") else "mug"]
     at, radius = zip(*points, strict=True)
-    return np.interp(share, at, radius).astype(np.float32)
+    return np.asarray(np.interp(share, at, radius), np.float32)
 
 
 #: Heights between which the artwork lies on a round body, shares from the foot.
@@ -353,7 +365,7 @@ def _affine_of(flat: NDArray[np.float32], quad: Points, tall: float) -> Points:
     return np.asarray(cv2.perspectiveTransform(unit[:, None], matrix)[:, 0], np.float32)
 
 
-def _unproject(x: Plane, y: Plane, matrix: NDArray[np.float64]) -> Plane:
+def _unproject(x: Plane, y: Plane, matrix: NDArray[Any]) -> Plane:
     w = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
     u = (matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2]) / w
     v = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / w
@@ -400,7 +412,7 @@ def _soft_paint(design: Design, at: Plane, size: int) -> Rgba:
     u, v = np.ascontiguousarray(at[..., 0]), np.ascontiguousarray(at[..., 1])
     shrink = art.shape[0] / size
     if shrink > 1.6:
-        art = cv2.resize(art, None, fx=1.25 / shrink, fy=1.25 / shrink, interpolation=cv2.INTER_AREA)
+        art = smaller(art, 1.25 / shrink)
     colour = cv2.remap(
         art, u * (art.shape[1] - 1), v * (art.shape[0] - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     ).astype(np.float32)
@@ -408,7 +420,9 @@ def _soft_paint(design: Design, at: Plane, size: int) -> Rgba:
     field = _relief(design, u, v, inside)
     gx, gy = cv2.Sobel(field, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(field, cv2.CV_32F, 0, 1, ksize=3)
     steep = np.float32(size / 14)
-    facing = (_LIGHT[2] - steep * (_LIGHT[0] * gx + _LIGHT[1] * gy)) / cv2.sqrt(1 + steep * steep * (gx * gx + gy * gy))
+    facing = (_LIGHT[2] - steep * (_LIGHT[0] * gx + _LIGHT[1] * gy)) / cv2.sqrt(
+        1 + steep * steep * (gx * gx + gy * gy)
+    )
     facing = np.clip(facing, 0, 1)
     lit = colour * (np.float32(0.36) + np.float32(0.86) * facing)[..., None]
     if design.shape == "pouch":
@@ -422,14 +436,15 @@ def _relief(design: Design, u: Plane, v: Plane, inside: Plane) -> Plane:
     height, width = u.shape
     fine = noise(rng, 256, 256, 40 if design.shape != "plush" else 4, 3)
     on = cv2.remap(fine, np.clip(u, 0, 1) * 255, np.clip(v, 0, 1) * 255, cv2.INTER_LINEAR)
-    depth = {"pouch": 0.05, "cushion": 0.028, "plush": 0.007}[design.shape]  # type: ignore[index]
+    depth = {"pouch": 0.05, "cushion": 0.028, "plush": 0.007}[design.shape]
     field = (
         _bulge(design, u, v) if design.shape != "plush" else np.sqrt(np.clip(inside, 0, 1)) * 1.1
     ) * 0.3 + depth * on
     if design.shape == "pouch":
         seal = np.minimum(v, 1 - v) < 0.055
         field = np.where(seal, 0.004 * np.sin(v * 700), field)
-    return cv2.GaussianBlur(np.asarray(field, np.float32), (0, 0), max(width, height) / 500 + 0.3)
+    sigma = max(width, height) / 500 + 0.3
+    return np.asarray(cv2.GaussianBlur(np.asarray(field, np.float32), (0, 0), sigma), np.float32)
 
 
 def _plush_art(design: Design) -> Rgb:
