@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pvm_core.errors import StoreError
+from pvm_core.keypoints import KeypointParams, detect
+from pvm_core.verification import (
+    PairEvidence,
+    VerifyParams,
+    View,
+    evidence_from_row,
+    evidence_to_row,
+    verify,
+    verify_frame,
+)
+from pvm_core.verification.geometry import corners_of, is_sane, project
+from tests.pvm_core.prints import TILTED, label, place
+
+PARAMS = VerifyParams()
+
+
+def view(rgb: np.ndarray, mask: np.ndarray | None = None, detector: str = "sift") -> View:
+    return View(detect(rgb, mask, KeypointParams(detector)), rgb, mask)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("detector", ["sift", "akaze"])
+def test_true_pair_is_placed_to_the_pixel(detector: str) -> None:
+    product = label(1)
+    frame, matrix = place(product, TILTED)
+    found = verify(view(frame, detector=detector), view(product, detector=detector), PARAMS)
+    assert found.model == "homography"
+    assert found.inliers > 30
+    quad = np.reshape(found.quad, (4, 2))
+    assert np.abs(quad - project(matrix, corners_of(240, 320))).max() < 4
+    assert found.print_mid is not None
+    assert found.print_mid > 0.7
+    assert found.colour_corr is not None
+    assert found.colour_corr > 0.8
+    assert len(found.points_product) == len(found.points_frame) == min(60, found.inliers)
+
+
+def test_stranger_is_rejected() -> None:
+    frame, _ = place(label(1), TILTED)
+    found = verify(view(frame), view(label(99)), PARAMS)
+    assert found.inliers < 8
+    assert (found.print_mid or 0.0) < 0.4
+
+
+def test_sibling_of_another_colour_agrees_in_print_and_not_in_colour() -> None:
+    frame, _ = place(label(1), TILTED)
+    found = verify(view(frame), view(label(1, hue=60)), PARAMS)
+    true = verify(view(frame), view(label(1)), PARAMS)
+    assert found.colour_corr is not None
+    assert true.colour_corr is not None
+    assert found.colour_corr < true.colour_corr - 0.5
+    assert (found.colour_gap or 0) > 2 * (true.colour_gap or 0)
+
+
+def test_mirrored_product_is_another_product() -> None:
+    frame, _ = place(label(1), TILTED)
+    found = verify(view(frame), view(np.ascontiguousarray(label(1)[:, ::-1])), PARAMS)
+    assert (found.print_mid or 0.0) < 0.4
+
+
+def test_warm_light_and_shade_do_not_hide_a_product() -> None:
+    product = label(4)
+    frame, _ = place(product, TILTED)
+    shade = np.linspace(0.5, 1.0, frame.shape[1])[None, :, None] * np.array([1.0, 0.9, 0.75])
+    found = verify(view((frame * shade).astype(np.uint8)), view(product), PARAMS)
+    assert found.inliers > 20
+    assert (found.print_mid or 0) > 0.6
+    assert (found.colour_corr or 0) > 0.6
+
+
+def test_several_instances_in_one_frame_still_match() -> None:
+    product = label(6)
+    h, w = product.shape[:2]
+    frame = np.full((400, 720, 3), 120, np.uint8)
+    for x in (0, w, 2 * w):
+        frame[40 : 40 + h, x : x + w] = product
+    found = verify(view(frame), view(product), PARAMS)
+    assert found.inliers > 30
+    assert (found.print_mid or 0) > 0.8
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 3), (40, 300, 3), (500, 20, 3)])
+def test_flat_and_odd_pictures_give_no_evidence(shape: tuple[int, int, int]) -> None:
+    frame, _ = place(label(1), TILTED)
+    flat = np.full(shape, 200, np.uint8)
+    for found in (verify(view(frame), view(flat), PARAMS), verify(view(flat), view(label(1)), PARAMS)):
+        assert found.inliers == 0
+        assert found.transform is None
+        assert found.print_mid is None
+
+
+def test_a_pair_does_not_depend_on_the_other_candidates_or_the_thread() -> None:
+    frames = [place(label(s), TILTED, s)[0] for s in (1, 2)]
+    products = [label(s) for s in (1, 2, 3, 4)]
+    alone = [[verify(view(f), view(p), PARAMS) for p in products] for f in frames]
+    together = [verify_frame(view(f), [view(p) for p in products], PARAMS) for f in frames]
+    assert alone == together
+    with ThreadPoolExecutor(4) as pool:
+        again = list(
+            pool.map(lambda f: verify_frame(view(f), [view(p) for p in products], PARAMS), frames * 4)
+        )
+    assert again == together * 4
+
+
+def test_appearance_can_be_switched_off() -> None:
+    product = label(1)
+    frame, _ = place(product, TILTED)
+    found = verify(view(frame), view(product), replace(PARAMS, appearance=False))
+    assert found.inliers > 30
+    assert found.print_mid is None
+
+
+def test_row_goes_through_json_unchanged() -> None:
+    product = label(1)
+    frame, _ = place(product, TILTED)
+    for found in (verify(view(frame), view(product), PARAMS), PairEvidence(3, 0)):
+        assert evidence_from_row(json.loads(json.dumps(evidence_to_row(found)))) == found
+
+
+@pytest.mark.parametrize("row", [{}, {"tentative": 1}, {"tentative": 1, "inliers": 0, "unknown": 2}])
+def test_unreadable_row_is_named(row: dict[str, object]) -> None:
+    with pytest.raises(StoreError) as caught:
+        evidence_from_row(row)
+    assert caught.value.code == "evidence.corrupt"
+
+
+@pytest.mark.parametrize(
+    ("matrix", "sane"),
+    [
+        (np.eye(3), True),
+        (np.diag([-1.0, 1.0, 1.0]), False),
+        (np.diag([6.0, 1.0, 1.0]), False),
+        (np.array([[1, 0, 0], [0, 1, 0], [0.02, 0, 1.0]]), False),
+        (np.array([[1, 0, 0], [0, 1, 0], [-0.02, 0, 1.0]]), False),
+        (np.full((3, 3), np.nan), False),
+        (np.zeros((3, 3)), False),
+        (np.array([[0.7, -0.7, 100], [0.7, 0.7, 50], [0, 0, 1.0]]), True),
+    ],
+)
+def test_unbelievable_transforms_are_told_apart(matrix: np.ndarray, sane: bool) -> None:
+    assert is_sane(matrix, 200, 300) is sane
