@@ -6,7 +6,6 @@ from typing import Final
 
 import dagster as dg
 
-from pvm_assets.partitions import JOB_PARTITIONS
 
 JOB_NAME: Final = "pvm_job_run"
 
@@ -16,7 +15,6 @@ def whole_job() -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         JOB_NAME,
         selection=dg.AssetSelection.all(),
-        partitions_def=JOB_PARTITIONS,
         description="From the sources of one job to its proven matches; finished items are not computed again.",
         tags={"dagster/max_retries": "2"},
     )

@@ -36,10 +36,29 @@ def inline_picture(rgb: NDArray[np.uint8], alt: str) -> dg.MarkdownMetadataValue
 
 
 def contact_preview(media: MediaStore, keys: Sequence[str], alt: str) -> dg.MarkdownMetadataValue:
-    """A contact sheet of at most twelve stored pictures, inline."""
-    from pvm_core.evidence import contact_sheet
-
+    """At most twelve stored pictures side by side, inline."""
     from pvm_core.pictures import decode_stored
 
-    pictures = [decode_stored(media.get(key)) for key in keys[:12]]
-    return inline_picture(contact_sheet(pictures), alt)
+    return inline_picture(montage([decode_stored(media.get(key)) for key in keys[:12]]), alt)
+
+
+def montage(pictures: Sequence[NDArray[np.uint8]], columns: int = 6, side: int = 220) -> NDArray[np.uint8]:
+    """Pictures in a grid of white cells, uint8 (H, W, 3); a single column is as wide as its picture.
+
+    Args:
+        pictures: uint8 (H, W, 3) or (H, W), at least one.
+    """
+    import cv2
+
+    columns = min(columns, len(pictures))
+    side = side if columns > 2 else 2 * side
+    sheet = np.full((-(-len(pictures) // columns) * side, columns * side, 3), 255, np.uint8)
+    for n, picture in enumerate(pictures):
+        rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+        scale = (side - 8) / max(rgb.shape[:2])
+        size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
+        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        top = n // columns * side + (side - small.shape[0]) // 2
+        left = n % columns * side + (side - small.shape[1]) // 2
+        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return sheet

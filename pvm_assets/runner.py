@@ -34,6 +34,9 @@ from pvm_resources.settings import Settings
 _LOCATION: Final = "pvm"
 _REPOSITORY: Final = "__repository__"
 
+#: Whoever started the run shows its progress; every event and log line is in the instance.
+_QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
 Status = Literal["completed", "failed", "cancelled"]
 
 
@@ -139,6 +142,7 @@ def create_run(instance: dg.DagsterInstance, job: Job, run_id: str) -> DagsterRu
     return instance.create_run_for_job(
         pvm_job_run_definition(),
         run_id=run_id,
+        run_config=_QUIET,
         tags=tags,
         remote_job_origin=RemoteJobOrigin(RemoteRepositoryOrigin(location, _REPOSITORY), JOB_NAME),
         job_code_origin=job_pointer().get_python_origin(),

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from pvm_resources.sources.file_catalogue import FileCatalogue
 from pvm_resources.sources.folder_videos import FolderVideos
-from pvm_resources.sources.pictures import Pictures
+from pvm_resources.sources.picture_reader import Pictures
 
 from pvm_core.errors import InputError
 from pvm_resources.repositories.rows import Industry, Job
-from pvm_resources.settings import Settings
 from pvm_resources.sources.base import PictureReader, ProductSource, Query, VideoSource
 
 
@@ -32,7 +31,7 @@ def video_source(job: Job) -> VideoSource:
     return FolderVideos(Path(_asked(job, "videos")))
 
 
-def picture_reader(settings: Settings) -> PictureReader:
+def picture_reader() -> PictureReader:
     """Reads pictures by path or URL."""
     return Pictures()
 

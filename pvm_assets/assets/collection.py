@@ -22,7 +22,14 @@ from pvm_core.events import Event
 from pvm_core.keyframes import KeyframeParams
 from pvm_resources.repositories.galleries import Galleries, GalleryPicture
 from pvm_resources.repositories.rows import Frame, Image, ImageSource, JobVideo, KeyframeSet, Product, Video
-from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, VideoRecord, VideoSource
+from pvm_resources.sources.base import (
+    Collected,
+    PictureReader,
+    PictureRef,
+    ProductRecord,
+    VideoRecord,
+    VideoSource,
+)
 
 
 @job_asset(
@@ -178,13 +185,13 @@ def _video(record: VideoRecord, read: ReadVideo) -> Video:
 def product_images(stage: Stage) -> Report:
     """Picture galleries: read, decoded with limits, made uniform, stored once."""
     bench, galleries = stage.bench, Galleries(stage.bench.database)
-    reader = picture_reader(bench.settings)
+    reader = picture_reader()
     known = bench.catalogue.known_sources(stage.job_id)
     tasks: list[PictureTask] = []
     held: list[tuple[PictureTask, ImageSource]] = []
     for picture in galleries.pictures(stage.job_id):
         ref = PictureRef(picture.source_ref, Path(picture.file) if picture.file else None)
-        task = PictureTask(picture.product_id, ref, picture.position, reader.fingerprint(ref))
+        task = PictureTask(picture.product_id, ref, picture.position, _fingerprint(reader, ref))
         before = known.get((picture.product_id, picture.source_ref))
         if before is not None and task.fingerprint and before.fingerprint == task.fingerprint:
             held.append((task, before))
@@ -216,6 +223,12 @@ def product_images(stage: Stage) -> Report:
         {"given": len(kept) + stage.problems},
         events,
     )
+
+
+def _fingerprint(reader: PictureReader, picture: PictureRef) -> str | None:
+    """What tells whether a reference still means the same picture. A URL is taken to name one picture for
+    good: catalogues give a changed picture a new URL, and asking every server again would cost what is saved."""
+    return "url" if picture.path is None else reader.fingerprint(picture)
 
 
 def _keep_stored(

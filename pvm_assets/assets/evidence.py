@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from functools import partial
+from typing import Final
 
+from pvm_assets.keys import key_of
 from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.versions import version_of
 from pvm_assets.work import given
 from pvm_assets.work.proofs import ProofDone, ProofTask, render_proof
-from pvm_resources.repositories.rows import MatchItem
+from pvm_resources.repositories.rows import MatchItem, MatchStatus
 
 #: Rejected pairs get no picture.
-_SHOWN = ("accepted", "review")
+_SHOWN: Final[tuple[MatchStatus, ...]] = ("accepted", "review")
 
 
 @job_asset(
@@ -32,13 +35,29 @@ def evidence(stage: Stage) -> Report:
     total = len(bench.matching.matches(stage.job_id, statuses=_SHOWN))
     todo = [i for i in bench.matching.match_items(stage.job_id, statuses=_SHOWN) if not _made(stage, i)]
     stage.begin(total, reused=total - len(todo))
-    tasks = (ProofTask(item, f"evidence/{stage.job_id}/{item.match.match_id}.jpg") for item in todo)
+    masks = _product_masks(stage)
+    rules = stage.rules
+    weights = (("sim_deep", rules.weight_deep), ("sim_kp", rules.weight_kp), ("sim_edge", rules.weight_edge))
+    tasks = (
+        ProofTask(
+            item,
+            f"evidence/{stage.job_id}/{item.match.match_id}.jpg",
+            masks.get(item.match.best_img_id),
+            weights,
+        )
+        for item in todo
+    )
 
     def write(done: list[ProofDone]) -> None:
         bench.matching.set_evidence(stage.job_id, {d.match_id: d.key for d in done})
 
     stage.settle(bench.pool.map(render_proof, tasks, partial(given, bench.media)), write)
     return _report(stage)
+
+
+def _product_masks(stage: Stage) -> dict[uuid.UUID, str | None]:
+    found = stage.bench.features.masks(stage.job_id, "product", key_of(stage, "masks"))
+    return {mask.item_id: mask.mask_path for mask in found}
 
 
 def _made(stage: Stage, item: MatchItem) -> bool:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from pvm_core.evidence import EvidenceInput, render_evidence
 
-from pvm_core.pictures import encode_jpeg
+from pvm_core.pictures import decode_mask, decode_stored, encode_jpeg
+from pvm_core.verification import PairEvidence, evidence_from_row
 from pvm_resources.media import MediaStore
-from pvm_resources.repositories.rows import MatchItem
+from pvm_resources.repositories.rows import Match, MatchItem
 
 #: JPEG quality of an evidence picture: text must stay sharp.
 _QUALITY = 90
@@ -19,15 +20,20 @@ _QUALITY = 90
 
 @dataclass(frozen=True)
 class ProofTask:
-    """A match whose evidence picture is wanted under `key`."""
+    """A match whose evidence picture is wanted under `key`.
+
+    Attributes:
+        product_mask: key of the product's mask, None without.
+        weights: of the terms, from the rules.
+    """
 
     item: MatchItem
     key: str
+    product_mask: str | None
+    weights: tuple[tuple[str, float], ...]
 
     def __str__(self) -> str:
-        return (
-            f"{self.item.product_ref} in {self.item.given_names[0] if self.item.given_names else 'a video'}"
-        )
+        return f"{self.item.product_ref} in {video_name(self.item)}"
 
 
 @dataclass(frozen=True)
@@ -38,16 +44,52 @@ class ProofDone:
     key: str
 
 
+def video_name(item: MatchItem) -> str:
+    """The first name the video has in the job."""
+    return item.given_names[0] if item.given_names else ""
+
+
 def render_proof(media: MediaStore, task: ProofTask) -> ProofDone:
     """Renders and stores one evidence picture."""
-    media.put(task.key, encode_jpeg(render_evidence(evidence_input(media, task.item)), _QUALITY))
+    media.put(task.key, encode_jpeg(render_evidence(evidence_input(media, task)), _QUALITY))
     return ProofDone(task.item.match.match_id, task.key)
 
 
-def evidence_input(media: MediaStore, item: MatchItem) -> EvidenceInput:
+def evidence_input(media: MediaStore, task: ProofTask) -> EvidenceInput:
     """What the evidence picture of a match shows."""
-    return EvidenceInput(decode_stored(media.get(item.image_path)), decode_stored(media.get(item.frame_path)))
+    item, match = task.item, task.item.match
+    evidence = evidence_from_row(item.raw) if item.raw is not None else None
+    return EvidenceInput(
+        product_rgb=decode_stored(media.get(item.image_path)),
+        frame_rgb=decode_stored(media.get(item.frame_path)),
+        transform=evidence.transform if evidence else None,
+        inliers_product=evidence.points_product if evidence else (),
+        inliers_frame=evidence.points_frame if evidence else (),
+        product_mask=decode_mask(media.get(task.product_mask)) if task.product_mask else None,
+        score=match.score,
+        status=match.status,
+        terms={"sim_deep": match.sim_deep, "sim_kp": match.sim_kp, "sim_edge": match.sim_edge},
+        weights=dict(task.weights),
+        accept=match.accept,
+        ts=match.ts,
+        product_title=item.product_title,
+        product_ref=item.product_ref,
+        video_name=video_name(item),
+        reason=match.reason,
+        facts=_facts(match, evidence),
+        small_print=(
+            f"model {match.embed_model}",
+            f"calibration {match.calibration}",
+            f"match {match.match_id}",
+        ),
+    )
 
 
-def _points(points: Any) -> np.ndarray:
-    return np.asarray(points, np.float32).reshape(-1, 2)
+def _facts(match: Match, evidence: PairEvidence | None) -> tuple[str, ...]:
+    shots = f"{match.consistency} independent shot{'' if match.consistency == 1 else 's'} reach the threshold"
+    inliers = (f"{evidence.inliers} of {evidence.tentative} keypoint matches agree",) if evidence else ()
+    return (
+        *inliers,
+        shots,
+        f"{match.coverage} catalogue picture{'' if match.coverage == 1 else 's'} in them",
+    )

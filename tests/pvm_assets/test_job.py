@@ -1,0 +1,226 @@
+"""Whole jobs on the small case, through Dagster and real databases."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pvm_assets.graph import NODES
+from pvm_assets.partitions import PARTITIONS_NAME
+from pvm_core.events import PER_JOB
+from pvm_core.pictures import decode_stored
+from stand import Stand
+
+
+def _materialisations(instance: dg.DagsterInstance, partition: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in NODES:
+        records = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[partition]), limit=1
+        ).records
+        if records:
+            found[name] = records[0].asset_materialization
+    return found
+
+
+def _tag(materialisation: Any, name: str) -> str | None:
+    return (materialisation.tags or {}).get(name)
+
+
+def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
+    stand: Stand, instance: dg.DagsterInstance
+) -> None:
+    job = stand.job()
+    outcome = stand.run(job)
+    assert outcome.status == "completed", outcome.error
+    repos = stand.repos
+    done = repos.jobs.get(job.job_id)
+    assert (done.status, done.phase, done.error) == ("completed", "completed", None)
+    assert {"keyframes", "masks", "embeddings", "keypoints", "verify", "rules"} <= set(done.keys)
+
+    results = list(repos.matching.results(job.job_id))
+    right = {(f"p{n}", f"clip{n}") for n in range(2)}
+    best = {(r.product, r.video) for r in results if r.status in ("accepted", "review")}
+    assert right & best, results
+    for result in results:
+        if result.status != "rejected":
+            assert result.evidence is not None
+            assert decode_stored((Path(stand.settings.media) / result.evidence).read_bytes()).ndim == 3
+
+    events = repos.outbox.counts(job.job_id)
+    assert all(events[name] == 1 for name in PER_JOB if name not in ("job.failed", "job.cancelled"))
+    counts = repos.jobs.counts(job.job_id)
+    assert events["products.image.ready"] == events["image.keypoint.ready"] == counts.images
+    assert events["video.keyframes.masked"] == events["video.embedding.ready"] == counts.frames
+
+    made = _materialisations(instance, job.partition_key)
+    assert set(made) == set(NODES)
+    for name, one in made.items():
+        assert one.metadata["dagster/partition_row_count"].value == repos.state.asset(job.job_id, name).rows
+        assert _tag(one, "dagster/data_version") == repos.state.asset(job.job_id, name).data_version
+    for name in ("product_images", "keyframes"):
+        uri = re.search(r"base64,([^)]*)", made[name].metadata["preview"].value)
+        assert uri is not None
+        assert len(uri[1]) <= 100_000
+        assert decode_stored(base64.b64decode(uri[1])).ndim == 3
+    assert {v.passed for v in repos.state.verdicts(job.job_id) if v.blocking} == {True}
+    assert stand.pool_slots() == 0
+
+    again = stand.run(job)
+    assert again.status == "completed", again.error
+    progress = {p.stage: p for p in repos.state.progress(job.job_id)}
+    for stage in ("videos", "product_images", "keyframes", "masks", "embeddings", "keypoints", "matches", "evidence"):
+        assert progress[stage].reused == progress[stage].total, stage
+    assert repos.outbox.counts(job.job_id) == events
+    later = _materialisations(instance, job.partition_key)
+    assert {n: _tag(m, "dagster/data_version") for n, m in later.items()} == {
+        n: _tag(m, "dagster/data_version") for n, m in made.items()
+    }
+
+    second = stand.job()
+    assert stand.run(second).status == "completed"
+    progress = {p.stage: p for p in repos.state.progress(second.job_id)}
+    for stage in ("keyframes", "masks", "embeddings", "keypoints", "matches"):
+        assert progress[stage].reused == progress[stage].total, stage
+    assert repos.outbox.counts(second.job_id) == events
+    scores = [(r.product, r.video, r.score, r.status, r.ts) for r in results]
+    assert [(r.product, r.video, r.score, r.status, r.ts) for r in repos.matching.results(second.job_id)] == scores
+
+
+def test_a_lost_file_is_made_again(stand: Stand) -> None:
+    job = stand.job()
+    assert stand.run(job).status == "completed"
+    media = Path(stand.settings.media)
+    for folder in ("products", "videos", "kp", "evidence"):
+        shutil.rmtree(media / folder, ignore_errors=True)
+    assert stand.run(job).status == "completed"
+    for item in stand.repos.features.items(job.job_id, "frame", keypoint_key=stand.repos.jobs.get(job.job_id).keys["keypoints"]):
+        assert (media / item.local_path).is_file()
+        assert item.kp_path is None or (media / item.kp_path).is_file()
+
+
+def _case(stand: Stand, tmp_path: Path) -> Stand:
+    folder = tmp_path / "case"
+    shutil.copytree(stand.case, folder)
+    return replace(stand, case=folder)
+
+
+def test_broken_items_are_problems_and_the_rest_is_done(stand: Stand, tmp_path: Path) -> None:
+    own = _case(stand, tmp_path)
+    whole = (own.case / "images" / "p3.jpg").read_bytes()
+    (own.case / "images" / "p3.jpg").write_bytes(whole[: len(whole) // 3])
+    (own.case / "videos" / "empty.mp4").write_bytes(b"")
+    (own.case / "videos" / "text.mp4").write_text("this is no video", encoding="utf-8")
+    clip = (own.case / "videos" / "clip1.mp4").read_bytes()
+    (own.case / "videos" / "cut.mp4").write_bytes(clip[: len(clip) * 2 // 3])
+    job = own.job()
+    outcome = own.run(job)
+    assert outcome.status == "completed", outcome.error
+    problems = own.repos.state.problems(job.job_id)
+    assert {"product_images", "videos"} <= {p.stage for p in problems}
+    assert any("p3.jpg" in p.item for p in problems)
+    assert all(p.message and p.code for p in problems)
+    assert own.repos.jobs.counts(job.job_id).images == 3
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda case: [p.write_bytes(b"") for p in (case / "videos").iterdir()], "videos"),
+        (lambda case: [p.write_bytes(b"no picture") for p in (case / "images").iterdir()], "picture"),
+        (lambda case: (case / "products.csv").write_text("product_id,title,image\n", encoding="utf-8"), "catalogue"),
+        (lambda case: shutil.rmtree(case / "videos"), "videos"),
+    ],
+    ids=["no usable video", "all pictures broken", "no rows", "no folder"],
+)
+def test_a_job_without_input_fails_clearly_and_resumes(
+    stand: Stand, tmp_path: Path, spoil: Any, code: str
+) -> None:
+    own = _case(stand, tmp_path)
+    spoil(own.case)
+    job = own.job()
+    outcome = own.run(job)
+    assert outcome.status == "failed"
+    assert outcome.error is not None
+    assert code in outcome.error["code"]
+    assert outcome.error["reason"]
+    assert outcome.error["remedy"]
+    assert own.repos.jobs.get(job.job_id).status == "failed"
+
+    shutil.rmtree(own.case)
+    shutil.copytree(stand.case, own.case)
+    assert own.run(job).status == "completed"
+
+
+def _materialise_alone(stand: Stand, instance: dg.DagsterInstance, asset: str, partition: str) -> Any:
+    from pvm_assets.definitions import defs
+
+    instance.add_dynamic_partitions(PARTITIONS_NAME, [partition])
+    job = dg.define_asset_job("alone", selection=dg.AssetSelection.assets(asset).without_checks())
+    resolved = dg.Definitions.merge(defs, dg.Definitions(jobs=[job])).resolve_job_def("alone")
+    return resolved.execute_in_process(partition_key=partition, instance=instance, raise_on_error=False)
+
+
+def _reason(result: Any) -> str:
+    (failure,) = [e for e in result.all_events if e.is_step_failure]
+    return str(failure.step_failure_data.error.message)
+
+
+def test_a_failing_threshold_check_blocks_its_downstream_and_the_downstream_refuses_alone(
+    stand: Stand, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    own = _case(stand, tmp_path)
+    (own.case / "images" / "p0.jpg").write_bytes(b"")
+    job = own.job()
+    own.repos.industries.set_rules(job.industry, "default", {"min_decodable_ratio": 0.9})
+    seen: list[tuple[str, str]] = []
+    outcome = own.run(job, lambda news: seen.append((news.step, news.kind)))
+    assert outcome.status == "failed"
+    assert ("product_images_pictures_decodable", "STEP_FAILURE") in seen
+    assert ("product_images", "STEP_SUCCESS") in seen
+    assert ("masks", "STEP_START") not in seen
+    assert outcome.error is not None
+    assert "pictures_decodable" in str(outcome.error)
+
+    alone = _materialise_alone(own, instance, "masks", job.partition_key)
+    assert not alone.success
+    assert "pictures_decodable of product_images failed" in _reason(alone)
+    assert "3 of 4" in _reason(alone)
+
+    # The rule is read by the next step: no restart, the same data, a new verdict.
+    own.repos.industries.set_rules(job.industry, "default", {"min_decodable_ratio": 0.5})
+    assert own.run(job).status == "completed"
+    assert _materialise_alone(own, instance, "masks", job.partition_key).success
+
+
+def test_an_asset_alone_on_a_fresh_job_names_what_is_missing(stand: Stand, instance: dg.DagsterInstance) -> None:
+    result = _materialise_alone(stand, instance, "keyframes", stand.job().partition_key)
+    assert not result.success
+    assert "videos has not been materialised" in _reason(result)
+
+
+def test_a_partition_added_by_hand_runs_the_standing_sources(stand: Stand, instance: dg.DagsterInstance) -> None:
+    industry = stand.repos.industries.ensure("Gối công thái học")
+    key = f"{industry.slug}|byhand"
+    result = _materialise_alone(stand, instance, "products", key)
+    assert not result.success
+    assert f"pvm industries sources {industry.slug}" in _reason(result)
+
+    sources = {"products": str(stand.case / "products.csv"), "videos": str(stand.case / "videos")}
+    stand.repos.industries.set_sources(industry.slug, sources)
+    assert _materialise_alone(stand, instance, "products", key).success
+    assert stand.repos.jobs.get("byhand").industry == industry.slug
+
+
+@pytest.mark.parametrize("key", ["nobody|x", "only-a-slug", "|x"])
+def test_a_partition_of_no_industry_says_so(stand: Stand, instance: dg.DagsterInstance, key: str) -> None:
+    result = _materialise_alone(stand, instance, "products", key)
+    assert not result.success
+    assert "pvm industries add" in _reason(result)

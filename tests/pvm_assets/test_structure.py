@@ -1,0 +1,109 @@
+"""What every asset, check and executor of the graph must have."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pvm_assets.definitions import ASSETS, CHECKS, definitions, defs
+from pvm_assets.execution.executors import EXECUTORS, SupervisedExecutor, pick_executor
+from pvm_assets.execution.gpu import GPU
+from pvm_assets.graph import NODES, ancestors
+from pvm_assets.jobs import JOB_NAME
+from pvm_assets.partitions import JOB_PARTITIONS
+from pvm_assets.runner import job_pointer
+from pvm_core.errors import InputError
+
+_GPU_ASSETS = {"embeddings"}
+_GPU_CHECKS = {"vectors_reproducible"}
+
+
+def _name(asset: dg.AssetsDefinition) -> str:
+    return asset.key.to_user_string()
+
+
+def test_definitions_load_and_hold_the_job() -> None:
+    dg.Definitions.validate_loadable(defs)
+    assert defs.resolve_job_def(JOB_NAME).partitions_def == JOB_PARTITIONS
+
+
+def test_the_ten_assets_are_there_with_the_lineage_of_the_design() -> None:
+    assert {_name(a) for a in ASSETS} == set(NODES)
+    graph = defs.resolve_asset_graph()
+    for name, node in NODES.items():
+        parents = {k.to_user_string() for k in graph.get(dg.AssetKey(name)).parent_keys}
+        assert parents == set(node.upstream)
+
+
+@pytest.mark.parametrize("asset", ASSETS, ids=_name)
+def test_every_asset_is_described(asset: dg.AssetsDefinition) -> None:
+    (spec,) = asset.specs
+    assert spec.owners
+    assert spec.kinds
+    assert spec.description
+    assert spec.code_version
+    assert spec.group_name == NODES[_name(asset)].group
+    assert spec.partitions_def == JOB_PARTITIONS
+    assert isinstance(spec.metadata["dagster/column_schema"], dg.TableSchema)
+
+
+@pytest.mark.parametrize("asset", ASSETS, ids=_name)
+def test_every_asset_has_a_check_and_a_blocking_one(asset: dg.AssetsDefinition) -> None:
+    mine = [c for c in CHECKS if next(iter(c.check_specs)).asset_key == asset.key]
+    assert any(next(iter(c.check_specs)).blocking for c in mine)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda c: next(iter(c.check_specs)).name)
+def test_every_check_is_partitioned_as_its_asset(check: dg.AssetChecksDefinition) -> None:
+    (spec,) = check.check_specs
+    assert spec.partitions_def == JOB_PARTITIONS
+    assert spec.description
+
+
+def _step(definition: Any) -> tuple[str | None, dict[str, Any]]:
+    return definition.op.pool, dict(definition.op.tags)
+
+
+@pytest.mark.parametrize("definition", [*ASSETS, *CHECKS], ids=lambda d: d.op.name)
+def test_exactly_the_gpu_steps_carry_the_gpu_constant(definition: Any) -> None:
+    pool, tags = _step(definition)
+    names = {_name(definition)} if definition in ASSETS else {next(iter(definition.check_specs)).name}
+    wants = bool(names & (_GPU_ASSETS | _GPU_CHECKS))
+    assert (pool == GPU["pool"]) is wants
+    assert all((tag in tags) is wants for tag in GPU["op_tags"])
+
+
+def test_ancestors_are_all_that_lie_upstream() -> None:
+    assert set(ancestors("evidence")) == set(NODES) - {"evidence"}
+    assert ancestors("products") == ()
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_definitions_build_with_every_executor(name: str) -> None:
+    module = {"docker": "dagster_docker", "k8s": "dagster_k8s", "celery": "dagster_celery"}.get(name)
+    if module and importlib.util.find_spec(module) is None:
+        with pytest.raises(InputError, match="extra"):
+            definitions(name)
+        return
+    dg.Definitions.validate_loadable(definitions(name))
+
+
+def test_an_executor_is_supervised() -> None:
+    executor = pick_executor("in_process")
+    create = executor.executor_creation_fn
+    assert create is not None
+    context = dg.InitExecutorContext(
+        job=job_pointer(),
+        executor_def=executor,
+        executor_config={"retries": {"enabled": {}}},
+        instance=dg.DagsterInstance.ephemeral(),
+    )
+    assert isinstance(create(context), SupervisedExecutor)
+
+
+def test_an_unknown_executor_is_refused() -> None:
+    with pytest.raises(InputError, match="PVM_EXECUTOR"):
+        pick_executor("slurm")
