@@ -171,8 +171,12 @@ def _matrix(given: Sequence[float] | NDArray[Any] | None) -> NDArray[np.float64]
     matrix = np.asarray(given, np.float64)
     if matrix.size != 9 or not np.isfinite(matrix).all():
         return None
-    matrix = matrix.reshape(3, 3)
-    return matrix if abs(float(np.linalg.det(matrix))) > 1e-12 else None
+    largest = float(np.abs(matrix).max())
+    if largest == 0:
+        return None
+    # A homography's scale means nothing; at most 1 keeps products of its numbers finite.
+    matrix = matrix.reshape(3, 3) / largest
+    return matrix if abs(float(np.linalg.det(matrix))) > 1e-18 else None
 
 
 def _project(matrix: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -135,6 +135,8 @@ def _prepare(folder: Path, key: str) -> None:
         marker.unlink()
     for name in ("images", "videos"):
         (folder / name).mkdir(parents=True, exist_ok=True)
+    for path in folder.rglob("*.part*"):
+        path.unlink()
     _write_text(marker, json.dumps({"key": key, "complete": False}))
 
 

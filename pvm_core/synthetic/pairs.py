@@ -49,6 +49,7 @@ def make_pairs(
     family: Family = "fit",
     size: tuple[int, int] = (960, 540),
     sibling_share: float = 0.6,
+    generation_size: int = _GENERATION,
 ) -> Iterator[SyntheticPair]:
     """`n` pairs: of each frame a true pair, then a look-alike's where there is one, then another's.
 
@@ -59,12 +60,13 @@ def make_pairs(
         n: how many, >= 0.
         size: (height, width) of the frames.
         sibling_share: share of products that are siblings of another.
+        generation_size: products that pairs are drawn among, before the next ones are made.
     """
     made, generation = 0, 0
     while made < n:
         products = make_products(
             seed * 1_000 + generation,
-            _GENERATION,
+            generation_size,
             family=family,
             sibling_share=sibling_share,
             prefix=f"{family}{seed}-{generation}-",
