@@ -111,10 +111,8 @@ def report(paths: list[Path], truth: list[dict[str, str]]) -> None:
         dict(Counter(f.reason for found in results.values() for f in found if isinstance(f, RejectedFrame)))
     )
     for name, (wall, cpu) in totals.items():
-        per_video, per_second = 1000 / len(paths), 1000 / length
-        print(
-            f"{name:18} {wall * per_video:7.0f} ms a video  CPU {cpu * per_video:7.0f} ms  {cpu * per_second:6.1f} ms/s"
-        )
+        wall_ms, cpu_ms = 1000 * wall / len(paths), 1000 * cpu / len(paths)
+        print(f"{name:18} {wall_ms:7.0f} ms a video, CPU {cpu_ms:7.0f} ms, {1000 * cpu / length:6.1f} ms/s")
     if truth:
         sums = np.sum([covered(path, frames, truth) for path, frames in kept.items()], axis=0)
         print(f"appearances with a keyframe {sums[0]} of {sums[2]}, with two {sums[1]}")

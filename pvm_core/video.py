@@ -265,6 +265,9 @@ def _described(path: Path, container: Any) -> _Video:
         declared = container.duration / av.time_base
     else:
         declared = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    if container.format.name.startswith("matroska"):
+        # Its length is the time of its end, whenever it begins.
+        declared -= start
     aspect = float(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1) or 1.0
     return _Video(path, container, stream, start, max(0.0, declared), aspect)
 

@@ -26,9 +26,11 @@ _BLURRED: Final = 0.55
 _CUT_LINE: Final = 0.84
 _CUT_SHARE: Final = 0.35
 _CUT_LIKENESS: Final = 0.90
-#: Local change (`aligned`) that starts a new group within a shot: between two looks of a steady camera at
-#: once, otherwise from the group's first look once the group is old enough.
-_SUDDEN: Final = 40.0
+#: Local change (`aligned`, levels of luma) between two looks at which a camera is steady; that starts a new
+#: group at once where it was; and that starts one, against the group's first look, once the group is old
+#: enough.
+_STEADY: Final = 8.0
+_SUDDEN: Final = 20.0
 _CHANGED: Final = 24.0
 _GROUP_S: Final = 1.0
 #: A group gives its frame after this long even if nothing changes much.
@@ -92,27 +94,24 @@ class _Budget:
 
 @dataclass
 class _Group:
-    """A run of alike looks within a shot; `event`: it began with something coming or going."""
+    """A run of alike looks within a shot.
+
+    `event`: it began with something coming or going; `steady`: the camera stood still at its last look.
+    """
 
     begin: float
     anchor: Measure
     best: Look
     best_measure: Measure
-    last: Measure
-    steady: bool = False
     event: bool = False
-
-    def broken_by(self, seen: Measure) -> bool:
-        """Whether something came or went before a steady camera."""
-        return self.steady and aligned(self.last, seen)[1] > _SUDDEN
+    steady: bool = False
 
     def outlived(self, look: Look, seen: Measure) -> bool:
         age = look.ts - self.begin
         return age >= _HOLD_S or (age >= _GROUP_S and aligned(self.anchor, seen)[1] > _CHANGED)
 
-    def add(self, look: Look, seen: Measure) -> None:
-        self.steady = aligned(self.last, seen)[1] < _CHANGED
-        self.last = seen
+    def add(self, look: Look, seen: Measure, change: float) -> None:
+        self.steady = change < _STEADY
         if seen.sharpness > self.best_measure.sharpness:
             self.best, self.best_measure = look, seen
 
@@ -141,17 +140,20 @@ class _Chooser:
             self.in_dark = True
             return
         self.in_dark = False
-        if self.last is None or _is_cut(self.last, seen):
+        likeness, change = aligned(self.last, seen) if self.last else (-1.0, 255.0)
+        event = False
+        if self.last is None or _is_cut(likeness, self.last, seen):
             yield from self._close_group(after=seen)
             self.before_shot, self.shot = self.last, self.shot + 1
             self.looks_in_shot = self.kept_in_shot = 0
-        event = self.group is not None and self.group.broken_by(seen)
-        if self.group is not None and (event or self.group.outlived(look, seen)):
-            yield from self._close_group(after=None)
+        elif self.group is not None:
+            event = self.group.steady and change > _SUDDEN
+            if event or self.group.outlived(look, seen):
+                yield from self._close_group(after=None)
         if self.group is None:
-            self.group = _Group(look.ts, seen, look, seen, seen, event=event)
+            self.group = _Group(look.ts, seen, look, seen, event=event)
         else:
-            self.group.add(look, seen)
+            self.group.add(look, seen, change)
         self.looks_in_shot += 1
         self.last = seen
 
@@ -209,6 +211,5 @@ def _unusable(look: Look, seen: Measure) -> RejectedFrame | None:
     return None
 
 
-def _is_cut(last: Measure, seen: Measure) -> bool:
-    likeness = aligned(last, seen)[0]
+def _is_cut(likeness: float, last: Measure, seen: Measure) -> bool:
     return likeness < _CUT_LIKENESS and colour_overlap(last, seen) + _CUT_SHARE * likeness < _CUT_LINE

@@ -52,17 +52,18 @@ def measure(look: Look) -> Measure:
     """The figures of a frame."""
     luma, blue, red = look.planes(_SIDE)
     low, high, dark = _luma_at(luma, (0.02, 0.98, 0.99))
-    height, width = luma.shape
-    scale = _THUMB / max(height, width)
-    size = max(2 * _MARGIN + 4, round(width * scale)), max(2 * _MARGIN + 4, round(height * scale))
-    thumb = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    # Whole steps of scale are several times faster than others; the rest starts from a ninth of the pixels.
+    small = cv2.resize(luma, (luma.shape[1] // 3, luma.shape[0] // 3), interpolation=cv2.INTER_AREA)
+    scale = _THUMB / max(small.shape)
+    size = [max(2 * _MARGIN + 4, round(side * scale)) for side in reversed(small.shape)]
+    thumb = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
     return Measure(
         sharpness=_sharpness(luma),
         dark=dark,
         spread=high - low,
         thumb=thumb.astype(np.float32),
-        colours=_colours(luma, blue, red),
-        phash=phash64(luma),
+        colours=_colours(small, blue, red),
+        phash=phash64(small),
     )
 
 
@@ -88,7 +89,7 @@ def _tiles(values: Any) -> Any:
 
 
 def _colours(luma: Any, blue: Any, red: Any) -> NDArray[np.float32]:
-    size = (36, 64) if luma.shape[0] > luma.shape[1] else (64, 36)
+    size = max(1, luma.shape[1] // 2), max(1, luma.shape[0] // 2)
     planes = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (luma, blue, red)]
     # Chroma of real pictures hardly leaves the middle half of its range.
     ranges = [0, 256, 64, 192, 64, 192]
@@ -109,11 +110,11 @@ def blur(look: Look) -> float:
 
 def _reblur(luma: NDArray[np.float32]) -> float:
     again = cv2.blur(luma, (1, 9))
-    slopes = np.abs(np.diff(luma, axis=0))
-    lost = np.maximum(0.0, slopes - np.abs(np.diff(again, axis=0)))
-    slope_tiles, lost_tiles = _tiles(slopes), _tiles(lost)
-    chosen = slope_tiles >= np.quantile(slope_tiles, 0.75)
-    return float(1.0 - lost_tiles[chosen].sum() / max(1e-6, float(slope_tiles[chosen].sum())))
+    slopes = cv2.absdiff(luma[1:], luma[:-1])
+    left = cv2.min(slopes, cv2.absdiff(again[1:], again[:-1]))
+    slope_tiles, left_tiles = _tiles(slopes), _tiles(left)
+    chosen = slope_tiles >= np.partition(slope_tiles.ravel(), -slope_tiles.size // 4)[-slope_tiles.size // 4]
+    return float(left_tiles[chosen].sum() / max(1e-6, float(slope_tiles[chosen].sum())))
 
 
 def colour_overlap(a: Measure, b: Measure) -> float:
