@@ -16,6 +16,9 @@ from typing import Final, Literal
 from pvm_core.calibration import Calibration
 from pvm_core.rules import Rules
 
+#: A lead of 0.98 over 0.93 is a lead of 0.05.
+_ROUNDING: Final = 1e-9
+
 Status = Literal["accepted", "review", "rejected"]
 Point = tuple[float, float]
 #: How far below accept a capped score lies: seen with four decimals.
@@ -132,7 +135,7 @@ def _contested(pairs: Sequence[ScoredPair], rules: Rules) -> dict[tuple[uuid.UUI
     for a, b in meets:
         own = best[a.shot, a.product_id, b.product_id]
         other = best[a.shot, b.product_id, a.product_id]
-        if own == other or own - other >= rules.sibling_margin:
+        if own == other or own - other >= rules.sibling_margin - _ROUNDING:
             continue
         held = rivals.get(_pair_key(a))
         if held is None or (_score(b), str(b.img_id)) > (_score(held), str(held.img_id)):

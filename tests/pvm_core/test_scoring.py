@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pvm_core.calibration import load_calibration
+from pvm_core.rules import RULE_SETS, Rules
+from pvm_core.scoring import score_pair, weighted
+from pvm_core.verification import PairEvidence
+
+CLASSIC = load_calibration(None, "classic")
+TERM = st.none() | st.floats(0, 1)
+NOTHING = PairEvidence(12, 0, keypoints=200)
+
+
+@given(TERM, TERM, TERM, st.sampled_from(sorted(RULE_SETS)))
+def test_score_is_the_weighted_sum_of_the_known_terms(
+    deep: float | None, kp: float | None, edge: float | None, name: str
+) -> None:
+    rules = RULE_SETS[name]
+    found = weighted(deep, kp, edge, rules)
+    if deep is None and kp is None and edge is None:
+        assert found is None
+        return
+    assert found is not None
+    expected = rules.weight_deep * (deep or 0) + rules.weight_kp * (kp or 0) + rules.weight_edge * (edge or 0)
+    assert found == pytest.approx(expected)
+    assert 0 <= found <= 1
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_score_never_falls_as_a_term_rises_and_a_missing_one_never_helps(
+    a: float, b: float, c: float, d: float
+) -> None:
+    low, high = sorted((c, d))
+    for pick in (lambda x: (x, a, b), lambda x: (a, x, b), lambda x: (a, b, x)):
+        first, second = weighted(*pick(low), Rules()), weighted(*pick(high), Rules())
+        missing = weighted(*pick(None), Rules())
+        assert first is not None
+        assert second is not None
+        assert missing is not None
+        assert missing <= first <= second
+
+
+def test_missing_evidence_stays_missing() -> None:
+    found = score_pair(PairEvidence(0, 0, keypoints=2), None, None, CLASSIC, Rules())
+    assert (found.sim_deep, found.sim_kp, found.sim_edge, found.score_pair) == (None, None, None, None)
+    found = score_pair(NOTHING, None, 0.4, CLASSIC, Rules())
+    assert found.sim_deep is not None
+    assert found.sim_kp is not None
+    assert found.sim_edge is None
+
+
+def test_without_geometry_or_appearance_no_pair_reaches_accept() -> None:
+    rules = Rules()
+    for kp, edge in ((None, 1.0), (1.0, None)):
+        found = weighted(1.0, kp, edge, rules)
+        assert found is not None
+        assert found < rules.accept
+
+
+def test_larger_cosine_counts() -> None:
+    one, two = (score_pair(NOTHING, a, b, CLASSIC, Rules()).sim_deep for a, b in ((0.2, 0.7), (0.7, 0.2)))
+    assert one == two
+
+
+def test_switched_off_edge_term_shares_its_weight() -> None:
+    rules = replace(Rules(), edge_term=False)
+    assert weighted(1.0, 1.0, None, rules) == 1.0
+    assert weighted(1.0, 1.0, 0.0, rules) == 1.0
+
+
+def test_uncalibrated_model_has_no_sim_deep() -> None:
+    other = load_calibration(None, "clip-vit-b32")
+    assert score_pair(NOTHING, 0.9, 0.9, other, Rules()).sim_deep is None
