@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import threading
@@ -261,13 +262,16 @@ class Database:
                     ) from None  # fmt: skip
 
     def _probe(self) -> None:
-        # The pool says only that time ran out; the reason is asked for here.
+        # The pool would say only that time ran out; the reason is asked for here.
         with store_errors(self._where), psycopg.connect(self._conninfo):
             pass
 
     def _opened(self) -> ConnectionPool[_Connection]:
         with self._lock:
             if self._pool is None or self._owner != os.getpid():
+                self._probe()
+                # Its failures reach the user as errors; the log would only repeat them on stderr.
+                logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
                 self._owner = os.getpid()
                 self._pool = ConnectionPool(
                     self._conninfo, min_size=0, max_size=self._max, open=True, name="pvm",
@@ -408,9 +412,14 @@ def _store_error(where: str, error: psycopg.Error) -> StoreError:
     if state.startswith("40") or state == "55P03":
         return StoreError("store.conflict", where, detail, "Run again", retryable=True)
     if isinstance(error, psycopg.OperationalError) or state[:2] in {"08", "57", "58"}:
-        denied = re.search(r"password authentication failed|no pg_hba.conf entry", detail)
+        # A refused connection carries no SQLSTATE, its text does not depend on the language of libpq.
+        denied = re.search(
+            r"password authentication failed|no pg_hba.conf entry|role .* does not exist", detail
+        )
         if denied:
             return StoreError("store.denied", where, denied.group(), "Correct the database URL")
+        if re.search(r'FATAL:  database ".*" does not exist', detail):
+            return StoreError("store.no_database", where, *_BY_STATE["3D000"][1:3])
         return StoreError(
             "store.unreachable", where, _first(detail), "Start the database and run again", retryable=True
         )

@@ -166,7 +166,8 @@ class MediaStore:
         folder = str(path.parent)
         if folder in self._made:
             try:
-                return self._replace(path, data)
+                self._replace(path, data)
+                return
             except FileNotFoundError:
                 # Somebody removed the folder since it was made.
                 self._made.discard(folder)

@@ -50,7 +50,8 @@ _SHUTDOWN_TIMEOUT_S: Final = 60
 #: Backends of a killed postmaster notice its death within a few seconds and hold the cluster until then.
 _ORPHANS_TIMEOUT_S: Final = 15.0
 
-_GOODBYE_S: Final = 1.0
+#: How long a client or the server itself may be listed after it has said goodbye.
+_GOODBYE_S: Final = 3.0
 
 _CONFIG: Final = {
     "listen_addresses": "''",
@@ -400,6 +401,10 @@ class EmbeddedServer:
     def _stop(self, pid: int) -> None:
         account = accounts.service_account(self._data)
         self._pg_ctl(account, "stop", "-w", "-m", "fast", "-t", str(_SHUTDOWN_TIMEOUT_S))
+        # The pid file goes a moment before the process does.
+        deadline = time.monotonic() + _GOODBYE_S
+        while accounts.runs_in(pid, self._data) and time.monotonic() < deadline:
+            time.sleep(0.02)
         if accounts.runs_in(pid, self._data):
             raise StoreError(
                 "server.stop",

@@ -151,7 +151,8 @@ CREATE TABLE stored_frames (
     created_at timestamptz NOT NULL DEFAULT now(),
     CHECK (status = 'rejected' OR
         (local_path IS NOT NULL AND shot IS NOT NULL AND width > 0 AND height > 0 AND phash IS NOT NULL)),
-    CHECK (status = 'kept' OR (local_path IS NULL AND reason <> ''))
+    CHECK (status = 'kept' OR (local_path IS NULL AND reason <> '')),
+    UNIQUE (frame_id, video_id)
 );
 CREATE INDEX stored_frames_by_video ON stored_frames (video_id, params_key, ts);
 """
@@ -253,17 +254,19 @@ CREATE TABLE pair_evidence (
 CREATE INDEX pair_evidence_by_image ON pair_evidence (img_id);
 CREATE TABLE pair_scores (
     job_id text NOT NULL REFERENCES jobs ON DELETE CASCADE,
-    frame_id uuid NOT NULL REFERENCES stored_frames ON DELETE CASCADE,
-    img_id uuid NOT NULL REFERENCES stored_images ON DELETE CASCADE,
-    product_id uuid NOT NULL REFERENCES products ON DELETE CASCADE,
-    video_id uuid NOT NULL REFERENCES videos ON DELETE CASCADE,
+    frame_id uuid NOT NULL,
+    img_id uuid NOT NULL,
+    product_id uuid NOT NULL,
+    video_id uuid NOT NULL,
     ts double precision NOT NULL CHECK (ts >= 0),
     shot integer NOT NULL,
     sim_deep double precision CHECK (sim_deep BETWEEN 0 AND 1),
     sim_kp double precision CHECK (sim_kp BETWEEN 0 AND 1),
     sim_edge double precision CHECK (sim_edge BETWEEN 0 AND 1),
     score_pair double precision CHECK (score_pair BETWEEN 0 AND 1),
-    PRIMARY KEY (job_id, frame_id, img_id)
+    PRIMARY KEY (job_id, frame_id, img_id),
+    FOREIGN KEY (frame_id, video_id) REFERENCES stored_frames (frame_id, video_id) ON DELETE CASCADE,
+    FOREIGN KEY (img_id, product_id) REFERENCES stored_images (img_id, product_id) ON DELETE CASCADE
 );
 CREATE INDEX pair_scores_by_pair ON pair_scores (job_id, product_id, video_id);
 CREATE INDEX pair_scores_by_frame ON pair_scores (frame_id);

@@ -112,7 +112,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     store.put("a/x", b"old")
 
     def full(self: Path, *_: object, **__: object) -> object:
-        return open("/dev/full", "wb", buffering=0)  # noqa: PTH123, SIM115
+        return open("/dev/full", "wb", buffering=0)  # noqa: PTH123
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Path, "open", full)
@@ -129,7 +129,9 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         store.put("a/x", b"")
     assert caught.value.code == "media.write"
-    assert errno.ENOTDIR == caught.value.__cause__.errno  # type: ignore[union-attr]
+    cause = caught.value.__cause__
+    assert isinstance(cause, OSError)
+    assert cause.errno == errno.ENOTDIR
 
 
 def test_a_folder_removed_meanwhile_is_made_again(tmp_path: Path) -> None:

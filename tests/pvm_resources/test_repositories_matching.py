@@ -1,0 +1,150 @@
+"""Candidates, evidence, scores, matches, results."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pvm_core.errors import StoreError
+from pvm_resources.repositories import Repositories
+from pvm_resources.repositories.rows import Candidate, PairEvidenceRow
+from tests.pvm_resources import world
+
+
+@pytest.fixture
+def made(repos: Repositories) -> world.World:
+    """A job with everything."""
+    found = world.make(repos)
+    world.write(repos, found)
+    return found
+
+
+def test_candidates_of_a_frame_are_replaced_as_a_whole(repos: Repositories, made: world.World) -> None:
+    job, frame = made.job.job_id, made.frames[0].frame_id
+    new = [
+        Candidate(frame, made.images[4].img_id, 1, 0.7, 0.8, 0.8),
+        Candidate(frame, made.images[1].img_id, 2, 0.1, None, 0.1),
+    ]
+    repos.matching.write_candidates(job, [frame], new)
+    found = [c for c in repos.matching.candidates(job) if c.frame_id == frame]
+    assert [(c.img_id, c.rank, c.similarity) for c in found] == [
+        (c.img_id, c.rank, c.similarity) for c in new
+    ]
+    assert found[0].product_id == made.images[4].product_id
+    assert (found[0].video_id, found[0].ts, found[0].shot) == (made.videos[0].video_id, 0.0, 0)
+    assert len(list(repos.matching.candidates(job))) == 32
+    repos.matching.write_candidates(job, [frame], [])
+    assert len(list(repos.matching.candidates(job))) == 30
+
+
+def test_evidence_is_shared_by_content_across_jobs(repos: Repositories, made: world.World) -> None:
+    other = world.make(repos, "other", "b")
+    assert {i.img_id for i in other.images}.isdisjoint(i.img_id for i in made.images)
+    again = world.make(repos, job_id="again")
+    repos.jobs.set_keys("again", **world.KEYS)
+    repos.catalogue.set_products("again", again.products)
+    repos.catalogue.write_images("again", again.images)
+    repos.videos.set_videos("again", again.videos, again.members)
+    repos.matching.write_candidates(
+        "again",
+        [made.frames[0].frame_id],
+        [Candidate(made.frames[0].frame_id, made.images[0].img_id, 1, 0.5, None, 0.5)],
+    )
+    assert list(repos.matching.missing_evidence("again", "v1")) == []
+    assert len(list(repos.matching.missing_evidence("again", "v2"))) == 1
+    assert [raw for _, raw in repos.matching.evidence("again", "v1")] == [{"inliers": 19}]
+    assert [raw for _, raw in repos.matching.evidence("again", "v2")] == [None]
+
+
+def test_a_pair_compared_once_stays_compared(repos: Repositories, made: world.World) -> None:
+    pair = next(repos.matching.candidates(made.job.job_id))
+    repos.matching.write_evidence([PairEvidenceRow(pair.frame_id, pair.img_id, "v1", {"inliers": 99})])
+    assert next(repos.matching.evidence(made.job.job_id, "v1"))[1] == {"inliers": 19}
+
+
+def test_scores_are_replaced_as_a_whole(repos: Repositories, made: world.World) -> None:
+    job = made.job.job_id
+    before = list(repos.matching.scores(job))
+    kept = [replace(s, sim_deep=None, score_pair=None) for s in before[:5]]
+    repos.matching.replace_scores(job, iter(kept))
+    assert list(repos.matching.scores(job)) == kept
+    repos.matching.replace_scores(job, before)
+    assert list(repos.matching.scores(job)) == before
+
+
+def test_a_match_that_changed_loses_its_picture(repos: Repositories, made: world.World) -> None:
+    job = made.job.job_id
+    first, second, third = world.matches(made)
+    paths = {m.match_id: f"evidence/{m.match_id}.jpg" for m in (first, second, third)}
+    repos.matching.set_evidence(job, paths)
+    repos.matching.replace_matches(
+        job, [first, replace(second, score=0.61), replace(third, calibration="cal-2")]
+    )
+    found = {m.match_id: m.evidence_path for m in repos.matching.matches(job)}
+    assert found == {
+        first.match_id: paths[first.match_id],
+        second.match_id: None,
+        third.match_id: paths[third.match_id],
+    }
+    waiting = list(repos.matching.match_items(job, without_evidence=True))
+    assert [w.match.match_id for w in waiting] == [second.match_id]
+    repos.matching.replace_matches(job, [first])
+    assert [m.match_id for m in repos.matching.matches(job)] == [first.match_id]
+    assert repos.outbox.counts(job)["match.result"] == 3
+
+
+def test_what_an_evidence_picture_shows(repos: Repositories, made: world.World) -> None:
+    item = next(repos.matching.match_items(made.job.job_id, statuses=["accepted"]))
+    assert (item.product_ref, item.product_title, item.given_names) == ("P0", "Gối 0", ["clip0"])
+    assert item.image_path == made.images[0].local_path
+    assert item.frame_path == made.frames[0].local_path
+    assert item.raw == {"inliers": 19}
+    assert len(list(repos.matching.match_items(made.job.job_id, min_score=0.5))) == 2
+
+
+def test_results_by_score_and_status(repos: Repositories, made: world.World) -> None:
+    job = made.job.job_id
+    everything = list(repos.matching.results(job))
+    assert [(r.product, r.video, r.score, r.status) for r in everything] == [
+        ("P0", "clip0", 0.9, "accepted"), ("P1", "clip0", 0.6, "review"), ("P2", "clip0", 0.3, "rejected"),
+    ]  # fmt: skip
+    assert everything[0].evidence == f"evidence/{everything[0].match_id}.jpg"
+    assert (everything[0].ts, everything[0].sim_edge, everything[0].embed_model) == (0.0, None, "classic")
+    assert [r.product for r in repos.matching.results(job, min_score=0.6)] == ["P0", "P1"]
+    assert [r.product for r in repos.matching.results(job, statuses=["review", "rejected"])] == ["P1", "P2"]
+    assert [r.product for r in repos.matching.results(job, limit=1)] == ["P0"]
+    assert list(repos.matching.results("nowhere")) == []
+
+
+_score = st.one_of(st.floats(0, 1), st.sampled_from([0.8, 0.79999999999, 0.80000000001, 0.0, 1.0]))
+
+
+@given(score=_score, accept=_score, status=st.sampled_from(["accepted", "review", "rejected"]))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_accepted_if_and_only_if_the_score_says_so(
+    repos: Repositories, score: float, accept: float, status: str
+) -> None:
+    made = world.make(repos, job_id="a")
+    if repos.jobs.get("a").status == "queued":
+        world.write(repos, made)
+    match = replace(world.matches(made)[0], score=score, accept=accept, status=status)  # type: ignore[arg-type]
+    if (status == "accepted") == (score >= accept):
+        repos.matching.replace_matches("a", [match])
+        found = repos.matching.matches("a")[0]
+        assert (found.score, found.accept, found.status) == (score, accept, status)
+    else:
+        with pytest.raises(StoreError) as caught:
+            repos.matching.replace_matches("a", [match])
+        assert caught.value.code == "store.refused"
+
+
+def test_a_match_of_another_jobs_picture_is_refused(repos: Repositories, made: world.World) -> None:
+    with pytest.raises(StoreError):
+        repos.matching.replace_matches(
+            made.job.job_id, [replace(world.matches(made)[0], best_frame_id=uuid.uuid4())]
+        )
+    assert len(repos.matching.matches(made.job.job_id)) == 3
