@@ -146,37 +146,42 @@ def sources_of(products: Path | None, videos: Path | None) -> dict[str, Any]:
     """The given sources with absolute paths, as a job's request and an industry keep them.
 
     Raises:
-        InputError: ``source.missing``, ``source.kind``.
+        InputError: one does not exist, or cannot be used as a whole: ``source.*``, ``table.*``,
+            ``catalogue.*``, ``videos.*``.
     """
     found: dict[str, Any] = {}
     if products is not None:
-        found["products"] = str(_existing(products, "--products", want_folder=False))
+        found["products"] = str(_existing(products, "--products"))
     if videos is not None:
-        found["videos"] = str(_existing(videos, "--videos", want_folder=True))
+        found["videos"] = str(_existing(videos, "--videos"))
+    _readable(found)
     return found
 
 
-def _existing(path: Path, option: str, *, want_folder: bool) -> Path:
+def _existing(path: Path, option: str) -> Path:
     place = path.expanduser().absolute()
     try:
-        exists, is_folder = place.exists(), place.is_dir()
+        place.stat()
     except OSError as error:
+        reason = error.strerror or "it cannot be opened"
+        raise InputError("source.missing", f"{option} {path}", reason, "Check the path") from error
+    if option == "--products" and place.is_dir():
         raise InputError(
-            "source.missing", f"{option} {path}", str(error.strerror), "Check the path"
-        ) from error
-    if not exists:
-        raise InputError(
-            "source.missing", f"{option} {path}", "there is no such file or folder", "Check the path"
-        )
-    if is_folder != want_folder:
-        kinds = ("a folder", "a file")
-        raise InputError(
-            "source.kind",
-            f"{option} {path}",
-            f"it is {kinds[want_folder]}, and {kinds[not want_folder]} is wanted",
-            "Name the folder that holds the clips" if want_folder else "Name the catalogue file",
+            "source.folder", f"{option} {path}", "it is a folder", "Name the catalogue file in it"
         )
     return place
+
+
+def _readable(sources: dict[str, Any]) -> None:
+    """Asks the sources themselves, which reads no pixel, so that a wrong file is told before a job exists."""
+    from pvm_resources.sources.base import Query
+    from pvm_resources.sources.file_catalogue import FileCatalogue
+    from pvm_resources.sources.folder_videos import FolderVideos
+
+    if "products" in sources:
+        FileCatalogue(Path(sources["products"]), namespace="").collect(Query(""))
+    if "videos" in sources:
+        FolderVideos(Path(sources["videos"])).collect(Query(""))
 
 
 def _rules_note(industry: Industry) -> str:

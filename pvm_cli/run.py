@@ -184,5 +184,5 @@ def _conclude(job: Job, outcome: RunOutcome, counts: JobCounts, seconds: float) 
 def _exit_of(error: dict[str, Any]) -> Exit:
     if error.get("retryable"):
         return Exit.UNAVAILABLE
-    usage = ("catalogue.", "source.", "rules.", "settings.", "videos.", "model.")
+    usage = ("catalogue.", "table.", "source.", "rules.", "settings.", "videos.", "model.")
     return Exit.USAGE if str(error.get("code", "")).startswith(usage) else Exit.FAILED

@@ -113,21 +113,21 @@ def _print_jobs(views: list[JobView]) -> None:
     if not views:
         note("no jobs yet")
         return
-    table = Table(header_style="bold", box=SIMPLE_HEAD)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("job", no_wrap=True, min_width=16)
     table.add_column("industry", no_wrap=True, overflow="ellipsis")
     table.add_column("state", no_wrap=True, min_width=9)
-    for name in ("products", "videos", "accepted", "review", "problems"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-    table.add_column("started", no_wrap=True, overflow="ellipsis")
+    table.add_column("matches", justify="right", no_wrap=True, min_width=7)
+    table.add_column("problems", justify="right", no_wrap=True, min_width=8)
+    table.add_column("started", no_wrap=True, min_width=11)
     for view in views:
         c = view.counts
-        counts = (f"{n:,}" for n in (c.products, c.videos, c.accepted, c.review, c.problems))
         table.add_row(
             view.job.job_id,
-            Text(shorten(view.job.industry, 30)),
+            Text(shorten(view.job.industry, 40)),
             Text(_state(view), style=_STYLES.get(view.job.status, "")),
-            *counts,
+            f"{c.accepted:,}" + (f" +{c.review:,}?" if c.review else ""),
+            f"{c.problems:,}",
             _when(view.job.started_at or view.job.created_at),
         )
     out().print(table)
@@ -137,10 +137,11 @@ def _state(view: JobView) -> str:
     job = view.job
     if job.status == "running" and not view.alive:
         return f"stopped at {view.percent} %"
-    return f"{job.phase} {view.percent} %" if job.status in {"running", "queued"} else job.status
+    return f"{job.phase.replace('_', ' ')} {view.percent} %" if job.status == "running" else job.status
 
 
 def _print_detail(session: Session, view: JobView) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     job = view.job
@@ -149,7 +150,11 @@ def _print_detail(session: Session, view: JobView) -> None:
         note(f"its process is gone; resume with pvm retry {job.job_id}")
     if job.error:
         out().print(f"{'error':<12} {error_text(job.error)}", markup=False, soft_wrap=True)
-    table = Table("asset", "done", "total", "reused", "failed checks", header_style="bold")
+    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("asset")
+    for name in ("done", "total", "reused"):
+        table.add_column(name, justify="right")
+    table.add_column("failed checks")
     failed = [v for v in session.state.verdicts(job.job_id) if not v.passed]
     done = {p.stage: p for p in view.progress}
     for stage in STAGES:
@@ -160,6 +165,11 @@ def _print_detail(session: Session, view: JobView) -> None:
         )
         table.add_row(stage, *cells, checks, style="" if found else "dim")
     out().print(table)
+    c = view.counts
+    out().print(
+        f"\n{c.products:,} products ({c.images:,} pictures), {c.videos:,} videos ({c.frames:,} keyframes); "
+        f"{c.accepted:,} accepted, {c.review:,} to review, {c.rejected:,} rejected"
+    )
     print_problems(out(), session.state.problems(job.job_id), full=True)
 
 
@@ -175,7 +185,7 @@ def error_text(error: dict[str, Any]) -> str:
 
 
 def _when(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+    return moment.astimezone().strftime("%m-%d %H:%M")
 
 
 def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:

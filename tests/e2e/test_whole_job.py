@@ -132,9 +132,9 @@ def test_retry_of_a_finished_job_changes_nothing(finished: Finished) -> None:
     [
         (["run", "--industry", "x"], "run.source"),
         (["run", "--industry", "x", "--products", "no.csv", "--videos", "."], "source.missing"),
-        (["run", "--industry", "x", "--products", ".", "--videos", "."], "source.kind"),
-        (["run", "--industry", "x", "--products", __file__, "--videos", __file__], "source.kind"),
-        (["run", "--industry", " ", "--products", __file__, "--videos", "."], "industry.name"),
+        (["run", "--industry", "x", "--products", ".", "--videos", "."], "source.folder"),
+        (["run", "--industry", "x", "--products", __file__, "--videos", "."], "table.columns"),
+        (["run", "--industry", " "], "industry.name"),
         (["results"], "results.which"),
         (["results", "--industry", "nobody"], "industry.unknown"),
         (["results", "--job", "nobody"], "job.unknown"),

@@ -1,0 +1,208 @@
+"""What a person sees in the Dagster UI, in a real Chromium against a real web server and daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from harness import Pvm
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ASSETS = (
+    "products", "product_images", "videos", "keyframes", "masks", "embeddings", "keypoints",
+    "candidate_pairs", "matches", "evidence",
+)  # fmt: skip
+INDUSTRY = "Gối công thái học"
+PATIENCE_MS = 60_000
+
+
+@dataclass(frozen=True)
+class Ui:
+    """A running platform with one finished job, and a browser page on it."""
+
+    pvm: Pvm
+    url: str
+    partition: str
+    page: Any
+    pictures: Path
+
+    def open(self, path: str, wait_for: str) -> None:
+        """Opens a page of the UI and waits for a text on it."""
+        self.page.goto(self.url + path)
+        self.see(wait_for)
+
+    def see(self, text: str) -> Any:
+        """The first visible element with that text, waited for."""
+        found = self.page.get_by_text(text).filter(visible=True).first
+        found.wait_for(timeout=PATIENCE_MS)
+        return found
+
+    def shoot(self, name: str) -> None:
+        """Saves a screenshot; PVM_SCREENSHOTS names the folder where they are kept."""
+        self.page.wait_for_timeout(1_500)
+        self.page.screenshot(path=self.pictures / f"{name}.png")
+
+    def ask(self, query: str, **variables: object) -> Any:
+        """The answer of the GraphQL interface."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.loads(response.read())
+        assert "errors" not in answer, answer["errors"]
+        return answer["data"]
+
+    def latest_run(self) -> dict[str, Any]:
+        """The newest run, with the state of its steps."""
+        query = "{runsOrError(limit: 1) {... on Runs {results {runId status stepStats {stepKey status}}}}}"
+        return self.ask(query)["runsOrError"]["results"][0]  # type: ignore[no-any-return]
+
+    def launch(self, path: str, button: str) -> dict[str, Any]:
+        """Materialises the one partition through the dialog of the page and waits for the run's end."""
+        before = self.latest_run()["runId"]
+        self.open(path, button)
+        self.page.get_by_role("button", name=button).first.click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_text("Select a partition or create one").click(timeout=PATIENCE_MS)
+        self.page.get_by_text(self.partition).filter(visible=True).last.click(timeout=PATIENCE_MS)
+        self.page.keyboard.press("Escape")
+        dialog.get_by_role("button", name="Launch 1 run").click(timeout=PATIENCE_MS)
+        deadline = time.monotonic() + 150
+        while time.monotonic() < deadline:
+            run = self.latest_run()
+            if run["runId"] != before and run["status"] in {"SUCCESS", "FAILURE", "CANCELED"}:
+                return run
+            time.sleep(0.5)
+        raise AssertionError(f"no run ended: {self.latest_run()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    """`pvm up` on a home with one finished job, and Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    folder = tmp_path_factory.mktemp("ui")
+    pvm = Pvm(folder / "home")
+    case = tiny.write_case(folder / "case", products=4, clips=3)
+    try:
+        ran = pvm.run(case.products, case.videos, INDUSTRY)
+        assert ran.returncode == 0, ran.stderr
+        started = pvm("up", "--port", str(_free_port()))
+        assert started.returncode == 0, started.stderr
+        url = next(word for word in started.stdout.split() if word.startswith("http://"))
+        job = json.loads(pvm("status", "--json").stdout)["jobs"][0]
+        pictures = Path(os.environ.get("PVM_SCREENSHOTS", folder))
+        with sync_playwright() as playwright:
+            context = playwright.chromium.launch_persistent_context(
+                folder / "profile",
+                executable_path=CHROMIUM,
+                headless=True,
+                args=FLAGS,
+                viewport={"width": 1500, "height": 860},
+            )
+            yield Ui(pvm, url, f"{job['industry']}|{job['job']}", context.new_page(), pictures)
+            context.close()
+    finally:
+        pvm.torn_down()
+
+
+def test_the_lineage_of_the_ten_assets(ui: Ui) -> None:
+    ui.open("/asset-groups", "segmentation")
+    ui.page.keyboard.press("Alt+e")
+    for asset in ASSETS:
+        ui.see(asset)
+
+    ui.shoot("dagster-lineage")
+
+
+def test_the_finished_job_is_a_materialised_partition_with_its_checks(ui: Ui) -> None:
+    ui.open(f"/assets/matches?view=partitions&partition={_quoted(ui.partition)}", "Materialized")
+    ui.see(ui.partition)
+    ui.shoot("dagster-partition")
+
+    ui.open("/assets/keyframes?view=checks&checkDetail=enough_frames", "This is a")
+    ui.see("Passed")
+    ui.see(ui.partition)
+    ui.shoot("dagster-checks")
+
+
+def test_evidence_is_shown_inline(ui: Ui) -> None:
+    ui.open(f"/assets/evidence?view=partitions&partition={_quoted(ui.partition)}", "[Show Markdown]")
+    ui.see("[Show Markdown]").click()
+    picture = ui.page.locator("img[src^='data:image/jpeg']").first
+    picture.wait_for(timeout=PATIENCE_MS)
+
+    assert picture.evaluate("element => element.naturalWidth") > 100
+    ui.shoot("dagster-evidence")
+
+
+def test_one_partition_is_materialised_from_the_ui(ui: Ui) -> None:
+    run = ui.launch("/assets/keyframes?view=overview", "Materialize…")
+
+    assert run["status"] == "SUCCESS"
+    steps = {step["stepKey"] for step in run["stepStats"]}
+    assert "keyframes" in steps
+    assert "masks" not in steps
+
+
+def test_a_failing_threshold_check_blocks_its_downstream(ui: Ui) -> None:
+    assert ui.pvm("rules", "set", "-i", INDUSTRY, "min_frames_per_video=1000").returncode == 0
+    run = ui.launch("/locations/pvm/jobs/pvm_job_run", "Materialize all…")
+
+    assert run["status"] == "FAILURE"
+    states = {step["stepKey"]: step["status"] for step in run["stepStats"]}
+    assert states["keyframes"] == "SUCCESS"
+    assert states["keyframes_enough_frames"] == "FAILURE"
+    assert all(states.get(asset, "SKIPPED") == "SKIPPED" for asset in ASSETS[4:])
+    ui.open("/assets/keyframes?view=checks&checkDetail=enough_frames", "This is a")
+    ui.see("Failed")
+    ui.shoot("dagster-failed-check")
+
+
+def test_the_downstream_launched_alone_refuses(ui: Ui) -> None:
+    run = ui.launch("/assets/masks?view=overview", "Materialize…")
+
+    assert run["status"] == "FAILURE"
+    ui.open(f"/runs/{run['runId']}", "masks")
+    ui.see("the blocking check enough_frames of keyframes failed")
+    ui.shoot("dagster-refused")
+
+
+def test_with_the_rule_taken_back_the_job_goes_through_again(ui: Ui) -> None:
+    assert ui.pvm("rules", "unset", "-i", INDUSTRY).returncode == 0
+    run = ui.launch("/locations/pvm/jobs/pvm_job_run", "Materialize all…")
+
+    assert run["status"] == "SUCCESS"
+    assert json.loads(ui.pvm("status", "--json").stdout)["jobs"][0]["status"] == "completed"
+
+
+def _quoted(partition: str) -> str:
+    return partition.replace("|", "%7C")
