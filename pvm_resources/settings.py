@@ -139,7 +139,7 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
     try:
         # By alias only: a field named `home` would otherwise be filled from the variable HOME.
         given = {_variable(name): value for name, value in overrides.items()}
-        return Settings(_env_file=env_file or project_root() / ".env", **given)  # type: ignore[arg-type]
+        return Settings(_env_file=env_file or project_root() / ".env", **given)  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
         name = _variable(str(first["loc"][0]) if first["loc"] else "settings")

@@ -334,7 +334,7 @@ class Features(Repository):
         dim = int(self.model(model_key).dim or 0)
         if vector.shape != (dim,):
             raise ModelError(
-                "model.dimension", model_key, f"the vector has shape {vector.shape}, the model {dim} dimensions",
+                "model.dimension", model_key, f"a vector {vector.shape} has not its {dim} dimensions",
                 "Embed the query with the same model",
             )  # fmt: skip
         return dim

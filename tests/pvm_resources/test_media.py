@@ -60,8 +60,8 @@ def test_it_travels_to_a_worker(store: MediaStore) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "", "/etc/passwd", "..", "../x", "a/../../x", "a//b", "a/./b", "a/", ".hidden", "a/.tmp-1", "a\\b", "c:/x",
-        "a\0b", "a b", "gối", "a\nb", "x" * 201, "/".join(["x" * 100] * 10), "~/x", "a?b", "file://x",
+        "", "/etc/passwd", "..", "../x", "a/../../x", "a//b", "a/./b", "a/", ".hidden", "a/.tmp-1", "a\\b",
+        "c:/x", "a\0b", "a b", "gối", "a\nb", "x" * 201, "/".join(["x" * 100] * 10), "~/x", "a?b", "file://x",
     ],
 )  # fmt: skip
 def test_keys_that_are_refused(tmp_path: Path, key: str) -> None:

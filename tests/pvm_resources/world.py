@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pvm_core import ids
 from pvm_core.errors import Problem
@@ -25,6 +27,7 @@ from pvm_resources.repositories.rows import (
     JobVideo,
     KeyframeSet,
     KeypointSet,
+    Kind,
     Mask,
     Match,
     Model,
@@ -44,7 +47,7 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def unit(seed: int, dim: int = DIM) -> np.ndarray:
+def unit(seed: int, dim: int = DIM) -> NDArray[np.float32]:
     """A float32 unit vector (dim,) that depends on `seed` alone."""
     vector = np.random.default_rng(seed).normal(size=dim).astype(np.float32)
     return vector / np.linalg.norm(vector)
@@ -144,13 +147,14 @@ def _inputs(repos: Repositories, world: World) -> None:
 def _features(repos: Repositories, world: World) -> None:
     job = world.job.job_id
     repos.features.register_model(Model("e1", "classic", "embedder", DIM, {"licence": "ours"}, active=True))
-    items = [("product", i.img_id) for i in world.images] + [("frame", f.frame_id) for f in world.frames]
+    items: list[tuple[Kind, uuid.UUID]] = [("product", i.img_id) for i in world.images]
+    items += [("frame", f.frame_id) for f in world.frames]
     repos.features.write_masks(
         [
             Mask(item, kind, "m1", False, None, 0.0, "time") if n % 2 else
             Mask(item, kind, "m1", True, f"masks/{item}.png", 0.5)
             for n, (kind, item) in enumerate(items)
-        ]  # type: ignore[arg-type]
+        ]
     )  # fmt: skip
     repos.features.write_embeddings(
         [
@@ -158,11 +162,11 @@ def _features(repos: Repositories, world: World) -> None:
                 item, kind, "e1", "classic", view, unit(10 * n + view), unit(n) if kind == "product" else None
             )
             for n, (kind, item) in enumerate(items) for view in range(2)
-        ],  # type: ignore[arg-type]
+        ],
         events=[Event(job, "image.embeddings.completed"), Event(job, "video.embeddings.completed")],
     )  # fmt: skip
     repos.features.write_keypoints(
-        [KeypointSet(item, kind, "p1", 9, f"kp/{item}.npz") for kind, item in items],  # type: ignore[arg-type]
+        [KeypointSet(item, kind, "p1", 9, f"kp/{item}.npz") for kind, item in items],
         events=[Event(job, "image.keypoints.completed"), Event(job, "video.keypoints.completed")],
     )
 
@@ -220,9 +224,10 @@ def matches(world: World, accept: float = 0.8) -> list[Match]:
         frame, score = world.frames[n], round(0.9 - 0.3 * n, 3)
         found.append(
             Match(
-                ids.match_id(world.job.job_id, product.product_id, video), product.product_id, video, image.img_id, frame.frame_id, frame.ts, score, accept,
-                "accepted" if score >= accept else ("review", "rejected")[n - 1], "why", 0.5, 0.6, None, score,
-                2, 1, "cal-1", "classic", "r1",
+                ids.match_id(world.job.job_id, product.product_id, video), product.product_id, video,
+                image.img_id, frame.frame_id, frame.ts, score, accept,
+                "accepted" if score >= accept else ("review", "rejected")[n - 1], "why", 0.5, 0.6, None,
+                score, 2, 1, "cal-1", "classic", "r1",
             )
         )  # fmt: skip
     return found
