@@ -31,6 +31,7 @@ _MARGIN: Final = 40
 _PAD: Final = 24
 _STAGE_HEIGHT: Final = 600
 _SIDE_WIDTH: Final = 300
+_SIDE_WIDEST: Final = 520
 #: Lines and dots drawn at most; more hide what they point at.
 _MAX_LINES: Final = 32
 _MAX_DOTS: Final = 80
@@ -279,8 +280,11 @@ def _polyline(rgb: Rgb, points: NDArray[Any], colour: Colour, thick: int, *, clo
 def _stage(page: Page, given: EvidenceInput, geometry: _Geometry, stage: Rect) -> None:
     aligned = geometry.transform is not None
     inner = Rect(stage.x + _PAD, stage.y + _PAD, stage.w - 2 * _PAD, _STAGE_HEIGHT)
-    room = inner.w - (_SIDE_WIDTH + 56 if aligned else 0)
     product = _cut(given.product_rgb, geometry.crop)
+    # Tall pictures leave room beside them: the comparison takes it.
+    spare = inner.w - 128 - sum(fit(p.shape, inner).w for p in (product, given.frame_rgb))
+    side = min(max(spare, _SIDE_WIDTH), _SIDE_WIDEST)
+    room = inner.w - (side + 56 if aligned else 0)
     left, right = _two_places(product.shape, given.frame_rgb.shape, Rect(inner.x, inner.y, room, inner.h))
     page.box(Rect(left.x - 1, left.y - 1, left.w + 2, left.h + 2), HAIRLINE, 7)
     page.picture(product, left)
@@ -292,9 +296,7 @@ def _stage(page: Page, given: EvidenceInput, geometry: _Geometry, stage: Rect) -
         right.x + right.w / 2, caption, f"Video frame at {timestamp(given.ts)}", 17, MUTED, align="centre"
     )
     if aligned:
-        _comparison(
-            page, given, geometry, Rect(inner.right - _SIDE_WIDTH, inner.y, _SIDE_WIDTH, inner.h), caption
-        )
+        _comparison(page, given, geometry, Rect(inner.right - side, inner.y, side, inner.h), caption)
 
 
 def _two_places(first: tuple[int, ...], second: tuple[int, ...], room: Rect) -> tuple[Rect, Rect]:
@@ -404,7 +406,7 @@ def _comparison(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect,
     page.picture(_cut(given.product_rgb, crop), first, 4)
     page.picture(np.asarray(aligned, np.uint8), second, 4)
     page.text(first.x + first.w / 2, second_label or caption, "Catalogue", 17, MUTED, align="centre")
-    words = "Video, turned to match" if second_label else "Video, turned"
+    words = "Video, turned to match" if second_label or second.w > 180 else "Video, turned"
     page.text(second.x + second.w / 2, caption, words, 17, MUTED, align="centre")
 
 

@@ -373,19 +373,24 @@ def skin(rng: np.random.Generator) -> Colour:
     return hsv(rng.uniform(0.035, 0.075), rng.uniform(0.3, 0.58), rng.uniform(0.45, 0.95))
 
 
-def finger(length: int, thick: int, colour: Colour) -> Rgba:
-    """A finger pointing right with a nail, premultiplied RGBA (thick, length, 4)."""
+def finger(length: int, thick: int, colour: Colour, *, nail: bool = True, root: float = 0.45) -> Rgba:
+    """A finger pointing right, or an arm where there is no nail; premultiplied RGBA (thick, length, 4).
+
+    Its root runs out, over the share `root` of its length, into what lies behind it.
+    """
     y, x = np.mgrid[0:thick, 0:length].astype(np.float32)
     r = thick / 2
     beyond = np.clip(x - (length - r), 0, None)
     distance = np.hypot(beyond, y - r + 0.5) / r
     shade = 0.62 + 0.46 * np.sqrt(np.clip(1 - distance**2, 0, 1)) - 0.12 * (y / thick)
-    for share in (0.38, 0.68):
+    for share in (0.38, 0.68) if nail else ():
         shade = shade - 0.09 * np.exp(-(((x - share * length) / (0.03 * length + 1)) ** 2))
     body: Plane = np.asarray(np.asarray(colour, np.float32) * shade[..., None], np.float32)
-    nail = np.hypot((x - (length - r * 0.75)) / (r * 0.55), (y - r) / (r * 0.52)) < 1
-    body[nail] = body[nail] * 0.45 + np.array([236, 206, 196]) * 0.55
+    plate = np.hypot((x - (length - r * 0.75)) / (r * 0.55), (y - r) / (r * 0.52)) < 1
+    if nail:
+        body[plate] = body[plate] * 0.45 + np.array([236, 206, 196]) * 0.55
     alpha = np.clip((1 - distance) * r, 0, 1)[..., None]
+    alpha = alpha * np.clip(x / (root * length + 1), 0, 1)[..., None]
     return np.concatenate([np.clip(body, 0, 255) * alpha, alpha * 255], axis=2).astype(np.uint8)
 
 

@@ -69,8 +69,8 @@ class CaseSpec:
         shots: fewest and most shots of a clip.
         shot_s: shortest and longest shot, seconds.
         difficulty: easiest and hardest shot, [0, 1].
-        stages_per_clip: where set, a clip's shots reuse that many places under other crops (cheap, for
-            measuring load); None draws every shot anew.
+        stages_per_clip: where set, a clip's shots reuse that many places under other crops: cheap, for
+            measuring load, its truth approximate; None draws every shot anew.
     """
 
     seed: int

@@ -140,13 +140,13 @@ def cover(style: LabelStyle, height: int, width: int) -> Rgb:
         face = face_for(row, style.face, width * 0.86, int(height * 0.105))
         letter(draw, (width / 2 + 3, y + number * height * 0.1 + 4), row, face, (0, 0, 0))
         letter(draw, (width / 2, y + number * height * 0.1), row, face, hsv(style.accent_hue, 0.35, 1.0))
-    draw.rectangle([0, height * 0.02, width, height * 0.065], fill=(*style.accent, 230))
+    draw.rectangle([0, height * 0.02, width, height * 0.065], fill=(*style.ribbon, 230))
     letter(
         draw,
         (width / 2, height * 0.043),
         style.flavour.upper(),
         bundled_face("figbo", int(height * 0.026)),
-        ink_on(style.accent),
+        ink_on(style.ribbon),
     )
     _credits(draw, rng, width, height * (0.925 if low else 0.9))
     _logo(draw, rng, style, width, height, 0.12 if low else 0.84, scale=0.5)
@@ -324,10 +324,10 @@ def _ribbon(draw: ImageDraw.ImageDraw, style: LabelStyle, width: int, height: in
             (cx - reach - notch, cy + tall),
             (cx - reach, cy),
         ],
-        fill=style.accent,
+        fill=style.ribbon,
         outline=(255, 255, 255),
     )
-    letter(draw, (cx, cy), style.flavour, face, ink_on(style.accent))
+    letter(draw, (cx, cy), style.flavour, face, ink_on(style.ribbon))
 
 
 def _footer(

@@ -263,11 +263,16 @@ def _hands(
         x, y = (base[0], base[1] + along) if side < 2 else (base[0] + along, base[1])
         placed = similar(1.0, angle, (length - reach * float(rng.uniform(0.6, 1.2)), thick / 2), (x, y))
         fingers.append(Layer(piece, np.asarray(layer.matrix @ placed, np.float32)))
-    arm = finger(max(int(wide * 2.4), 1100), int(thick * 3.4), colour)
-    arm_at = similar(
-        1.0, base[2] + float(rng.normal(0, 0.2)), (arm.shape[1] - thick * 1.5, arm.shape[0] / 2), base[:2]
-    )
-    return (Layer(arm, np.asarray(layer.matrix @ arm_at, np.float32)),), tuple(fingers)
+    bend = base[2] + float(rng.normal(0, 0.15))
+    behind = []
+    for length, girth, beyond, root in (
+        (max(int(wide * 2.4), 1100), 2.7, -1.6, 0.0),
+        (int(thick * 5), 4.3, 0.9, 0.5),
+    ):
+        part = finger(length, int(thick * girth), colour, nail=False, root=root)
+        place = similar(1.0, bend, (length - thick * beyond, part.shape[0] / 2), base[:2])
+        behind.append(Layer(part, np.asarray(layer.matrix @ place, np.float32)))
+    return tuple(behind), tuple(fingers)
 
 
 def _obstacle(rng: np.random.Generator, things: Sequence[Design], sprite: Sprite, layer: Layer) -> Layer:
