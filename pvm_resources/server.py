@@ -236,13 +236,7 @@ class EmbeddedServer:
             yield
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise StoreError(
-                    "store.disk_full",
-                    str(self.home),
-                    "no space is left",
-                    "Free space, then run again",
-                    retryable=True,
-                ) from error
+                raise self._disk_full() from error
             raise StoreError(
                 "server.home",
                 str(self._root),
@@ -354,12 +348,7 @@ class EmbeddedServer:
         finally:
             os.close(reader)
         if done.returncode != 0:
-            raise StoreError(
-                "server.initdb",
-                str(self.home),
-                _last_lines(done.stderr),
-                "Free space or choose another PVM_HOME",
-            )
+            raise self._refused("server.initdb", done.stderr, "Correct that, or choose another PVM_HOME")
 
     def _bin(self, account: accounts.Account) -> Path:
         version = self._data / "PG_VERSION"
@@ -393,10 +382,17 @@ class EmbeddedServer:
                 return
             tail = _tail(log, begin)
             if "still in use" not in tail or time.monotonic() > deadline:
-                raise StoreError(
-                    "server.start", str(self.home), f"it does not start: {_last_lines(tail)}", f"See {log}"
-                )
+                raise self._refused("server.start", tail, f"See {log}")
             time.sleep(0.2)
+
+    def _refused(self, code: str, told: str, remedy: str) -> StoreError:
+        if "No space left" in told:
+            return self._disk_full()
+        return StoreError(code, str(self.home), f"the server does not start: {_told(told)}", remedy)
+
+    def _disk_full(self) -> StoreError:
+        where, remedy = str(self.home), "Free space, then run again"
+        return StoreError("store.disk_full", where, "no space is left", remedy, retryable=True)
 
     def _stop(self, pid: int) -> None:
         account = accounts.service_account(self._data)
@@ -536,9 +532,11 @@ _NOISE: Final = re.compile(
 _STAMP: Final = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ \w+ \[\d+\] ")
 
 
-def _last_lines(text: str, count: int = 4) -> str:
-    told = [_STAMP.sub("", line.strip()) for line in text.splitlines() if not _NOISE.search(line)]
-    return " / ".join(line for line in told[-count:] if line) or "it gave no reason"
+def _told(text: str, count: int = 3) -> str:
+    """Why PostgreSQL gave up, from what it wrote."""
+    lines = [_STAMP.sub("", line.strip()) for line in text.splitlines() if not _NOISE.search(line)]
+    fatal = [line for line in lines if line.startswith(("FATAL", "PANIC", "initdb: error"))]
+    return " / ".join(line for line in (fatal or lines)[-count:] if line) or "it gave no reason"
 
 
 def environment(server: EmbeddedServer) -> Mapping[str, str]:
