@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
@@ -286,8 +286,6 @@ def _plan_clip(
 
 
 def _same_cast_per_stage(shots: Sequence[Shot], stages: int) -> list[Shot]:
-    from dataclasses import replace
-
     return [
         replace(s, shown=shots[i % stages].shown, bystander=shots[i % stages].bystander)
         for i, s in enumerate(shots)
@@ -331,7 +329,7 @@ def inner_size(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
 
 def _iter_shot(clip: ClipPlan, shot: Shot, stage: Stage) -> Iterator[Rgb]:
     rng = np.random.default_rng([shot.seed, 3])
-    move = _movement(rng, shot, clip)
+    move = _Movement(rng, shot, clip)
     overlay = _overlay(clip, shot, np.random.default_rng([shot.seed, 4]))
     for number in range(shot.frames):
         camera, hand = move(number / clip.fps)
@@ -344,7 +342,7 @@ def _iter_shot(clip: ClipPlan, shot: Shot, stage: Stage) -> Iterator[Rgb]:
         yield frame
 
 
-class _movement:  # noqa: N801 - called like a function, holds the shot's random rates
+class _Movement:
     """Camera and hand at a second of the shot: drift, zoom and tremor of a hand-held telephone."""
 
     def __init__(self, rng: np.random.Generator, shot: Shot, clip: ClipPlan) -> None:
