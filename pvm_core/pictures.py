@@ -25,7 +25,7 @@ Mask: TypeAlias = NDArray[np.uint8]
 #: Formats a catalogue is served in. Others (GIF, BMP, TIFF, AVIF, PSD, ...) are refused by name: each is one
 #: more decoder exposed to strangers' bytes, and any picture program saves as one of these three.
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
-_SAVE_AS: Final = "save it as JPEG, PNG or WebP"
+_SAVE_AS: Final = "Save it as JPEG, PNG or WebP"
 #: CLAHE as the founding document's `emb_gray` asks for; clip limit and grid are OpenCV's tutorial values
 #: (docs.opencv.org, "Histograms - 2: Histogram Equalization").
 _CLAHE_CLIP: Final = 2.0
@@ -95,7 +95,7 @@ def decode_picture(data: bytes, subject: str, limits: PictureLimits | None = Non
         _refuse_bomb(subject, "more pixels than any picture of a product has", limits)
     except MemoryError as error:
         raise MediaError(
-            "picture.bomb", subject, "decoding it needs more memory than there is", "scale it down"
+            "picture.bomb", subject, "decoding it needs more memory than there is", "Scale it down"
         ) from error
     except (OSError, SyntaxError, ValueError, IndexError, OverflowError, EOFError) as error:
         raise _unreadable(data, subject, error) from error
@@ -104,20 +104,20 @@ def decode_picture(data: bytes, subject: str, limits: PictureLimits | None = Non
 
 def _check_bytes(data: bytes, subject: str, limits: PictureLimits) -> None:
     if not data:
-        raise MediaError("picture.empty", subject, "the file is empty (0 bytes)", "fetch or export it again")
+        raise MediaError("picture.empty", subject, "the file is empty (0 bytes)", "Fetch or export it again")
     if len(data) > limits.max_bytes:
         raise MediaError(
             "picture.too_large",
             subject,
             f"{len(data):,} bytes, more than the {limits.max_bytes:,} allowed",
-            "scale it down or save it with stronger compression",
+            "Scale it down or save it with stronger compression",
         )
     kind = describe(data)
     if kind.kind != "picture":
         reason = f"the content is {kind.name}, not a picture"
-        raise MediaError("picture.type", subject, reason, f"give the picture itself; {_SAVE_AS}")
+        raise MediaError("picture.type", subject, reason, "Give the picture itself, as JPEG, PNG or WebP")
     if not kind.supported:
-        raise MediaError("picture.type", subject, f"the content is {kind.name}", f"{_SAVE_AS}")
+        raise MediaError("picture.type", subject, f"the content is {kind.name}", _SAVE_AS)
 
 
 def _check_size(size: tuple[int, int], subject: str, limits: PictureLimits) -> None:
@@ -129,13 +129,13 @@ def _check_size(size: tuple[int, int], subject: str, limits: PictureLimits) -> N
             "picture.too_small",
             subject,
             f"{width} x {height} pixels, and each side needs at least {limits.min_side}",
-            "give a larger picture of the product",
+            "Give a larger picture of the product",
         )
 
 
 def _refuse_bomb(subject: str, what: str, limits: PictureLimits) -> NoReturn:
     megapixels = limits.max_pixels / 1e6
-    raise MediaError("picture.bomb", subject, f"{what}, over {megapixels:g} million", "scale it down")
+    raise MediaError("picture.bomb", subject, f"{what}, over {megapixels:g} million", "Scale it down")
 
 
 def _unreadable(data: bytes, subject: str, error: Exception) -> MediaError:
@@ -146,10 +146,13 @@ def _unreadable(data: bytes, subject: str, error: Exception) -> MediaError:
             "picture.truncated",
             subject,
             f"{name} that breaks off after {len(data):,} bytes",
-            "fetch or export it again",
+            "Fetch or export it again",
         )
     return MediaError(
-        "picture.corrupt", subject, f"{name} that does not decode ({error})", _SAVE_AS + " again"
+        "picture.corrupt",
+        subject,
+        f"{name} that does not decode ({error})",
+        "Save it again as JPEG, PNG or WebP",
     )
 
 
@@ -246,7 +249,7 @@ def _decode_own(data: bytes, flags: int) -> Any:
             "picture.corrupt",
             "a stored picture",
             f"{len(data):,} bytes that do not decode",
-            "delete the file from the media folder and run the job again",
+            "Delete the file from the media folder and run the job again",
         )
     return decoded
 

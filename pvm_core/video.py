@@ -47,8 +47,8 @@ _SHORT_SHARE: Final = 0.02
 _CLOSE: Final = 0.8
 #: Share of packets that may fail to decode before the file counts as corrupt.
 _BROKEN_SHARE: Final = 0.10
-_FETCH_AGAIN: Final = "fetch or export it again"
-_CONVERT: Final = "convert it to MP4 (H.264) and try again"
+_FETCH_AGAIN: Final = "Fetch or export it again"
+_CONVERT: Final = "Convert it to MP4 (H.264) and try again"
 
 
 @dataclass(frozen=True)
@@ -231,14 +231,14 @@ def _opened(path: Path) -> Iterator[_Video]:
 def _size_of(path: Path) -> int:
     try:
         if path.is_dir():
-            raise MediaError("video.type", str(path), "it is a folder, not a video", "name a video file")
+            raise MediaError("video.type", str(path), "it is a folder, not a video", "Name a video file")
         with path.open("rb"):
             return path.stat().st_size
     except FileNotFoundError as error:
-        raise MediaError("video.missing", str(path), "there is no such file", "check the name") from error
+        raise MediaError("video.missing", str(path), "there is no such file", "Check the name") from error
     except OSError as error:
         reason = f"it cannot be read ({error.strerror or error})"
-        raise MediaError("video.unreadable", str(path), reason, "check its permissions") from error
+        raise MediaError("video.unreadable", str(path), reason, "Check its permissions") from error
 
 
 def _described(path: Path, container: Any) -> _Video:
@@ -246,14 +246,14 @@ def _described(path: Path, container: Any) -> _Video:
     streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
     if not streams:
         reason = "it holds sound but no picture" if container.streams.audio else "it holds no picture track"
-        raise MediaError("video.no_stream", str(path), reason, "give the file that shows the product")
+        raise MediaError("video.no_stream", str(path), reason, "Give the file that shows the product")
     stream = streams[0]
     context = stream.codec_context
     if context is None:
         raise MediaError("video.codec", str(path), "its picture format is unknown here", _CONVERT)
     if max(context.width, context.height) > _MAX_SIDE:
         reason = f"{context.width:,} x {context.height:,} pixels, over {_MAX_SIDE:,} a side"
-        raise MediaError("video.bomb", str(path), reason, "scale it down")
+        raise MediaError("video.bomb", str(path), reason, "Scale it down")
     context.thread_type = "NONE"
     # Frames that no other refers to are skipped. BIDIR would skip more, but where P frames refer to B frames
     # (x264 with several references) what is left then differs from a full decode; NONREF never does.
@@ -282,7 +282,7 @@ def _unopenable(path: Path, size: int) -> MediaError:
                 return MediaError("video.truncated", str(path), reason, _FETCH_AGAIN)
             return MediaError("video.corrupt", str(path), f"{kind.name} that does not open", _FETCH_AGAIN)
     reason = f"the content is {kind.name}, not a video this program opens"
-    return MediaError("video.type", str(path), reason, "give an MP4, MKV, WebM or MOV file")
+    return MediaError("video.type", str(path), reason, "Give an MP4, MKV, WebM or MOV file")
 
 
 def _has_index(file: Any, size: int) -> bool:

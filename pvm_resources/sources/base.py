@@ -11,14 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pvm_core.errors import Problem
 
 State = Literal["ok", "partial", "not_configured", "not_eligible", "rate_limited", "failed"]
-
-#: States under which a source has given everything it could be asked for.
-FED: Final = frozenset({"ok", "partial"})
 
 
 @dataclass(frozen=True)

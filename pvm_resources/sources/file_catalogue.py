@@ -80,7 +80,7 @@ class FileCatalogue:
     def _add(self, drafts: dict[str, _Draft], row: Row, folder: Path) -> None:
         subject = f"{self._path.name} line {row.line}"
         if row.fault:
-            raise InputError("catalogue.row", subject, row.fault, "correct that row")
+            raise InputError("catalogue.row", subject, row.fault, "Correct that row")
         external_id = row.values.get("product_id", "")
         _check_id(subject, external_id)
         picture = _picture(subject, row.values.get("image", ""), folder)
@@ -92,7 +92,7 @@ class FileCatalogue:
         if not refused:
             return SourceStatus(self.name, "ok")
         return SourceStatus(
-            self.name, "partial", f"{refused} of {rows} rows could not be used", "see the job's problems"
+            self.name, "partial", f"{refused} of {rows} rows could not be used", "See the job's problems"
         )
 
     def _no_products(self, rows: int, problems: list[Problem]) -> InputError:
@@ -101,11 +101,11 @@ class FileCatalogue:
                 "catalogue.no_products",
                 str(self._path),
                 "it has column names and no rows",
-                "add one row for each picture of a product",
+                "Add one row for each picture of a product",
             )
         first = problems[0]
         reason = f"none of its {rows} rows can be used; the first: {first.item}: {first.message}"
-        return InputError("catalogue.no_products", str(self._path), reason, "correct the rows")
+        return InputError("catalogue.no_products", str(self._path), reason, "Correct the rows")
 
 
 @dataclass
@@ -125,13 +125,13 @@ class _Draft:
             known = self.texts.setdefault(name, value) or value
             self.texts[name] = known
             if value and value != known:
-                self.problems.append(self._conflict(f"{file} line {row.line}", name, known, value))
+                self.problems.append(self._conflict(f"{file} line {row.line}, {name}", name, known, value))
 
     def _conflict(self, subject: str, name: str, known: str, other: str) -> Problem:
         reason = (
             f"product {_short(self.external_id)} has the {name} {_short(known)!r} and here {_short(other)!r}"
         )
-        error = InputError("catalogue.conflict", subject, reason, "the first one is used; make them alike")
+        error = InputError("catalogue.conflict", subject, reason, "The first one is used; make them alike")
         return Problem.of(STAGE, error)
 
     def record(self, namespace: str) -> ProductRecord:
@@ -149,24 +149,24 @@ class _Draft:
 
 def _check_id(subject: str, external_id: str) -> None:
     if not external_id:
-        raise InputError("catalogue.no_id", subject, "its product_id is empty", "give the row an id")
+        raise InputError("catalogue.no_id", subject, "its product_id is empty", "Give the row an id")
     if len(external_id) > _MAX_ID:
         reason = f"its product_id has {len(external_id):,} characters, over {_MAX_ID}"
-        raise InputError("catalogue.bad_id", subject, reason, "give it a shorter id")
+        raise InputError("catalogue.bad_id", subject, reason, "Give it a shorter id")
     if not external_id.isprintable():
         reason = "its product_id holds control characters or line breaks"
-        raise InputError("catalogue.bad_id", subject, reason, "give it an id of printable characters")
+        raise InputError("catalogue.bad_id", subject, reason, "Give it an id of printable characters")
 
 
 def _picture(subject: str, image: str, folder: Path) -> PictureRef:
     if not image:
-        raise InputError("catalogue.no_image", subject, "its image is empty", "give a path or an http(s) URL")
+        raise InputError("catalogue.no_image", subject, "its image is empty", "Give a path or an http(s) URL")
     scheme = image.split(":", 1)[0].lower() if ":" in image else ""
     if scheme in ("http", "https"):
         return _web_picture(subject, image)
     if "://" in image or scheme in ("data", "javascript", "file"):
         reason = f"its image is a {scheme}: address"
-        raise InputError("catalogue.bad_image", subject, reason, "give a path or an http(s) URL")
+        raise InputError("catalogue.bad_image", subject, reason, "Give a path or an http(s) URL")
     return PictureRef(image, _inside(subject, image, folder))
 
 
@@ -179,7 +179,7 @@ def _web_picture(subject: str, image: str) -> PictureRef:
         usable = False
     if not usable:
         reason = f"its image is no usable URL ({_short(image)})"
-        raise InputError("catalogue.bad_image", subject, reason, "copy the picture's address again")
+        raise InputError("catalogue.bad_image", subject, reason, "Copy the picture's address again")
     return PictureRef(image)
 
 
@@ -196,10 +196,10 @@ def _inside(subject: str, image: str, folder: Path) -> Path:
         within = target.is_relative_to(folder)
     except (OSError, ValueError, RuntimeError) as error:
         reason = f"its image is no usable path ({error})"
-        raise InputError("catalogue.bad_image", subject, reason, "give a path or an http(s) URL") from error
+        raise InputError("catalogue.bad_image", subject, reason, "Give a path or an http(s) URL") from error
     if not within:
         reason = f"its image {_short(image)!r} lies outside the catalogue's folder"
-        raise InputError("catalogue.outside", subject, reason, "put the pictures beside the catalogue file")
+        raise InputError("catalogue.outside", subject, reason, "Put the pictures beside the catalogue file")
     return target
 
 

@@ -84,7 +84,7 @@ class FolderVideos:
             MediaError: ``video.missing``, it has gone since.
         """
         if record.path is None or not record.path.is_file():
-            raise MediaError("video.missing", record.given_name, "the file is no longer there", "put it back")
+            raise MediaError("video.missing", record.given_name, "the file is no longer there", "Put it back")
         return record.path
 
     def _files(self, problems: list[Problem]) -> Iterator[Path]:
@@ -92,7 +92,7 @@ class FolderVideos:
             yield self._path
             return
         if not self._path.exists():
-            raise InputError("videos.missing", str(self._path), "there is no such folder", "check the name")
+            raise InputError("videos.missing", str(self._path), "there is no such folder", "Check the name")
         entered: set[tuple[int, int]] = set()
         waiting = [self._path]
         while waiting:
@@ -120,30 +120,30 @@ class FolderVideos:
 
     def _closed(self, error: OSError) -> InputError:
         reason = f"it cannot be read ({error.strerror or error})"
-        return InputError("videos.unreadable", str(self._path), reason, "check its permissions")
+        return InputError("videos.unreadable", str(self._path), reason, "Check its permissions")
 
     def _none(self, problems: list[Problem]) -> InputError:
         kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
         reason = f"it holds no video ({kinds})"
         if problems:
             reason = f"none of its videos can be read; the first: {problems[0].item}: {problems[0].message}"
-        return InputError("videos.none", str(self._path), reason, "name a folder that holds video files")
+        return InputError("videos.none", str(self._path), reason, "Name a folder that holds video files")
 
     def _status(self, problems: list[Problem]) -> SourceStatus:
         if not problems:
             return SourceStatus(self.name, "ok")
         reason = f"{len(problems)} files or folders cannot be read"
-        return SourceStatus(self.name, "partial", reason, "see the job's problems")
+        return SourceStatus(self.name, "partial", reason, "See the job's problems")
 
 
 def _unreadable(item: str, error: OSError) -> Problem:
     if isinstance(error, FileNotFoundError):
         missing = MediaError(
-            "video.missing", item, "the link leads nowhere", "restore the file or remove the link"
+            "video.missing", item, "the link leads nowhere", "Restore the file or remove the link"
         )
         return Problem.of(STAGE, missing)
     reason = f"it cannot be read ({error.strerror or error})"
-    return Problem.of(STAGE, MediaError("video.unreadable", item, reason, "check its permissions"))
+    return Problem.of(STAGE, MediaError("video.unreadable", item, reason, "Check its permissions"))
 
 
 def _given_names(paths: list[str]) -> list[str]:

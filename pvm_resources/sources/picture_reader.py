@@ -90,15 +90,15 @@ def _read_file(path: Path, subject: str, max_bytes: int) -> bytes:
         stat = path.stat()
         if not S_ISREG(stat.st_mode):
             raise MediaError(
-                "picture.type", subject, "it is a folder or a device, not a file", "name a picture"
+                "picture.type", subject, "it is a folder or a device, not a file", "Name a picture"
             )
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except FileNotFoundError as error:
-        raise MediaError("picture.missing", subject, "there is no such file", "check the path") from error
+        raise MediaError("picture.missing", subject, "there is no such file", "Check the path") from error
     except (OSError, ValueError) as error:
         reason = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
-        raise MediaError("picture.unreadable", subject, reason, "check its name and permissions") from error
+        raise MediaError("picture.unreadable", subject, reason, "Check its name and permissions") from error
     if len(data) > max_bytes:
         raise _too_large(subject, max_bytes)
     return data
@@ -106,7 +106,7 @@ def _read_file(path: Path, subject: str, max_bytes: int) -> bytes:
 
 def _too_large(subject: str, max_bytes: int) -> MediaError:
     reason = f"more than the {max_bytes:,} bytes allowed"
-    return MediaError("picture.too_large", subject, reason, "give a smaller picture")
+    return MediaError("picture.too_large", subject, reason, "Give a smaller picture")
 
 
 class SimpleFetcher:
@@ -117,6 +117,10 @@ class SimpleFetcher:
 
     def __init__(self, limits: ReadLimits | None = None) -> None:
         self._limits = limits or ReadLimits()
+
+    def __getstate__(self) -> dict[str, object]:
+        # Connections stay with the process that opened them.
+        return {"_limits": self._limits}
 
     @cached_property
     def _client(self) -> httpx.Client:
@@ -146,10 +150,10 @@ class SimpleFetcher:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             reason = f"the server cannot be reached ({error or type(error).__name__})"
             raise MediaError(
-                "picture.unreachable", url, reason, "check the address and the network", retryable=True
+                "picture.unreachable", url, reason, "Check the address and the network", retryable=True
             ) from error
         reason = f"it redirects more than {self._limits.max_redirects} times"
-        raise MediaError("picture.redirect", url, reason, "give the picture's own address")
+        raise MediaError("picture.redirect", url, reason, "Give the picture's own address")
 
     def _once(self, subject: str, target: str, deadline: float) -> bytes | str:
         """The body, or the address redirected to."""
@@ -182,13 +186,13 @@ class SimpleFetcher:
             for address in addresses:
                 if not _is_public(address):
                     reason = f"{parts.host} is an address of a private network ({address})"
-                    raise MediaError("picture.address", subject, reason, "give a public address or a file")
+                    raise MediaError("picture.address", subject, reason, "Give a public address or a file")
         return addresses[0]
 
     def _next(self, subject: str, target: str, response: httpx.Response) -> str:
         location = response.headers.get("location", "")
         if not location:
-            raise MediaError("picture.redirect", subject, "it redirects to nowhere", "check the address")
+            raise MediaError("picture.redirect", subject, "it redirects to nowhere", "Check the address")
         return str(httpx.URL(target).join(location))
 
     def _body(self, subject: str, response: httpx.Response, deadline: float) -> bytes:
@@ -208,7 +212,7 @@ class SimpleFetcher:
 
     def _timeout(self, subject: str) -> MediaError:
         return MediaError(
-            "picture.timeout", subject, "the server takes too long", "try again later", retryable=True
+            "picture.timeout", subject, "the server takes too long", "Try again later", retryable=True
         )
 
     def close(self) -> None:
@@ -225,7 +229,7 @@ def _parsed(subject: str, target: str) -> httpx.URL:
     if not usable:
         code = "picture.url" if target == subject else "picture.redirect"
         what = "it is" if target == subject else "it redirects to what is"
-        raise MediaError(code, subject, f"{what} no http(s) address", "give the picture's own address")
+        raise MediaError(code, subject, f"{what} no http(s) address", "Give the picture's own address")
     return parts
 
 
@@ -248,4 +252,4 @@ def _refused(subject: str, status: int) -> MediaError:
     reason = f"the server answers {status}" + (
         f": the picture {remedies[status]}" if status in remedies else ""
     )
-    return MediaError("picture.http", subject, reason, "check the address", retryable=status in _RETRYABLE)
+    return MediaError("picture.http", subject, reason, "Check the address", retryable=status in _RETRYABLE)

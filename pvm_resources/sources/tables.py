@@ -30,7 +30,7 @@ MAX_BYTES: Final = 500_000_000
 _MAX_FIELD: Final = 10_000_000
 #: Rows with unmatched quotation marks after which the file is given up: each costs a pass over the rest.
 _MAX_FAULTS: Final = 100
-_AS_UTF8: Final = "save the file as CSV UTF-8 (in Excel: File, Save As, CSV UTF-8)"
+_AS_UTF8: Final = "Save the file as CSV UTF-8 (in Excel: File, Save As, CSV UTF-8)"
 
 
 @dataclass(frozen=True)
@@ -71,21 +71,21 @@ def read_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
 def _content(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise InputError("table.type", str(path), "it is a folder, not a file", "name the CSV file in it")
+            raise InputError("table.type", str(path), "it is a folder, not a file", "Name the CSV file in it")
         if (size := path.stat().st_size) > MAX_BYTES:
             reason = f"{size:,} bytes, more than the {MAX_BYTES:,} allowed"
-            raise InputError("table.too_large", str(path), reason, "split it and run a job for each part")
+            raise InputError("table.too_large", str(path), reason, "Split it and run a job for each part")
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError("table.missing", str(path), "there is no such file", "check the name") from error
+        raise InputError("table.missing", str(path), "there is no such file", "Check the name") from error
     except (OSError, ValueError) as error:
         reason = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
-        raise InputError("table.unreadable", str(path), reason, "check its name and permissions") from error
+        raise InputError("table.unreadable", str(path), reason, "Check its name and permissions") from error
 
 
 def _decoded(path: Path, data: bytes) -> str:
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
-        raise InputError("table.empty", str(path), "the file has no rows", "export the catalogue again")
+        raise InputError("table.empty", str(path), "the file has no rows", "Export the catalogue again")
     encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "") or _utf16_by_zeros(data)
     try:
         text = data.decode(encoding or "utf-8")
@@ -106,7 +106,7 @@ def _decoded(path: Path, data: bytes) -> str:
 
 
 def _wrong_type(path: Path, what: str) -> InputError:
-    remedy = "export it as CSV, or as JSON Lines (one object a line)"
+    remedy = "Export it as CSV, or as JSON Lines (one object a line)"
     return InputError("table.type", str(path), f"the content is {what}", remedy)
 
 
@@ -153,7 +153,7 @@ def _csv_rows(path: Path, text: str, required: tuple[str, ...]) -> Iterator[Row]
 
 def _bad_syntax(path: Path, line: int, error: csv.Error) -> InputError:
     reason = f"the row that begins on line {line} cannot be read ({error})"
-    return InputError("table.syntax", str(path), reason, "check the quotation marks and export it again")
+    return InputError("table.syntax", str(path), reason, "Check the quotation marks and export it again")
 
 
 def _csv_row(line: int, header: list[str], cells: list[str]) -> Row:
@@ -191,12 +191,12 @@ def _check_header(path: Path, header: list[str], required: tuple[str, ...]) -> N
             "table.columns",
             str(path),
             f"no column {' and no column '.join(missing)} in its first row (found: {found})",
-            f"name the columns in the first row; needed are {', '.join(required)}",
+            f"Name the columns in the first row; needed are {', '.join(required)}",
         )
     for name in required:
         if header.count(name) > 1:
             reason = f"the column {name} stands in its first row more than once"
-            raise InputError("table.columns", str(path), reason, "rename or remove one of them")
+            raise InputError("table.columns", str(path), reason, "Rename or remove one of them")
 
 
 def _json_rows(text: str, required: tuple[str, ...]) -> Iterator[Row]:

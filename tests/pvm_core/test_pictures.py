@@ -148,6 +148,17 @@ def test_a_colour_profile_is_applied_and_a_broken_one_is_not() -> None:
     assert difference(broken, PICTURE) == 0
 
 
+def test_a_phone_s_picture_with_a_second_one_inside() -> None:
+    data = saved(Image.fromarray(PICTURE), "MPO", save_all=True, append_images=[Image.fromarray(drawing(2))])
+    assert difference(decode_picture(data, "x").rgb, PICTURE) < 8
+
+
+def test_a_profile_of_another_colour_space_changes_nothing() -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    rgb = decode_picture(saved(Image.fromarray(PICTURE), "PNG", icc_profile=profile), "x").rgb
+    assert difference(rgb, PICTURE) == 0
+
+
 def test_a_large_jpeg_is_decoded_smaller_but_never_below_what_is_kept() -> None:
     large = cv2.resize(PICTURE, (3_200, 4_800), interpolation=cv2.INTER_LINEAR)
     picture = decode_picture(

@@ -43,6 +43,23 @@ def test_length_is_found_where_the_file_does_not_say(tmp_path: Path) -> None:
     assert probe(clip).duration_s == pytest.approx(4.0, abs=0.25)
 
 
+def test_a_fragmented_file_as_streaming_sites_send(tmp_path: Path) -> None:
+    clip = write_clip(
+        tmp_path / "f.mp4",
+        panned(drawing(1, 400, 500), 6),
+        gop=10,
+        container={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+    )
+    assert probe(clip).duration_s == pytest.approx(6.0, abs=0.25)
+    assert times(clip)[-1] > 5
+
+
+def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "c.avi", [drawing(1, 8_208, 64)] * 2, codec="mjpeg", pix_fmt="yuvj420p")
+    with pytest.raises(MediaError, match=r"video\.bomb"):
+        probe(clip)
+
+
 def test_key_frames_alone_are_decoded_where_they_suffice(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", panned(drawing(1, 400, 500), 6), gop=10)
     found = times(clip, LookPlan(step_s=1.0, max_gap_s=2.0, max_s=60))

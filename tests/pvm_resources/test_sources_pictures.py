@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -136,6 +137,13 @@ def test_faults_of_a_server(server: str, path: str, code: str, retryable: bool) 
         SimpleFetcher(LOCAL).get(server + path)
     assert (caught.value.code, caught.value.retryable) == (code, retryable)
     assert caught.value.subject == server + path
+
+
+def test_a_reader_that_has_been_used_can_be_sent_to_a_worker_process(server: str) -> None:
+    reader = Pictures(LOCAL)
+    picture = PictureRef(f"{server}/ok")
+    assert pickle.loads(pickle.dumps(reader)).read(picture) == reader.read(picture)
+    assert pickle.loads(pickle.dumps(reader)).read(picture)
 
 
 def test_a_closed_port_is_unreachable_and_may_be_tried_again() -> None:
