@@ -155,6 +155,8 @@ class EmbeddedServer:
             if if_unused and not self._unused():
                 return False
             self._stop(pid)
+            with contextlib.suppress(OSError):
+                self._socket_dir().rmdir()
             (self._root / "keep").unlink(missing_ok=True)
             return True
 

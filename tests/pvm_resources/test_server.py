@@ -68,6 +68,7 @@ def test_up_serves_both_databases_and_down_stops(home: EmbeddedServer) -> None:
     assert (status.running, status.initialised, status.keep, status.connections) == (True, True, False, 0)
     assert home.down() is True
     assert not home.status().running
+    assert not status.socket_dir.exists()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(home.uri())
 
