@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,12 +62,12 @@ class Camera:
 
     Attributes:
         table: what becomes of each channel's values, uint8 (1, 256, 3).
-        field: light over the frame in 1/128, uint8 (H, W); 128 leaves a pixel as it is.
-        glare: light added, uint8 (H, W).
+        field: light over the frame in 1/128, uint8 (H, W, 3); 128 leaves a pixel as it is.
+        glare: light added, uint8 (H, W, 3).
         defocus: sigma in pixels.
         motion: length of the smear in pixels, 0 for none; `direction` in radians.
         reduction: the sensor's sharpness as a share of the frame's resolution, (0, 1].
-        plus, minus: the sensor's noise, uint8 (H + 64, W + 64), added and subtracted.
+        plus, minus: the sensor's noise, uint8 (H + 64, W + 64, 3), added and subtracted.
         quality: JPEG quality of a still.
     """
 
@@ -314,16 +315,20 @@ def make_camera(rng: np.random.Generator, difficulty: float, size: tuple[int, in
     grain = cv2.resize(specks, (width + 64, height + 64), interpolation=cv2.INTER_LINEAR)
     return Camera(
         table=table,
-        field=np.clip(field * 128, 20, 255).astype(np.uint8),
-        glare=glare,
+        field=_three(np.clip(field * 128, 20, 255)),
+        glare=_three(glare),
         defocus=float(max(rng.normal(0.2, 0.35 + 0.7 * difficulty), 0)),
         motion=float(max(rng.normal(-2, 2 + 5 * difficulty), 0)),
         direction=float(rng.uniform(0, np.pi)),
         reduction=float(rng.uniform(1 - 0.5 * difficulty, 1)),
-        plus=np.clip(grain, 0, 255).astype(np.uint8),
-        minus=np.clip(-grain, 0, 255).astype(np.uint8),
+        plus=_three(np.clip(grain, 0, 255)),
+        minus=_three(np.clip(-grain, 0, 255)),
         quality=int(rng.integers(88 - int(48 * difficulty), 95)),
     )
+
+
+def _three(plane: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(plane.astype(np.uint8), cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def _glare(rng: np.random.Generator, difficulty: float, x: Plane, y: Plane) -> NDArray[np.uint8]:
@@ -382,20 +387,22 @@ def _draw(frame: Rgb, layer: Layer, motion: Matrix) -> Rgb:
     if right - left < 2 or bottom - top < 2:
         return frame
     size = (int(right - left), int(bottom - top))
-    piece = cv2.warpPerspective(
-        layer.rgba, shift(-float(left), -float(top)) @ matrix, size, flags=cv2.INTER_LINEAR
-    )
+    moved = shift(-float(left), -float(top)) @ matrix
+    if abs(float(moved[2, 0])) + abs(float(moved[2, 1])) < 1e-9:
+        piece = cv2.warpAffine(layer.rgba, moved[:2] / moved[2, 2], size, flags=cv2.INTER_LINEAR)
+    else:
+        piece = cv2.warpPerspective(layer.rgba, moved, size, flags=cv2.INTER_LINEAR)
     return over(frame, np.asarray(piece, np.uint8), int(left), int(top))
 
 
 def _expose(frame: Rgb, camera: Camera, step: int) -> Rgb:
     height, width = frame.shape[:2]
-    lit = cv2.multiply(frame, cv2.merge([camera.field] * 3), scale=1 / 128)
-    shown = cv2.LUT(cv2.add(lit, cv2.merge([camera.glare] * 3)), camera.table)
+    lit = cv2.multiply(frame, camera.field, scale=1 / 128)
+    shown = cv2.LUT(cv2.add(lit, camera.glare), camera.table)
     rows, columns = (step * 37) % 61, (step * 53) % 59
     plus = camera.plus[rows : rows + height, columns : columns + width]
     minus = camera.minus[rows : rows + height, columns : columns + width]
-    return np.asarray(cv2.subtract(cv2.add(shown, cv2.merge([plus] * 3)), cv2.merge([minus] * 3)), np.uint8)
+    return np.asarray(cv2.subtract(cv2.add(shown, plus), minus), np.uint8)
 
 
 def _smear(length: float, direction: float) -> Plane:
