@@ -77,6 +77,13 @@ class Ui:
         query = "{runsOrError(limit: 1) {... on Runs {results {runId status stepStats {stepKey status}}}}}"
         return self.ask(query)["runsOrError"]["results"][0]  # type: ignore[no-any-return]
 
+    def failures(self, run: str) -> list[str]:
+        """What a run's failed steps say."""
+        query = """query ($run: ID!) {logsForRun(runId: $run, limit: 1000) {... on EventConnection {events {
+            ... on ExecutionStepFailureEvent {stepKey error {message}}
+            ... on RunFailureEvent {message error {message}}}}}}"""
+        return [str(event) for event in self.ask(query, run=run)["logsForRun"]["events"] if event]
+
     def launch(self, path: str, button: str) -> dict[str, Any]:
         """Materialises the one partition through the dialog of the page and waits for the run's end."""
         before = self.latest_run()["runId"]
@@ -167,7 +174,7 @@ def test_evidence_is_shown_inline(ui: Ui) -> None:
 def test_one_partition_is_materialised_from_the_ui(ui: Ui) -> None:
     run = ui.launch("/assets/keyframes?view=overview", "Materialize…")
 
-    assert run["status"] == "SUCCESS"
+    assert run["status"] == "SUCCESS", ui.failures(run["runId"])
     steps = {step["stepKey"] for step in run["stepStats"]}
     assert "keyframes" in steps
     assert "masks" not in steps
@@ -200,7 +207,7 @@ def test_with_the_rule_taken_back_the_job_goes_through_again(ui: Ui) -> None:
     assert ui.pvm("rules", "unset", "-i", INDUSTRY).returncode == 0
     run = ui.launch("/locations/pvm/jobs/pvm_job_run", "Materialize all…")
 
-    assert run["status"] == "SUCCESS"
+    assert run["status"] == "SUCCESS", ui.failures(run["runId"])
     assert json.loads(ui.pvm("status", "--json").stdout)["jobs"][0]["status"] == "completed"
 
 
