@@ -23,12 +23,12 @@ from pvm_assets.work.features import (
     keypoint_desk,
     keypoint_picture,
 )
-from pvm_core.calibration import calibrated_embedders
 from pvm_core.embedders import MODELS, EmbedInput, choose_embedder, load_embedder
 from pvm_core.events import Event
 from pvm_core.ids import content_key
 from pvm_core.keypoints import KeypointParams
 from pvm_core.parallel import Done
+from pvm_resources.calibrations import calibrated
 from pvm_resources.repositories.features import Feature
 from pvm_resources.repositories.rows import Embedding, KeypointSet, Kind, Model
 
@@ -65,7 +65,7 @@ def embeddings(stage: Stage) -> Report:
     """
     settings = stage.bench.settings
     asked = str(stage.job.request.get("embed_model") or settings.embed_model)
-    name = choose_embedder(asked, settings.models, calibrated_embedders())
+    name = choose_embedder(asked, settings.models, calibrated(settings.models))
     embedder = load_embedder(name, settings.models)
     mask_key = key_of(stage, "masks")
     model = _model(embedder, mask_key, stage.rules.grey_clahe)

@@ -18,12 +18,13 @@ from pvm_assets.versions import version_of
 from pvm_assets.work.pairs import Comparable, PairDone, PairTask, compare_frame, pair_desk
 from pvm_core import ids
 from pvm_core.aggregation import MatchDecision, ScoredPair, decide
-from pvm_core.calibration import Calibration, load_calibration
+from pvm_core.calibration import Calibration
 from pvm_core.errors import InputError
 from pvm_core.ids import content_key
 from pvm_core.retrieval import Gallery, Nearest, first_rows, search
 from pvm_core.scoring import score_pair
 from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
+from pvm_resources.calibrations import calibration_of
 from pvm_resources.repositories.rows import (
     Candidate,
     CandidatePair,
@@ -145,7 +146,7 @@ def matches(stage: Stage) -> Report:
     stage.bench.jobs.set_keys(stage.job_id, verify=verify_key, rules=stage.rules.key)
     _verify(stage, params, verify_key, _Pictures(stage, mask_key, keypoint_key))
     model = stage.bench.jobs.get(stage.job_id).embed_model or ""
-    scoring = _Scoring(stage, verify_key, load_calibration(None, model), model)
+    scoring = _Scoring(stage, verify_key, calibration_of(stage.bench.settings.models, model), model)
     stage.bench.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
     events = [

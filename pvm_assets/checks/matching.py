@@ -9,9 +9,9 @@ from typing import Final
 from pvm_assets.checks import schemas
 from pvm_assets.checks.collection import of_rows
 from pvm_assets.checks.factory import Inquiry, Verdict, job_check
-from pvm_core.calibration import load_calibration
 from pvm_core.errors import PvmError
 from pvm_core.pictures import decode_stored
+from pvm_resources.calibrations import calibration_of
 from pvm_resources.repositories.rows import CandidatePair
 
 #: Evidence pictures opened; of the others the file must be there.
@@ -65,7 +65,8 @@ def accepted_over_threshold(inquiry: Inquiry) -> Verdict:
     rows = inquiry.bench.matching.matches(inquiry.job_id)
     wrong = [m for m in rows if (m.status == "accepted") != (m.score >= m.accept)]
     accepted = [m for m in rows if m.status == "accepted"]
-    calibrated = load_calibration(None, inquiry.job.embed_model or "").calibrated
+    models, name = inquiry.bench.settings.models, inquiry.job.embed_model or ""
+    calibrated = calibration_of(models, name).calibrated
     uncalibrated = [] if calibrated else accepted
     summary = (
         f"{len(accepted)} accepted, {len(wrong)} against the threshold, {len(uncalibrated)} uncalibrated"
