@@ -16,9 +16,7 @@ class PvmError(Exception):
         retryable: True where the same call may succeed later without a change by the user.
     """
 
-    def __init__(
-        self, code: str, subject: str, reason: str, remedy: str, *, retryable: bool = False
-    ) -> None:
+    def __init__(self, code: str, subject: str, reason: str, remedy: str, *, retryable: bool = False) -> None:
         self.code = code
         self.subject = subject
         self.reason = reason

@@ -36,7 +36,15 @@ PER_JOB: Final = (
     "job.failed",
     "job.cancelled",
 )
-PHASES: Final = ("collection", "feature_extraction", "matching", "evidence", "completed", "failed", "cancelled")
+PHASES: Final = (
+    "collection",
+    "feature_extraction",
+    "matching",
+    "evidence",
+    "completed",
+    "failed",
+    "cancelled",
+)
 _NAMES: Final = frozenset((*PER_ITEM, *BATCH, *PER_JOB))
 
 
