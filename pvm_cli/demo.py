@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pvm_cli.console import err, note, out
 from pvm_cli.exits import Exit
-from pvm_cli.run import exit_with, perform, settings_for
+from pvm_cli.run import exit_with, perform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pvm_resources.repositories.rows import Job
 
 INDUSTRY: Final = "Demo"
-_SHOWN: Final = 4
 
 
 def demo() -> None:
@@ -30,8 +29,9 @@ def demo() -> None:
     Everything lies under PVM_HOME/demo.
     """
     from pvm_cli.session import ready
+    from pvm_resources.settings import load_settings
 
-    settings = settings_for()
+    settings = load_settings()
     case = _rendered(settings.home / "demo", settings.worker_count)
     with ready(settings) as session:
         industry = session.industries.ensure(INDUSTRY)
@@ -72,12 +72,7 @@ def _judge(session: Session, job: Job, case: CaseInfo) -> None:
     rows = [ResultRow(line.product, line.video, line.score, line.ts) for line in found]
     accept = session.rules_of(job).accept
     out().print(_sentence(score_results(case.folder, rows, accept=accept)), soft_wrap=True)
-    pictures = [line.evidence for line in found if line.status == "accepted" and line.evidence]
-    if pictures:
-        out().print("\nEvidence pictures, worth a look:")
-        for picture in pictures[:_SHOWN]:
-            out().print(f"  {picture}", markup=False, soft_wrap=True)
-    out().print(_NEXT, markup=False)
+    out().print(_NEXT, markup=False, soft_wrap=True)
 
 
 def _sentence(score: CaseScore) -> str:

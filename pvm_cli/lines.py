@@ -87,20 +87,29 @@ def write_json(lines: Iterable[ResultLine], stream: TextIO) -> None:
     stream.write("\n")
 
 
-def show(console: Console, lines: Sequence[ResultLine], title: str, *, with_status: bool = True) -> None:
+def show(
+    console: Console,
+    lines: Sequence[ResultLine],
+    title: str,
+    *,
+    with_status: bool = True,
+    paths: int | None = None,
+) -> None:
     """Prints a table: product, title, video, score, time, status; each evidence path whole, to be copied.
 
-    The paths stand in the table where the console is wide enough, else below it.
+    Args:
+        paths: where the console is too narrow for paths in the table, how many are listed below it; default all.
     """
-    paths = max((len(line.evidence) for line in lines), default=0)
-    beside = console.width >= paths + _TABLE_WIDTH
+    widest = max((len(line.evidence) for line in lines), default=0)
+    beside = console.width >= widest + _TABLE_WIDTH
     console.print(_table(lines, title, with_status, with_evidence=beside))
-    if beside or not paths:
+    proven = [line for line in lines if line.evidence]
+    if beside or not proven:
         return
-    for line in lines:
-        if line.evidence:
-            what = f"{shorten(line.product, _CELL_WIDTH)} in {shorten(line.video, _CELL_WIDTH)}"
-            console.print(f"{what}: {line.evidence}", markup=False, soft_wrap=True)
+    console.print("evidence" if paths is None or paths >= len(proven) else "evidence, e.g.")
+    for line in proven[:paths]:
+        what = f"{shorten(line.product, _CELL_WIDTH)} in {shorten(line.video, _CELL_WIDTH)}"
+        console.print(f"  {what}: {line.evidence}", markup=False, soft_wrap=True)
 
 
 def _table(lines: Sequence[ResultLine], title: str, with_status: bool, with_evidence: bool) -> Table:

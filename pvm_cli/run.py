@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from pvm_assets.runner import RunOutcome
     from pvm_cli.session import Session
     from pvm_resources.repositories.rows import Industry, Job, JobCounts
-    from pvm_resources.settings import Settings
 
 _TABLE_ROWS = 40
+_EXAMPLES = 3
 
 _Model = Annotated[
     str | None,
@@ -70,13 +70,14 @@ def run(
           --products catalogue.csv --videos clips/
     """
     from pvm_cli.session import ready
+    from pvm_resources.settings import load_settings
 
     given = sources_of(products, videos)
-    with ready(settings_for(embed_model)) as session:
+    with ready(load_settings()) as session:
         chosen = session.industries.ensure(industry)
         if rule_set is not None:
             _keep_rule_set(session, chosen, rule_set)
-        request = _request(chosen, given)
+        request = _request(chosen, given) | ({"embed_model": embed_model} if embed_model else {})
         made = session.jobs.create(chosen.slug, request, job)
         if job is not None and made.industry != chosen.slug:
             raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
@@ -85,20 +86,13 @@ def run(
 
 def retry(
     job: Annotated[str, typer.Argument(help="Id of the job, as pvm status shows it.", show_default=False)],
-    embed_model: _Model = None,
 ) -> None:
     """Runs a job again: finished items are reused, failed and new ones are worked on."""
     from pvm_cli.session import ready
-
-    with ready(settings_for(embed_model)) as session:
-        exit_with(perform(session, session.jobs.get(job)))
-
-
-def settings_for(embed_model: str | None = None) -> Settings:
-    """The settings of this machine, with this run's embedder where one is named."""
     from pvm_resources.settings import load_settings
 
-    return load_settings(embed_model=embed_model) if embed_model else load_settings()
+    with ready(load_settings()) as session:
+        exit_with(perform(session, session.jobs.get(job)))
 
 
 def perform(session: Session, job: Job) -> Exit:
@@ -159,7 +153,9 @@ def _print_matches(session: Session, job: Job) -> None:
     if not found:
         note("no pair was accepted; pvm results --min-score 0 lists every scored pair with its reason")
         return
-    lines.show(out(), found[:_TABLE_ROWS], f"{len(found)} accepted matches", with_status=False)
+    lines.show(
+        out(), found[:_TABLE_ROWS], f"{len(found)} accepted matches", with_status=False, paths=_EXAMPLES
+    )
     if len(found) > _TABLE_ROWS:
         note(f"and {len(found) - _TABLE_ROWS} more: pvm results --job {job.job_id}")
 
