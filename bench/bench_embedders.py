@@ -2,7 +2,7 @@
 
     python bench/bench_embedders.py [--shared ../shared] [--embedder classic] [--models data/models]
 
-Queries are the scenes of photos/<set> and frames of cases/dev; the gallery is every reference of the set ("own")
+Queries are scenes of photos/<set> and frames of cases/dev; the gallery is every reference of the set ("own")
 or of all sets ("pool"). A product's similarity is the greatest cosine over the frame's views, rgb and gray.
 """
 

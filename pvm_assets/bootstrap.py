@@ -50,7 +50,7 @@ class Platform:
 def bootstrap(settings: Settings, *, keep: bool = False) -> Platform:
     """Makes the platform ready and exports its environment to this process.
 
-    Safe to call from several processes at once, and cheap where all stands already. Leaves Dagster unimported.
+    Safe to call from several processes at once; cheap where all stands already. Leaves Dagster unimported.
 
     Args:
         keep: the embedded server outlives its users (`pvm up`).

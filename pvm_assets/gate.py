@@ -1,6 +1,6 @@
 """An asset asks before it starts: is what it reads there, and did its blocking checks pass?
 
-Dagster stops the downstream of a failed blocking check inside one run only; an asset launched alone would run.
+Dagster stops the downstream of a failed blocking check within one run only; launched alone it would run.
 """
 
 from __future__ import annotations

@@ -40,14 +40,14 @@ def stored_items(items: Iterable[Item], names: Names) -> Iterator[Stored]:
 
 
 def lost_files(media: MediaStore, known: Iterable[tuple[uuid.UUID, str | None]]) -> set[uuid.UUID]:
-    """Items whose stored file is gone: they are computed again. Asked of local stores only, where asking is free."""
+    """Items whose stored file is gone, to be computed again; only a local store is asked."""
     return {
         item for item, key in known if key is not None and (path := media.path(key)) and not path.is_file()
     }
 
 
 def announce(stage: Stage, events: Iterable[Event]) -> None:
-    """Writes the per-item events of items that an earlier job has computed; one that exists is left as it is."""
+    """Writes the events of items that an earlier job has computed; one that exists is left as it is."""
     waiting = iter(events)
     while batch := list(islice(waiting, _EVENTS_AT_ONCE)):
         stage.bench.database.commit(events=batch)

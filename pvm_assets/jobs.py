@@ -6,7 +6,6 @@ from typing import Final
 
 import dagster as dg
 
-
 JOB_NAME: Final = "pvm_job_run"
 
 
@@ -15,6 +14,6 @@ def whole_job() -> dg.UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         JOB_NAME,
         selection=dg.AssetSelection.all(),
-        description="From the sources of one job to its proven matches; finished items are not computed again.",
+        description="From a job's sources to its proven matches; what is finished is not computed again.",
         tags={"dagster/max_retries": "2"},
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pvm_resources.sources.file_catalogue import FileCatalogue
-from pvm_resources.sources.folder_videos import FolderVideos
-from pvm_resources.sources.picture_reader import Pictures
-
 from pvm_core.errors import InputError
 from pvm_resources.repositories.rows import Industry, Job
 from pvm_resources.sources.base import PictureReader, ProductSource, Query, VideoSource
+from pvm_resources.sources.file_catalogue import FileCatalogue
+from pvm_resources.sources.folder_videos import FolderVideos
+from pvm_resources.sources.picture_reader import Pictures
 
 
 def product_source(job: Job) -> ProductSource:
@@ -54,6 +53,6 @@ def _asked(job: Job, kind: str) -> str:
             "source.missing",
             f"job {job.job_id}",
             f"its request names no {kind}",
-            f"Run it with --{kind}, or give the industry standing sources: pvm industries sources {job.industry}",
+            f"Run it with --{kind}, or set standing sources: pvm industries sources {job.industry}",
         )
     return found

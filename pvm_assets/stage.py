@@ -205,7 +205,7 @@ def job_asset(
         node = NODES[name]
         schema = dg.TableSchema([dg.TableColumn(c.name, c.type, c.description or None) for c in columns])
 
-        @dg.asset(
+        @dg.asset(  # type: ignore[untyped-decorator]
             name=name,
             deps=list(node.upstream),
             partitions_def=JOB_PARTITIONS,
@@ -221,7 +221,8 @@ def job_asset(
             with clear_failure():
                 return _materialise(name, work, context, workbench.bench)
 
-        return run
+        made: dg.AssetsDefinition = run
+        return made
 
     return decorate
 

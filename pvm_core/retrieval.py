@@ -83,7 +83,7 @@ def _best_views(gallery: F32, picture_starts: NDArray[np.intp], rows: F32, start
 
 def _top(total: F32, k: int) -> NDArray[np.intp]:
     if k < total.shape[1]:
-        # Everything as good as the k-th takes part in the stable sort, so that ties do not depend on partition.
+        # All that is as good as the k-th takes part in the stable sort: ties must not depend on partition.
         kth = np.partition(total, total.shape[1] - k, axis=1)[:, total.shape[1] - k]
         total = np.where(total >= kth[:, None], total, -2.0)
     return np.argsort(-total, axis=1, kind="stable")[:, :k]

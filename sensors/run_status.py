@@ -50,7 +50,7 @@ def cancelled_runs(context: dg.RunStatusSensorContext) -> None:
 
 
 def open_jobs(jobs: Jobs, run: dg.DagsterRun) -> list[str]:
-    """Jobs that still wait for the end of `run`: those it was the latest run of, and, where it never started, the
+    """Jobs that still wait for the end of `run`: those it worked on last, and, where it never started, the
     queued job of its partition."""
     found = [job.job_id for job in jobs.by_run(run.run_id) if job.status == "running"]
     whole = run.asset_selection is None or any(key.path == [FINAL] for key in run.asset_selection)

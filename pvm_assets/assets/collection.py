@@ -100,7 +100,7 @@ def _nothing(code: str, what: str, answer: Collected[ProductRecord] | Collected[
     code_version="1",
 )
 def videos(stage: Stage) -> Report:
-    """Videos of the job's sources, identified by their content; a file that has not changed is not read again."""
+    """Videos of the job's sources, by their content; a file that has not changed is not read again."""
     bench, source = stage.bench, video_source(stage.job)
     answer = source.collect(query_of(stage.job, bench.industries.get(stage.job.industry)))
     stamps = {r.given_name: ((r.size or 0), (r.modified_ns or 0) / 1e9) for r in answer.records}
@@ -227,7 +227,7 @@ def product_images(stage: Stage) -> Report:
 
 def _fingerprint(reader: PictureReader, picture: PictureRef) -> str | None:
     """What tells whether a reference still means the same picture. A URL is taken to name one picture for
-    good: catalogues give a changed picture a new URL, and asking every server again would cost what is saved."""
+    good: catalogues give a changed picture a new URL; asking every server again would cost what is saved."""
     return "url" if picture.path is None else reader.fingerprint(picture)
 
 

@@ -61,7 +61,7 @@ _CHUNK: Final = 8
 def embeddings(stage: Stage) -> Report:
     """Vectors of each picture: emb_rgb, and emb_gray of the grey picture with evened contrast.
 
-    The embedder is the one asked for, or the best that is on this machine and calibrated; every row says which.
+    The embedder is the one asked for, or the best on this machine that is calibrated; every row says which.
     """
     settings = stage.bench.settings
     asked = str(stage.job.request.get("embed_model") or settings.embed_model)

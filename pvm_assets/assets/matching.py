@@ -88,13 +88,13 @@ def _gallery(stage: Stage, key: str) -> tuple[list[uuid.UUID], Gallery]:
             "embeddings.none", "candidate_pairs", "no product picture has a vector", "See the job's problems"
         )
     owners = [owner for part in parts for owner in part.ids]
-    gray = None if any(p.gray is None for p in parts) else np.concatenate([p.gray for p in parts])  # type: ignore[misc]
+    gray = None if any(p.gray is None for p in parts) else np.concatenate([p.gray for p in parts])
     starts = first_rows(owners)
     return [owners[i] for i in starts], Gallery(starts, np.concatenate([p.rgb for p in parts]), gray)
 
 
 def _candidates_per_frame(stage: Stage, frames: int, images: int) -> int:
-    """K by the rules: all where there are few pairs; more where a learned embedder had to do without a GPU."""
+    """K by the rules: all where pairs are few; more where a learned embedder had to do without a GPU."""
     rules = stage.rules
     if frames * images <= rules.exhaustive_max_pairs:
         return images

@@ -1,1 +1,1 @@
-"""Checks of the assets: partitioned, with thresholds from the industry's rules, verdicts kept in the store."""
+"""Checks of the assets: partitioned, thresholds from the industry's rules, verdicts kept in the store."""

@@ -71,7 +71,7 @@ def vectors_sound(inquiry: Inquiry) -> Verdict:
 
 @job_check("embeddings", blocking=False, placement=GPU)
 def vectors_reproducible(inquiry: Inquiry) -> Verdict:
-    """A few pictures embedded again give the stored vectors: the model on this machine is the one of the rows."""
+    """A few pictures embedded again give the stored vectors: this machine's model is the one of the rows."""
     settings, features = inquiry.bench.settings, inquiry.bench.features
     embedder = load_embedder(inquiry.job.embed_model or "", settings.models)
     worst = 1.0
@@ -123,7 +123,9 @@ def keypoints_accounted(inquiry: Inquiry) -> Verdict:
                 from_npz(media.get(found.kp_blob_path))
             except StoreError as error:
                 unreadable.append(f"{found.kp_blob_path}: {error.reason}")
-    summary = f"{total - missing} of {total} pictures accounted for, {excused} excused, {len(unreadable)} files unreadable"
+    summary = f"{total - missing} of {total} pictures accounted for, {excused} of them excused"
+    if unreadable:
+        summary += f", {len(unreadable)} files unreadable"
     metadata = {"missing": missing, "excused": excused, "unreadable": unreadable[:20]}
     return Verdict(missing == 0 and not unreadable, summary, metadata=metadata)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import dagster as dg
 from dagster._core.execution.retries import RetryMode
@@ -22,7 +22,7 @@ DOCKER_TAG: Final = "dagster-docker/config"
 
 
 def step_docker_config(context: StepHandlerContext) -> dict[str, Any]:
-    """The step's tag, parsed; {} where the step has none. A dict in `op_tags` reaches a step as JSON text."""
+    """The step's tag, parsed; {} where it has none; a dict in `op_tags` reaches a step as JSON text."""
     keys = context.execute_step_args.step_keys_to_execute or []
     raw = context.step_tags.get(keys[0], {}).get(DOCKER_TAG) if keys else None
     if raw is None:
@@ -31,8 +31,8 @@ def step_docker_config(context: StepHandlerContext) -> dict[str, Any]:
     return parsed
 
 
-class TaggedDockerStepHandler(DockerStepHandler):  # type: ignore[misc]
-    """`DockerStepHandler` that merges the step's ``dagster-docker/config`` tag over the run's configuration."""
+class TaggedDockerStepHandler(DockerStepHandler):
+    """`DockerStepHandler` that merges a step's ``dagster-docker/config`` over the run's configuration."""
 
     def _get_image(self, step_handler_context: StepHandlerContext) -> str:
         image = step_docker_config(step_handler_context).get("image")
@@ -41,18 +41,17 @@ class TaggedDockerStepHandler(DockerStepHandler):  # type: ignore[misc]
     def _get_docker_container_context(
         self, step_handler_context: StepHandlerContext
     ) -> DockerContainerContext:
-        base = super()._get_docker_container_context(step_handler_context)
+        base: DockerContainerContext = super()._get_docker_container_context(step_handler_context)
         own = step_docker_config(step_handler_context)
         fields: Mapping[str, Any] = {k: v for k, v in own.items() if k != "image"}
         if not fields:
             return base
-        return base.merge(DockerContainerContext.create_from_config({"docker": fields}))
+        step: Any = DockerContainerContext.create_from_config({"docker": fields})  # type: ignore[no-untyped-call]
+        merged: DockerContainerContext = base.merge(step)
+        return merged
 
 
-@dg.executor(
-    name="docker", config_schema=docker_executor.config_schema, requirements=docker_executor._requirements_fn
-)
-def tagged_docker_executor(init_context: InitExecutorContext) -> Executor:
+def _create(init_context: InitExecutorContext) -> Executor:
     """Each step in a container of its own, placed by its ``dagster-docker/config`` tag."""
     config: Mapping[str, Any] = init_context.executor_config
     networks = config.get("networks") or ([config["network"]] if config.get("network") else [])
@@ -70,3 +69,12 @@ def tagged_docker_executor(init_context: InitExecutorContext) -> Executor:
         tag_concurrency_limits=limits,
         step_dependency_config=StepDependencyConfig.from_config(config.get("step_dependency_config")),
     )
+
+
+tagged_docker_executor: Final = dg.ExecutorDefinition(
+    name="docker",
+    config_schema=cast(Any, docker_executor.config_schema),
+    requirements=docker_executor.get_requirements,
+    executor_creation_fn=_create,
+    description="Each step in a container of its own, placed by its tag dagster-docker/config.",
+)

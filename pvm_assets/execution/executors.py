@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import dagster as dg
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def _in_process() -> dg.ExecutorDefinition:
-    return dg.in_process_executor
+    executor: dg.ExecutorDefinition = dg.in_process_executor
+    return executor
 
 
 def _multiprocess() -> dg.ExecutorDefinition:
@@ -88,7 +89,7 @@ def _supervised(inner: dg.ExecutorDefinition) -> dg.ExecutorDefinition:
     assert create is not None
     return dg.ExecutorDefinition(
         name=inner.name,
-        config_schema=inner.config_schema,
+        config_schema=cast(Any, inner.config_schema),
         requirements=inner.get_requirements,
         executor_creation_fn=lambda context: SupervisedExecutor(create(context)),
         description=inner.description,

@@ -75,7 +75,7 @@ def _take_locks(held: contextlib.ExitStack, database: Database, run: dg.DagsterR
 
 
 def _mark_cancelling(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    # Dagster calls an interrupted run failed unless somebody asked for its end; at a terminal, Ctrl-C is asking.
+    # Dagster calls an interrupted run failed unless somebody asked for its end; Ctrl-C at a terminal asks.
     current = instance.get_run_by_id(run.run_id)
     foreground = run.tags.get(FOREGROUND_TAG) == run.run_id
     if foreground and current and current.status == dg.DagsterRunStatus.STARTED:

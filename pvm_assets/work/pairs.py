@@ -91,4 +91,5 @@ def compare_frame(desk: PairDesk, task: PairTask) -> PairDone:
 def _bytes(view: View) -> int:
     # RootSIFT is made on first use and kept: 512 bytes a keypoint.
     mask = 0 if view.mask is None else view.mask.nbytes
-    return view.rgb.nbytes + mask + len(view.keypoints) * (512 + view.keypoints.descriptors.shape[1])
+    points = len(view.keypoints) * (512 + view.keypoints.descriptors.shape[1])
+    return int(view.rgb.nbytes + mask + points)

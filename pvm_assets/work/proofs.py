@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 from pvm_core.evidence import EvidenceInput, render_evidence
-
 from pvm_core.pictures import decode_mask, decode_stored, encode_jpeg
 from pvm_core.verification import PairEvidence, evidence_from_row
 from pvm_resources.media import MediaStore

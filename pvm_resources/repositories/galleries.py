@@ -48,7 +48,8 @@ class Galleries(Repository):
         return self._db.stream(
             GalleryPicture,
             "SELECT g.product_id, g.position, g.source_ref, g.file, p.asin_or_itemid AS product_ref "
-            "FROM job_pictures g JOIN job_products jp USING (job_id, product_id) JOIN products p USING (product_id) "
+            "FROM job_pictures g JOIN job_products jp USING (job_id, product_id) "
+            "JOIN products p USING (product_id) "
             "WHERE g.job_id = %s ORDER BY jp.position, g.product_id, g.position",
             [job_id],
         )

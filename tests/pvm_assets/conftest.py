@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import psycopg
 import pytest
+from small_case import write_case
+from stand import Stand
 
 from pvm_assets.bootstrap import bootstrap, dagster_instance
 from pvm_resources.database import Database
 from pvm_resources.repositories import Repositories
 from pvm_resources.server import EmbeddedServer
 from pvm_resources.settings import load_settings
-from small_case import write_case
-from stand import Stand
 
 
 @pytest.fixture(scope="session")
@@ -26,38 +27,47 @@ def small_case(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dagster_database(server: EmbeddedServer) -> Iterator[str]:
-    """URL of a database for Dagster, its tables made."""
-    name = "dagster_tests"
-    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        yield server.uri(name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    """URL of a database for Dagster's tables, made once."""
+    yield from _database(server, "dagster_tests", "")
+
+
+@pytest.fixture(scope="session")
+def shared_database(server: EmbeddedServer, migrated: str) -> Iterator[str]:
+    """URL of a database that tests share: features that one test computed are there for the next."""
+    yield from _database(server, "shared_tests", f"TEMPLATE {migrated} STRATEGY file_copy")
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home that belongs to the shared database."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture
 def stand(
-    database_url: str,
+    shared_database: str,
+    shared_home: Path,
     dagster_database: str,
+    small_case: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> Iterator[Stand]:
+    """A platform with an industry of its own and features shared with other tests."""
+    yield from _stand(
+        shared_database, shared_home, dagster_database, small_case, monkeypatch, request.node.name
+    )
+
+
+@pytest.fixture
+def fresh(
+    database_url: str,
     tmp_path: Path,
+    dagster_database: str,
     small_case: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stand]:
-    """A platform with a fresh database and home."""
-    for name, value in {
-        "PVM_HOME": str(tmp_path / "home"),
-        "PVM_DATABASE_URL": database_url,
-        "DAGSTER_PG_URL": dagster_database,
-        "PVM_WORKERS": "2",
-        "EMBED_MODEL": "classic",
-    }.items():
-        monkeypatch.setenv(name, value)
-    settings = load_settings(tmp_path / "none.env")
-    platform = bootstrap(settings)
-    for name, value in platform.environment.items():
-        monkeypatch.setenv(name, value)
-    with Database(database_url) as database:
-        yield Stand(settings, Repositories.over(database), small_case)
-    platform.close()
+    """A platform with a database and a home of its own."""
+    yield from _stand(database_url, tmp_path / "home", dagster_database, small_case, monkeypatch, "fresh")
 
 
 @pytest.fixture
@@ -65,3 +75,32 @@ def instance(stand: Stand) -> Iterator[dg.DagsterInstance]:
     """Dagster's instance of the stand."""
     with dagster_instance() as found:
         yield found
+
+
+def _database(server: EmbeddedServer, name: str, options: str) -> Iterator[str]:
+    name = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} {options}")
+        yield server.uri(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _stand(
+    database: str, home: Path, dagster: str, case: Path, monkeypatch: pytest.MonkeyPatch, industry: str
+) -> Iterator[Stand]:
+    given = {
+        "PVM_HOME": str(home),
+        "PVM_DATABASE_URL": database,
+        "DAGSTER_PG_URL": dagster,
+        "PVM_WORKERS": "2",
+        "EMBED_MODEL": "classic",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings(home / "none.env")
+    platform = bootstrap(settings)
+    for name, value in platform.environment.items():
+        monkeypatch.setenv(name, value)
+    with Database(database) as opened:
+        yield Stand(settings, Repositories.over(opened), case, industry)
+    platform.close()

@@ -26,7 +26,9 @@ def product_picture(seed: int, side: int = 320) -> NDArray[np.uint8]:
         if rng.random() < 0.5:
             cv2.circle(picture, (x, y), int(rng.integers(4, 16)), colour, -1)
         else:
-            cv2.rectangle(picture, (x, y), (x + int(rng.integers(6, 30)), y + int(rng.integers(6, 30))), colour, -1)
+            cv2.rectangle(
+                picture, (x, y), (x + int(rng.integers(6, 30)), y + int(rng.integers(6, 30))), colour, -1
+            )
     text = "".join(rng.choice(list("ABCDEFGHKLMNPRSTUVXYZ"), 6))
     cv2.putText(picture, text, (50, side // 2), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
     return picture
@@ -56,7 +58,11 @@ def write_clip(path: Path, seed: int, product: NDArray[np.uint8] | None, shots: 
         stream.width, stream.height, stream.pix_fmt = 480, 360, "yuv420p"
         stream.options = {"g": "8", "preset": "ultrafast"}
         for _ in range(shots):
-            ground = cv2.resize(rng.integers(0, 255, (9, 12, 3), np.uint8), (480, 360), interpolation=cv2.INTER_CUBIC)
+            ground = cv2.resize(
+                rng.integers(0, 255, (9, 12, 3), np.uint8), (480, 360), interpolation=cv2.INTER_CUBIC
+            )
+            for a, b in rng.integers(0, (470, 350), (400, 2)).tolist():
+                cv2.rectangle(ground, (a, b), (a + 9, b + 9), rng.integers(0, 255, 3).tolist(), -1)
             side, x, y = int(rng.integers(200, 300)), int(rng.integers(10, 170)), int(rng.integers(10, 50))
             for t in range(2 * _FPS):
                 frame = ground.copy()

@@ -23,10 +23,11 @@ class Stand:
     settings: Settings
     repos: Repositories
     case: Path
+    industry: str
 
-    def job(self, job_id: str | None = None, industry: str = "gối", **request: str) -> Job:
+    def job(self, job_id: str | None = None, **request: str) -> Job:
         """A queued job on the small case."""
-        slug = self.repos.industries.ensure(industry).slug
+        slug = self.repos.industries.ensure(self.industry).slug
         sources = {"products": str(self.case / "products.csv"), "videos": str(self.case / "videos")}
         return self.repos.jobs.create(slug, {**sources, **request}, job_id or f"job{next(_count)}")
 

@@ -18,7 +18,9 @@ from pvm_assets.execution.docker import DOCKER_TAG, TaggedDockerStepHandler, ste
 
 
 def _context(tags: dict[str, str], location_image: str | None = None) -> Any:
-    origin = SimpleNamespace(repository_origin=SimpleNamespace(container_image=location_image, container_context=None))
+    origin = SimpleNamespace(
+        repository_origin=SimpleNamespace(container_image=location_image, container_context=None)
+    )
     return SimpleNamespace(
         execute_step_args=SimpleNamespace(step_keys_to_execute=["embeddings"], run_id="r", known_state=None),
         step_tags={"embeddings": tags},

@@ -20,11 +20,11 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from stand import Stand
 
 from pvm_assets.bootstrap import dagster_instance
 from pvm_assets.runner import StepNews
 from pvm_resources.repositories import Repositories
-from stand import Stand
 
 _TESTS = Path(__file__).parent
 #: Tables whose rows must not depend on how often a run was killed, and what of them is a matter of time.
@@ -37,7 +37,17 @@ _TABLES = (
 _FLEETING = {"created_at", "finished_at", "received_at", "event_id", "seq", "metadata"}
 #: Rows that are computed, not remembered: a finished one is never computed again.
 _COMPUTED = ("stored_images", "stored_frames", "masks", "embeddings", "keypoint_sets", "pair_evidence")
-_STEPS = ("products", "videos", "product_images", "keyframes", "masks", "embeddings", "keypoints", "matches", "evidence")
+_STEPS = (
+    "products",
+    "videos",
+    "product_images",
+    "keyframes",
+    "masks",
+    "embeddings",
+    "keypoints",
+    "matches",
+    "evidence",
+)
 
 
 @dataclass
@@ -81,7 +91,7 @@ def _leader() -> int:
 
 
 @pytest.fixture
-def zygote(stand: Stand) -> Iterator[Zygote]:
+def zygote(fresh: Stand) -> Iterator[Zygote]:
     """A zygote with the stand's environment."""
     process = subprocess.Popen(
         [sys.executable, str(_TESTS / "zygote.py")],
@@ -104,7 +114,8 @@ def _rows(repos: Repositories) -> dict[str, list[Any]]:
         columns = [
             c
             for (c,) in repos.database.tuples(
-                "SELECT column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = %s",
+                "SELECT column_name FROM information_schema.columns "
+                "WHERE table_schema = 'public' AND table_name = %s",
                 [table],
             )
             if c not in _FLEETING
@@ -118,7 +129,11 @@ def _rows(repos: Repositories) -> dict[str, list[Any]]:
 
 def _computed(repos: Repositories) -> dict[str, dict[str, str]]:
     """When each computed row was made, by its key."""
-    keys = {"stored_images": "img_id", "stored_frames": "frame_id", "pair_evidence": "frame_id::text || img_id"}
+    keys = {
+        "stored_images": "img_id",
+        "stored_frames": "frame_id",
+        "pair_evidence": "frame_id::text || img_id",
+    }
     return {
         table: dict(
             repos.database.tuples(
@@ -137,33 +152,33 @@ def _moments() -> list[tuple[str, float]]:
 
 
 @pytest.mark.slow
-def test_killed_ten_times_a_job_ends_with_the_rows_of_an_unbroken_run(stand: Stand, zygote: Zygote) -> None:
-    job = stand.job("case")
+def test_killed_ten_times_a_job_ends_with_the_rows_of_an_unbroken_run(fresh: Stand, zygote: Zygote) -> None:
+    job = fresh.job("case")
     slots_held = False
     for moment in sorted(_moments(), key=lambda m: _STEPS.index(m[0])):
-        before = _computed(stand.repos)
+        before = _computed(fresh.repos)
         ended = zygote.run(job.job_id, moment)
-        slots_held |= stand.pool_slots() > 0
-        after = _computed(stand.repos)
+        slots_held |= fresh.pool_slots() > 0
+        after = _computed(fresh.repos)
         for table in _COMPUTED:
             assert before[table].items() <= after[table].items(), f"{table} computed again at {moment}"
         if ended is not None:
             assert ended["status"] == "completed", ended
     assert slots_held, "no run was killed while it held the slot of the pool"
-    before = _computed(stand.repos)
+    before = _computed(fresh.repos)
     ended = zygote.run(job.job_id)
     assert ended is not None
     assert ended["status"] == "completed", ended
-    assert stand.pool_slots() == 0
-    after = _computed(stand.repos)
+    assert fresh.pool_slots() == 0
+    after = _computed(fresh.repos)
     for table in _COMPUTED:
         assert before[table].items() <= after[table].items(), f"{table} computed again"
-    broken = _rows(stand.repos)
-    _start_over(stand)
-    whole = zygote.run(stand.job("case").job_id)
+    broken = _rows(fresh.repos)
+    _start_over(fresh)
+    whole = zygote.run(fresh.job("case").job_id)
     assert whole is not None
     assert whole["status"] == "completed", whole
-    unbroken = _rows(stand.repos)
+    unbroken = _rows(fresh.repos)
     assert broken.keys() == unbroken.keys()
     for table, rows in unbroken.items():
         assert broken[table] == rows, table
@@ -176,27 +191,27 @@ def _start_over(stand: Stand) -> None:
     shutil.rmtree(stand.settings.media)
 
 
-def test_a_run_without_a_worker_is_found_and_its_slot_freed(stand: Stand, zygote: Zygote) -> None:
+def test_a_run_without_a_worker_is_found_and_its_slot_freed(fresh: Stand, zygote: Zygote) -> None:
     from dagster import build_sensor_context
 
     from sensors import stale_runs
 
-    job = stand.job()
+    job = fresh.job()
     assert zygote.run(job.job_id, ("embeddings", 0.0)) is None
     with dagster_instance() as instance:
         (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-        assert stand.pool_slots() == 1
+        assert fresh.pool_slots() == 1
         stale_runs(build_sensor_context(instance=instance))
         assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE  # type: ignore[union-attr]
-    assert stand.pool_slots() == 0
-    failed = stand.repos.jobs.get(job.job_id)
+    assert fresh.pool_slots() == 0
+    failed = fresh.repos.jobs.get(job.job_id)
     assert failed.status == "failed"
     assert failed.error is not None
     assert failed.error["code"] == "run.died"
 
 
-def test_ctrl_c_cancels_and_the_job_resumes(stand: Stand, zygote: Zygote) -> None:
-    job = stand.job()
+def test_ctrl_c_cancels_and_the_job_resumes(fresh: Stand, zygote: Zygote) -> None:
+    job = fresh.job()
     zygote.start(job.job_id)
     pid, ended = 0, None
     while True:
@@ -210,31 +225,35 @@ def test_ctrl_c_cancels_and_the_job_resumes(stand: Stand, zygote: Zygote) -> Non
         elif word == "gone":
             break
     assert ended == "cancelled"
-    cancelled = stand.repos.jobs.get(job.job_id)
+    cancelled = fresh.repos.jobs.get(job.job_id)
     assert (cancelled.status, cancelled.phase) == ("cancelled", "cancelled")
-    assert stand.repos.outbox.counts(job.job_id)["job.cancelled"] == 1
-    assert stand.pool_slots() == 0
+    assert fresh.repos.outbox.counts(job.job_id)["job.cancelled"] == 1
+    assert fresh.pool_slots() == 0
     resumed = zygote.run(job.job_id)
     assert resumed is not None
     assert resumed["status"] == "completed", resumed
 
 
-def test_two_runs_never_work_on_one_job(stand: Stand, zygote: Zygote) -> None:
-    job = stand.job()
-    with stand.repos.database.run_lock(f"job:{job.job_id}"):
+def test_two_runs_never_work_on_one_job(fresh: Stand, zygote: Zygote) -> None:
+    job = fresh.job()
+    with fresh.repos.database.run_lock(f"job:{job.job_id}"):
         ended = zygote.run(job.job_id)
     assert ended is not None
     assert ended["status"] == "failed"
     with dagster_instance() as instance:
         run = instance.get_runs(limit=1)[0]
-        (log,) = [e for e in instance.all_logs(run.run_id) if e.dagster_event_type == dg.DagsterEventType.RUN_FAILURE]
+        (log,) = [
+            e
+            for e in instance.all_logs(run.run_id)
+            if e.dagster_event_type == dg.DagsterEventType.RUN_FAILURE
+        ]
     assert "another run is working on it" in str(log.dagster_event)
 
 
-def test_a_database_that_goes_away_fails_the_run_and_a_rerun_resumes(stand: Stand) -> None:
-    job = stand.job()
-    name = stand.repos.database.value("SELECT current_database()")
-    admin = psycopg.connect(stand.settings.dagster_url.get_secret_value(), autocommit=True)  # type: ignore[union-attr]
+def test_a_database_that_goes_away_fails_the_run_and_a_rerun_resumes(fresh: Stand) -> None:
+    job = fresh.job()
+    name = fresh.repos.database.value("SELECT current_database()")
+    admin = psycopg.connect(fresh.settings.dagster_url.get_secret_value(), autocommit=True)  # type: ignore[union-attr]
 
     def take_away(news: StepNews) -> None:
         if (news.kind, news.step) == ("STEP_START", "masks"):
@@ -242,24 +261,24 @@ def test_a_database_that_goes_away_fails_the_run_and_a_rerun_resumes(stand: Stan
             admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
 
     with pytest.raises(Exception, match=r"\[(store|run)\.") as failure:
-        stand.run(job, take_away)
+        fresh.run(job, take_away)
     assert failure.value.retryable  # type: ignore[attr-defined]
     admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    assert stand.run(job).status == "completed"
-    assert stand.pool_slots() == 0
+    assert fresh.run(job).status == "completed"
+    assert fresh.pool_slots() == 0
 
 
-def test_a_full_disk_fails_the_run_and_a_rerun_resumes(stand: Stand, tmp_path: Path) -> None:
-    job = stand.job()
+def test_a_full_disk_fails_the_run_and_a_rerun_resumes(fresh: Stand, tmp_path: Path) -> None:
+    job = fresh.job()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # The nearest a user without rights gets to a full disk: no file may grow beyond a few kilobytes.
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
     try:
-        outcome = stand.run(job)
+        outcome = fresh.run(job)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert outcome.status == "failed"
     assert outcome.error is not None
     assert outcome.error["code"].startswith(("media.", "store."))
     assert outcome.error["retryable"]
-    assert stand.run(job).status == "completed"
+    assert fresh.run(job).status == "completed"

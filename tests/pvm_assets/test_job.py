@@ -11,12 +11,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from stand import Stand
 
 from pvm_assets.graph import NODES
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_core.events import PER_JOB
 from pvm_core.pictures import decode_stored
-from stand import Stand
 
 
 def _materialisations(instance: dg.DagsterInstance, partition: str) -> dict[str, Any]:
@@ -70,13 +70,24 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
         assert uri is not None
         assert len(uri[1]) <= 100_000
         assert decode_stored(base64.b64decode(uri[1])).ndim == 3
-    assert {v.passed for v in repos.state.verdicts(job.job_id) if v.blocking} == {True}
+    assert {v.passed for v in repos.state.verdicts(job.job_id) if v.blocking and v.severity == "ERROR"} == {
+        True
+    }
     assert stand.pool_slots() == 0
 
     again = stand.run(job)
     assert again.status == "completed", again.error
     progress = {p.stage: p for p in repos.state.progress(job.job_id)}
-    for stage in ("videos", "product_images", "keyframes", "masks", "embeddings", "keypoints", "matches", "evidence"):
+    for stage in (
+        "videos",
+        "product_images",
+        "keyframes",
+        "masks",
+        "embeddings",
+        "keypoints",
+        "matches",
+        "evidence",
+    ):
         assert progress[stage].reused == progress[stage].total, stage
     assert repos.outbox.counts(job.job_id) == events
     later = _materialisations(instance, job.partition_key)
@@ -91,7 +102,9 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
         assert progress[stage].reused == progress[stage].total, stage
     assert repos.outbox.counts(second.job_id) == events
     scores = [(r.product, r.video, r.score, r.status, r.ts) for r in results]
-    assert [(r.product, r.video, r.score, r.status, r.ts) for r in repos.matching.results(second.job_id)] == scores
+    assert [
+        (r.product, r.video, r.score, r.status, r.ts) for r in repos.matching.results(second.job_id)
+    ] == scores
 
 
 def test_a_lost_file_is_made_again(stand: Stand) -> None:
@@ -101,7 +114,9 @@ def test_a_lost_file_is_made_again(stand: Stand) -> None:
     for folder in ("products", "videos", "kp", "evidence"):
         shutil.rmtree(media / folder, ignore_errors=True)
     assert stand.run(job).status == "completed"
-    for item in stand.repos.features.items(job.job_id, "frame", keypoint_key=stand.repos.jobs.get(job.job_id).keys["keypoints"]):
+    for item in stand.repos.features.items(
+        job.job_id, "frame", keypoint_key=stand.repos.jobs.get(job.job_id).keys["keypoints"]
+    ):
         assert (media / item.local_path).is_file()
         assert item.kp_path is None or (media / item.kp_path).is_file()
 
@@ -135,7 +150,10 @@ def test_broken_items_are_problems_and_the_rest_is_done(stand: Stand, tmp_path: 
     [
         (lambda case: [p.write_bytes(b"") for p in (case / "videos").iterdir()], "videos"),
         (lambda case: [p.write_bytes(b"no picture") for p in (case / "images").iterdir()], "picture"),
-        (lambda case: (case / "products.csv").write_text("product_id,title,image\n", encoding="utf-8"), "catalogue"),
+        (
+            lambda case: (case / "products.csv").write_text("product_id,title,image\n", encoding="utf-8"),
+            "catalogue",
+        ),
         (lambda case: shutil.rmtree(case / "videos"), "videos"),
     ],
     ids=["no usable video", "all pictures broken", "no rows", "no folder"],
@@ -200,13 +218,17 @@ def test_a_failing_threshold_check_blocks_its_downstream_and_the_downstream_refu
     assert _materialise_alone(own, instance, "masks", job.partition_key).success
 
 
-def test_an_asset_alone_on_a_fresh_job_names_what_is_missing(stand: Stand, instance: dg.DagsterInstance) -> None:
+def test_an_asset_alone_on_a_fresh_job_names_what_is_missing(
+    stand: Stand, instance: dg.DagsterInstance
+) -> None:
     result = _materialise_alone(stand, instance, "keyframes", stand.job().partition_key)
     assert not result.success
     assert "videos has not been materialised" in _reason(result)
 
 
-def test_a_partition_added_by_hand_runs_the_standing_sources(stand: Stand, instance: dg.DagsterInstance) -> None:
+def test_a_partition_added_by_hand_runs_the_standing_sources(
+    stand: Stand, instance: dg.DagsterInstance
+) -> None:
     industry = stand.repos.industries.ensure("Gối công thái học")
     key = f"{industry.slug}|byhand"
     result = _materialise_alone(stand, instance, "products", key)
