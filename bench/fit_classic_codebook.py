@@ -20,11 +20,11 @@ from pvm_core.embedders.classic import ClassicParams, colour_histograms, root_si
 
 SIDE = 400
 WORDS, WIDTH = 112, 32
-PHRASES = (
+PHRASES = str.split(
     "ORIGINAL FRESH PURE MILK JUICE APPLE ORANGE VANILLA the and of with NEW 100% COLLECTION EDITION classic "
     "sport Pro comfort pillow Gối công thái học ergonomic premium light DELUXE story night star 250 ml 1,5 L "
     "organic eco bio natural"
-).split()  # noqa: SIM905 - a list of forty strings reads worse
+)
 
 
 def noise(rng: np.random.Generator, power: float) -> np.ndarray:

@@ -33,7 +33,7 @@ class Views:
 
     Attributes:
         rgb: float32 (V, dim), unit rows.
-        gray: float32 (V, dim), the same views of the grey picture with evened contrast; None where not asked for.
+        gray: float32 (V, dim), the same views of the grey picture; None where not asked for.
     """
 
     rgb: Floats

@@ -71,7 +71,7 @@ def with_timeout(call: Callable[[], MaskResult], seconds: float) -> MaskResult:
     def work() -> None:
         try:
             outcome.set_result(call())
-        except BaseException as error:  # carried to the caller, who re-raises it
+        except BaseException as error:  # noqa: BLE001 - carried to the caller, who meets it there
             outcome.set_exception(error)
 
     Thread(target=work, name="segment", daemon=True).start()

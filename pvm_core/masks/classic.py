@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class PlainParams:
         coverage_min, coverage_max: share of the picture a trustworthy product takes.
         outline_contrast: a point of the outline counts as seen from this distance to the background.
         outline_share: share of the outline that must be seen.
-        touch_max: share of the border a trustworthy product may touch.
+        touch_side: share of a side from which a product touches it; a trustworthy one touches two at most.
         box_fill: share of its upright or turned bounding box from which a region's hull is taken for a box.
         margin: the mask's growth, as a share of the longest side, so that outline features stay inside.
     """
@@ -50,8 +50,8 @@ class PlainParams:
     coverage_min: float = 0.02
     coverage_max: float = 0.97
     outline_contrast: float = 8.0
-    outline_share: float = 0.6
-    touch_max: float = 0.3
+    outline_share: float = 0.35
+    touch_side: float = 0.15
     box_fill: float = 0.86
     margin: float = 0.006
 
@@ -60,8 +60,8 @@ class PlainParams:
 class ClassicSegmenter:
     """Weight-free segmenter: ``product`` pictures by their plain background, ``frame`` by sharpness."""
 
-    plain: PlainParams = PlainParams()
-    fill: FillParams = FillParams()
+    plain: PlainParams = field(default_factory=PlainParams)
+    fill: FillParams = field(default_factory=FillParams)
     name: str = "classic"
 
     @property
@@ -75,7 +75,7 @@ class ClassicSegmenter:
         return sharp_region(rgb, self.fill) if kind == "frame" else plain_background(rgb, self.plain)
 
 
-def plain_background(rgb: Bytes, params: PlainParams = PlainParams()) -> MaskResult:  # noqa: B008
+def plain_background(rgb: Bytes, params: PlainParams = PlainParams()) -> MaskResult:
     """The product on a plain, smoothly lit background, with its soft shadow taken away.
 
     A quadratic surface is fitted to the colours of the border (a backdrop is brighter in the middle), pixels
@@ -90,9 +90,9 @@ def plain_background(rgb: Bytes, params: PlainParams = PlainParams()) -> MaskRes
     h, w = rgb.shape[:2]
     scale = min(1.0, params.side / max(h, w))
     size = (max(8, round(w * scale)), max(8, round(h * scale)))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
-    lab = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
-    lab = cv2.bilateralFilter(lab, 5, 6.0, 2.0)
+    small = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if scale < 1 else rgb)
+    noisy = cv2.cvtColor(small.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
+    lab = np.asarray(cv2.bilateralFilter(noisy, 5, 6.0, 2.0), dtype=np.float32)
     ring = _ring_of(lab.shape[:2], max(2, round(params.ring * max(size))))
     backdrop, spread, share = fit_backdrop(lab, ring)
     if share < params.plain_share:
@@ -104,8 +104,8 @@ def plain_background(rgb: Bytes, params: PlainParams = PlainParams()) -> MaskRes
     if verdict:
         return MaskResult.none(verdict)
     grow = max(1, round(params.margin * max(size)))
-    product = cv2.dilate(product, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1)))
-    mask = cv2.resize(product, (w, h), interpolation=cv2.INTER_LINEAR) if scale < 1 else product
+    grown = cv2.dilate(product, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1)))
+    mask = cv2.resize(grown, (w, h), interpolation=cv2.INTER_LINEAR) if scale < 1 else grown
     return MaskResult.of(np.where(mask >= 128, 255, 0).astype(np.uint8), "plain-background")
 
 
@@ -130,7 +130,8 @@ def fit_backdrop(lab: Floats, ring: Bools, rounds: int = 6) -> tuple[Floats, flo
     h, w = lab.shape[:2]
     y, x = np.mgrid[-1 : 1 : complex(0, h), -1 : 1 : complex(0, w)].astype(np.float32)
     terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
-    colours, basis = lab[ring], terms[ring]
+    # Every second border pixel is plenty for six coefficients.
+    colours, basis = lab[ring][::2], terms[ring][::2]
     # The commonest border colour, not the mean: a product that touches two sides must not pull it.
     cells = np.round(colours / 6.0).astype(np.int64) @ np.array([1_000_000, 1_000, 1])
     values, counts = np.unique(cells, return_counts=True)
@@ -140,7 +141,8 @@ def fit_backdrop(lab: Floats, ring: Bools, rounds: int = 6) -> tuple[Floats, flo
     for step in range(rounds):
         # A surface bends only once a wide part of the border supports it.
         count = 6 if agree.mean() > 0.5 and step else 1
-        weights = np.linalg.lstsq(basis[agree, :count], colours[agree], rcond=None)[0]
+        used = basis[agree, :count]
+        weights = np.linalg.lstsq(used.T @ used, used.T @ colours[agree], rcond=None)[0]
         fitted = basis[:, :count] @ weights
         distance = np.linalg.norm(colours - fitted, axis=1)
         agree = distance < max(3.0, 3.0 * 1.4826 * float(np.median(distance[agree])))
@@ -163,13 +165,13 @@ def _product_region(difference: Floats, tolerance: float, params: PlainParams) -
     background |= _joined_to_border(distance < tolerance)
     product = np.where(background, 0, 255).astype(np.uint8)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    product = cv2.morphologyEx(product, cv2.MORPH_OPEN, disc)
-    product = cv2.morphologyEx(product, cv2.MORPH_CLOSE, disc)
-    contours, _ = cv2.findContours(product, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    opened = cv2.morphologyEx(product, cv2.MORPH_OPEN, disc)
+    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, disc)
+    contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     areas = [cv2.contourArea(c) for c in contours]
     kept = [c for c, a in zip(contours, areas, strict=True) if a >= params.part_min * max(areas)]
     filled = np.zeros_like(product)
-    if kept and _is_box(hull := cv2.convexHull(np.concatenate(kept)), params):
+    if kept and _is_box(hull := np.asarray(cv2.convexHull(np.concatenate(kept)), np.int32), params):
         # White panels of a carton leak into a white background; what is convex and boxed in is the carton.
         kept = [hull]
     # Outer contours only: a hole of background colour inside a product is most often the product's own white.
@@ -202,7 +204,8 @@ def _judge(product: Bytes, difference: Floats, ring: Bools, params: PlainParams)
         return "too-small" if coverage > 0 else "low-contrast"
     if coverage > params.coverage_max:
         return "fills-picture"
-    if np.count_nonzero(product[ring]) > params.touch_max * np.count_nonzero(ring):
+    sides = (product[1], product[-2], product[:, 1], product[:, -2])
+    if sum((side > 0).mean() > params.touch_side for side in sides) > 2:
         return "touches-border"
     inner = cv2.erode(product, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
     outline = (product > 0) & (inner == 0) & ~ring
