@@ -98,7 +98,7 @@ def show(
     """Prints a table: product, title, video, score, time, status; each evidence path whole, to be copied.
 
     Args:
-        paths: where the console is too narrow for paths in the table, how many are listed below it; default all.
+        paths: how many are listed below where the table is too narrow for them; default all.
     """
     widest = max((len(line.evidence) for line in lines), default=0)
     beside = console.width >= widest + _TABLE_WIDTH

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -21,10 +22,13 @@ from pvm_core.errors import InputError
 if TYPE_CHECKING:
     from pvm_assets.runner import RunOutcome
     from pvm_cli.session import Session
-    from pvm_resources.repositories.rows import Industry, Job, JobCounts
+    from pvm_resources.repositories.rows import CheckVerdict, Industry, Job, JobCounts
 
-_TABLE_ROWS = 40
-_EXAMPLES = 3
+_TABLE_ROWS: Final = 40
+_EXAMPLES: Final = 3
+#: Codes of failures that the user's input explains.
+_INPUT: Final = ("catalogue.", "table.", "source.", "rules.", "settings.", "videos.", "model.")
+_NOTHING: Final = ("products.none", "pictures.none", "videos.none")
 
 _Model = Annotated[
     str | None,
@@ -103,11 +107,10 @@ def perform(session: Session, job: Job) -> Exit:
     seconds = time.monotonic() - started
     for run_id in outcome.stale:
         note(f"run {run_id[:8]} had lost its worker and is marked failed")
-    counts = session.jobs.counts(job.job_id)
     if outcome.status == "completed":
         _print_matches(session, session.jobs.get(job.job_id))
     print_problems(err(), session.state.problems(job.job_id))
-    return _conclude(job, outcome, counts, seconds)
+    return _conclude(session, job, outcome, seconds)
 
 
 def exit_with(code: Exit) -> None:
@@ -160,15 +163,14 @@ def _print_matches(session: Session, job: Job) -> None:
         note(f"and {len(found) - _TABLE_ROWS} more: pvm results --job {job.job_id}")
 
 
-def _conclude(job: Job, outcome: RunOutcome, counts: JobCounts, seconds: float) -> Exit:
+def _conclude(session: Session, job: Job, outcome: RunOutcome, seconds: float) -> Exit:
+    counts = session.jobs.counts(job.job_id)
     if outcome.status == "cancelled":
         note(f"cancelled after {seconds:.0f} s; resume with pvm retry {job.job_id}")
         return Exit.CANCELLED
     if outcome.status == "failed":
-        error = outcome.error or {}
-        note(f"failed after {seconds:.0f} s: {error_text(error)}")
-        note(f"resume with pvm retry {job.job_id}")
-        return _exit_of(error)
+        failed = [v for v in session.state.verdicts(job.job_id) if v.blocking and not v.passed]
+        return _conclude_failed(job, outcome.error or {}, failed, counts, seconds)
     note(
         f"done in {seconds:.1f} s: {counts.products:,} products ({counts.images:,} pictures), "
         f"{counts.videos:,} videos ({counts.frames:,} keyframes); "
@@ -177,8 +179,22 @@ def _conclude(job: Job, outcome: RunOutcome, counts: JobCounts, seconds: float) 
     return Exit.OK if counts.images and counts.frames else Exit.NOTHING
 
 
-def _exit_of(error: dict[str, Any]) -> Exit:
+def _conclude_failed(
+    job: Job, error: dict[str, Any], failed: Sequence[CheckVerdict], counts: JobCounts, seconds: float
+) -> Exit:
+    blocked = next((v for v in failed if error.get("stage") == f"{v.asset}_{v.check_name}"), None)
+    if blocked is None:
+        note(f"failed after {seconds:.0f} s: {error_text(error)}")
+    else:
+        note(
+            f"stopped after {seconds:.0f} s: check {blocked.check_name} of {blocked.asset} failed: "
+            f"{blocked.metadata.get('summary', 'see its result')}. "
+            f"Correct the data, or the industry's rules (pvm rules show -i {job.industry}) [check.failed]"
+        )
+    note(f"resume with pvm retry {job.job_id}")
     if error.get("retryable"):
         return Exit.UNAVAILABLE
-    usage = ("catalogue.", "table.", "source.", "rules.", "settings.", "videos.", "model.")
-    return Exit.USAGE if str(error.get("code", "")).startswith(usage) else Exit.FAILED
+    code = str(error.get("code", ""))
+    if code in _NOTHING or (blocked is not None and not (counts.images and counts.frames)):
+        return Exit.NOTHING
+    return Exit.USAGE if code.startswith(_INPUT) else Exit.FAILED
