@@ -18,6 +18,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Generic, TypeVar
 
@@ -142,9 +143,14 @@ class WorkPool:
         if self.workers == 0:
             yield from _map_here(fn, items, setup)
             return
+        waiting = iter(items)
+        # A rerun that finds everything done must not pay for processes.
+        first = list(islice(waiting, 1))
+        if not first:
+            return
         self.start()
         self._token += 1
-        yield from _Mapping(self, self._token, fn, iter(items), setup, timeout_s).run()
+        yield from _Mapping(self, self._token, fn, chain(first, waiting), setup, timeout_s).run()
 
 
 def _map_here(

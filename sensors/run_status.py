@@ -53,7 +53,7 @@ def open_jobs(jobs: Jobs, run: dg.DagsterRun) -> list[str]:
     """Jobs that still wait for the end of `run`: those it worked on last, and, where it never started, the
     queued job of its partition."""
     found = [job.job_id for job in jobs.by_run(run.run_id) if job.status == "running"]
-    whole = run.asset_selection is None or any(key.path == [FINAL] for key in run.asset_selection)
+    whole = not run.asset_selection or any(key.path == [FINAL] for key in run.asset_selection)
     _, job_id = split_partition_key(run.tags.get("dagster/partition", ""))
     if not found and whole and job_id is not None:
         job = jobs.by_partition(run.tags["dagster/partition"])

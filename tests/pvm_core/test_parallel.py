@@ -158,6 +158,12 @@ def test_a_setup_that_fails_fails_the_map(pool: WorkPool) -> None:
     assert [d.value for d in pool.map(_square, [2])] == [4]
 
 
+def test_nothing_to_do_starts_nothing() -> None:
+    with WorkPool(2) as pool:
+        assert list(pool.map(_square, [])) == []
+        assert pool.pids == []
+
+
 def test_both_workers_work(pool: WorkPool) -> None:
     assert len({d.value for d in pool.map(_pid, range(40))}) == 2
 
