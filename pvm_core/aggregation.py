@@ -1,9 +1,9 @@
 """From pair scores to one decision a product and video.
 
 `best` is the best pair that no other product contests; `consistency` counts the independent shots (not
-frames) with an uncontested pair >= accept, `coverage` the distinct product pictures in such pairs. The score is
-best plus bonuses; where a rule is not met it is capped just below accept. So status is `accepted` exactly where
-score >= accept.
+frames) with an uncontested pair >= accept, `coverage` the distinct product pictures in such pairs. The score
+is best plus bonuses; where a rule is not met it is capped just below accept. So status is `accepted` exactly
+where score >= accept.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class ScoredPair:
     Attributes:
         ts: second of the frame; shot: the number of its shot in the video.
         sim_deep, sim_kp, sim_edge, score_pair: as `scoring.PairScore`.
-        quad: the product's corners in the frame (8 numbers), None without a transform.
+        place: outline of what the pair explains in the frame (`PairEvidence.place`: x0 y0 x1 y1 ..), None
+            without a transform.
     """
 
     frame_id: uuid.UUID
@@ -49,7 +50,7 @@ class ScoredPair:
     sim_kp: float | None
     sim_edge: float | None
     score_pair: float | None
-    quad: tuple[float, ...] | None = None
+    place: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _contested(pairs: Sequence[ScoredPair], rules: Rules) -> dict[tuple[uuid.UUI
     products score exactly alike they are the same picture sold twice, and neither contests the other.
     """
     floor = rules.review_min - _RIVAL_SLACK
-    placed = [p for p in pairs if p.quad is not None and _score(p) >= floor]
+    placed = [p for p in pairs if p.place is not None and _score(p) >= floor]
     frames: dict[uuid.UUID, list[ScoredPair]] = {}
     for pair in placed:
         frames.setdefault(pair.frame_id, []).append(pair)
@@ -125,7 +126,7 @@ def _contested(pairs: Sequence[ScoredPair], rules: Rules) -> dict[tuple[uuid.UUI
         for members in frames.values()
         for a in members
         for b in members
-        if a.product_id != b.product_id and share_of_smaller(a.quad or (), b.quad or ()) >= SAME_PLACE
+        if a.product_id != b.product_id and share_of_smaller(a.place or (), b.place or ()) >= SAME_PLACE
     ]
     best: dict[tuple[int, uuid.UUID, uuid.UUID], float] = {}
     for a, b in meets:
@@ -230,8 +231,8 @@ def share_of_smaller(first: tuple[float, ...], second: tuple[float, ...]) -> flo
     return min(1.0, _area(_clip(a, b)) / smaller) if smaller > 0 else 0.0
 
 
-def _ring(quad: tuple[float, ...]) -> list[Point]:
-    ring = list(zip(quad[::2], quad[1::2], strict=True))
+def _ring(outline: tuple[float, ...]) -> list[Point]:
+    ring = list(zip(outline[::2], outline[1::2], strict=True))
     return ring if _signed(ring) >= 0 else ring[::-1]
 
 

@@ -27,6 +27,8 @@ FORMAT: Final = 1
 CLIP: Final = (0.001, 0.999)
 #: Strength of the ridge on standardised weights: a few dozen look-alikes must not be learnt by heart.
 RIDGE: Final = 2.0
+#: Pull of `tune_sum`'s slopes (their logarithms) and shifts towards none.
+PULL: Final = 2e-3
 #: The shipped calibration whose geometry and appearance serve every embedder.
 BASE: Final = "classic"
 
@@ -49,6 +51,9 @@ KP_FIGURES: Final[Mapping[str, Figure]] = {
     "log_mutual": Figure(lambda e: float(np.log1p(e.mutual)), 1),
     "strength": Figure(lambda e: float(np.log1p(e.inliers / (8.0 + 0.3 * e.tentative))), 1),
     "coverage": Figure(lambda e: e.coverage or 0.0, 1),
+    "log_confirmed": Figure(lambda e: float(np.log1p(e.confirmed or 0)), 1),
+    "confirmed_share": Figure(lambda e: e.confirmed_share or 0.0, 1),
+    "confirmed_cover": Figure(lambda e: e.confirmed_cover or 0.0, 1),
 }
 #: Figures of `sim_edge`: print, edges, residual displacement, colour.
 EDGE_FIGURES: Final[Mapping[str, Figure]] = {
@@ -188,7 +193,8 @@ def _fit_term(
             f"{int(label.sum())} true and {int((~label).sum())} false pairs are too few to be fitted",
             "Give at least 5 of each",
         )
-    alike = np.array([s.evidence.transform is not None for _, s in known], bool)
+    # Geometry cannot tell look-alikes apart and is not asked to: there they weigh what they are.
+    alike = np.array([term != "sim_kp" and s.evidence.transform is not None for _, s in known], bool)
     values = np.stack([v for v, _ in known])
     weights, bias = fit_logistic(values, label, balanced_weights(label, alike), signs)
     return Logistic(names, tuple(float(w) for w in weights), float(bias))
@@ -299,7 +305,7 @@ def _descend(logits: F64, label: npt.NDArray[np.bool_], sample_weights: F64, wei
         p = 1.0 / (1.0 + np.exp(-np.clip(np.exp(log_slope) * z + shift, -40, 40)))
         error = (np.where(known, p, 0.0) @ weights) - label
         inner = (2 * share * error)[:, None] * weights * known * p * (1 - p)
-        pull = 2e-4 * np.stack([log_slope, shift])
+        pull = PULL * np.stack([log_slope, shift])
         gradient = np.stack([(inner * z).sum(axis=0) * np.exp(log_slope), inner.sum(axis=0)]) + pull
         speed = 0.9 * speed - 1.0 * gradient
         log_slope, shift = log_slope + speed[0], shift + speed[1]

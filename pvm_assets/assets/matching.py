@@ -254,7 +254,7 @@ class _Scoring:
         score = score_pair(evidence, pair.sim_rgb, pair.sim_gray, self.calibration, self.stage.rules)
         return ScoredPair(
             pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
-            score.sim_deep, score.sim_kp, score.sim_edge, score.score_pair, evidence.quad,
+            score.sim_deep, score.sim_kp, score.sim_edge, score.score_pair, evidence.place,
         )  # fmt: skip
 
     def _match(self, d: MatchDecision) -> Match:

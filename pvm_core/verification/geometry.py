@@ -36,6 +36,11 @@ MAX_SCALE_CONFLICT: Final = 2.5
 MIN_SIDE: Final = 24.0
 #: Cells a side, over the keypoints' own extent, in which the spread of inliers is counted.
 CELLS: Final = 6
+#: Where `confirm` looks around a predicted place (share of the product's side), the turn it allows (degrees),
+#: and the RootSIFT similarity from which a keypoint counts as the same.
+CONFIRM_REACH: Final = 0.03
+CONFIRM_ANGLE: Final = 30.0
+CONFIRM_ALIKE: Final = 0.80
 _ITERATIONS: Final = 1_000
 _CONFIDENCE: Final = 0.999
 
@@ -207,6 +212,14 @@ def _spread(xy: F32, chosen: Ints) -> float:
     return len(np.unique(index[chosen])) / len(np.unique(index))
 
 
+def outline(points: F32) -> tuple[float, ...]:
+    """Convex hull of points, x0 y0 x1 y1 .., rounded to a tenth of a pixel."""
+    import cv2
+
+    hull = cv2.convexHull(points.astype(np.float32)).reshape(-1)
+    return tuple(round(float(v), 1) for v in hull)
+
+
 def project(matrix: F64, points: npt.NDArray[np.floating]) -> F64:
     """(N, 2) points through a 3x3 matrix."""
     homogeneous = np.c_[points, np.ones(len(points))] @ matrix.T
@@ -261,3 +274,34 @@ def _local(matrix: F64, spot: F64) -> tuple[float, float]:
     )
     singular = np.linalg.svd(jac, compute_uv=False)
     return float(np.linalg.det(jac)), float(singular[0] / max(singular[1], 1e-9))
+
+
+def confirm(product: Keypoints, frame: Keypoints, matrix: F64) -> tuple[int, float, float]:
+    """Looks for each product keypoint where the transform says it should be.
+
+    With the place known no ratio test is needed, so print that repeats, or is faint, confirms the pair too;
+    and a keypoint met at its place with another descriptor (a sibling's other flavour) speaks against it.
+
+    Returns:
+        confirmed keypoints; their share of those that meet any frame keypoint of fitting scale and angle,
+        [0, 1]; the share of the product's cells with keypoints that hold one, [0, 1].
+    """
+    spots = project(matrix, product.xy).astype(np.float32)
+    area, _ = _local(matrix, np.array([product.width / 2, product.height / 2]))
+    growth = 0.5 * float(np.log(max(area, 1e-9)))
+    reach = CONFIRM_REACH * max(product.width, product.height) * float(np.exp(growth))
+    turn = float(np.rad2deg(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    low, high = spots.min(axis=0) - reach, spots.max(axis=0) + reach
+    around = np.flatnonzero(((frame.xy >= low) & (frame.xy <= high)).all(axis=1))
+    across, along = (spots[:, None, i] - frame.xy[None, around, i] for i in (0, 1))
+    rows, columns = np.nonzero(across * across + along * along < reach * reach)
+    columns = around[columns]
+    off = (frame.angle[columns] - product.angle[rows] - turn + 180) % 360 - 180
+    grown = np.log(frame.scale[columns] / product.scale[rows]) - growth
+    fitting = (np.abs(off) < CONFIRM_ANGLE) & (np.abs(grown) < SCALE_TOL)
+    rows, columns = rows[fitting], columns[fitting]
+    alike = np.einsum("ij,ij->i", product.root[rows], frame.root[columns])
+    sure = np.unique(rows[alike >= CONFIRM_ALIKE])
+    if not len(sure):
+        return 0, 0.0, 0.0
+    return len(sure), len(sure) / len(np.unique(rows)), _spread(product.xy, sure)

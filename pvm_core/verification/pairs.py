@@ -49,6 +49,7 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
             seen = compared[0]
             if geometry.is_sane(compared[1], kp_product.width, kp_product.height):
                 matrix = compared[1]
+    confirmed, share, cover = geometry.confirm(kp_product, kp_frame, matrix)
     quad = geometry.project(matrix, geometry.corners_of(kp_product.width, kp_product.height))
     drawn = fitted.members[
         np.linspace(0, len(fitted.members) - 1, min(DRAWN, len(fitted.members))).astype(int)
@@ -65,6 +66,10 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
         coverage=fitted.coverage,
         rms=fitted.rms,
         scale=float(np.exp(pose.log_scale)),
+        confirmed=confirmed,
+        confirmed_share=share,
+        confirmed_cover=cover,
+        place=geometry.outline(kp_frame.xy[t.frame[fitted.members]]),
         points_product=_points(kp_product.xy[t.product[drawn]]),
         points_frame=_points(kp_frame.xy[t.frame[drawn]]),
         **({} if seen is None else asdict(seen)),

@@ -22,7 +22,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other figures for the same pair and parameters: it is part of the key.
-VERSION: Final = "2"
+VERSION: Final = "3"
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,10 @@ class PairEvidence:
         coverage: share of the product's cells with keypoints that hold an inlier, [0, 1].
         rms: root mean square reprojection error of the inliers, frame pixels.
         scale: frame pixels per product pixel.
+        confirmed: product keypoints found again at their predicted place; confirmed_share: of those that
+            meet any frame keypoint there, [0, 1]; confirmed_cover: share of the product's cells that hold
+            one, [0, 1].
+        place: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
         visible .. sharpness: see `appearance.Appearance`; None where nothing was warped.
         points_product, points_frame: the inliers (at most 60), for drawing.
     """
@@ -112,6 +116,9 @@ class PairEvidence:
     coverage: float | None = None
     rms: float | None = None
     scale: float | None = None
+    confirmed: int | None = None
+    confirmed_share: float | None = None
+    confirmed_cover: float | None = None
     visible: float | None = None
     print_mid: float | None = None
     print_low: float | None = None
@@ -126,6 +133,7 @@ class PairEvidence:
     colour_gap: float | None = None
     colour_worst: float | None = None
     sharpness: float | None = None
+    place: tuple[float, ...] | None = None
     points_product: Points = ()
     points_frame: Points = ()
 

@@ -29,7 +29,7 @@ def pair(
     *,
     shot: int = 0,
     image: str = "",
-    quad: tuple[float, ...] | None = None,
+    place: tuple[float, ...] | None = None,
     video: str = "v",
     kp: float | None = 0.99,
 ) -> ScoredPair:
@@ -44,7 +44,7 @@ def pair(
         sim_kp=kp,
         sim_edge=0.9,
         score_pair=score,
-        quad=quad,
+        place=quad,
     )
 
 
@@ -59,7 +59,7 @@ SCORED = st.builds(
     score=st.none() | st.sampled_from([0.79, 0.7999, 0.8, 0.8001, 0.88, 0.92]) | st.floats(0, 1),
     shot=st.integers(0, 4),
     image=st.sampled_from(["", "b"]),
-    quad=st.sampled_from([None, LEFT, RIGHT]),
+    place=st.sampled_from([None, LEFT, RIGHT]),
     video=st.sampled_from("vw"),
     kp=st.none() | st.floats(0, 1),
 )
@@ -155,7 +155,7 @@ def test_bonuses_for_three_shots_and_two_pictures() -> None:
 
 
 def test_sibling_at_the_same_place_is_capped_and_the_winner_is_not() -> None:
-    pairs = [pair("A", "f", 0.97, quad=LEFT), pair("B", "f", 0.93, quad=LEFT)]
+    pairs = [pair("A", "f", 0.97, place=LEFT), pair("B", "f", 0.93, place=LEFT)]
     rules = replace(FOUNDING, sibling_margin=0.03)
     assert one(pairs, "A", rules).status == "accepted"
     loser = one(pairs, "B", rules)
@@ -165,20 +165,20 @@ def test_sibling_at_the_same_place_is_capped_and_the_winner_is_not() -> None:
 
 
 def test_too_small_a_lead_caps_both() -> None:
-    pairs = [pair("A", "f", 0.97, quad=LEFT), pair("B", "f", 0.95, quad=LEFT)]
+    pairs = [pair("A", "f", 0.97, place=LEFT), pair("B", "f", 0.95, place=LEFT)]
     assert {d.status for d in decide(pairs, FOUNDING, CLASSIC)} == {"review"}
 
 
 def test_two_products_side_by_side_are_both_accepted() -> None:
-    pairs = [pair("A", "f", 0.97, quad=LEFT), pair("B", "f", 0.96, quad=RIGHT)]
+    pairs = [pair("A", "f", 0.97, place=LEFT), pair("B", "f", 0.96, place=RIGHT)]
     assert {d.status for d in decide(pairs, FOUNDING, CLASSIC)} == {"accepted"}
 
 
 def test_loser_of_one_place_is_accepted_where_it_wins_another() -> None:
     pairs = [
-        pair("A", "f", 0.97, quad=LEFT),
-        pair("B", "f", 0.93, quad=LEFT),
-        pair("B", "ff", 0.92, shot=3, quad=LEFT),
+        pair("A", "f", 0.97, place=LEFT),
+        pair("B", "f", 0.93, place=LEFT),
+        pair("B", "ff", 0.92, shot=3, place=LEFT),
     ]
     found = one(pairs, "B", replace(FOUNDING, sibling_margin=0.03))
     assert found.status == "accepted"
@@ -187,22 +187,22 @@ def test_loser_of_one_place_is_accepted_where_it_wins_another() -> None:
 
 def test_a_blurred_frame_does_not_give_the_shot_to_the_sibling() -> None:
     pairs = [
-        pair("A", "f", 0.98, quad=LEFT),
-        pair("B", "f", 0.60, quad=LEFT),
-        pair("A", "ff", 0.80, quad=LEFT),
-        pair("B", "ff", 0.93, quad=LEFT),
+        pair("A", "f", 0.98, place=LEFT),
+        pair("B", "f", 0.60, place=LEFT),
+        pair("A", "ff", 0.80, place=LEFT),
+        pair("B", "ff", 0.93, place=LEFT),
     ]
     assert one(pairs, "A").status == "accepted"
     assert one(pairs, "B").status == "review"
 
 
 def test_the_same_picture_sold_twice_is_accepted_twice() -> None:
-    pairs = [pair("A", "f", 0.97, quad=LEFT), pair("B", "f", 0.97, quad=LEFT)]
+    pairs = [pair("A", "f", 0.97, place=LEFT), pair("B", "f", 0.97, place=LEFT)]
     assert {d.status for d in decide(pairs, FOUNDING, CLASSIC)} == {"accepted"}
 
 
 def test_pictures_of_one_product_do_not_compete() -> None:
-    pairs = [pair("A", "f", 0.97, quad=LEFT), pair("A", "f", 0.96, quad=LEFT, image="b")]
+    pairs = [pair("A", "f", 0.97, place=LEFT), pair("A", "f", 0.96, place=LEFT, image="b")]
     assert one(pairs, "A").status == "accepted"
 
 

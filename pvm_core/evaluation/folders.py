@@ -1,0 +1,126 @@
+"""What lies in a folder to be measured: a photo set or a case."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvm_core.errors import InputError
+
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+_VIDEOS = frozenset({".mp4", ".mkv", ".webm", ".mov"})
+
+
+@dataclass(frozen=True)
+class ProductPicture:
+    """A catalogue picture: its product, its name within the folder, its file."""
+
+    product: str
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Pairs of photos.
+
+    Attributes:
+        name: of the folder.
+        products: the reference pictures; each is a product of its own.
+        scenes: the photos in which products are looked for.
+        positives: (product, scene name) of the true pairs; every other combination is false.
+    """
+
+    name: str
+    products: tuple[ProductPicture, ...]
+    scenes: tuple[Path, ...]
+    positives: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class CaseFolder:
+    """A catalogue and clips.
+
+    Attributes:
+        name: of the folder.
+        products: the catalogue's pictures.
+        videos: the clips; a video's name is its file name without suffix.
+        truth: (product, video) -> the seconds (start, end) at which the clip shows it on purpose.
+        background: (product, video) also visible, neither asked for nor wrong.
+    """
+
+    name: str
+    products: tuple[ProductPicture, ...]
+    videos: tuple[Path, ...]
+    truth: dict[tuple[str, str], tuple[tuple[float, float], ...]]
+    background: frozenset[tuple[str, str]]
+
+    def label(self, product: str, video: str) -> bool | None:
+        """Whether the video shows the product on purpose; None where it is in the background."""
+        if (product, video) in self.truth:
+            return True
+        return None if (product, video) in self.background else False
+
+
+def open_folder(path: Path) -> PhotoSet | CaseFolder:
+    """A photo set (`pairs.csv`, `reference/`, `scene/`) or a case (`products.csv`, `truth.csv`, `videos/`).
+
+    Raises:
+        InputError: `evaluate.folder` where it is neither, `evaluate.empty` where it holds nothing to measure,
+            `evaluate.columns` where a table lacks a column.
+    """
+    if (path / "pairs.csv").is_file():
+        return _photo_set(path)
+    if (path / "truth.csv").is_file() and (path / "products.csv").is_file():
+        return _case(path)
+    raise InputError(
+        "evaluate.folder",
+        str(path),
+        "is neither a photo set (pairs.csv, reference/, scene/) nor a case (products.csv, truth.csv)",
+        "Name a folder of either kind",
+    )
+
+
+def _photo_set(path: Path) -> PhotoSet:
+    rows = _rows(path / "pairs.csv", ("reference", "scene"))
+    references = sorted(p for p in (path / "reference").glob("*") if p.suffix.lower() in _PICTURES)
+    products = tuple(ProductPicture(p.name, p.name, p) for p in references)
+    true = {(Path(r["reference"]).name, Path(r["scene"]).name) for r in rows if r.get("label", "1") != "0"}
+    names = {scene for _, scene in true}
+    scenes = tuple(sorted(p for p in (path / "scene").glob("*") if p.name in names))
+    _not_empty(path, products, scenes)
+    return PhotoSet(path.name, products, scenes, frozenset(true))
+
+
+def _case(path: Path) -> CaseFolder:
+    catalogue = _rows(path / "products.csv", ("product_id", "image"))
+    products = tuple(ProductPicture(r["product_id"], r["image"], path / r["image"]) for r in catalogue)
+    videos = tuple(sorted(p for p in (path / "videos").rglob("*") if p.suffix.lower() in _VIDEOS))
+    truth: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
+    for row in _rows(path / "truth.csv", ("product_id", "video_id", "start_s", "end_s")):
+        key = (row["product_id"], row["video_id"])
+        truth[key] = (*truth.get(key, ()), (float(row["start_s"]), float(row["end_s"])))
+    behind = path / "background.csv"
+    rows = _rows(behind, ("product_id", "video_id")) if behind.is_file() else []
+    _not_empty(path, products, videos)
+    return CaseFolder(
+        path.name, products, videos, truth, frozenset((r["product_id"], r["video_id"]) for r in rows)
+    )
+
+
+def _not_empty(path: Path, products: tuple[ProductPicture, ...], others: tuple[Path, ...]) -> None:
+    if not products or not others:
+        what = "product pictures" if not products else "scenes or videos"
+        raise InputError("evaluate.empty", str(path), f"holds no {what}", "Name a folder that holds some")
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [c for c in columns if c not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(
+                "evaluate.columns", str(path), f"lacks the column {missing[0]}", f"Give {', '.join(columns)}"
+            )
+        return list(reader)
