@@ -1,7 +1,7 @@
 """Picture embedders behind one protocol."""
 
 from pvm_core.embedders.base import Embedder, EmbedInput, Kind, Views, embed_views
-from pvm_core.embedders.registry import MODELS, ModelSpec, choose_embedder, load_embedder
+from pvm_core.embedders.registry import MODELS, ModelSpec, choose_embedder, load_embedder, resolve
 
 __all__ = [
     "MODELS",
@@ -13,4 +13,5 @@ __all__ = [
     "choose_embedder",
     "embed_views",
     "load_embedder",
+    "resolve",
 ]

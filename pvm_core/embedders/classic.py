@@ -16,20 +16,9 @@ from numpy.typing import NDArray
 
 from pvm_core.embedders.base import Bytes, EmbedInput, Floats, Kind, Views, unit_rows
 from pvm_core.embedders.codebook import Codebook, shipped
+from pvm_core.embedders.views import FRAME_VIEWS, Box, boxes_for, crop_to_content
 from pvm_core.ids import content_key
-from pvm_core.masks.fill import content_box
 
-Box = tuple[float, float, float, float]
-
-#: Parts of a frame as fractions (x0, y0, x1, y1) of its sharp content, longer side horizontal: the whole, two
-#: overlapping halves, the middle. A product that takes a tenth of a frame takes a fifth of one of them.
-FRAME_VIEWS: Final[tuple[Box, ...]] = (
-    (0.0, 0.0, 1.0, 1.0),
-    (0.0, 0.0, 0.6, 1.0),
-    (0.4, 0.0, 1.0, 1.0),
-    (0.25, 0.25, 0.75, 0.75),
-)
-_WHOLE: Final = FRAME_VIEWS[:1]
 #: Cells of the colour signature: lightness, a, b (trilinear, so one more node than cells on each axis).
 _COLOUR_CELLS: Final = (2, 8, 8)
 #: Side in pixels of the thumbnail whose colours are counted.
@@ -98,17 +87,16 @@ class ClassicEmbedder:
 
     def embed(self, inputs: Sequence[EmbedInput]) -> Floats:
         """float32 (N, dim), unit rows: each picture as a whole, colour included."""
-        rows = [self._views(item, _WHOLE, gray=False).rgb for item in inputs]
+        rows = [self._views(item, "product", gray=False).rgb for item in inputs]
         return np.concatenate(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
 
     def embed_views(self, inputs: Sequence[EmbedInput], kind: Kind, gray: bool) -> list[Views]:
         """One view of a product picture, `FRAME_VIEWS` of a frame."""
-        return [self._views(item, FRAME_VIEWS if kind == "frame" else _WHOLE, gray) for item in inputs]
+        return [self._views(item, kind, gray) for item in inputs]
 
-    def _views(self, item: EmbedInput, boxes: tuple[Box, ...], gray: bool) -> Views:
-        rgb, mask = _crop(item)
-        if rgb.shape[0] > rgb.shape[1]:
-            boxes = tuple((y0, x0, y1, x1) for x0, y0, x1, y1 in boxes)
+    def _views(self, item: EmbedInput, kind: Kind, gray: bool) -> Views:
+        rgb, mask = crop_to_content(item)
+        boxes = boxes_for(kind, *rgb.shape[:2])
         found = _local_features(rgb, mask, self.codebook, self.params)
         local = np.stack([_vlad(found, box, self.codebook) for box in boxes])
         colour = _colour_signatures(rgb, mask, boxes, self.codebook.colour_mean, self.params)
@@ -118,22 +106,11 @@ class ClassicEmbedder:
         return Views(unit_rows(both), unit_rows(alone) if gray else None)
 
 
-def _crop(item: EmbedInput) -> tuple[Bytes, Bytes | None]:
-    """The picture cut to its mask, or else to its sharp content; the mask goes with it."""
-    import cv2
-
-    if item.mask is not None and item.mask.any():
-        x, y, w, h = cv2.boundingRect(item.mask)
-        return item.rgb[y : y + h, x : x + w], item.mask[y : y + h, x : x + w]
-    x0, y0, x1, y1 = content_box(item.rgb)
-    return item.rgb[y0:y1, x0:x1], None
-
-
 def _local_features(rgb: Bytes, mask: Bytes | None, codebook: Codebook, params: ClassicParams) -> _Local:
     """The strongest SIFT keypoints as visual words and residuals."""
     import cv2
 
-    grey = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     h, w = grey.shape
     scale = params.side / max(h, w)
     size = (max(16, round(w * scale)), max(16, round(h * scale)))
@@ -186,7 +163,7 @@ def colour_histograms(rgb: Bytes, mask: Bytes | None, boxes: Sequence[Box], para
     """float32 (len(boxes), c), unit rows: how much saturated colour of each kind each part holds."""
     import cv2
 
-    thumb = cv2.resize(np.ascontiguousarray(rgb), (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
+    thumb = cv2.resize(rgb, (_THUMB, _THUMB), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(thumb.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab)
     ab = lab[..., 1:] - params.white_balance * np.median(lab[..., 1:], axis=(0, 1))
     chroma = np.hypot(ab[..., 0], ab[..., 1])

@@ -1,0 +1,117 @@
+"""What the learned embedders share: batches, mixed precision, views; torch is imported when one is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from pvm_core.embedders.base import Bytes, EmbedInput, Floats, Kind, Views, unit_rows
+from pvm_core.embedders.views import FRAME_VIEWS, Box, boxes_for, crop_to_content
+from pvm_core.errors import ModelError
+from pvm_core.ids import content_key
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: What stands in for masked-out pixels: ImageNet's mean colour, which normalisation turns into about zero.
+_NEUTRAL: Final = (124, 116, 104)
+
+
+@dataclass(frozen=True)
+class LearnedEmbedder:
+    """A vision network behind the embedder protocol.
+
+    Attributes:
+        name: the model's name in the registry.
+        identity: what its vectors depend on: library, architecture, weights hash, input size.
+        dim: length of a vector.
+        device: ``cpu`` or ``cuda``.
+        batch_size: pictures a forward pass takes.
+        network: picture tensor (N, 3, S, S) -> features (N, dim).
+        transform: PIL picture -> tensor (3, S, S), the library's own.
+    """
+
+    name: str
+    identity: tuple[str, ...]
+    dim: int
+    device: str
+    network: nn.Module = field(repr=False)
+    transform: Callable[[Any], Tensor] = field(repr=False)
+    batch_size: int = 64
+
+    @property
+    def key(self) -> str:
+        """Changes with the weights, the input size, the views and the version."""
+        return content_key("embedder", self.name, "1", repr(FRAME_VIEWS), *self.identity)
+
+    def embed(self, inputs: Sequence[EmbedInput]) -> Floats:
+        """float32 (N, dim), unit rows: each picture as a whole."""
+        return self._forward([_masked(item)[0] for item in inputs])
+
+    def embed_views(self, inputs: Sequence[EmbedInput], kind: Kind, gray: bool) -> list[Views]:
+        """One view of a product picture, four of a frame; gray doubles the work."""
+        pictures: list[Bytes] = []
+        counts: list[int] = []
+        for item in inputs:
+            rgb, shape = _masked(item)
+            parts = [_part(rgb, box) for box in boxes_for(kind, *shape)]
+            pictures += parts
+            counts.append(len(parts))
+        colour = self._forward(pictures)
+        grey = self._forward([_grey(p) for p in pictures]) if gray else None
+        ends = np.cumsum(counts)
+        return [
+            Views(colour[e - n : e], None if grey is None else grey[e - n : e])
+            for e, n in zip(ends, counts, strict=True)
+        ]
+
+    def _forward(self, pictures: Sequence[Bytes]) -> Floats:
+        import torch
+        from PIL import Image
+
+        rows = [np.zeros((0, self.dim), dtype=np.float32)]
+        for start in range(0, len(pictures), self.batch_size):
+            batch = [self.transform(Image.fromarray(p)) for p in pictures[start : start + self.batch_size]]
+            amp = torch.autocast(self.device, dtype=torch.float16, enabled=self.device != "cpu")
+            with torch.inference_mode(), amp:
+                out = self.network(torch.stack(batch).to(self.device))
+            rows.append(out.float().cpu().numpy())
+        return unit_rows(np.concatenate(rows))
+
+
+def pick_device(name: str, device: str) -> str:
+    """``cuda`` or ``cpu`` for ``auto``; a device that is asked for must be there.
+
+    Raises:
+        ModelError: ``model.device``.
+    """
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError("model.device", name, f"{device} is not available", "Use device `auto` or `cpu`")
+    return device
+
+
+def _masked(item: EmbedInput) -> tuple[Bytes, tuple[int, int]]:
+    rgb, mask = crop_to_content(item)
+    if mask is not None:
+        rgb = np.where(mask[..., None] > 0, rgb, np.array(_NEUTRAL, dtype=np.uint8))
+    return rgb, (rgb.shape[0], rgb.shape[1])
+
+
+def _part(rgb: Bytes, box: Box) -> Bytes:
+    h, w = rgb.shape[:2]
+    x0, y0, x1, y1 = round(box[0] * w), round(box[1] * h), round(box[2] * w), round(box[3] * h)
+    part = rgb[y0:y1, x0:x1]
+    return np.ascontiguousarray(part if part.size else rgb)
+
+
+def _grey(rgb: Bytes) -> Bytes:
+    from pvm_core.pictures import to_gray_clahe
+
+    return np.repeat(to_gray_clahe(rgb)[..., None], 3, axis=2)
