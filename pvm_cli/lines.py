@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 STYLES: Final = {"accepted": "green", "review": "yellow", "rejected": "dim"}
 _TITLE_WIDTH: Final = 34
 _CELL_WIDTH: Final = 26
-#: Columns of the table without evidence paths, at their widest.
-_TABLE_WIDTH: Final = 2 * _CELL_WIDTH + _TITLE_WIDTH + 40
+#: Score, time and status with the padding of all columns.
+_FIXED_WIDTH: Final = 32
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,9 @@ def show(
         paths: how many are listed below where the table is too narrow for them; default all.
     """
     widest = max((len(line.evidence) for line in lines), default=0)
-    beside = console.width >= widest + _TABLE_WIDTH
-    console.print(_table(lines, title, with_status, with_evidence=beside))
+    beside = console.width >= widest + _FIXED_WIDTH + 2 * _TITLE_WIDTH
+    width = console.width - widest if beside else console.width
+    console.print(_table(lines, title, with_status, beside, width))
     proven = [line for line in lines if line.evidence]
     if beside or not proven:
         return
@@ -112,33 +113,41 @@ def show(
         console.print(f"  {what}: {line.evidence}", markup=False, soft_wrap=True)
 
 
-def _table(lines: Sequence[ResultLine], title: str, with_status: bool, with_evidence: bool) -> Table:
+def _table(
+    lines: Sequence[ResultLine], title: str, with_status: bool, with_evidence: bool, width: int
+) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
+    names = [(flat(line.product), flat(line.title), flat(line.video)) for line in lines]
     view = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
-    for name in ("product", "title", "video"):
-        view.add_column(name, no_wrap=True, overflow="ellipsis")
-    for name in ("score", "at"):
-        view.add_column(name, justify="right", no_wrap=True, min_width=5)
+    for head, most in zip(("product", "title", "video"), _widths(names, width - _FIXED_WIDTH), strict=True):
+        view.add_column(head, no_wrap=True, overflow="ellipsis", max_width=max(most, len(head)))
+    for head in ("score", "at"):
+        view.add_column(head, justify="right", no_wrap=True, min_width=5)
     if with_status:
         view.add_column("status", no_wrap=True, min_width=8)
     if with_evidence:
         view.add_column("evidence", no_wrap=True)
-    for line in lines:
+    for line, name in zip(lines, names, strict=True):
         style = STYLES.get(line.status, "")
-        cells = [
-            Text(shorten(line.product, _CELL_WIDTH)),
-            Text(shorten(line.title, _TITLE_WIDTH)),
-            Text(shorten(line.video, _CELL_WIDTH)),
-            Text(score_text(line.score), style=style),
-            Text(clock_text(line.ts)),
-        ]
+        cells = [Text(text) for text in name]
+        cells += [Text(score_text(line.score), style=style), Text(clock_text(line.ts))]
         cells += [Text(line.status, style=style)] if with_status else []
         cells += [Text(line.evidence)] if with_evidence else []
         view.add_row(*cells)
     return view
+
+
+def _widths(names: Sequence[tuple[str, str, str]], room: int) -> tuple[int, int, int]:
+    """Columns for product, title and video, in cells: what they need, or a fair share of `room`."""
+    from rich.cells import cell_len
+
+    needs = [max((cell_len(name[i][:_TITLE_WIDTH]) for name in names), default=0) for i in range(3)]
+    share = room * 3 // 10
+    product, video = min(needs[0], max(share, room - needs[1] - needs[2])), min(needs[2], share)
+    return product, max(8, min(needs[1], room - product - video)), video
 
 
 def score_text(score: float) -> str:
@@ -154,7 +163,12 @@ def clock_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
+def flat(text: str) -> str:
+    """The text on one line."""
+    return " ".join(text.split())
+
+
 def shorten(text: str, width: int) -> str:
     """At most `width` characters on one line, the end marked where something is left out."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= width else f"{flat[: width - 1]}…"
+    line = flat(text)
+    return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -18,24 +18,25 @@ _GROUPS = 12
 
 @dataclass(frozen=True)
 class Group:
-    """Problems of one stage with one code; `items` in the order they were met."""
+    """Problems of one stage with one code, in the order they were met; `message` is that of the first."""
 
     stage: str
     code: str
-    message: str
-    items: tuple[str, ...]
+    members: tuple[Problem, ...]
+
+    @property
+    def message(self) -> str:
+        """What is wrong with the first."""
+        return self.members[0].message
 
 
 def grouped(problems: Iterable[Problem]) -> list[Group]:
-    """Groups by stage and code, largest first; a group's message is that of its first problem."""
+    """Groups by stage and code, largest first."""
     found: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
         found.setdefault((problem.stage, problem.code), []).append(problem)
-    groups = [
-        Group(stage, code, members[0].message, tuple(p.item for p in members))
-        for (stage, code), members in found.items()
-    ]
-    return sorted(groups, key=lambda g: -len(g.items))
+    groups = [Group(stage, code, tuple(members)) for (stage, code), members in found.items()]
+    return sorted(groups, key=lambda group: -len(group.members))
 
 
 def print_problems(console: Console, problems: Sequence[Problem], *, full: bool = False) -> None:
@@ -49,15 +50,17 @@ def print_problems(console: Console, problems: Sequence[Problem], *, full: bool 
     console.print(f"\n{len(problems)} problems; the rest of the job went on", style="yellow")
     shown = groups if full else groups[:_GROUPS]
     for group in shown:
-        console.print(
-            f"  {len(group.items)}x {group.stage}: {shorten(group.message, 200)} [{group.code}]",
-            markup=False,
-            soft_wrap=True,
-        )
-        limit = len(group.items) if full else _EXAMPLES
-        for item in group.items[:limit]:
-            console.print(f"      {shorten(item, 120)}", markup=False, soft_wrap=True, style="dim")
-        if len(group.items) > limit:
-            console.print(f"      and {len(group.items) - limit} more", style="dim")
+        count = f"{len(group.members)}x {group.stage}: {shorten(group.message, 200)} [{group.code}]"
+        console.print(f"  {count}", markup=False, soft_wrap=True)
+        limit = len(group.members) if full else _EXAMPLES
+        for problem in group.members[:limit]:
+            console.print(f"      {_item(problem, group)}", markup=False, soft_wrap=True, style="dim")
+        if len(group.members) > limit:
+            console.print(f"      and {len(group.members) - limit} more", style="dim")
     if len(groups) > len(shown):
         console.print(f"  and {len(groups) - len(shown)} more kinds; pvm status --job JOB lists all")
+
+
+def _item(problem: Problem, group: Group) -> str:
+    item = shorten(problem.item, 120)
+    return item if problem.message == group.message else f"{item}: {shorten(problem.message, 200)}"
