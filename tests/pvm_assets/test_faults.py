@@ -264,7 +264,8 @@ def test_a_database_that_goes_away_fails_the_run_and_a_rerun_resumes(fresh: Stan
         fresh.run(job, take_away)
     assert failure.value.retryable  # type: ignore[attr-defined]
     admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    assert fresh.run(job).status == "completed"
+    resumed = fresh.run(job)
+    assert resumed.status == "completed", resumed.error
     assert fresh.pool_slots() == 0
 
 
@@ -281,4 +282,5 @@ def test_a_full_disk_fails_the_run_and_a_rerun_resumes(fresh: Stand, tmp_path: P
     assert outcome.error is not None
     assert outcome.error["code"].startswith(("media.", "store."))
     assert outcome.error["retryable"]
-    assert fresh.run(job).status == "completed"
+    resumed = fresh.run(job)
+    assert resumed.status == "completed", resumed.error
