@@ -104,6 +104,7 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     """
     import dagster as dg
     import sqlalchemy.exc
+    from dagster_postgres.utils import DagsterPostgresException
 
     from pvm_assets.execution.gpu import GPU_POOL
 
@@ -112,7 +113,7 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
         limits = instance.event_log_storage.get_pool_limits()
         if GPU_POOL not in {limit.name for limit in limits}:
             instance.event_log_storage.set_concurrency_slots(GPU_POOL, GPU_LIMIT)
-    except sqlalchemy.exc.SQLAlchemyError as error:
+    except (sqlalchemy.exc.SQLAlchemyError, DagsterPostgresException) as error:
         raise StoreError(
             "dagster.unreachable",
             "Dagster's database",

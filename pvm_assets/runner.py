@@ -17,6 +17,7 @@ from dagster._core.remote_origin import (
 from dagster._core.storage.dagster_run import DagsterRun
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import make_new_run_id
+from dagster_postgres.utils import DagsterPostgresException
 
 from pvm_assets.bootstrap import dagster_instance
 from pvm_assets.connect import database_dsn
@@ -89,7 +90,7 @@ def run_job(job_id: str, settings: Settings, on_news: Callable[[StepNews], None]
             with dagster_instance() as instance:
                 stale = tuple(fail_stale_runs(instance, database))
                 return _run(job, instance, database, on_news, stale)
-        except sqlalchemy.exc.SQLAlchemyError as error:
+        except (sqlalchemy.exc.SQLAlchemyError, DagsterPostgresException) as error:
             raise StoreError(
                 "dagster.unreachable",
                 "Dagster's database",

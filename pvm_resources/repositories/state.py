@@ -128,6 +128,10 @@ class State(Repository):
         """Stores how far a stage is."""
         self._db.commit(self.progress_write(job_id, progress))
 
+    def clear_progress(self, job_id: str) -> None:
+        """Forgets how far an earlier run was, so that nobody takes it for this one's."""
+        self._db.commit(Statement("DELETE FROM progress WHERE job_id = %s", [job_id]))
+
     def progress(self, job_id: str) -> list[Progress]:
         """All stages that began, in the order they last moved."""
         return self._db.all(
