@@ -120,6 +120,7 @@ def exit_with(code: Exit) -> None:
 
 
 def _execute(session: Session, job: Job) -> RunOutcome:
+    session.state.clear_progress(job.job_id)
     with err().status("starting Dagster"):
         from pvm_assets.runner import run_job
 

@@ -125,12 +125,28 @@ def ready(settings: Settings) -> Iterator[Session]:
     from pvm_assets.bootstrap import bootstrap
     from pvm_resources.database import Database
 
+    _hear_only_ours(settings)
     platform = bootstrap(settings)
     try:
         with Database(platform.dsn, max_connections=2) as database:
             yield Session(settings, database)
     finally:
         platform.close()
+
+
+def _hear_only_ours(settings: Settings) -> None:
+    """Our log lines go to stderr in the form the settings ask for; a library's warnings only when debugging.
+
+    Drivers warn at each of their own attempts to reconnect; what comes of it is told once, by us.
+    """
+    import logging
+
+    from pvm_resources import logs
+
+    logs.setup(settings.log_format, settings.log_level)
+    if settings.log_level != "debug":
+        # A root without any handler would print warnings as a last resort.
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def _empty(place: str) -> InputError:
