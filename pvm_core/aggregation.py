@@ -163,11 +163,14 @@ def _decide_one(
     fault = _fault(best, rival, shots, rules, calibration)
     if fault:
         score = min(score, rules.accept - CAP_GAP)
+    alike = max(p.sim_deep or 0.0 for p in group)
     status: Status = "rejected"
     if score >= rules.accept:
         status = "accepted"
     elif score >= rules.review_min:
         status = "review"
+    elif alike >= rules.review_deep_min:
+        status, fault = "review", f"looks alike ({alike:.2f}) without a geometric proof: {fault}"
     return MatchDecision(
         product_id=best.product_id,
         video_id=best.video_id,

@@ -1,15 +1,18 @@
 """Turns raw figures into probabilities: a small versioned file of coefficients per embedder.
 
-Each term is a logistic regression on a few figures, fitted at a balanced prior: half of the weight on true
-pairs, half on false ones, and of the false half one part on look-alikes (pairs that pass the geometry), one
-on the rest. Weights never point against the figure (`Figure.sign`), so more evidence never lowers a term.
+Each term is a logistic function of a few figures. The three are fitted together, so that their *weighted sum*
+is the probability: a mean of three probabilities fitted one by one shies from 0 and 1, and would count twice
+what two terms both see. The fit minimises the Brier score at a balanced prior: half of the weight on true
+pairs, the other half on false ones, of which look-alikes (pairs that pass the geometry) have a share of their
+own. Brier is bounded, so a pair labelled false whose product is in truth on the shelf behind does not rule
+the fit. Weights never point against their figure (`Figure.sign`), so more evidence never lowers a term.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -26,9 +29,13 @@ FORMAT: Final = 1
 #: No finite sample says more than this about a pair; keeps a term from being certain.
 CLIP: Final = (0.001, 0.999)
 #: Strength of the ridge on standardised weights: a few dozen look-alikes must not be learnt by heart.
-RIDGE: Final = 2.0
-#: Pull of `tune_sum`'s slopes (their logarithms) and shifts towards none.
-PULL: Final = 2e-3
+RIDGE: Final = 1e-3
+#: Share of all weight that look-alikes have. They are rare among candidates and the sibling margin takes most
+#: of them, but a sibling whose true partner is not in the catalogue has only the score against it.
+ALIKE_SHARE: Final = 0.12
+_STEPS: Final = 2_500
+_RATE: Final = 2.0
+_MOMENTUM: Final = 0.9
 #: The shipped calibration whose geometry and appearance serve every embedder.
 BASE: Final = "classic"
 
@@ -156,160 +163,118 @@ def fit_calibration(
     samples: Iterable[Sample],
     embedder: str,
     name: str,
+    weights: tuple[float, float, float],
     *,
     embedder_key: str = "",
     provenance: Mapping[str, Any] | None = None,
 ) -> Calibration:
     """Coefficients that explain labelled pairs.
 
+    Args:
+        samples: pairs whose geometry could not be tried, or without a cosine, are left out.
+        weights: of sim_deep, sim_kp, sim_edge in the rules the score is meant for.
     Raises:
-        InputError: code `calibration.samples`: a term lacks true or false pairs to be fitted on.
+        InputError: code `calibration.samples`: too few true or false pairs to be fitted on.
     """
-    given = list(samples)
-    kp = [(kp_figures(s.evidence), s) for s in given]
-    edge = [(edge_figures(s.evidence), s) for s in given]
-    deep = [(deep_figures(s.sim_rgb, s.sim_gray), s) for s in given]
-    true = sum(s.label for s in given)
-    return Calibration(
-        name=name,
-        embedder=embedder,
-        deep=_fit_term("sim_deep", deep, ("cosine",), (1,)) if any(v is not None for v, _ in deep) else None,
-        kp=_fit_term("sim_kp", kp, tuple(KP_FIGURES), tuple(f.sign for f in KP_FIGURES.values())),
-        edge=_fit_term("sim_edge", edge, tuple(EDGE_FIGURES), tuple(f.sign for f in EDGE_FIGURES.values())),
-        embedder_key=embedder_key,
-        provenance={"true_pairs": true, "false_pairs": len(given) - true, **(provenance or {})},
-    )
+    given = [(s, _values(s)) for s in samples]
+    known = [(s, v) for s, v in given if v is not None]
+    label = np.array([s.label for s, _ in known], bool)
+    alike = np.array([s.evidence.transform is not None for s, _ in known], bool)
+    _enough(label, alike)
+    signs = [np.array([1.0]), *(_signs(f) for f in (KP_FIGURES, EDGE_FIGURES))]
+    tables = [_Table.of([v[i] for _, v in known], signs[i]) for i in range(3)]
+    _descend(tables, label, balanced_weights(label, alike), weights)
+    names = (("cosine",), tuple(KP_FIGURES), tuple(EDGE_FIGURES))
+    deep, kp, edge = (t.logistic(n) for t, n in zip(tables, names, strict=True))
+    counted = {"true_pairs": int(label.sum()), "false_pairs": int((~label).sum()), "weights": list(weights)}
+    return Calibration(name, embedder, deep, kp, edge, embedder_key, {**counted, **(provenance or {})})
 
 
-def _fit_term(
-    term: str, rows: Sequence[tuple[F64 | None, Sample]], names: tuple[str, ...], signs: tuple[int, ...]
-) -> Logistic:
-    known = [(v, s) for v, s in rows if v is not None]
-    label = np.array([s.label for _, s in known], bool)
-    if label.sum() < 5 or (~label).sum() < 5:
+def _values(sample: Sample) -> tuple[F64, F64, F64 | None] | None:
+    deep, kp = deep_figures(sample.sim_rgb, sample.sim_gray), kp_figures(sample.evidence)
+    return None if deep is None or kp is None else (deep, kp, edge_figures(sample.evidence))
+
+
+def _signs(figures: Mapping[str, Figure]) -> F64:
+    return np.array([f.sign for f in figures.values()], np.float64)
+
+
+def _enough(label: npt.NDArray[np.bool_], alike: npt.NDArray[np.bool_]) -> None:
+    true, false = int((label & alike).sum()), int((~label & alike).sum())
+    if true < 5 or false < 5:
         raise InputError(
             "calibration.samples",
-            term,
-            f"{int(label.sum())} true and {int((~label).sum())} false pairs are too few to be fitted",
-            "Give at least 5 of each",
+            "labelled pairs",
+            f"{true} true and {false} false pairs with a transform are too few to be fitted",
+            "Give at least 5 of each, look-alikes among the false",
         )
-    # Geometry cannot tell look-alikes apart and is not asked to: there they weigh what they are.
-    alike = np.array([term != "sim_kp" and s.evidence.transform is not None for _, s in known], bool)
-    values = np.stack([v for v, _ in known])
-    weights, bias = fit_logistic(values, label, balanced_weights(label, alike), signs)
-    return Logistic(names, tuple(float(w) for w in weights), float(bias))
 
 
 def balanced_weights(label: npt.NDArray[np.bool_], alike: npt.NDArray[np.bool_]) -> F64:
-    """Weights that sum to len(label): true pairs half; look-alikes and other false pairs a quarter."""
+    """Weights that sum to 1: true pairs half, look-alikes `ALIKE_SHARE`, other false pairs the rest."""
     groups = [label, ~label & alike, ~label & ~alike]
-    share = [0.5, 0.25, 0.25] if groups[1].any() and groups[2].any() else [0.5, 0.5, 0.5]
+    share = [0.5, ALIKE_SHARE, 0.5 - ALIKE_SHARE]
     weights = np.zeros(len(label))
     for group, part in zip(groups, share, strict=True):
         if group.any():
-            weights[group] = part * len(label) / group.sum()
-    return weights
+            weights[group] = part / group.sum()
+    total: F64 = weights / weights.sum()
+    return total
 
 
-def fit_logistic(
-    values: F64, label: npt.NDArray[np.bool_], sample_weights: F64, signs: Sequence[int]
-) -> tuple[F64, float]:
-    """Ridge logistic regression by Newton's method; a weight against its sign is dropped, the rest refitted.
+@dataclass
+class _Table:
+    """One term while it is fitted: standardised figures, coefficients, momentum."""
 
-    Args:
-        values: (N, F) figures; label: (N,) bool; sample_weights: (N,); signs: F times +1 or -1.
-    Returns:
-        ((F,) weights, bias) for the figures as they are, not standardised.
-    """
-    mean, deviation = values.mean(axis=0), values.std(axis=0) + 1e-9
-    unit = (values - mean) / deviation
-    active = np.ones(values.shape[1], bool)
-    while True:
-        weights = np.zeros(values.shape[1])
-        solved = _newton(unit[:, active], label, sample_weights)
-        weights[active] = solved[:-1]
-        wrong = weights * np.asarray(signs) < 0
-        if not wrong.any():
-            break
-        active[int(np.argmin(weights * np.asarray(signs)))] = False
-    scaled = weights / deviation
-    return scaled, float(solved[-1] - scaled @ mean)
+    unit: F64
+    known: npt.NDArray[np.bool_]
+    mean: F64
+    deviation: F64
+    signs: F64
+    weights: F64
+    bias: float
+    speed: F64
+    bias_speed: float
 
+    @classmethod
+    def of(cls, rows: Sequence[F64 | None], signs: F64) -> _Table:
+        known = np.array([r is not None for r in rows], bool)
+        values = np.stack([r if r is not None else np.zeros(len(signs)) for r in rows])
+        mean, deviation = values[known].mean(axis=0), values[known].std(axis=0) + 1e-9
+        unit = (values - mean) / deviation * known[:, None]
+        start = signs * 0.9 / np.sqrt(len(signs))
+        return cls(unit, known, mean, deviation, signs, start, 0.0, np.zeros(len(signs)), 0.0)
 
-def _newton(unit: F64, label: npt.NDArray[np.bool_], sample_weights: F64) -> F64:
-    table = np.c_[unit, np.ones(len(unit))]
-    ridge = np.eye(table.shape[1]) * RIDGE
-    ridge[-1, -1] = 1e-6
-    beta = np.zeros(table.shape[1])
-    for _ in range(100):
-        p = 1.0 / (1.0 + np.exp(-np.clip(table @ beta, -30, 30)))
-        gradient = table.T @ (sample_weights * (p - label)) + ridge @ beta
-        curvature = (table * (sample_weights * p * (1 - p))[:, None]).T @ table + ridge
-        step = np.linalg.solve(curvature, gradient)
-        beta = beta - step
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta
+    def probabilities(self) -> F64:
+        """(N,), 0 where the evidence is missing."""
+        z = np.clip(self.unit @ self.weights + self.bias, -40, 40)
+        p: F64 = self.known / (1.0 + np.exp(-z))
+        return p
 
+    def step(self, slope: F64) -> None:
+        """One step of descent with momentum against `slope`, the error's slope by the term's logit."""
+        self.speed = _MOMENTUM * self.speed - _RATE * (self.unit.T @ slope + RIDGE * self.weights)
+        self.bias_speed = _MOMENTUM * self.bias_speed - _RATE * float(slope.sum())
+        self.weights, self.bias = self.weights + self.speed, self.bias + self.bias_speed
+        against = self.weights * self.signs < 0
+        self.weights[against] = self.speed[against] = 0.0
 
-def tune_sum(
-    calibration: Calibration, samples: Iterable[Sample], weights: tuple[float, float, float]
-) -> Calibration:
-    """Sharpens and shifts each term so that the *weighted sum* is a probability.
-
-    A mean of three probabilities is no probability: it shies from 0 and 1. Each term keeps its figures and
-    their proportions; a slope and a shift per term are chosen to minimise the Brier score of the sum at the
-    balanced prior. Brier is bounded, so a look-alike labelled false that is in truth on the shelf behind
-    does not rule the fit.
-
-    Args:
-        weights: of sim_deep, sim_kp, sim_edge, as in the rules the score is meant for.
-    """
-    given = [s for s in samples if kp_figures(s.evidence) is not None]
-    logits = np.array([_logits(calibration, s) for s in given])
-    label = np.array([s.label for s in given], bool)
-    alike = np.array([s.evidence.transform is not None for s in given], bool)
-    slopes, shifts = _descend(logits, label, balanced_weights(label, alike), np.asarray(weights))
-    terms = (calibration.deep, calibration.kp, calibration.edge)
-    deep, kp, edge = (
-        None if t is None else Logistic(t.figures, tuple(w * a for w in t.weights), t.bias * a + b)
-        for t, a, b in zip(terms, slopes.tolist(), shifts.tolist(), strict=True)
-    )
-    if kp is None or edge is None:
-        raise TypeError("a calibration has geometry and appearance")
-    return replace(calibration, deep=deep, kp=kp, edge=edge)
+    def logistic(self, names: tuple[str, ...]) -> Logistic:
+        """The term for figures as they are, not standardised."""
+        scaled = self.weights / self.deviation
+        return Logistic(names, tuple(float(w) for w in scaled), float(self.bias - scaled @ self.mean))
 
 
-def _logits(calibration: Calibration, sample: Sample) -> list[float]:
-    """Logit of each term; NaN where its evidence is missing."""
-    figures = (
-        deep_figures(sample.sim_rgb, sample.sim_gray),
-        kp_figures(sample.evidence),
-        edge_figures(sample.evidence),
-    )
-    terms = (calibration.deep, calibration.kp, calibration.edge)
-    return [
-        float("nan") if t is None or f is None else t.bias + float(np.dot(t.weights, f))
-        for t, f in zip(terms, figures, strict=True)
-    ]
-
-
-def _descend(logits: F64, label: npt.NDArray[np.bool_], sample_weights: F64, weights: F64) -> tuple[F64, F64]:
-    """Slope and shift per term by gradient descent with momentum; deterministic, pulled towards (1, 0)."""
-    known = np.isfinite(logits)
-    z = np.where(known, logits, 0.0)
-    share = sample_weights / sample_weights.sum()
-    log_slope, shift = np.zeros(3), np.zeros(3)
-    speed = np.zeros((2, 3))
-    for _ in range(3_000):
-        p = 1.0 / (1.0 + np.exp(-np.clip(np.exp(log_slope) * z + shift, -40, 40)))
-        error = (np.where(known, p, 0.0) @ weights) - label
-        inner = (2 * share * error)[:, None] * weights * known * p * (1 - p)
-        pull = PULL * np.stack([log_slope, shift])
-        gradient = np.stack([(inner * z).sum(axis=0) * np.exp(log_slope), inner.sum(axis=0)]) + pull
-        speed = 0.9 * speed - 1.0 * gradient
-        log_slope, shift = log_slope + speed[0], shift + speed[1]
-    return np.exp(log_slope), shift
+def _descend(
+    tables: Sequence[_Table], label: npt.NDArray[np.bool_], share: F64, weights: Sequence[float]
+) -> None:
+    """Fits the terms in place. Whole batches from a fixed start: the same samples give the same fit."""
+    for _ in range(_STEPS):
+        found = [t.probabilities() for t in tables]
+        total: F64 = sum((w * p for w, p in zip(weights, found, strict=True)), np.zeros(len(label)))
+        error = 2.0 * share * (total - label)
+        for table, weight, p in zip(tables, weights, found, strict=True):
+            table.step(error * weight * p * (1.0 - p))
 
 
 def to_json(calibration: Calibration) -> str:

@@ -31,6 +31,8 @@ class Rules:
         cons_min: independent shots with a pair >= accept.
         accept: ACCEPT; status is accepted if and only if score >= accept.
         review_min: score from which a match that is not accepted is offered for review.
+        review_deep_min: calibrated `sim_deep` from which a match without a geometric proof is offered for
+            review too: a plush toy from another side has no print to match.
         bonus_consistency, bonus_consistency_min: added to best from that many independent shots.
         bonus_coverage, bonus_coverage_min: added to best from that many distinct product images.
         sibling_margin: how much a match must lead the best other product in the same shot's place.
@@ -47,19 +49,20 @@ class Rules:
         min_recall_at_k: recall of HNSW against exact search below which the check warns, [0, 1].
     """
 
-    weight_deep: float = 0.10
-    weight_kp: float = 0.40
-    weight_edge: float = 0.50
+    weight_deep: float = 0.20
+    weight_kp: float = 0.35
+    weight_edge: float = 0.45
     retrieval_topk: int = 20
     retrieval_topk_cpu_factor: float = 1.5
     exhaustive_max_pairs: int = 2_000
     sim_deep_min: float = 0.0
-    inliers_min: float = 0.20
+    inliers_min: float = 0.10
     best_min: float = 0.80
     best_alone_min: float = 0.82
     cons_min: int = 2
     accept: float = 0.80
     review_min: float = 0.50
+    review_deep_min: float = 0.90
     bonus_consistency: float = 0.02
     bonus_consistency_min: int = 3
     bonus_coverage: float = 0.02
@@ -112,7 +115,7 @@ _KINDS: Final[Mapping[str, type]] = {f.name: type(f.default) for f in fields(Rul
 _SHARES: Final = frozenset(
     {
         *("weight_deep", "weight_kp", "weight_edge", "sim_deep_min", "inliers_min", "best_min"),
-        *("best_alone_min", "accept", "review_min", "bonus_consistency", "bonus_coverage"),
+        *("best_alone_min", "accept", "review_min", "review_deep_min", "bonus_consistency", "bonus_coverage"),
         *("sibling_margin", "min_decodable_ratio", "min_recall_at_k"),
     }
 )

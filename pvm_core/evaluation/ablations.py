@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from pvm_core.calibration import Sample
 from pvm_core.evaluation.figures import Ranking, rank_terms
@@ -12,9 +11,6 @@ from pvm_core.evaluation.fitting import Identity, by_source, cross_validate
 from pvm_core.evaluation.measure import RawPair
 from pvm_core.rules import Rules
 from pvm_core.verification import PairEvidence
-
-#: Figures of colour; without them `sim_edge` judges the print alone.
-COLOUR: Final = ("colour_corr", "lab_corr", "colour_gap", "colour_worst")
 
 
 @dataclass(frozen=True)
@@ -26,8 +22,8 @@ class Ablation:
 
 
 def without_colour(evidence: PairEvidence) -> PairEvidence:
-    """The evidence with the colour figures unknown."""
-    return replace(evidence, **dict.fromkeys(COLOUR))
+    """The evidence with the colour figures unknown: `sim_edge` then judges the print alone."""
+    return replace(evidence, colour_corr=None, lab_corr=None, colour_gap=None, colour_worst=None)
 
 
 def ablate(

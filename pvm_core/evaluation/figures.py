@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -218,7 +219,7 @@ def reliability(decided: Iterable[Decided], bins: Sequence[float] = BINS) -> lis
     label = np.array([bool(d.label) for d in known], np.float64)
     place: npt.NDArray[np.intp] = np.clip(np.searchsorted(bins, score, side="right") - 1, 0, len(bins) - 2)
     out = []
-    for i, (low, high) in enumerate(zip(bins[:-1], bins[1:], strict=True)):
+    for i, (low, high) in enumerate(itertools.pairwise(bins)):
         inside = place == i
         n = int(inside.sum())
         mean, true = (float(score[inside].mean()), float(label[inside].mean())) if n else (0.0, 0.0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pvm_core.calibration import Calibration, Sample, fit_calibration, tune_sum
+from pvm_core.calibration import Calibration, Sample, fit_calibration
 from pvm_core.evaluation.figures import score_pairs
 from pvm_core.evaluation.measure import RawPair
 from pvm_core.rules import Rules
@@ -64,13 +64,13 @@ def fit_on(
     embedder_key: str = "",
     provenance: Mapping[str, Any] | None = None,
 ) -> Calibration:
-    """Terms fitted one by one, then tuned so that their sum under `rules` is a probability.
+    """A calibration for the weights of `rules`.
 
     Raises:
         InputError: `calibration.samples`.
     """
-    first = fit_calibration(samples, embedder, name, embedder_key=embedder_key, provenance=provenance)
-    return tune_sum(first, samples, (rules.weight_deep, rules.weight_kp, rules.weight_edge))
+    weights = (rules.weight_deep, rules.weight_kp, rules.weight_edge)
+    return fit_calibration(samples, embedder, name, weights, embedder_key=embedder_key, provenance=provenance)
 
 
 def cross_validate(

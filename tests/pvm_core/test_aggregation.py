@@ -44,7 +44,7 @@ def pair(
         sim_kp=kp,
         sim_edge=0.9,
         score_pair=score,
-        place=quad,
+        place=place,
     )
 
 
@@ -96,7 +96,7 @@ def test_accepted_exactly_where_score_reaches_accept(pairs: list[ScoredPair], ru
         assert found.best.product_id == found.product_id
         assert found.best.video_id == found.video_id
         if found.status == "review":
-            assert found.score >= rules.review_min
+            assert found.score >= rules.review_min or found.reason.startswith("looks alike")
 
 
 @given(st.lists(SCORED, max_size=12), RULES, st.randoms())
@@ -214,6 +214,12 @@ def test_uncalibrated_model_reaches_review_at_most() -> None:
 
 def test_pair_without_geometry_is_never_accepted() -> None:
     assert one([pair("A", "f", 0.99, kp=None)], "A").status == "review"
+
+
+def test_look_alike_without_geometry_is_offered_for_review() -> None:
+    rules = replace(FOUNDING, review_deep_min=0.9)
+    assert one([pair("A", "f", 0.2, kp=0.01)], "A", rules).status == "review"
+    assert one([replace(pair("A", "f", 0.2, kp=0.01), sim_deep=0.5)], "A", rules).status == "rejected"
 
 
 def test_nothing_scored_decides_nothing() -> None:
