@@ -381,9 +381,9 @@ def _fetch_timm(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetch
 
 def _fetch_rembg(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
     """rembg's own download, which checks the hash that comes with rembg; it reports no progress."""
-    from rembg.sessions import sessions_class
+    from pvm_core.masks.learned import session_class
 
-    base: Any = next((c for c in sessions_class if c.name() == spec.architecture), None)
+    base: Any = session_class(spec.architecture)
     if base is None:
         raise ValueError(f"this rembg has no session {spec.architecture!r}")
     here = {

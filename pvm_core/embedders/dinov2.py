@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from pvm_core.embedders.learned import LearnedEmbedder, pick_device
@@ -35,7 +36,7 @@ def load_timm(spec: ModelSpec, models_dir: Path | None, device: str) -> LearnedE
             num_classes=0,
             **sized,
         )
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, ValueError, KeyError, OSError, EOFError, UnpicklingError) as error:
         raise ModelError(
             "model.weights",
             spec.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
 from pvm_core.embedders.learned import LearnedEmbedder, pick_device
@@ -37,7 +38,7 @@ def load_openclip(spec: ModelSpec, models_dir: Path | None, device: str) -> Lear
             image_interpolation=known.get("interpolation"),
             image_resize_mode=known.get("resize_mode"),
         )
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+    except (RuntimeError, ValueError, KeyError, OSError, EOFError, UnpicklingError) as error:
         raise ModelError(
             "model.weights",
             spec.name,

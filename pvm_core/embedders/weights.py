@@ -47,7 +47,8 @@ class Manifest:
 
 def folder_of(models_dir: Path, name: str) -> Path:
     """The folder of a model; names such as ``timm:vit_small`` lose what folders cannot hold."""
-    return models_dir / "".join(c if c.isalnum() or c in "-_." else "--" for c in name).lstrip(".")
+    kept = "".join(c if c.isalnum() or c in "-_." else "--" for c in name).strip(".")
+    return models_dir / (kept or "unnamed")
 
 
 def read_manifest(models_dir: Path | None, name: str) -> Manifest | None:

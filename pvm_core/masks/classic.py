@@ -23,6 +23,7 @@ class PlainParams:
         side: longest side in pixels at which the region is found.
         ring: width of the border that shows the background, as a share of the longest side.
         plain_share: share of the border that must agree on one smooth colour, [0, 1].
+        spread_max: spread of the border around that colour (1 sigma) above which it is texture.
         tolerance_min, tolerance_max: bounds of the distance up to which a pixel is background.
         tolerance_sigmas: the distance as a multiple of the border's own spread.
         shadow_depth: how much darker than the background a soft shadow may be, L units.
@@ -34,12 +35,14 @@ class PlainParams:
         outline_share: share of the outline that must be seen.
         touch_side: share of a side from which a product touches it; a trustworthy one touches two at most.
         box_fill: share of its upright or turned bounding box from which a region's hull is taken for a box.
+        one_share: share of the region that its largest part must have for it to be one thing.
         margin: the mask's growth, as a share of the longest side, so that outline features stay inside.
     """
 
     side: int = 320
     ring: float = 0.02
     plain_share: float = 0.55
+    spread_max: float = 8.0
     tolerance_min: float = 3.0
     tolerance_max: float = 12.0
     tolerance_sigmas: float = 4.0
@@ -53,6 +56,7 @@ class PlainParams:
     outline_share: float = 0.35
     touch_side: float = 0.15
     box_fill: float = 0.86
+    one_share: float = 0.6
     margin: float = 0.006
 
 
@@ -95,7 +99,7 @@ def plain_background(rgb: Bytes, params: PlainParams = PlainParams()) -> MaskRes
     lab = np.asarray(cv2.bilateralFilter(noisy, 5, 6.0, 2.0), dtype=np.float32)
     ring = _ring_of(lab.shape[:2], max(2, round(params.ring * max(size))))
     backdrop, spread, share = fit_backdrop(lab, ring)
-    if share < params.plain_share:
+    if share < params.plain_share or spread > params.spread_max:
         return MaskResult.none("textured-background")
     tolerance = float(np.clip(params.tolerance_sigmas * spread, params.tolerance_min, params.tolerance_max))
     difference = lab - backdrop
@@ -171,7 +175,9 @@ def _product_region(difference: Floats, tolerance: float, params: PlainParams) -
     areas = [cv2.contourArea(c) for c in contours]
     kept = [c for c, a in zip(contours, areas, strict=True) if a >= params.part_min * max(areas)]
     filled = np.zeros_like(product)
-    if kept and _is_box(hull := np.asarray(cv2.convexHull(np.concatenate(kept)), np.int32), params):
+    # Several parts of like size are several things: their hull would swallow what lies between.
+    one = bool(kept) and max(areas) >= params.one_share * sum(cv2.contourArea(c) for c in kept)
+    if one and _is_box(hull := np.asarray(cv2.convexHull(np.concatenate(kept)), np.int32), params):
         # White panels of a carton leak into a white background; what is convex and boxed in is the carton.
         kept = [hull]
     # Outer contours only: a hole of background colour inside a product is most often the product's own white.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -80,12 +83,35 @@ def load_rembg(
     return LearnedSegmenter(name, identity, *sessions)
 
 
+def session_class(architecture: str) -> Any:
+    """rembg's session class of that name, or None where this rembg has none.
+
+    Importing `rembg` itself brings alpha matting, which numba compiles for a minute the first time and which
+    is not used here: the package is entered by its subpackage `sessions`.
+    """
+    if "rembg.sessions" not in sys.modules:
+        _enter_sessions()
+    found = sys.modules["rembg.sessions"].sessions_class
+    return next((c for c in found if c.name() == architecture), None)
+
+
+def _enter_sessions() -> None:
+    spec = None if "rembg" in sys.modules else find_spec("rembg")
+    if spec is not None:
+        sys.modules["rembg"] = module_from_spec(spec)
+    try:
+        import_module("rembg.sessions")
+    finally:
+        if spec is not None:
+            # A later `import rembg` runs the package as usual.
+            del sys.modules["rembg"]
+
+
 def _session(spec: ModelSpec, path: Path, providers: tuple[str, ...]) -> Any:
     """rembg's own session class of the architecture, told where its file lies instead of fetching it."""
     import onnxruntime
-    from rembg.sessions import sessions_class
 
-    base = next((c for c in sessions_class if c.name() == spec.architecture), None)
+    base = session_class(spec.architecture)
     if base is None:
         raise ModelError(
             "model.weights", spec.name, "this rembg has no such session", "Install a newer rembg"
