@@ -97,7 +97,8 @@ def decide(pairs: Iterable[ScoredPair], rules: Rules, calibration: Calibration) 
         products: dict[uuid.UUID, list[ScoredPair]] = {}
         for pair in members:
             products.setdefault(pair.product_id, []).append(pair)
-        decisions += [_decide_one(group, rivals, rules, calibration) for group in products.values()]
+        foremost = max(p.sim_deep or 0.0 for p in members)
+        decisions += [_decide_one(group, rivals, foremost, rules, calibration) for group in products.values()]
     return sorted(decisions, key=lambda d: (-d.score, str(d.product_id), str(d.video_id)))
 
 
@@ -147,9 +148,11 @@ def _contested(pairs: Sequence[ScoredPair], rules: Rules) -> dict[tuple[uuid.UUI
 def _decide_one(
     group: list[ScoredPair],
     rivals: dict[tuple[uuid.UUID, uuid.UUID], ScoredPair],
+    foremost: float,
     rules: Rules,
     calibration: Calibration,
 ) -> MatchDecision:
+    # `foremost`: the largest sim_deep of the video; of mere look-alikes only the first is worth a look.
     best = max(group, key=lambda p: (_capped(p, rivals, rules), _score(p), -p.ts, str(p.img_id)))
     strong = [p for p in group if _score(p) >= rules.accept and _pair_key(p) not in rivals]
     shots, images = len({p.shot for p in strong}), len({p.img_id for p in strong})
@@ -169,7 +172,7 @@ def _decide_one(
         status = "accepted"
     elif score >= rules.review_min:
         status = "review"
-    elif alike >= rules.review_deep_min:
+    elif alike >= max(foremost, rules.review_deep_min):
         status, fault = "review", f"looks alike ({alike:.2f}) without a geometric proof: {fault}"
     return MatchDecision(
         product_id=best.product_id,

@@ -31,8 +31,8 @@ class Rules:
         cons_min: independent shots with a pair >= accept.
         accept: ACCEPT; status is accepted if and only if score >= accept.
         review_min: score from which a match that is not accepted is offered for review.
-        review_deep_min: calibrated `sim_deep` from which a match without a geometric proof is offered for
-            review too: a plush toy from another side has no print to match.
+        review_deep_min: calibrated `sim_deep` from which the most alike product of a video is offered for
+            review without a geometric proof: a plush toy from another side has no print to match.
         bonus_consistency, bonus_consistency_min: added to best from that many independent shots.
         bonus_coverage, bonus_coverage_min: added to best from that many distinct product images.
         sibling_margin: how much a match must lead the best other product in the same shot's place.

@@ -7,6 +7,7 @@ at a picture again.
 """
 
 from pvm_core.evaluation.ablations import Ablation, ablate
+from pvm_core.evaluation.diagram import draw_reliability
 from pvm_core.evaluation.figures import (
     Bin,
     Decided,
@@ -38,6 +39,7 @@ __all__ = [
     "ablate",
     "cross_validate",
     "decide_pairs",
+    "draw_reliability",
     "fit",
     "fit_on",
     "measure",

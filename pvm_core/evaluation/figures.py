@@ -6,7 +6,7 @@ import itertools
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import comb
+from math import lgamma
 from typing import Final
 
 import numpy as np
@@ -179,10 +179,13 @@ def lower_bound(hits: int, n: int, confidence: float = 0.95) -> float:
     """One-sided Clopper-Pearson lower bound on a proportion, by bisection on the binomial tail."""
     if hits == 0:
         return 0.0
+    # Terms in logarithms: binomials of a few thousand pairs leave the range of a float.
+    k = np.arange(hits, n + 1)
+    ways = np.array([lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) for i in k])
     low, high = 0.0, 1.0
     for _ in range(60):
         p = (low + high) / 2
-        tail = sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(hits, n + 1))
+        tail = float(np.exp(ways + k * np.log(p) + (n - k) * np.log1p(-p)).sum())
         low, high = (p, high) if tail < 1 - confidence else (low, p)
     return low
 
