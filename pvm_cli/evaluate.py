@@ -89,14 +89,33 @@ def evaluate(
       pvm evaluate my-labels/ photos/grocery --fit calibration.json
     """
     from pvm_core.calibration import load_calibration
-    from pvm_core.evaluation import Setting, open_folder
+    from pvm_core.evaluation import Setting
     from pvm_core.rules import resolve
+    from pvm_resources.calibrations import calibration_of
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
     rules = resolve(rule_set, settings.rules_overrides())
     setting = Setting(embed_model, segmenter, settings.models, rules, top_k)
-    shipped = load_calibration(calibration, embed_model)
+    if calibration is not None:
+        judge = load_calibration(calibration, embed_model)
+    else:
+        judge = calibration_of(settings.models, embed_model)
+    evaluate_folders(folders, setting, settings, judge, fit, ablations)
+
+
+def evaluate_folders(
+    folders: Sequence[Path],
+    setting: Setting,
+    settings: Settings,
+    calibration: Calibration,
+    fit: Path | None,
+    ablations: bool,
+) -> None:
+    """Measures `folders`, prints what `evaluate` says, and fits where `fit` names a file."""
+    from pvm_core.evaluation import open_folder
+
+    shipped, rules = calibration, setting.rules
     measured: dict[str, list[RawPair]] = {}
     for opened in [open_folder(folder) for folder in folders]:
         measured[opened.name] = _measure(opened, setting, settings)

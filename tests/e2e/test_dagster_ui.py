@@ -17,7 +17,7 @@ import pytest
 import tiny
 from harness import Pvm
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

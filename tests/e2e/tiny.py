@@ -61,27 +61,38 @@ def write_picture(path: Path, rgb: Rgb) -> None:
 
 def write_clip(path: Path, seed: int, product: int | None, seconds: float = 3.0) -> None:
     """A clip of a cluttered room; from its middle on `product` (a seed) stands in it, turned a little."""
-    rng = np.random.default_rng(seed)
+    background = room(seed)
     width, height = SIZE
-    room = cv2.resize(rng.integers(60, 200, (9, 12, 3), dtype=np.uint8), SIZE, interpolation=cv2.INTER_CUBIC)
-    for _ in range(25):
-        start = (int(rng.integers(0, width)), int(rng.integers(0, height)))
-        end = (int(rng.integers(0, width)), int(rng.integers(0, height)))
-        cv2.line(room, start, end, tuple(int(c) for c in rng.integers(0, 255, 3)), int(rng.integers(1, 6)))
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         frames = int(seconds * FPS)
         for n in range(frames):
-            picture = np.roll(room, n, axis=1)
+            picture = np.roll(background, n, axis=1)
             if product is not None and n >= frames // 2:
-                picture = _place(picture, box(product), turn=n - frames // 2)
+                picture = place(picture, box(product), turn=n - frames // 2)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")))
         container.mux(stream.encode())
 
 
-def _place(room: Rgb, face: Rgb, turn: int) -> Rgb:
+def room(seed: int) -> Rgb:
+    """A cluttered background."""
+    rng = np.random.default_rng(seed)
+    width, height = SIZE
+    picture = cv2.resize(
+        rng.integers(60, 200, (9, 12, 3), dtype=np.uint8), SIZE, interpolation=cv2.INTER_CUBIC
+    )
+    for _ in range(25):
+        start = (int(rng.integers(0, width)), int(rng.integers(0, height)))
+        end = (int(rng.integers(0, width)), int(rng.integers(0, height)))
+        colour = tuple(int(c) for c in rng.integers(0, 255, 3))
+        cv2.line(picture, start, end, colour, int(rng.integers(1, 6)))
+    return picture
+
+
+def place(background: Rgb, face: Rgb, turn: int) -> Rgb:
+    """The background with the box in it, seen a little from the side; `turn` shifts it."""
     height, width = face.shape[:2]
     source = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     shift = 60 + turn
@@ -91,7 +102,7 @@ def _place(room: Rgb, face: Rgb, turn: int) -> Rgb:
     matrix = cv2.getPerspectiveTransform(source, target)
     warped = cv2.warpPerspective(face, matrix, SIZE)
     mask = cv2.warpPerspective(np.full(face.shape[:2], 255, np.uint8), matrix, SIZE)
-    return np.where(mask[..., None] > 0, warped, room).astype(np.uint8)
+    return np.where(mask[..., None] > 0, warped, background).astype(np.uint8)
 
 
 def write_catalogue(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
