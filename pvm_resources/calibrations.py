@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pvm_core.calibration import Calibration, calibrated_embedders, load_calibration
+from pvm_core.calibration import Calibration, calibrated_embedders, from_json, load_calibration
+from pvm_core.embedders.weights import folder_of
 
 
 def own_file(models_dir: Path, embedder: str) -> Path:
     """Where this machine keeps its calibration of `embedder`, there or not."""
-    return models_dir / "calibration" / f"{embedder}.json"
+    folder = models_dir / "calibration"
+    return folder / f"{folder_of(folder, embedder).name}.json"
 
 
 def calibration_of(models_dir: Path, embedder: str) -> Calibration:
@@ -23,6 +25,10 @@ def calibration_of(models_dir: Path, embedder: str) -> Calibration:
 
 
 def calibrated(models_dir: Path) -> frozenset[str]:
-    """Names of the embedders that are calibrated on this machine."""
+    """Names of the embedders that are calibrated on this machine.
+
+    Raises:
+        ModelError: ``calibration.corrupt``.
+    """
     own = (models_dir / "calibration").glob("*.json")
-    return calibrated_embedders() | {path.stem for path in own}
+    return calibrated_embedders() | {from_json(p.read_text("utf-8"), str(p)).embedder for p in own}
