@@ -13,7 +13,7 @@ from pvm_core.verification import VerifyParams, View, evidence_to_row, verify_fr
 from pvm_resources.media import MediaStore
 
 #: Bytes of decoded product pictures a worker keeps; neighbouring frames share most candidates.
-_CACHE_BYTES: Final = 192 << 20
+_CACHE_BYTES: Final = 128 << 20
 
 
 @dataclass(frozen=True)
