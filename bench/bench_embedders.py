@@ -92,6 +92,8 @@ def report(title: str, sims: np.ndarray, queries: list[Query], names: list[tuple
     cells = []
     for group in (*SETS, "dev case"):
         rows = [i for i, q in enumerate(queries) if q.group == group]
+        if not rows:
+            continue
         for scope in ("own", "pool") if group in SETS else ("pool",):
             columns = [j for j, (s, _) in enumerate(names) if scope == "pool" or s == group]
             ranks = []
@@ -117,10 +119,12 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--embedder", default="classic")
     parser.add_argument("--models", type=Path, default=Path("data/models"))
+    parser.add_argument("--frame-masks", action="store_true", help="mask frames and scenes too")
     parser.add_argument("--frames-only", action="store_true", help="only the dev case")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     embedder = load_embedder(arguments.embedder, arguments.models)
+    segmenter = load_segmenter("classic", None)
     items = gallery(arguments.shared)
     names = [(group, product) for group, product, _ in items]
     masked, ms = embed_all(embedder, items, masks=True)
@@ -129,15 +133,14 @@ def main() -> None:
     queries, spent = [], {}
     for source in (case_frames(arguments.shared / "cases" / "dev"), scenes(arguments.shared)):
         for group, product, rgb in source:
-            views, seconds = cpu(embedder.embed_views, [EmbedInput(rgb)], "frame", True)
+            mask = segmenter.segment(rgb, "frame").mask if arguments.frame_masks else None
+            views, seconds = cpu(embedder.embed_views, [EmbedInput(rgb, mask)], "frame", True)
             queries.append(Query(group, product, views[0]))  # type: ignore[index]
             spent.setdefault(group, []).append(seconds)
         if arguments.frames_only:
             break
     print("frames, ms: " + ", ".join(f"{g} {1000 * np.mean(s):.1f}" for g, s in spent.items()))
     print(f"recall@{'/'.join(map(str, KS))}, %")
-    groups = {q.group for q in queries}
-    queries = [q for q in queries if q.group in groups]
     for title, products, channel, whole in (
         ("views, max(rgb, gray), masked products", masked, "max", False),
         ("views, rgb only", masked, "rgb", False),

@@ -120,5 +120,7 @@ def sharp_region(rgb: Bytes, params: FillParams = FillParams()) -> MaskResult:
         return MaskResult.none("no-fill")
     large = cv2.resize(region, (rgb.shape[1], rgb.shape[0]), interpolation=cv2.INTER_LINEAR)
     mask = np.where(large >= 128, 255, 0).astype(np.uint8)
-    plain = float(rgb[mask == 0].std(axis=0).mean()) < params.plain_spread
+    # Every fourth row and column tell whether the fill is one colour.
+    around = rgb[::4, ::4][mask[::4, ::4] == 0]
+    plain = around.size > 0 and float(around.std(axis=0).mean()) < params.plain_spread
     return MaskResult.of(mask, "bars" if plain else "blurred-fill")
