@@ -75,6 +75,7 @@ EDGE_FIGURES: Final[Mapping[str, Figure]] = {
     "lab_corr": Figure(lambda e: e.lab_corr or 0.0, 1),
     "log_colour_gap": Figure(lambda e: _log(e.colour_gap, 1.0), -1),
     "log_colour_worst": Figure(lambda e: _log(e.colour_worst, 1.0), -1),
+    "hue_conflict": Figure(lambda e: float(np.sqrt(e.hue_conflict or 0.0)), -1),
 }
 #: Fewer keypoints than this in either picture: geometry could not be tried.
 MIN_KEYPOINTS: Final = 8

@@ -23,7 +23,9 @@ class Ablation:
 
 def without_colour(evidence: PairEvidence) -> PairEvidence:
     """The evidence with the colour figures unknown: `sim_edge` then judges the print alone."""
-    return replace(evidence, colour_corr=None, lab_corr=None, colour_gap=None, colour_worst=None)
+    return replace(
+        evidence, colour_corr=None, lab_corr=None, colour_gap=None, colour_worst=None, hue_conflict=None
+    )
 
 
 def ablate(

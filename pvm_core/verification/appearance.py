@@ -25,6 +25,9 @@ PRINTED: Final = 30.0
 CORE_MARGIN: Final = 10
 #: Flow longer than this share of the canvas is not a better alignment but another picture.
 MAX_FLOW: Final = 0.08
+#: Chroma (Lab units) from which a place is coloured, and the turn of hue in degrees that no light explains.
+HUE_CHROMA: Final = 12.0
+HUE_TURN: Final = 60.0
 _TINY: Final = 1e-6
 
 
@@ -86,6 +89,8 @@ class Appearance:
         lab_corr: mean correlation of L, a and b, [-1, 1].
         colour_gap: 75th percentile of the chroma distance after white balance, Lab units.
         colour_worst: 95th percentile of the blockwise chroma distance, Lab units.
+        hue_conflict: share of the product that is coloured in both and whose hue differs by more than
+            `HUE_TURN`, after white balance, [0, 1].
         sharpness: frame pixels per canvas pixel; below 1 the frame shows less detail than the canvas.
     """
 
@@ -102,6 +107,7 @@ class Appearance:
     lab_corr: float
     colour_gap: float
     colour_worst: float
+    hue_conflict: float
     sharpness: float
 
 
@@ -230,7 +236,7 @@ def _figures(
         model = cast(U8, cv2.GaussianBlur(model, (0, 0), 0.5 / max(sharpness, 0.1)))
     lab_model, lab_frame = _lab(model), _lab(aligned)
     mid, low, inner, conflict = _print(lab_model[..., 0], lab_frame[..., 0], seen, core)
-    corr, mean, gap, worst = _colour(model, aligned, seen)
+    corr, mean, gap, worst, turned = _colour(model, aligned, seen)
     return Appearance(
         visible=float(seen.sum() / max(1, canvas.inside.sum())),
         print_mid=mid,
@@ -245,6 +251,7 @@ def _figures(
         lab_corr=mean,
         colour_gap=gap,
         colour_worst=worst,
+        hue_conflict=turned,
         sharpness=sharpness,
     )
 
@@ -278,8 +285,8 @@ def _edges(a: F32, b: F32, seen: Bools) -> float:
     return float((weight * cosine).sum() / max(float(weight.sum()), _TINY))
 
 
-def _colour(model: U8, aligned: U8, seen: Bools) -> tuple[float, float, float, float]:
-    """Chroma correlation, mean Lab correlation, chroma gap after white balance, worst block of that gap."""
+def _colour(model: U8, aligned: U8, seen: Bools) -> tuple[float, float, float, float, float]:
+    """Chroma and mean Lab correlation; after white balance: chroma gap, its worst block, hue conflict."""
     import cv2
 
     # Colour is compared at half the canvas: chroma of compressed video carries no more.
@@ -294,7 +301,8 @@ def _colour(model: U8, aligned: U8, seen: Bools) -> tuple[float, float, float, f
     cov, va, vb = (a * b).mean(axis=0), (a * a).mean(axis=0), (b * b).mean(axis=0)
     mean = float(np.mean(cov / np.sqrt(np.maximum(va, 4.0) * np.maximum(vb, 4.0))))
     chroma = float(cov[1:].sum() / np.sqrt(max(va[1:].sum(), 8.0) * max(vb[1:].sum(), 8.0)))
-    distance = _balanced_gap(cast(U8, half[0]), cast(U8, half[1]), seen)
+    one, two = _balanced_chroma(cast(U8, half[0]), cast(U8, half[1]), seen)
+    distance = np.hypot(*np.moveaxis(one - two, -1, 0))
     weight = seen.astype(np.float32)
     block = (13, 13)
     local = cv2.boxFilter(distance * weight, -1, block) / np.maximum(cv2.boxFilter(weight, -1, block), 0.05)
@@ -303,16 +311,25 @@ def _colour(model: U8, aligned: U8, seen: Bools) -> tuple[float, float, float, f
         mean,
         float(np.quantile(distance[seen], 0.75)),
         float(np.quantile(local[seen], 0.95)),
+        _hue_conflict(one[seen], two[seen]),
     )
 
 
-def _balanced_gap(model: U8, aligned: U8, seen: Bools) -> F32:
-    """(h, w) chroma distance after exposure and a bounded white balance are evened out."""
+def _hue_conflict(one: F32, two: F32) -> float:
+    """Share of (N, 2) chroma pairs that are coloured in both and turned by more than `HUE_TURN`."""
+    size_one, size_two = np.hypot(*one.T), np.hypot(*two.T)
+    cosine = (one * two).sum(axis=1) / np.maximum(size_one * size_two, _TINY)
+    coloured = (size_one > HUE_CHROMA) & (size_two > HUE_CHROMA)
+    return float((coloured & (cosine < np.cos(np.deg2rad(HUE_TURN)))).mean())
+
+
+def _balanced_chroma(model: U8, aligned: U8, seen: Bools) -> tuple[F32, F32]:
+    """(h, w, 2) a and b around grey of both, after exposure and a bounded white balance are evened out."""
     a, b = (x.astype(np.float32) + 4.0 for x in (model, aligned))
     gain = np.median(np.log(a[seen]) - np.log(b[seen]), axis=0)
     light = gain.mean()
     # A frame may be lit yellow, but no lamp turns an orange carton green: 0.25 is a factor of 1.28.
     gain = light + np.clip(gain - light, -0.25, 0.25)
     even = np.clip(b * np.exp(gain), 0, 255).astype(np.uint8)
-    la, lb = _lab(np.clip(a, 0, 255).astype(np.uint8)), _lab(even)
-    return cast(F32, np.hypot(la[..., 1] - lb[..., 1], la[..., 2] - lb[..., 2]))
+    one, two = (_lab(x)[..., 1:] - 128.0 for x in (np.clip(a, 0, 255).astype(np.uint8), even))
+    return one, two

@@ -22,7 +22,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other figures for the same pair and parameters: it is part of the key.
-VERSION: Final = "3"
+VERSION: Final = "4"
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,7 @@ class PairEvidence:
     lab_corr: float | None = None
     colour_gap: float | None = None
     colour_worst: float | None = None
+    hue_conflict: float | None = None
     sharpness: float | None = None
     place: tuple[float, ...] | None = None
     points_product: Points = ()
