@@ -12,53 +12,43 @@ from numpy.typing import NDArray
 
 from pvm_resources.media import MediaStore
 
-#: An event-log row holds the picture; 100 KB of data URI is 75 KB of JPEG.
-MAX_URI_BYTES: Final = 100_000
-_PREFIX: Final = "data:image/jpeg;base64,"
+#: An event-log row holds the picture; in base 64 it is a third larger.
+_MAX_JPEG_BYTES: Final = 73_000
+#: Pictures on a sheet; pages (evidence) need room to be read, so there are fewer of them.
+_PICTURES: Final = 12
+_PAGES: Final = 2
 
 
-def inline_picture(rgb: NDArray[np.uint8], alt: str) -> dg.MarkdownMetadataValue:
-    """`rgb` as markdown with a JPEG data URI of at most 100 KB, made smaller until it fits.
+def contact_preview(
+    media: MediaStore, keys: Sequence[str], alt: str, masks: Sequence[str | None] = ()
+) -> dg.MarkdownMetadataValue:
+    """Up to twelve of the stored pictures, evenly spread over `keys`, on one sheet as markdown.
 
     Args:
-        rgb: uint8 (H, W, 3).
+        keys: at least one picture.
         alt: plain text shown in its place.
+        masks: key of each picture's mask; what the mask drops is shown dimmed.
     """
-    from pvm_core.pictures import encode_jpeg, normalise
+    from pvm_core.contact import contact_sheet, mask_overlay
+    from pvm_core.pictures import decode_mask, decode_stored
 
-    side, quality = max(rgb.shape[:2]), 80
-    while True:
-        jpeg = encode_jpeg(normalise(rgb, side), quality)
-        uri = _PREFIX + base64.b64encode(jpeg).decode()
-        if len(uri) <= MAX_URI_BYTES or side <= 64:
-            return dg.MetadataValue.md(f"![{alt}]({uri})")
-        side, quality = int(side * 0.85), max(50, quality - 5)
+    step = max(1, len(keys) // _PICTURES)
+    pictures = [decode_stored(media.get(key)) for key in keys[::step][:_PICTURES]]
+    for n, mask in enumerate(masks[::step][:_PICTURES]):
+        pictures[n] = mask_overlay(pictures[n], decode_mask(media.get(mask)) if mask else None)
+    return _inline(contact_sheet(pictures), alt)
 
 
-def contact_preview(media: MediaStore, keys: Sequence[str], alt: str) -> dg.MarkdownMetadataValue:
-    """At most twelve stored pictures side by side, inline."""
+def page_preview(media: MediaStore, keys: Sequence[str], alt: str) -> dg.MarkdownMetadataValue:
+    """The first two stored pages (evidence pictures) under each other, large enough to be read."""
+    from pvm_core.contact import contact_sheet
     from pvm_core.pictures import decode_stored
 
-    return inline_picture(montage([decode_stored(media.get(key)) for key in keys[:12]]), alt)
+    return _inline(contact_sheet([decode_stored(media.get(k)) for k in keys[:_PAGES]], 1, 1_000), alt)
 
 
-def montage(pictures: Sequence[NDArray[np.uint8]], columns: int = 6, side: int = 220) -> NDArray[np.uint8]:
-    """Pictures in a grid of white cells, uint8 (H, W, 3); a single column is as wide as its picture.
+def _inline(sheet: NDArray[np.uint8], alt: str) -> dg.MarkdownMetadataValue:
+    from pvm_core.contact import encode_within
 
-    Args:
-        pictures: uint8 (H, W, 3) or (H, W), at least one.
-    """
-    import cv2
-
-    columns = min(columns, len(pictures))
-    side = side if columns > 2 else 2 * side
-    sheet = np.full((-(-len(pictures) // columns) * side, columns * side, 3), 255, np.uint8)
-    for n, picture in enumerate(pictures):
-        rgb = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
-        scale = (side - 8) / max(rgb.shape[:2])
-        size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        top = n // columns * side + (side - small.shape[0]) // 2
-        left = n % columns * side + (side - small.shape[1]) // 2
-        sheet[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return sheet
+    jpeg = encode_within(sheet, _MAX_JPEG_BYTES)
+    return dg.MetadataValue.md(f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})")

@@ -12,7 +12,7 @@ import dagster as dg
 from pvm_assets.gate import require_upstream
 from pvm_assets.graph import NODES, OWNERS
 from pvm_assets.partitions import JOB_PARTITIONS
-from pvm_assets.preview import contact_preview
+from pvm_assets.preview import contact_preview, page_preview
 from pvm_assets.workbench import Bench, Workbench
 from pvm_core.errors import MediaError, Problem, PvmError
 from pvm_core.events import Event
@@ -133,9 +133,13 @@ class Stage:
             found.append(Problem.of(self.name, error, label(answer.item)))
         self.note(found)
 
-    def preview(self, keys: Sequence[str], alt: str) -> dict[str, Any]:
+    def preview(self, keys: Sequence[str], alt: str, masks: Sequence[str | None] = ()) -> dict[str, Any]:
         """A contact sheet of stored pictures as metadata; {} where there are none."""
-        return {"preview": contact_preview(self.bench.media, keys, alt)} if keys else {}
+        return {"preview": contact_preview(self.bench.media, keys, alt, masks)} if keys else {}
+
+    def pages(self, keys: Sequence[str], alt: str) -> dict[str, Any]:
+        """The first of the stored evidence pages as metadata; {} where there are none."""
+        return {"preview": page_preview(self.bench.media, keys, alt)} if keys else {}
 
     def _write_progress(self) -> None:
         now = Progress(self.name, self.done, self.total, self.reused)

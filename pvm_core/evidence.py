@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -244,7 +245,7 @@ def _standing_out(rgb: Rgb) -> NDArray[np.uint8] | None:
 def _header(page: Page, given: EvidenceInput) -> None:
     fill, word = _STATUS.get(given.status, _STATUS["review"])
     right = _WIDTH - _MARGIN
-    score = "–" if given.score is None else f"{given.score:.2f}"
+    score = "–" if given.score is None or not math.isfinite(given.score) else _floored(given.score)
     wide = page.text(right, 88, score, 62, fill, "bold", align="right")
     chip = int(width(word, 21, "bold")) + 60
     at = Rect(int(right - wide - 28 - chip), 46, chip, 44)
@@ -441,6 +442,11 @@ def _scores(page: Page, given: EvidenceInput, at: Rect) -> None:
     page.text(mark, score.bottom + 26, f"accepted from {given.accept:.2f}", 15, MUTED, align="centre")
 
 
+def _floored(value: float) -> str:
+    """Two decimals, cut off: a score just under the threshold must not read as one that reached it."""
+    return f"{math.floor(value * 100 + 1e-9) / 100:.2f}"
+
+
 def _bar(page: Page, at: Rect, value: float | None, colour: Colour, *, bold: bool = False) -> None:
     page.box(at, TRACK, at.h // 2)
     known = value is not None and bool(np.isfinite(value))
@@ -449,7 +455,7 @@ def _bar(page: Page, at: Rect, value: float | None, colour: Colour, *, bold: boo
     page.text(
         at.right + 14,
         at.y + at.h / 2 + (8 if bold else 7),
-        f"{value:.2f}" if known else "not measured",
+        "not measured" if value is None or not known else _floored(value),
         21 if bold else 19 if known else 16,
         INK if known else MUTED,
         "bold" if bold else "regular",

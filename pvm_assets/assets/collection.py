@@ -219,7 +219,7 @@ def product_images(stage: Stage) -> Report:
     return Report(
         len(found),
         version_of(sorted(found)),
-        stage.preview([i.local_path for i in kept[:: max(1, len(kept) // 12)]], "product pictures"),
+        stage.preview([i.local_path for i in kept], "product pictures"),
         {"given": len(kept) + stage.problems},
         events,
     )
@@ -388,7 +388,7 @@ def _keyframe_report(stage: Stage, params: KeyframeParams, reused: frozenset[uui
     reasons = Counter(
         f.reason.partition(":")[0] for f in stage.bench.videos.frames(stage.job_id, params.key, "rejected")
     )
-    preview = stage.preview(paths[:: max(1, len(paths) // 12)], "keyframes")
+    preview = stage.preview(paths, "keyframes")
     events = (
         stage.event("videos.keyframes.ready.batch", total_keyframes=len(paths)),
         stage.event("videos.collections.completed"),

@@ -67,8 +67,8 @@ def _made(stage: Stage, item: MatchItem) -> bool:
 
 def _report(stage: Stage) -> Report:
     rows = stage.bench.matching.matches(stage.job_id, statuses=_SHOWN)
-    best = [m.evidence_path for m in rows if m.evidence_path and m.status == "accepted"][:4]
-    shown = best or [m.evidence_path for m in rows if m.evidence_path][:4]
-    metadata = stage.preview(shown, "evidence of the best matches")
+    best = sorted(rows, key=lambda m: (m.status != "accepted", -m.score))
+    shown = [m.evidence_path for m in best if m.evidence_path]
+    metadata = stage.pages(shown, "evidence of the best matches")
     version = version_of(sorted(f"{m.match_id.hex}{m.evidence_path}{m.score:.9f}" for m in rows))
     return Report(len(rows), version, metadata, {}, (stage.event("evidences.generation.completed"),))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 from pvm_assets.items import Names, announce, lost_files, stored_items
 from pvm_assets.keys import MASKS_OFF
@@ -119,17 +120,22 @@ def _batches(stage: Stage, images: int, frames: int) -> tuple[Event, Event]:
 
 
 def _report(stage: Stage, key: str, method: str, totals: dict[str, int]) -> Report:
-    masked, paths, reasons = 0, [], dict[str, int]()
+    masked, reasons = 0, dict[str, int]()
     rows: list[str] = []
     for kind in _KINDS:
         for mask in stage.bench.features.masks(stage.job_id, kind, key):
             rows.append(f"{mask.item_id.hex}{mask.has_mask}{mask.coverage:.6f}")
             masked += mask.has_mask
-            if mask.mask_path is not None:
-                paths.append(mask.mask_path)
-            else:
+            if mask.mask_path is None:
                 reasons[mask.reason] = reasons.get(mask.reason, 0) + 1
-    preview = stage.preview(paths[:: max(1, len(paths) // 12)], "masks") if paths else {}
-    metadata = {"method": method, "masked": masked, "unmasked_for": reasons, **preview}
+    metadata = {"method": method, "masked": masked, "unmasked_for": reasons, **_preview(stage, key)}
     events = _batches(stage, totals["product"], totals["frame"])
     return Report(len(rows), version_of([key, *rows]), metadata, {"unmasked_for": reasons}, events)
+
+
+def _preview(stage: Stage, key: str) -> dict[str, Any]:
+    items = (i for kind in _KINDS for i in stage.bench.features.items(stage.job_id, kind, mask_key=key))
+    shown = [(i.local_path, i.mask_path) for i in items if i.mask_path is not None]
+    return stage.preview(
+        [path for path, _ in shown], "masks: what is dimmed is left out", [m for _, m in shown]
+    )

@@ -5,14 +5,11 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from pvm_core.evidence import EvidenceInput, render_evidence
-from pvm_core.pictures import decode_mask, decode_stored, encode_jpeg
+from pvm_core.evidence import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
+from pvm_core.pictures import decode_mask, decode_stored
 from pvm_core.verification import PairEvidence, evidence_from_row
 from pvm_resources.media import MediaStore
 from pvm_resources.repositories.rows import Match, MatchItem
-
-#: JPEG quality of an evidence picture: text must stay sharp.
-_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def video_name(item: MatchItem) -> str:
 
 def render_proof(media: MediaStore, task: ProofTask) -> ProofDone:
     """Renders and stores one evidence picture."""
-    media.put(task.key, encode_jpeg(render_evidence(evidence_input(media, task)), _QUALITY))
+    media.put(task.key, encode_within(render_evidence(evidence_input(media, task)), MAX_EVIDENCE_BYTES))
     return ProofDone(task.item.match.match_id, task.key)
 
 
@@ -62,6 +59,7 @@ def evidence_input(media: MediaStore, task: ProofTask) -> EvidenceInput:
         transform=evidence.transform if evidence else None,
         inliers_product=evidence.points_product if evidence else (),
         inliers_frame=evidence.points_frame if evidence else (),
+        inliers=evidence.inliers if evidence else None,
         product_mask=decode_mask(media.get(task.product_mask)) if task.product_mask else None,
         score=match.score,
         status=match.status,
