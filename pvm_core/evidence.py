@@ -113,7 +113,7 @@ class _Geometry:
 
 def timestamp(seconds: float) -> str:
     """``mm:ss.d``, with hours in front from one hour on; not a number becomes ``--:--``."""
-    if not np.isfinite(seconds) or seconds < 0:
+    if not math.isfinite(seconds * 10) or seconds < 0:
         return "--:--"
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
