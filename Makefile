@@ -40,7 +40,7 @@ test: lint ## lint, then the whole suite (real PostgreSQL, Dagster and Chromium)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(FULL) ## time per item and stage, keyframes a second, peak memory
-	$(BIN)/python -m bench
+	$(BIN)/python bench/bench_pipeline.py
 
 pin: $(FULL) ## compile requirements.txt from pyproject.toml, keeping pins that still fit
 	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --extra models --extra dev \

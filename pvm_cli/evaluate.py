@@ -79,8 +79,9 @@ def evaluate(
 
     Prints for each folder: retrieval recall at 1, 5 and 20; how well each term
     and the score rank true pairs (AUC, recall at 1 % false positives); what is
-    accepted, under the shipped calibration and under one fitted on the folder
-    without the product it judges; and the same without masks and without colour.
+    accepted (precision, its one-sided 95 % bound, recall), under the shipped
+    calibration and under one fitted on all folders with the product in question
+    left out; and the same without masks and without colour.
 
     [bold]Examples[/bold]
 
@@ -115,14 +116,24 @@ def evaluate_folders(
     """Measures `folders`, prints what `evaluate` says, and fits where `fit` names a file."""
     from pvm_core.evaluation import open_folder
 
-    shipped, rules = calibration, setting.rules
-    measured: dict[str, list[RawPair]] = {}
-    for opened in [open_folder(folder) for folder in folders]:
-        measured[opened.name] = _measure(opened, setting, settings)
-        bare = _measure(opened, _without_masks(setting), settings) if ablations else None
-        _report(opened, measured[opened.name], bare, shipped, rules)
+    measured: list[_Measured] = []
+    for folder in [open_folder(path) for path in folders]:
+        pairs = _measure(folder, setting, settings)
+        bare = _measure(folder, _without_masks(setting), settings) if ablations else None
+        measured.append(_Measured(folder, pairs, bare))
+    for each in measured:
+        _report(each, measured, calibration, setting.rules)
     if fit is not None:
-        _fit(fit, measured, setting)
+        _fit(fit, {m.folder.name: m.pairs for m in measured}, setting)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A folder with its pairs, and the same pairs measured without masks; None where not asked for."""
+
+    folder: PhotoSet | CaseFolder
+    pairs: list[RawPair]
+    bare: list[RawPair] | None
 
 
 def _measure(folder: PhotoSet | CaseFolder, setting: Setting, settings: Settings) -> list[RawPair]:
@@ -151,31 +162,43 @@ def without_colour(pairs: Sequence[RawPair]) -> list[RawPair]:
     ]
 
 
-def _report(
-    folder: PhotoSet | CaseFolder,
-    pairs: list[RawPair],
-    bare: list[RawPair] | None,
-    shipped: Calibration,
-    rules: Rules,
-) -> None:
+def _report(each: _Measured, measured: Sequence[_Measured], shipped: Calibration, rules: Rules) -> None:
     from pvm_core.evaluation import retrieval_recall, score_pairs, true_count
 
-    found = retrieval_recall(pairs)
-    recalls = ", ".join(f"{share:.3f} at {k}" for k, share in found.items())
+    folder, pairs = each.folder, each.pairs
+    recalls = ", ".join(f"{share:.3f} at {k}" for k, share in retrieval_recall(pairs).items())
     out().print(f"\n[bold]{folder.name}[/bold]: {true_count(pairs)} true pairs; retrieval recall {recalls}")
     scored = score_pairs(pairs, shipped, rules)
-    rows = terms(scored)
-    rows.append(variant(f"score, {shipped.name}", folder, pairs, scored, shipped, rules))
-    variants = {"score, fitted without its product": pairs}
-    if bare is not None:
-        variants |= {"  the same without masks": bare, "  the same without colour": without_colour(pairs)}
-    for name, each in variants.items():
-        held_out = _held_out(each, shipped.embedder, rules)
-        if held_out is None:
-            note(f"{folder.name}: too few labelled pairs to fit a calibration on")
-            break
-        rows.append(variant(name, folder, each, held_out, shipped, rules))
+    rows = [*terms(scored), variant(f"score, {shipped.name}", folder, pairs, scored, shipped, rules)]
+    if each.bare is not None:
+        bare = score_pairs(each.bare, shipped, rules)
+        rows.append(variant("  without masks", folder, each.bare, bare, shipped, rules))
+    try:
+        rows += _held_out_rows(each, measured, shipped, rules)
+    except InputError as error:
+        if error.code != "calibration.samples":
+            raise
+        note(f"{folder.name}: {error.reason}, so none is fitted here; name more folders with it")
     _print(rows)
+
+
+def _held_out_rows(
+    each: _Measured, measured: Sequence[_Measured], shipped: Calibration, rules: Rules
+) -> list[Row]:
+    """The folder judged by calibrations fitted on all folders without the product in question."""
+    from pvm_core.evaluation import cross_validate, to_samples
+
+    every = [pair for m in measured for pair in m.pairs]
+    variants = {"score, product left out": (each.pairs, every)}
+    if each.bare is not None:
+        bare = [pair for m in measured for pair in m.bare or ()]
+        variants["  without masks "] = (each.bare, bare)
+        variants["  without colour"] = (without_colour(each.pairs), without_colour(every))
+    rows = []
+    for name, (judged, known) in variants.items():
+        scored = cross_validate(judged, to_samples(known), shipped.embedder, rules)
+        rows.append(variant(name, each.folder, judged, scored, shipped, rules))
+    return rows
 
 
 def terms(scored: Scored) -> list[Row]:
@@ -204,17 +227,6 @@ def variant(
     return Row(
         name, ranking.auc, ranking.recall, said.accepted, said.wrong, said.precision, said.bound, said.recall
     )
-
-
-def _held_out(pairs: Sequence[RawPair], embedder: str, rules: Rules) -> Scored | None:
-    from pvm_core.evaluation import cross_validate, to_samples
-
-    try:
-        return cross_validate(pairs, to_samples(pairs), embedder, rules)
-    except InputError as error:
-        if error.code != "calibration.samples":
-            raise
-        return None
 
 
 def _fit(target: Path, measured: dict[str, list[RawPair]], setting: Setting) -> None:
@@ -273,10 +285,10 @@ def _print(rows: Sequence[Row]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("")
-    for name in ("AUC", "R@1%FP", "accepted", "wrong", "precision", "≥ (95 %)", "recall"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True, overflow="ellipsis")
+    for name in ("AUC", "R@1%FP", "accepted", "wrong", "precision", "bound", "recall"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=max(len(name), 5))
     for row in rows:
         figures = (row.precision, row.bound, row.found)
         counts = ["" if n is None else f"{n:,}" for n in (row.accepted, row.wrong)]
