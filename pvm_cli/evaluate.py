@@ -189,7 +189,7 @@ def _held_out_rows(
     from pvm_core.evaluation import cross_validate, to_samples
 
     every = [pair for m in measured for pair in m.pairs]
-    variants = {"score, product left out": (each.pairs, every)}
+    variants = {"score, product out": (each.pairs, every)}
     if each.bare is not None:
         bare = [pair for m in measured for pair in m.bare or ()]
         variants["  without masks "] = (each.bare, bare)

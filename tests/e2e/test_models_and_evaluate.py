@@ -74,7 +74,7 @@ def test_evaluate_prints_ranking_acceptance_and_ablations_and_fits(pvm: Pvm, tmp
 
     assert done.returncode == 0, done.stderr
     assert "labels: 10 true pairs; retrieval recall" in done.stdout
-    for row in ("sim_deep alone", "sim_kp alone", "sim_edge alone", "without masks", "product left out"):
+    for row in ("sim_deep alone", "sim_kp alone", "sim_edge alone", "without masks", "product out"):
         assert row in done.stdout
     assert "judged without their product" in done.stdout
     assert json.loads(target.read_text())["embedder"] == "classic"
