@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pvm_assets.connect import dagster_url, database_dsn
 from pvm_core.errors import StoreError
 from pvm_resources import migrate
+from pvm_resources.connect import dagster_url, database_dsn
 from pvm_resources.server import EmbeddedServer
 from pvm_resources.settings import Settings, environment, project_root
 

@@ -20,12 +20,12 @@ from dagster._core.utils import make_new_run_id
 from dagster_postgres.utils import DagsterPostgresException
 
 from pvm_assets.bootstrap import dagster_instance
-from pvm_assets.connect import database_dsn
 from pvm_assets.execution.names import FOREGROUND_TAG, JOB_TAG, PARTITION_TAG, lock_name
 from pvm_assets.execution.stale import fail_stale_runs
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_core.errors import StoreError
+from pvm_resources.connect import database_dsn
 from pvm_resources.database import Database
 from pvm_resources.repositories.jobs import Jobs
 from pvm_resources.repositories.rows import Job

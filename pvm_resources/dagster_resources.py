@@ -11,10 +11,10 @@ from pathlib import Path
 from dagster import ConfigurableResource, InitResourceContext
 from pydantic import PrivateAttr
 
+from pvm_resources.connect import database_dsn
 from pvm_resources.database import Database
 from pvm_resources.media import MediaStore
 from pvm_resources.repositories import Repositories
-from pvm_resources.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
 
 
@@ -63,7 +63,7 @@ class DatabaseResource(ConfigurableResource[Database]):
             StoreError: ``server.not_initialised`` where the embedded server was never started.
         """
         if self._database is None:
-            self._database = Database(self.url or database_url(load_settings()))
+            self._database = Database(self.url or database_dsn(load_settings()))
         return self._database
 
     def repositories(self) -> Repositories:
@@ -75,10 +75,3 @@ class DatabaseResource(ConfigurableResource[Database]):
         if self._database is not None:
             self._database.close()
             self._database = None
-
-
-def database_url(settings: Settings) -> str:
-    """The database the settings name, or the embedded server's."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    return EmbeddedServer(settings.home).uri("pvm")

@@ -10,7 +10,7 @@ import dagster as dg
 
 from pvm_assets.graph import FINAL
 from pvm_core.ids import split_partition_key
-from pvm_resources.dagster_resources import database_url
+from pvm_resources.connect import database_dsn
 from pvm_resources.database import Database
 from pvm_resources.repositories.jobs import Jobs
 from pvm_resources.settings import load_settings
@@ -29,7 +29,7 @@ def failed_runs(context: dg.RunStatusSensorContext) -> None:
         "reason": context.dagster_event.message or "the run failed",
         "retryable": True,
     }
-    with Database(database_url(load_settings()), max_connections=2) as database:
+    with Database(database_dsn(load_settings()), max_connections=2) as database:
         jobs = Jobs(database)
         for job_id in open_jobs(jobs, context.dagster_run):
             jobs.fail(job_id, reason)
@@ -43,7 +43,7 @@ def failed_runs(context: dg.RunStatusSensorContext) -> None:
 )
 def cancelled_runs(context: dg.RunStatusSensorContext) -> None:
     """One cancelled run."""
-    with Database(database_url(load_settings()), max_connections=2) as database:
+    with Database(database_dsn(load_settings()), max_connections=2) as database:
         jobs = Jobs(database)
         for job_id in open_jobs(jobs, context.dagster_run):
             jobs.cancel(job_id)

@@ -6,7 +6,7 @@ import dagster as dg
 
 from pvm_assets.execution.stale import fail_stale_runs
 from pvm_core.errors import StoreError
-from pvm_resources.dagster_resources import database_url
+from pvm_resources.connect import database_dsn
 from pvm_resources.database import Database
 from pvm_resources.settings import load_settings
 
@@ -18,7 +18,7 @@ from pvm_resources.settings import load_settings
 )
 def stale_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """One look at all started runs."""
-    with Database(database_url(load_settings()), max_connections=2) as database:
+    with Database(database_dsn(load_settings()), max_connections=2) as database:
         try:
             ended = fail_stale_runs(context.instance, database)
         except StoreError as error:

@@ -9,11 +9,11 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from pvm_assets.connect import database_dsn
 from pvm_assets.execution.names import FOREGROUND_TAG, PARTITION_TAG, job_lock_name, lock_name
 from pvm_assets.graph import FINAL
 from pvm_core.errors import InputError, StoreError
 from pvm_core.ids import split_partition_key
+from pvm_resources.connect import database_dsn
 from pvm_resources.database import Database
 from pvm_resources.repositories.jobs import Jobs
 from pvm_resources.settings import load_settings

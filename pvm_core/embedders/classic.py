@@ -1,8 +1,10 @@
 """The weight-free embedder: a VLAD of RootSIFT and a colour signature, of a picture and parts of it.
 
-Measured with `bench/bench_embedders.py`. Tried and left out: colour and gradient layout of the whole picture
-(clutter drowns them), CLAHE before SIFT (it lifts compression noise), PCA whitening and random projection of
-a longer VLAD (at equal length both find less than a VLAD of fewer words), second-order VLAD, nine tiles.
+Measured with `bench/bench_embedders.py`. Tried and left out: gradient layout (HOG of the same views: recall@1
+8 % and @20 41 % alone on 178 case frames among 76 products, where the rest has 80 % and 97 %; added with 20 %
+of the similarity it takes five points of @1, with 5 % it changes nothing), colour layout of the whole picture
+(clutter drowns it), CLAHE before SIFT (it lifts compression noise), PCA whitening and random projection of a
+longer VLAD (at equal length both find less than a VLAD of fewer words), second-order VLAD, nine tiles.
 """
 
 from __future__ import annotations

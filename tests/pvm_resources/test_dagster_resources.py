@@ -7,7 +7,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource, database_url
+from pvm_resources.connect import database_dsn
+from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
 from pvm_resources.server import EmbeddedServer
 from pvm_resources.settings import load_settings
 
@@ -38,7 +39,7 @@ def test_without_dagster_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ho
     monkeypatch.setenv("PVM_HOME", str(home.home))
     monkeypatch.delenv("PVM_DATABASE_URL", raising=False)
     home.up()
-    assert database_url(load_settings(tmp_path / "none")) == home.uri("pvm")
+    assert database_dsn(load_settings(tmp_path / "none")) == home.uri("pvm")
     assert DatabaseResource().database().value("SELECT 1") == 1
     monkeypatch.setenv("PVM_DATABASE_URL", "postgresql://u@h/d")
-    assert database_url(load_settings(tmp_path / "none")) == "postgresql://u@h/d"
+    assert database_dsn(load_settings(tmp_path / "none")) == "postgresql://u@h/d"
