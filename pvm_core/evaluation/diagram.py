@@ -37,9 +37,10 @@ def draw_reliability(bins: Sequence[Bin], title: str) -> npt.NDArray[np.uint8]:
     pen.line([_spot(0, 0), _spot(1, 1)], fill=_LINE, width=2)
     pen.text((_LEFT + _SIDE / 2, _TOP + _SIDE + 46), "score", fill=_INK, font=small, anchor="mm")
     pen.text((_LEFT, _TOP - 14), "share of true matches", fill=_INK, font=small, anchor="lm")
-    for b in bins:
+    for place, b in enumerate(bins):
         if b.count:
-            _bin(pen, b, small)
+            # Neighbours near the floor would write over each other.
+            _bin(pen, b, small, 14 if b.true > 0.5 else -14 - 16 * (place % 2))
     return np.asarray(picture, np.uint8)
 
 
@@ -47,7 +48,7 @@ def _spot(x: float, y: float) -> tuple[float, float]:
     return _LEFT + x * _SIDE, _TOP + (1 - y) * _SIDE
 
 
-def _bin(pen: object, b: Bin, face: object) -> None:
+def _bin(pen: object, b: Bin, face: object, offset: float) -> None:
     from PIL import ImageDraw, ImageFont
 
     if not isinstance(pen, ImageDraw.ImageDraw) or not isinstance(face, ImageFont.FreeTypeFont):
@@ -57,4 +58,4 @@ def _bin(pen: object, b: Bin, face: object) -> None:
     x, y = _spot(b.mean, b.true)
     pen.line([_spot(b.mean, low), _spot(b.mean, high)], fill=_BAR, width=2)
     pen.ellipse([x - 5, y - 5, x + 5, y + 5], fill=_BAR)
-    pen.text((x + 9, y + (12 if b.true < 0.9 else 16)), f"{b.count}", fill=_INK, font=face, anchor="lm")
+    pen.text((x + 8, y + offset), f"{b.count}", fill=_INK, font=face, anchor="lm")
