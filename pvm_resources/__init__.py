@@ -1,1 +1,1 @@
-"""The world behind interfaces: database, media store, model store, sources; each works without Dagster too."""
+"""The world behind interfaces: database, media store, models, sources; each works without Dagster too."""
