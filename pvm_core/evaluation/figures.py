@@ -6,7 +6,6 @@ import itertools
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import lgamma
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from pvm_core.aggregation import MatchDecision, ScoredPair, decide
 from pvm_core.calibration import Calibration
 from pvm_core.evaluation.folders import CaseFolder
 from pvm_core.evaluation.measure import RawPair
+from pvm_core.proportions import lower_bound
 from pvm_core.rules import Rules
 from pvm_core.scoring import PairScore, score_pair
 
@@ -173,21 +173,6 @@ def retrieval_recall(pairs: Iterable[RawPair], at: Sequence[int] = RECALL_AT) ->
             key = (p.source, p.product, p.video)
             best[key] = min(best.get(key, p.rank), p.rank)
     return {k: sum(r < k for r in best.values()) / len(best) if best else float("nan") for k in at}
-
-
-def lower_bound(hits: int, n: int, confidence: float = 0.95) -> float:
-    """One-sided Clopper-Pearson lower bound on a proportion, by bisection on the binomial tail."""
-    if hits == 0:
-        return 0.0
-    # Terms in logarithms: binomials of a few thousand pairs leave the range of a float.
-    k = np.arange(hits, n + 1)
-    ways = np.array([lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) for i in k])
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        p = (low + high) / 2
-        tail = float(np.exp(ways + k * np.log(p) + (n - k) * np.log1p(-p)).sum())
-        low, high = (p, high) if tail < 1 - confidence else (low, p)
-    return low
 
 
 def precision_of(decided: Iterable[Decided], true: int, accept: float) -> Precision:

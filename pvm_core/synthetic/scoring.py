@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import comb
 
+from pvm_core.proportions import lower_bound
 from pvm_core.synthetic.clips import Showing
 
 #: A second this far outside a showing still counts as right: keyframes stand at shot edges.
@@ -85,15 +85,3 @@ def score_rows(
 
 def _on_screen(ts: float | None, showings: Iterable[Showing]) -> bool:
     return ts is not None and any(s.start_s - _SLACK_S <= ts <= s.end_s + _SLACK_S for s in showings)
-
-
-def lower_bound(right: int, n: int, confidence: float = 0.95) -> float:
-    """One-sided Clopper-Pearson lower bound of a proportion; 0 where there is nothing to judge."""
-    if right == 0 or n == 0:
-        return 0.0
-    low, high = 0.0, right / n
-    for _ in range(60):
-        middle = (low + high) / 2
-        tail = sum(comb(n, k) * middle**k * (1 - middle) ** (n - k) for k in range(right, n + 1))
-        low, high = (middle, high) if tail < 1 - confidence else (low, middle)
-    return low

@@ -30,7 +30,7 @@ from pvm_core.evaluation import (
     to_samples,
     true_count,
 )
-from pvm_core.evaluation.figures import auc, lower_bound, recall_at_fpr
+from pvm_core.evaluation.figures import auc, recall_at_fpr
 from pvm_core.evaluation.tables import (
     ablation_table,
     precision_table,
@@ -40,6 +40,7 @@ from pvm_core.evaluation.tables import (
 )
 from pvm_core.parallel import WorkPool
 from pvm_core.pictures import encode_jpeg
+from pvm_core.proportions import lower_bound
 from pvm_core.rules import Rules
 from tests.pvm_core.prints import TILTED, label, place
 from tests.pvm_core.test_calibration import evidence

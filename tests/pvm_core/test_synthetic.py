@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pvm_core.proportions import lower_bound
 from pvm_core.synthetic import Family, make_pairs, make_products, render_scene, siblings
 from pvm_core.synthetic.clips import Case, CaseSpec, Showing, inner_size, iter_frames, make_case
 from pvm_core.synthetic.names import KINDS
 from pvm_core.synthetic.products import SyntheticProduct
-from pvm_core.synthetic.scoring import ResultRow, lower_bound, score_rows
+from pvm_core.synthetic.scoring import ResultRow, score_rows
 from pvm_core.synthetic.solids import view
 
 SPEC = CaseSpec(
