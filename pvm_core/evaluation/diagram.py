@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pvm_core.evaluation.figures import Bin, lower_bound
+from pvm_core.evaluation.figures import Bin
+from pvm_core.proportions import lower_bound
 
 SIZE: Final = (720, 560)
 _LEFT, _TOP, _SIDE = 90, 60, 420
