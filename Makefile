@@ -55,10 +55,10 @@ $(BIN)/uv:
 # One stamp a kind of install. The full install contains the base, so it also renews the base's stamp.
 $(BASE): pyproject.toml requirements.txt | $(BIN)/uv
 	@echo "installing the base packages into $(VENV)"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c requirements.txt -e .
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -c requirements.txt -e .
 	@touch $(BASE)
 
 $(FULL): pyproject.toml requirements.txt | $(BIN)/uv
 	@echo "installing all packages into $(VENV) (torch is large)"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet -c requirements.txt -e '.[models,dev]'
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -c requirements.txt -e '.[models,dev]'
 	@touch $(FULL) $(BASE)
