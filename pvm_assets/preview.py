@@ -17,6 +17,7 @@ _MAX_JPEG_BYTES: Final = 73_000
 #: Pictures on a sheet; pages (evidence) need room to be read, so there are fewer of them.
 _PICTURES: Final = 12
 _PAGES: Final = 2
+_PAGE_WIDTH: Final = 1_000
 
 
 def contact_preview(
@@ -40,11 +41,11 @@ def contact_preview(
 
 
 def page_preview(media: MediaStore, keys: Sequence[str], alt: str) -> dg.MarkdownMetadataValue:
-    """The first two stored pages (evidence pictures) under each other, large enough to be read."""
-    from pvm_core.contact import contact_sheet
-    from pvm_core.pictures import decode_stored
+    """The first two stored pages (evidence pictures, all of one size) under each other, to be read."""
+    from pvm_core.pictures import decode_stored, normalise
 
-    return _inline(contact_sheet([decode_stored(media.get(k)) for k in keys[:_PAGES]], 1, 1_000), alt)
+    pages = [normalise(decode_stored(media.get(key)), _PAGE_WIDTH) for key in keys[:_PAGES]]
+    return _inline(np.vstack(pages), alt)
 
 
 def _inline(sheet: NDArray[np.uint8], alt: str) -> dg.MarkdownMetadataValue:

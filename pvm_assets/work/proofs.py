@@ -82,9 +82,9 @@ def evidence_input(media: MediaStore, task: ProofTask) -> EvidenceInput:
 
 def _facts(match: Match, evidence: PairEvidence | None) -> tuple[str, ...]:
     shots = f"{match.consistency} independent shot{'' if match.consistency == 1 else 's'} reach the threshold"
-    inliers = (f"{evidence.inliers} of {evidence.tentative} keypoint matches agree",) if evidence else ()
+    tentative = (f"{evidence.tentative} tentative",) if evidence and evidence.inliers else ()
     return (
-        *inliers,
+        *tentative,
         shots,
         f"{match.coverage} catalogue picture{'' if match.coverage == 1 else 's'} in them",
     )
