@@ -37,7 +37,7 @@ format: $(FULL) ## let ruff mend and format the code
 
 test: lint ## lint, then the whole suite (real PostgreSQL, Dagster and Chromium)
 	@bash tools/chromium.sh
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(FULL) ## time per item and stage, keyframes a second, peak memory
 	$(BIN)/python bench/bench_pipeline.py
