@@ -1,9 +1,8 @@
 """Work spread over processes inside one step: ordered, bounded in flight, with a time limit per item.
 
-Processes rather than threads because a time limit must be able to end its item, because a decoder that dies
-on a hostile file must cost that file and not the run, and because the verification and the classic embedder
-hold the interpreter lock for a third of their time. A worker is a fresh interpreter that knows nothing of the
-caller's `__main__`: it starts in about 0.4 s of one core, also where the caller is Dagster.
+Processes rather than threads because a time limit must be able to end its item, and because a decoder that
+dies on a hostile file must cost that file and not the run. A worker is a fresh interpreter that knows nothing
+of the caller's `__main__`, so it starts the same whether the caller is a program, Dagster or a test.
 """
 
 from __future__ import annotations
