@@ -50,6 +50,15 @@ class Settings(BaseSettings):
         executor: which Dagster executor runs the steps.
         workers: processes or threads inside a step, >= 1; None: one per core.
         log_format, log_level: see `pvm_resources.logs`.
+        ebay_*, amazon_*: credentials and addresses of the product sources; see docs/sources.md.
+        bilibili_*, youtube_*, ytdlp_*: how videos are searched and fetched.
+        fetch_allow: hosts or networks of one's own that downloads may reach though they are not public,
+            comma-separated (``PVM_FETCH_ALLOW``): ``localhost:8000,10.1.0.0/16``.
+        source_policies: JSON object, source name -> fields of `SourcePolicy` that this machine sets.
+        api_*: where the REST API listens, whether it asks for keys, the URL under which users reach it.
+        callback_allow: hosts or networks that callbacks may reach though they are not public
+            (``CALLBACK_ALLOWED_HOSTS``).
+        bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
         retrieval_topk ... edge_term: fields of `Rules` set for the whole machine; None: not set here.
     """
 
@@ -72,6 +81,37 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", validation_alias=_env("PVM_LOG_LEVEL")
     )
+
+    ebay_client_id: str | None = Field(None, validation_alias=_env("EBAY_CLIENT_ID"))
+    ebay_client_secret: SecretStr | None = Field(None, validation_alias=_env("EBAY_CLIENT_SECRET"))
+    ebay_marketplace: str = Field("EBAY_US", validation_alias=_env("EBAY_MARKETPLACE"))
+    ebay_api_url: str = Field("https://api.ebay.com", validation_alias=_env("EBAY_API_URL"))
+    ebay_daily_calls: int = Field(5_000, ge=1, validation_alias=_env("EBAY_DAILY_CALLS"))
+    amazon_credential_id: str | None = Field(None, validation_alias=_env("AMAZON_CREDENTIAL_ID"))
+    amazon_credential_secret: SecretStr | None = Field(
+        None, validation_alias=_env("AMAZON_CREDENTIAL_SECRET")
+    )
+    amazon_credential_version: str | None = Field(None, validation_alias=_env("AMAZON_CREDENTIAL_VERSION"))
+    amazon_partner_tag: str | None = Field(None, validation_alias=_env("AMAZON_PARTNER_TAG"))
+    amazon_marketplace: str = Field("www.amazon.com", validation_alias=_env("AMAZON_MARKETPLACE"))
+    amazon_api_url: str | None = Field(None, validation_alias=_env("AMAZON_API_URL"))
+    amazon_token_url: str | None = Field(None, validation_alias=_env("AMAZON_TOKEN_URL"))
+    youtube_search: str = Field("ytsearch", validation_alias=_env("PVM_YOUTUBE_SEARCH"))
+    bilibili_search: str = Field("bilisearch", validation_alias=_env("PVM_BILIBILI_SEARCH"))
+    ytdlp_extractors: str = Field("", validation_alias=_env("PVM_YTDLP_EXTRACTORS"))
+    ytdlp_cookies: Path | None = Field(None, validation_alias=_env("PVM_YTDLP_COOKIES"))
+    ytdlp_proxy: SecretStr | None = Field(None, validation_alias=_env("PVM_YTDLP_PROXY"))
+    ytdlp_sleep_s: float = Field(1.0, ge=0, le=600, validation_alias=_env("PVM_YTDLP_SLEEP"))
+    ytdlp_rate: int | None = Field(None, ge=1_000, validation_alias=_env("PVM_YTDLP_RATE"))
+    fetch_allow: str = Field("", validation_alias=_env("PVM_FETCH_ALLOW"))
+    source_policies: str = Field("", validation_alias=_env("PVM_SOURCE_POLICIES"))
+
+    api_host: str = Field("127.0.0.1", validation_alias=_env("PVM_API_HOST"))
+    api_port: int = Field(8080, ge=1, le=65_535, validation_alias=_env("PVM_API_PORT"))
+    api_auth: bool = Field(True, validation_alias=_env("PVM_API_AUTH"))
+    api_url: str | None = Field(None, validation_alias=_env("PVM_API_URL"))
+    callback_allow: str = Field("", validation_alias=_env("CALLBACK_ALLOWED_HOSTS"))
+    bus_url: SecretStr | None = Field(None, validation_alias=_env("BUS_BROKER"))
 
     retrieval_topk: int | None = Field(None, ge=1, validation_alias=_env("RETRIEVAL_TOPK"))
     sim_deep_min: float | None = Field(None, ge=0, le=1, validation_alias=_env("SIM_DEEP_MIN"))

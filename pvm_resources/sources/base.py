@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pvm_core.errors import Problem
 
@@ -44,12 +44,20 @@ class SourcePolicy:
         max_age_h: hours after which they and everything derived from them must go; None = no limit.
         attribution: text to show beside them; "" = none asked.
         may_train: labels on its material may enter a calibration.
+        terms_url: where the terms stand; "" for the user's own material.
     """
 
     store_media: bool = True
     max_age_h: float | None = None
     attribution: str = ""
     may_train: bool = True
+    terms_url: str = ""
+
+    @property
+    def restricted(self) -> bool:
+        """Pictures must be able to go again: none is put where it cannot be taken back, such as Dagster's
+        event log; a link stands there instead."""
+        return not self.store_media or self.max_age_h is not None
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,21 @@ class Collected(Generic[Record]):
     status: SourceStatus
     records: tuple[Record, ...]
     problems: tuple[Problem, ...] = ()
+
+
+class Answers(Protocol):
+    """What a source was answered in this job so far, so that a rerun asks nothing twice.
+
+    An answer is stored the moment it has come, in a transaction of its own.
+    """
+
+    def get(self, key: str) -> Any | None:
+        """The stored answer (JSON); None where there is none or it is older than the policy allows."""
+        ...
+
+    def put(self, key: str, answer: Any) -> None:
+        """Keeps an answer."""
+        ...
 
 
 @runtime_checkable

@@ -1,0 +1,37 @@
+"""What a source is given to work with; everything in it is safe to use from several threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvm_resources.repositories.ledger import Ledger
+from pvm_resources.settings import Settings
+from pvm_resources.sources.base import Answers, SourcePolicy
+from pvm_resources.sources.picture_reader import WebFetcher
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What a source is given.
+
+    Attributes:
+        settings: credentials, addresses and limits of this machine.
+        namespace: what the ids of a file are unique within: the industry's slug.
+        answers: what this source was answered in this job so far.
+        ledger: tokens and daily budgets, shared by all processes.
+        web: the hardened fetcher, for feeds and pictures by URL.
+        policy: what the source's terms allow, with what this machine sets.
+        folder: where downloads go.
+        report: a line for whoever watches: counts and rates.
+    """
+
+    settings: Settings
+    namespace: str
+    answers: Answers
+    ledger: Ledger
+    web: WebFetcher
+    policy: SourcePolicy
+    folder: Path
+    report: Callable[[str], None]
