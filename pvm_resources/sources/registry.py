@@ -1,0 +1,163 @@
+"""Sources by name: what a job's request names becomes the source that answers it.
+
+A token of a request is a registered name (``ebay``) or a location: of products the path or URL of a
+catalogue,
+of videos a folder, a file, a list of links (``*.txt``) or one link.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from pvm_core.errors import InputError
+from pvm_resources.sources.base import ProductSource, VideoSource
+from pvm_resources.sources.context import SourceContext
+
+S = TypeVar("S", bound=ProductSource | VideoSource)
+
+#: Sources that a request names by their name; everything else in it is a location.
+PRODUCT_SOURCES: Final = ("ebay", "amazon")
+VIDEO_SOURCES: Final = ("youtube", "bilibili")
+#: Files that hold links rather than pixels.
+_LISTS: Final = frozenset((".txt", ".list"))
+
+
+@dataclass(frozen=True)
+class SourceSpec(Generic[S]):
+    """A source that a request names.
+
+    Attributes:
+        token: as the request names it.
+        name: the source's name: ``ebay``, ``file``, ``folder``, ``links``, ...
+        label: unique within one request; what statuses and answers are kept under.
+        make: builds the source for one job.
+    """
+
+    token: str
+    name: str
+    label: str
+    make: Callable[[SourceContext], S]
+
+
+def product_specs(tokens: Sequence[str]) -> tuple[SourceSpec[ProductSource], ...]:
+    """The product sources of a request, in its order.
+
+    Raises:
+        InputError: ``source.unknown``: a token is no source's name and no location.
+    """
+    return _specs(tokens, _PRODUCTS, _product_location)
+
+
+def video_specs(tokens: Sequence[str]) -> tuple[SourceSpec[VideoSource], ...]:
+    """The video sources of a request, in its order.
+
+    Raises:
+        InputError: ``source.unknown``.
+    """
+    return _specs(tokens, _VIDEOS, _video_location)
+
+
+def is_url(token: str) -> bool:
+    """True for an http(s) address."""
+    return urlsplit(token).scheme.lower() in ("http", "https") if ":" in token else False
+
+
+def _specs(
+    tokens: Sequence[str],
+    named: Mapping[str, Callable[[SourceContext], S]],
+    location: Callable[[str, Sequence[str]], SourceSpec[S]],
+) -> tuple[SourceSpec[S], ...]:
+    found: list[SourceSpec[S]] = []
+    for token in dict.fromkeys(tokens):
+        if token in named:
+            found.append(SourceSpec(token, token, token, named[token]))
+        else:
+            found.append(location(token, tuple(named)))
+    names = [spec.name for spec in found]
+    # Two catalogues in one job are told apart by where they are.
+    return tuple(
+        spec if names.count(spec.name) == 1 else SourceSpec(spec.token, spec.name, spec.token, spec.make)
+        for spec in found
+    )
+
+
+def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductSource]:
+    def make(context: SourceContext) -> ProductSource:
+        from pvm_resources.sources.file_catalogue import FileCatalogue
+
+        return FileCatalogue.of(token, context)
+
+    if not is_url(token):
+        _check_place(token, names)
+    return SourceSpec(token, "file", "file", make)
+
+
+def _video_location(token: str, names: Sequence[str]) -> SourceSpec[VideoSource]:
+    if is_url(token) or Path(token).suffix.lower() in _LISTS:
+        if not is_url(token):
+            _check_place(token, names)
+        return SourceSpec(token, "links", "links", lambda context: _links(token, context))
+    _check_place(token, names)
+    return SourceSpec(token, "folder", "folder", lambda context: _folder(token))
+
+
+def _check_place(token: str, names: Sequence[str]) -> None:
+    """A word that could have been meant as a source's name is told before it is looked for as a file."""
+    if "/" in token or "." in token or Path(token).exists():
+        return
+    near = difflib.get_close_matches(token.lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise InputError(
+        "source.unknown",
+        token,
+        f"{hint}it is no source's name ({', '.join(names)}) and there is no such file",
+        "Name a source, a path or an http(s) URL",
+    )
+
+
+def _ebay(context: SourceContext) -> ProductSource:
+    from pvm_resources.sources.ebay import Ebay
+
+    return Ebay(context)
+
+
+def _amazon(context: SourceContext) -> ProductSource:
+    from pvm_resources.sources.amazon import Amazon
+
+    return Amazon(context)
+
+
+def _youtube(context: SourceContext) -> VideoSource:
+    from pvm_resources.sources.ytdlp import YouTubeVideos
+
+    return YouTubeVideos(context)
+
+
+def _bilibili(context: SourceContext) -> VideoSource:
+    from pvm_resources.sources.ytdlp import BilibiliVideos
+
+    return BilibiliVideos(context)
+
+
+def _links(token: str, context: SourceContext) -> VideoSource:
+    from pvm_resources.sources.ytdlp import LinkList
+
+    return LinkList(token, context)
+
+
+def _folder(token: str) -> VideoSource:
+    from pvm_resources.sources.folder_videos import FolderVideos
+
+    return FolderVideos(Path(token))
+
+
+_PRODUCTS: Final[Mapping[str, Callable[[SourceContext], ProductSource]]] = {"ebay": _ebay, "amazon": _amazon}
+_VIDEOS: Final[Mapping[str, Callable[[SourceContext], VideoSource]]] = {
+    "youtube": _youtube,
+    "bilibili": _bilibili,
+}
