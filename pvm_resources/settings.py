@@ -55,6 +55,7 @@ class Settings(BaseSettings):
         fetch_allow: hosts or networks of one's own that downloads may reach though they are not public,
             comma-separated (``PVM_FETCH_ALLOW``): ``localhost:8000,10.1.0.0/16``.
         source_policies: JSON object, source name -> fields of `SourcePolicy` that this machine sets.
+        translator: who offers search phrases, see `pvm_resources.queries`.
         api_*: where the REST API listens, whether it asks for keys, the URL under which users reach it.
         callback_allow: hosts or networks that callbacks may reach though they are not public
             (``CALLBACK_ALLOWED_HOSTS``).
@@ -105,6 +106,7 @@ class Settings(BaseSettings):
     ytdlp_rate: int | None = Field(None, ge=1_000, validation_alias=_env("PVM_YTDLP_RATE"))
     fetch_allow: str = Field("", validation_alias=_env("PVM_FETCH_ALLOW"))
     source_policies: str = Field("", validation_alias=_env("PVM_SOURCE_POLICIES"))
+    translator: str = Field("stored", validation_alias=_env("PVM_TRANSLATOR"))
 
     api_host: str = Field("127.0.0.1", validation_alias=_env("PVM_API_HOST"))
     api_port: int = Field(8080, ge=1, le=65_535, validation_alias=_env("PVM_API_PORT"))
