@@ -16,6 +16,8 @@ from pvm_resources.database import Database, Statement
 from pvm_resources.repositories import Repositories
 from tests.pvm_resources import world
 
+#: Tables that no finished job fills by itself.
+_EMPTY = {"job_pictures", "source_tokens", "source_budgets"}
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 
 
@@ -40,7 +42,7 @@ def test_up_down_up_with_data(empty_database_url: str) -> None:
         repos = Repositories.over(database)
         world.write(repos, world.make(repos, job_id="job-1"))
         before = _rows(database)
-        assert all(rows for table, rows in before.items() if table != "job_pictures"), "a table stayed empty"
+        assert {table for table, rows in before.items() if not rows} <= _EMPTY, "a table stayed empty"
     migrate.downgrade(empty_database_url)
     assert migrate.current(empty_database_url) is None
     with psycopg.connect(empty_database_url) as connection:
@@ -60,9 +62,12 @@ def test_each_revision_keeps_the_data_of_the_one_before(database_url: str) -> No
         before = _rows(database)
     migrate.downgrade(database_url, "0001")
     assert migrate.current(database_url) == "0001"
+    with psycopg.connect(database_url) as connection:
+        base = {row[0] for row in connection.execute(_TABLES)} & before.keys()
     migrate.upgrade(database_url)
     with Database(database_url) as database:
-        assert _rows(database) == before
+        after = _rows(database)
+    assert {table: after[table] for table in base} == {table: before[table] for table in base}
 
 
 def test_several_processes_upgrade_at_once(empty_database_url: str) -> None:

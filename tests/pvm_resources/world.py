@@ -14,6 +14,7 @@ from pvm_core import ids
 from pvm_core.errors import Problem
 from pvm_core.events import Event
 from pvm_resources.repositories import Repositories
+from pvm_resources.repositories.collecting import Collecting, DeadLetter, SourceState, VideoFile
 from pvm_resources.repositories.rows import (
     AssetState,
     Candidate,
@@ -126,7 +127,18 @@ def write(repos: Repositories, world: World) -> None:
         job, AssetState("evidence", "d1", 1), events=[Event(job, "evidences.generation.completed")]
     )
     repos.state.write_verdicts(job, [CheckVerdict("evidence", "readable", "d1", True, True)])
+    _collected(repos, world)
     repos.jobs.complete(job)
+
+
+def _collected(repos: Repositories, world: World) -> None:
+    """What collection from the net leaves behind."""
+    job, collecting = world.job.job_id, Collecting(repos.database)
+    collecting.set_states(job, "products", [SourceState("products", "ebay", "partial", "one", "see", 3)])
+    collecting.answers(job, "ebay").put("search|pillow|0", {"itemSummaries": []})
+    collecting.bury(job, [DeadLetter("product_images", "https://a/1.jpg", "fetch.http", "503. Later", 3)])
+    file = VideoFile("youtube", "abc", world.videos[0].video_id, "/downloads/abc.mp4", 9)
+    repos.database.commit(Collecting.video_file_write(file))
 
 
 def _inputs(repos: Repositories, world: World) -> None:
