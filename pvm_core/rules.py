@@ -47,6 +47,8 @@ class Rules:
         min_decodable_ratio: share of pictures (videos) that must decode for the check to pass, [0, 1].
         min_frames_per_video: keyframes below which a video is named by the check.
         min_recall_at_k: recall of HNSW against exact search below which the check warns, [0, 1].
+        keep_videos_days: days a downloaded video's file is kept once its keyframes are cut; 0: it goes at
+            the end of the run. Files of a user's own folder are never touched.
     """
 
     weight_deep: float = 0.20
@@ -83,11 +85,17 @@ class Rules:
     min_decodable_ratio: float = 0.5
     min_frames_per_video: int = 1
     min_recall_at_k: float = 0.9
+    keep_videos_days: float = 7.0
 
     @property
     def key(self) -> str:
-        """A short key of all values, stored with what was computed under them."""
-        return content_key(*(f"{f.name}={getattr(self, f.name)!r}" for f in fields(self)))
+        """A short key of all values that decide a result, stored with what was computed under them."""
+        deciding = (f.name for f in fields(self) if f.name not in _RETENTION)
+        return content_key(*(f"{name}={getattr(self, name)!r}" for name in deciding))
+
+
+#: Fields that say how long something is kept: no result depends on them.
+_RETENTION: Final = frozenset({"keep_videos_days"})
 
 
 #: The founding document's figures, meant for its own formula; on calibrated terms they are strict.
@@ -120,7 +128,9 @@ _SHARES: Final = frozenset(
     }
 )
 #: Fields that may be 0 although they are not shares.
-_MAY_BE_ZERO: Final = frozenset({"exhaustive_max_pairs", "min_frames_per_video", "cons_min"})
+_MAY_BE_ZERO: Final = frozenset(
+    {"exhaustive_max_pairs", "min_frames_per_video", "cons_min", "keep_videos_days"}
+)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
 #: Under this no score could lie below accept and still be told apart with four decimals.

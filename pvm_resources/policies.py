@@ -25,8 +25,8 @@ _MAX_AGE_H: Final = 87_660.0
 _TEXT_MAX: Final = 500
 
 #: eBay API licence: listings at most 6 hours old, none of it to train on. Amazon Associates IP licence: no
-#: stored pictures, links to them and all other content at most 24 hours, ids without end. The video sites bind
-#: whoever downloads, and the rights in a video are its maker's: nothing of it enters a calibration unasked.
+#: stored pictures, links to them and all other content at most 24 hours, ids without end. The video sites
+#: bind whoever downloads, and a video's rights are its maker's: nothing of it enters a calibration unasked.
 SHIPPED: Final[Mapping[str, SourcePolicy]] = MappingProxyType(
     {
         "file": SourcePolicy(),
@@ -85,6 +85,10 @@ class Policies(Mapping[str, SourcePolicy]):
     def restricted(self, source: str) -> bool:
         """True where that source's material must be able to go again."""
         return self[source].restricted
+
+    def of_platform(self, platform: str) -> SourcePolicy:
+        """The policy of videos by `videos.platform`: a site's name, or ``file`` for a folder of one's own."""
+        return self["folder" if platform == "file" else platform]
 
     def expired(self, source: str, stored_at: datetime, now: datetime) -> bool:
         """True where material of that source, stored then, may be kept no longer.

@@ -93,3 +93,11 @@ def test_any_text_gives_valid_rules_or_a_clear_error(overrides: dict[str, object
 
 def test_key_changes_with_every_value() -> None:
     assert Rules().key != resolve("default", {"accept": 0.85, "best_min": 0.85, "best_alone_min": 0.9}).key
+
+
+def test_how_long_a_video_is_kept_decides_no_result() -> None:
+    assert Rules().keep_videos_days == 7.0
+    assert resolve("default", {"keep_videos_days": "0"}).key == Rules().key
+    assert resolve("default", {"accept": "0.81"}).key != Rules().key
+    with pytest.raises(InputError, match="0 or more"):
+        resolve("default", {"keep_videos_days": "-1"})
