@@ -1,11 +1,14 @@
-"""Names of the phase events the graph writes (design.md's canonical table) and their shape."""
+"""Names of the events (design.md's canonical table) and the shape of those the graph writes."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
+#: What others ask for over the bus.
+REQUESTS: Final = ("products.collect.request", "videos.search.request", "match.request")
 PER_ITEM: Final = (
     "products.image.ready",
     "videos.keyframes.ready",
@@ -45,7 +48,19 @@ PHASES: Final = (
     "failed",
     "cancelled",
 )
+#: Founding documents 1 and 3 spell these two in another way; both spellings name one event.
+ALIASES: Final = MappingProxyType(
+    {
+        "products.images.ready": "products.image.ready",
+        "video.keyframes.ready": "videos.keyframes.ready",
+    }
+)
 _NAMES: Final = frozenset((*PER_ITEM, *BATCH, *PER_JOB))
+
+
+def canonical(name: str) -> str:
+    """The canonical name an event's name stands for; an unknown one is returned as it is."""
+    return ALIASES.get(name, name)
 
 
 @dataclass(frozen=True)
