@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pvm_core.errors import ModelError
-from pvm_core.masks.base import Kind, MaskResult, Segmenter, with_timeout
+from pvm_core.masks.base import Kind, MaskResult, Segmenter
 from pvm_core.masks.classic import ClassicSegmenter
 
 if TYPE_CHECKING:
     from pvm_core.embedders.registry import ModelSpec
 
-__all__ = ["Kind", "MaskResult", "Segmenter", "load_segmenter", "with_timeout"]
+__all__ = ["Kind", "MaskResult", "Segmenter", "load_segmenter"]
 
 
 def load_segmenter(

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from threading import Thread
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -59,23 +55,3 @@ class Segmenter(Protocol):
     def segment(self, rgb: Bytes, kind: Kind) -> MaskResult:
         """The mask of one picture, uint8 (H, W, 3); never raises for a valid picture."""
         ...
-
-
-def with_timeout(call: Callable[[], MaskResult], seconds: float) -> MaskResult:
-    """`call()`, or no mask with reason ``timeout`` after `seconds`; works from any thread.
-
-    Python cannot stop a thread: a call that ran out of time ends in the background and its result is dropped.
-    """
-    outcome: Future[MaskResult] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - carried to the caller, who meets it there
-            outcome.set_exception(error)
-
-    Thread(target=work, name="segment", daemon=True).start()
-    try:
-        return outcome.result(seconds)
-    except FutureTimeout:
-        return MaskResult.none("timeout")

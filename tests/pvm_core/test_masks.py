@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 
 import cv2
@@ -13,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import ModelError
-from pvm_core.masks import MaskResult, Segmenter, load_segmenter, with_timeout
+from pvm_core.masks import MaskResult, Segmenter, load_segmenter
 
 Drawn = tuple[np.ndarray, np.ndarray]
 SIDE = 400
@@ -234,30 +232,3 @@ def test_a_segmenter_that_cannot_be_had_says_why(name: str, code: str) -> None:
     with pytest.raises(ModelError) as caught:
         load_segmenter(name, None)
     assert caught.value.code in (code, "model.library")
-
-
-class TestTimeout:
-    def test_passes_an_answer_through(self) -> None:
-        assert with_timeout(lambda: MaskResult.none("fast"), 5.0).reason == "fast"
-
-    def test_goes_on_without_a_mask_from_any_thread(self) -> None:
-        gate, answers = threading.Event(), []
-
-        def slow() -> MaskResult:
-            gate.wait(20)
-            return MaskResult.none("late")
-
-        worker = threading.Thread(target=lambda: answers.append(with_timeout(slow, 0.05)))
-        start = time.monotonic()
-        worker.start()
-        worker.join(10)
-        gate.set()
-        assert answers == [MaskResult.none("timeout")]
-        assert time.monotonic() - start < 10
-
-    def test_an_error_reaches_the_caller(self) -> None:
-        def broken() -> MaskResult:
-            raise ModelError("model.weights", "x", "broken", "mend it")
-
-        with pytest.raises(ModelError, match="mend it"):
-            with_timeout(broken, 5.0)
