@@ -1,0 +1,1 @@
+"""The one way to the web for pictures and feeds: addresses checked, everything limited and counted."""
