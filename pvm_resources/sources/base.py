@@ -176,6 +176,14 @@ class Answers(Protocol):
         ...
 
 
+class Source(Protocol[Record]):
+    """What product and video sources have in common."""
+
+    def collect(self, query: Query) -> Collected[Record]:
+        """Records for the query."""
+        ...
+
+
 @runtime_checkable
 class ProductSource(Protocol):
     """Products with their picture galleries."""

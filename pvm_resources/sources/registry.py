@@ -1,8 +1,7 @@
 """Sources by name: what a job's request names becomes the source that answers it.
 
 A token of a request is a registered name (``ebay``) or a location: of products the path or URL of a
-catalogue,
-of videos a folder, a file, a list of links (``*.txt``) or one link.
+catalogue, of videos a folder, a file, a list of links (``*.txt``) or one link.
 """
 
 from __future__ import annotations
@@ -11,14 +10,19 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
-from pvm_resources.sources.base import ProductSource, VideoSource
+from pvm_resources.sources.base import (
+    ProductRecord,
+    ProductSource,
+    Record,
+    Source,
+    VideoRecord,
+    VideoSource,
+)
 from pvm_resources.sources.context import SourceContext
-
-S = TypeVar("S", bound=ProductSource | VideoSource)
 
 #: Sources that a request names by their name; everything else in it is a location.
 PRODUCT_SOURCES: Final = ("ebay", "amazon")
@@ -28,7 +32,7 @@ _LISTS: Final = frozenset((".txt", ".list"))
 
 
 @dataclass(frozen=True)
-class SourceSpec(Generic[S]):
+class SourceSpec(Generic[Record]):
     """A source that a request names.
 
     Attributes:
@@ -41,10 +45,10 @@ class SourceSpec(Generic[S]):
     token: str
     name: str
     label: str
-    make: Callable[[SourceContext], S]
+    make: Callable[[SourceContext], Source[Record]]
 
 
-def product_specs(tokens: Sequence[str]) -> tuple[SourceSpec[ProductSource], ...]:
+def product_specs(tokens: Sequence[str]) -> tuple[SourceSpec[ProductRecord], ...]:
     """The product sources of a request, in its order.
 
     Raises:
@@ -53,7 +57,7 @@ def product_specs(tokens: Sequence[str]) -> tuple[SourceSpec[ProductSource], ...
     return _specs(tokens, _PRODUCTS, _product_location)
 
 
-def video_specs(tokens: Sequence[str]) -> tuple[SourceSpec[VideoSource], ...]:
+def video_specs(tokens: Sequence[str]) -> tuple[SourceSpec[VideoRecord], ...]:
     """The video sources of a request, in its order.
 
     Raises:
@@ -69,10 +73,10 @@ def is_url(token: str) -> bool:
 
 def _specs(
     tokens: Sequence[str],
-    named: Mapping[str, Callable[[SourceContext], S]],
-    location: Callable[[str, Sequence[str]], SourceSpec[S]],
-) -> tuple[SourceSpec[S], ...]:
-    found: list[SourceSpec[S]] = []
+    named: Mapping[str, Callable[[SourceContext], Source[Record]]],
+    location: Callable[[str, Sequence[str]], SourceSpec[Record]],
+) -> tuple[SourceSpec[Record], ...]:
+    found: list[SourceSpec[Record]] = []
     for token in dict.fromkeys(tokens):
         if token in named:
             found.append(SourceSpec(token, token, token, named[token]))
@@ -86,7 +90,7 @@ def _specs(
     )
 
 
-def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductSource]:
+def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductRecord]:
     def make(context: SourceContext) -> ProductSource:
         from pvm_resources.sources.file_catalogue import FileCatalogue
 
@@ -97,7 +101,7 @@ def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductSou
     return SourceSpec(token, "file", "file", make)
 
 
-def _video_location(token: str, names: Sequence[str]) -> SourceSpec[VideoSource]:
+def _video_location(token: str, names: Sequence[str]) -> SourceSpec[VideoRecord]:
     if is_url(token) or Path(token).suffix.lower() in _LISTS:
         if not is_url(token):
             _check_place(token, names)
