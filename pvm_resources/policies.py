@@ -90,6 +90,11 @@ class Policies(Mapping[str, SourcePolicy]):
         """The policy of videos by `videos.platform`: a site's name, or ``file`` for a folder of one's own."""
         return self["folder" if platform == "file" else platform]
 
+    @property
+    def ages_h(self) -> dict[str, float]:
+        """Hours after which a source's material must go, of those sources that have such a limit."""
+        return {name: policy.max_age_h for name, policy in self.items() if policy.max_age_h is not None}
+
     def expired(self, source: str, stored_at: datetime, now: datetime) -> bool:
         """True where material of that source, stored then, may be kept no longer.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from pvm_resources.locks import job_lock_name
+
 #: Tag of a run that a terminal started in its own process and locked beforehand. Its value is the run's id,
 #: so that a re-execution, which inherits the tags, is told apart.
 FOREGROUND_TAG: Final = "pvm/foreground"
@@ -18,6 +20,4 @@ def lock_name(run_id: str) -> str:
     return f"run:{run_id}"
 
 
-def job_lock_name(job_id: str) -> str:
-    """The advisory lock that keeps two runs from working on one job."""
-    return f"job:{job_id}"
+__all__ = ["FOREGROUND_TAG", "JOB_TAG", "PARTITION_TAG", "job_lock_name", "lock_name"]

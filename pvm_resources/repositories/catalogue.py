@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from pvm_core.events import Event
@@ -37,11 +38,17 @@ class Catalogue(Repository):
         job_id: str,
         products: Sequence[Product],
         *,
+        reuse_h: Mapping[str, float] | None = None,
         events: Iterable[Event] = (),
         also: Sequence[Write] = (),
     ) -> None:
         """The job's products are exactly these, in this order; a product left out loses its pictures in this
-        job. Title, brand and URL of a product already known take the new values."""
+        job. Title, brand and URL of a product already known take the new values, and its age starts anew.
+
+        Args:
+            reuse_h: source -> hours for which its stored answers are read again in place of asking it. Its
+                products are then as old as the oldest such answer.
+        """
         unique = {product.product_id: product for product in products}
         rows = (
             (p.product_id, p.src, p.namespace, p.asin_or_itemid, clean(p.title), clean(p.brand), clean(p.url))
@@ -49,11 +56,15 @@ class Catalogue(Repository):
         )
         members = [(job_id, product, position) for position, product in enumerate(unique)]
         self._db.commit(
-            Copy("products", _PRODUCT, rows, ("product_id",), update=("title", "brand", "url")),
+            Copy(
+                "products", _PRODUCT, rows, ("product_id",), update=("title", "brand", "url"),
+                extra={"seen_at": "now()", "purged_at": "NULL::timestamptz"},
+            ),
             Copy(
                 "job_products", _JOB_PRODUCT, members, ("job_id", "product_id"), update=("position",),
                 before=[_leave("job_products", "product_id", job_id)],
             ),
+            *(_as_old_as_answers(job_id, source, hours) for source, hours in (reuse_h or {}).items()),
             *also,
             events=events,
         )  # fmt: skip
@@ -86,6 +97,13 @@ class Catalogue(Repository):
             *also,
             events=events,
         )  # fmt: skip
+
+    @staticmethod
+    def renewed_write(img_ids: Sequence[uuid.UUID]) -> Write:
+        """Those pictures were fetched anew just now, as a write: their age counts from here."""
+        return Statement(
+            "UPDATE stored_images SET created_at = now() WHERE img_id = ANY(%s)", [list(img_ids)]
+        )
 
     def keep_images(self, job_id: str, img_ids: Iterable[uuid.UUID], *, also: Sequence[Write] = ()) -> int:
         """The job's galleries hold only these pictures; returns how many left."""
@@ -127,6 +145,15 @@ class Catalogue(Repository):
         )
         return {image.img_id: image for image in found}
 
+    def ages(self, img_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[str, datetime]]:
+        """Of those stored pictures: their product's source, and when they were last fetched."""
+        found = self._db.tuples(
+            "SELECT i.img_id, p.src, i.created_at FROM stored_images i JOIN products p USING (product_id) "
+            "WHERE i.img_id = ANY(%s)",
+            [list(img_ids)],
+        )
+        return {img_id: (source, stored_at) for img_id, source, stored_at in found}
+
     def known_sources(self, job_id: str) -> dict[tuple[uuid.UUID, str], ImageSource]:
         """What the picture references of the job's products answered last time, in any job, by product and
         reference."""
@@ -137,6 +164,17 @@ class Catalogue(Repository):
             [job_id],
         )
         return {(source.product_id, source.source_ref): source for source in found}
+
+
+def _as_old_as_answers(job_id: str, source: str, hours: float) -> Statement:
+    return Statement(
+        "UPDATE products p SET seen_at = a.oldest FROM (SELECT min(fetched_at) AS oldest FROM source_answers "
+        "WHERE job_id = %(job)s AND source = %(source)s "
+        "AND fetched_at > now() - make_interval(secs => %(hours)s * 3600)) a "
+        "WHERE a.oldest < p.seen_at AND p.src = %(source)s "
+        "AND p.product_id IN (SELECT product_id FROM job_products WHERE job_id = %(job)s)",
+        {"job": job_id, "source": source, "hours": hours},
+    )
 
 
 def _leave(table: str, member: str, job_id: str) -> Statement:

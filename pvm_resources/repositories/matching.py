@@ -40,6 +40,13 @@ _MATCH: Final = {
     "rules_key": "text",
 }  # fmt: skip
 _FIELDS: Final = tuple(name for name in _MATCH if name != "job_id")
+_STORED: Final = (*_FIELDS, "evidence_path", "media_purged_at")
+#: The job has pictures of both sides of match m.
+_JUDGED: Final = """
+EXISTS (SELECT 1 FROM job_images i WHERE i.job_id = m.job_id AND i.product_id = m.product_id)
+AND EXISTS (SELECT 1 FROM job_items f
+            WHERE f.job_id = m.job_id AND f.kind = 'frame' AND f.parent_id = m.video_id)
+"""
 #: What an evidence picture shows; where any of it changes, the picture is made again.
 _SHOWN: Final = (
     "best_img_id",
@@ -183,7 +190,8 @@ class Matching(Repository):
         also: Sequence[Write] = (),
     ) -> None:
         """The job's matches are exactly these. A match that is the same as before keeps its evidence
-        picture; one that changed loses it.
+        picture; one that changed loses it. A match whose pictures were purged stays as it is until the job
+        has pictures of both its sides again, and so judges it anew.
 
         Raises:
             StoreError: ``store.refused`` where a status and its score disagree.
@@ -191,13 +199,18 @@ class Matching(Repository):
         rows = ((job_id, *(_value(m, name) for name in _FIELDS)) for m in matches)
         gone = Statement(
             "DELETE FROM matches m WHERE m.job_id = %s AND NOT EXISTS "
-            "(SELECT 1 FROM {stage} s WHERE s.match_id = m.match_id)",
+            "(SELECT 1 FROM {stage} s WHERE s.match_id = m.match_id) "
+            f"AND (m.media_purged_at IS NULL OR ({_JUDGED}))",
             [job_id],
         )
         same = " AND ".join(f"t.{name} IS NOT DISTINCT FROM excluded.{name}" for name in _SHOWN)
         copy = Copy(
             "matches", _MATCH, rows, ("match_id",), update=_FIELDS[1:],
-            extra={"evidence_path": f"CASE WHEN {same} THEN t.evidence_path END"}, before=[gone],
+            extra={
+                "evidence_path": f"CASE WHEN {same} THEN t.evidence_path END",
+                "media_purged_at": "NULL::timestamptz",
+            },
+            before=[gone],
         )  # fmt: skip
         self._db.commit(copy, *also, events=events)
 
@@ -227,8 +240,7 @@ class Matching(Repository):
         """The job's matches, best first."""
         return self._db.all(
             Match,
-            f"SELECT {', '.join(_FIELDS)}, evidence_path FROM matches m {_FILTER} "
-            "ORDER BY score DESC, match_id",
+            f"SELECT {', '.join(_STORED)} FROM matches m {_FILTER} ORDER BY score DESC, match_id",
             _filter(job_id, statuses, min_score),
         )
 
@@ -243,14 +255,18 @@ class Matching(Repository):
         """Matches with what their evidence pictures show, best first; streamed.
 
         Args:
-            without_evidence: only those whose picture is not made yet.
+            without_evidence: only those whose picture is not made yet and can be made.
         """
-        more = " AND m.evidence_path IS NULL" if without_evidence else ""
+        more = (
+            " AND m.evidence_path IS NULL AND i.img_id IS NOT NULL AND f.frame_id IS NOT NULL"
+            if without_evidence
+            else ""
+        )
         query = (
-            f"SELECT {', '.join('m.' + name for name in (*_FIELDS, 'evidence_path'))}, {_SHOWS} "
+            f"SELECT {', '.join('m.' + name for name in _STORED)}, {_SHOWS} "
             f"{_FILTER}{more} ORDER BY m.score DESC, m.match_id"
         )
-        size = len(_FIELDS) + 1
+        size = len(_STORED)
         for rows in self._db.batches(tuple_row, query, _filter(job_id, statuses, min_score)):
             for row in rows:
                 yield MatchItem(Match(*row[:size]), *row[size:])
@@ -282,8 +298,8 @@ _SHOWS: Final = """p.asin_or_itemid, p.title, p.brand,
   i.local_path, f.local_path, e.raw
 FROM matches m
 JOIN products p USING (product_id)
-JOIN stored_images i ON i.img_id = m.best_img_id
-JOIN stored_frames f ON f.frame_id = m.best_frame_id
+LEFT JOIN stored_images i ON i.img_id = m.best_img_id
+LEFT JOIN stored_frames f ON f.frame_id = m.best_frame_id
 JOIN jobs j ON j.job_id = m.job_id
 LEFT JOIN pair_evidence e ON e.frame_id = m.best_frame_id AND e.img_id = m.best_img_id
      AND e.verify_key = j.keys ->> 'verify'
@@ -291,7 +307,7 @@ LEFT JOIN pair_evidence e ON e.frame_id = m.best_frame_id AND e.img_id = m.best_
 _RESULTS: Final = """
 SELECT m.job_id, m.match_id, p.asin_or_itemid AS product, v.given_name AS video, m.score, m.ts, m.status,
        m.evidence_path AS evidence, m.sim_deep, m.sim_kp, m.sim_edge, m.score_pair, m.consistency, m.coverage,
-       m.reason, p.title, p.brand, p.url, m.embed_model, m.calibration
+       m.reason, p.title, p.brand, p.url, m.embed_model, m.calibration, m.media_purged_at AS purged_at
 FROM matches m JOIN products p USING (product_id)
 JOIN job_videos v ON v.job_id = m.job_id AND v.video_id = m.video_id
 """
@@ -304,3 +320,8 @@ def _value(match: Match, name: str) -> Any:
 
 def _filter(job_id: str, statuses: Sequence[MatchStatus], min_score: float) -> dict[str, Any]:
     return {"job": job_id, "statuses": list(statuses), "min": min_score}
+
+
+def evidence_key(job_id: str, match_id: uuid.UUID) -> str:
+    """Where a match's evidence picture lies in the media store."""
+    return f"evidence/{job_id}/{match_id}.jpg"

@@ -334,13 +334,16 @@ class PairScoreRow:
 
 @dataclass(frozen=True)
 class Match:
-    """A scored (product, video) of a job. The store refuses a row whose status and score disagree."""
+    """A scored (product, video) of a job. The store refuses a row whose status and score disagree.
+
+    `best_img_id` and `best_frame_id` are None once that picture was purged; `media_purged_at` says when.
+    """
 
     match_id: uuid.UUID
     product_id: uuid.UUID
     video_id: uuid.UUID
-    best_img_id: uuid.UUID
-    best_frame_id: uuid.UUID
+    best_img_id: uuid.UUID | None
+    best_frame_id: uuid.UUID | None
     ts: float
     score: float
     accept: float
@@ -356,6 +359,7 @@ class Match:
     embed_model: str
     rules_key: str
     evidence_path: str | None = None
+    media_purged_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -363,7 +367,7 @@ class MatchItem:
     """A match with what its evidence picture shows: paths of both pictures, titles and names.
 
     Attributes:
-        image_path, frame_path: keys of the stored pictures.
+        image_path, frame_path: keys of the stored pictures; None once purged.
         raw: the pair's raw figures under the job's ``verify`` key, None where not stored.
         given_names: the video's names in this job.
     """
@@ -373,14 +377,15 @@ class MatchItem:
     product_title: str
     product_brand: str
     given_names: list[str]
-    image_path: str
-    frame_path: str
+    image_path: str | None
+    frame_path: str | None
     raw: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
 class Result:
-    """A row of `pvm results`: ids as given; one row per given name of a video."""
+    """A row of `pvm results`: ids as given; one row per given name of a video. `purged_at` is set where the
+    evidence picture had to go with its source's pictures."""
 
     job_id: str
     match_id: uuid.UUID
@@ -402,6 +407,7 @@ class Result:
     url: str
     embed_model: str
     calibration: str
+    purged_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,15 @@
+"""Names of the advisory locks by which runs and the purge keep out of each other's way."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Prefix of the lock that keeps two runs from working on one job; the job's id follows.
+JOB_PREFIX: Final = "job:"
+#: Held by the purge for the length of one batch; a run that starts waits for the batch in flight.
+PURGE: Final = "purge"
+
+
+def job_lock_name(job_id: str) -> str:
+    """The advisory lock that keeps two runs from working on one job."""
+    return f"{JOB_PREFIX}{job_id}"
