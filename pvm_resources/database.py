@@ -506,10 +506,13 @@ def _emit(cursor: _Cursor, events: Iterable[Event]) -> None:
     if not listed:
         return
     phases = [event for event in listed if event.name in PER_JOB]
-    jobs = sorted({event.job_id for event in phases})
-    if jobs:
-        # Two stages of one job ending at once would each miss the other's event without the row lock.
-        cursor.execute("SELECT 1 FROM jobs WHERE job_id = ANY(%s) ORDER BY job_id FOR UPDATE", [jobs])
+    # Without the row lock two stages of one job ending at once would each miss the other's event, and an
+    # event could become visible after a later one of its job, which delivery in order of `seq` rests on.
+    # Rows that refer to the job are written meanwhile: they take FOR KEY SHARE, which this lock lets pass.
+    cursor.execute(
+        "SELECT 1 FROM jobs WHERE job_id = ANY(%s) ORDER BY job_id FOR NO KEY UPDATE",
+        [sorted({event.job_id for event in listed})],
+    )
     rows = [(e.event_id, e.job_id, e.name, e.item, Jsonb(e.payload)) for e in listed]
     _write(cursor, Copy("outbox", _OUTBOX, rows, ("job_id", "name", "item")))
     if not phases:
@@ -519,7 +522,7 @@ def _emit(cursor: _Cursor, events: Iterable[Event]) -> None:
         "WHERE event_id = ANY(%s) ORDER BY seq ON CONFLICT DO NOTHING",
         [[event.event_id for event in phases]],
     )
-    for job in jobs:
+    for job in sorted({event.job_id for event in phases}):
         names = {row[0] for row in cursor.execute("SELECT name FROM phase_events WHERE job_id = %s", [job])}
         cursor.execute(
             "UPDATE jobs SET phase = %s WHERE job_id = %s AND phase <> %s "

@@ -153,6 +153,7 @@ def matches(stage: Stage) -> Report:
         stage.event(
             "match.result",
             str(m.match_id),
+            match_id=str(m.match_id),
             product_id=str(m.product_id),
             video_id=str(m.video_id),
             best_pair={

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,8 +18,10 @@ from pvm_core.masks import load_segmenter
 from pvm_core.parallel import Done
 from pvm_resources.repositories.rows import Kind, Mask
 
+#: Frame -> its video and second.
+Places = Mapping[uuid.UUID, tuple[uuid.UUID, float]]
+
 _KINDS: tuple[Kind, Kind] = ("product", "frame")
-_EVENTS = {"product": "products.image.masked", "frame": "video.keyframes.masked"}
 
 
 @job_asset(
@@ -52,14 +55,17 @@ def masks(stage: Stage) -> Report:
     stage.bench.jobs.set_keys(stage.job_id, masks=key)
     todo, totals = _todo(stage, key)
     stage.begin(sum(totals.values()), reused=sum(totals.values()) - len(todo))
-    _announce_known(stage, key)
+    places = {
+        i.item_id: (i.parent_id, i.ts or 0.0) for i in stage.bench.features.items(stage.job_id, "frame")
+    }
+    _announce_known(stage, key, places)
     answers = stage.bench.pool.map(
         mask_picture,
         todo,
         partial(mask_desk, stage.bench.media, segmenter.name, settings.models),
         timeout_s=stage.rules.mask_timeout_s,
     )
-    stage.settle(_unmasked(stage, answers), partial(_write, stage, key))
+    stage.settle(_unmasked(stage, answers), partial(_write, stage, key, places))
     return _report(stage, key, segmenter.name, totals)
 
 
@@ -94,22 +100,24 @@ def _unmasked(stage: Stage, answers: Iterable[Done[Stored, MaskDone]]) -> Iterat
         yield Done(answer.item, done, None, answer.seconds)
 
 
-def _write(stage: Stage, key: str, done: list[MaskDone]) -> None:
+def _write(stage: Stage, key: str, places: Places, done: list[MaskDone]) -> None:
     rows = [Mask(d.item_id, d.kind, key, d.key is not None, d.key, d.coverage, d.reason) for d in done]
-    stage.bench.features.write_masks(rows, events=[_event(stage, row) for row in rows])
+    stage.bench.features.write_masks(rows, events=[_event(stage, row, places) for row in rows])
 
 
-def _event(stage: Stage, row: Mask) -> Event:
-    item = str(row.item_id)
-    name = "image_id" if row.kind == "product" else "frame_id"
-    return stage.event(
-        _EVENTS[row.kind], item, **{name: item, "has_mask": row.has_mask, "mask_path": row.mask_path}
-    )
+def _event(stage: Stage, row: Mask, places: Places) -> Event:
+    item, mask = str(row.item_id), {"has_mask": row.has_mask, "mask_path": row.mask_path}
+    if row.kind == "product":
+        return stage.event("products.image.masked", item, image_id=item, **mask)
+    video, ts = places[row.item_id]
+    frames = [{"frame_id": item, "ts": ts, **mask}]
+    return stage.event("video.keyframes.masked", item, video_id=str(video), frames=frames)
 
 
-def _announce_known(stage: Stage, key: str) -> None:
+def _announce_known(stage: Stage, key: str, places: Places) -> None:
     for kind in _KINDS:
-        announce(stage, (_event(stage, m) for m in stage.bench.features.masks(stage.job_id, kind, key)))
+        known = stage.bench.features.masks(stage.job_id, kind, key)
+        announce(stage, (_event(stage, mask, places) for mask in known))
 
 
 def _batches(stage: Stage, images: int, frames: int) -> tuple[Event, Event]:
