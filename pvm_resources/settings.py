@@ -56,7 +56,9 @@ class Settings(BaseSettings):
             comma-separated (``PVM_FETCH_ALLOW``): ``localhost:8000,10.1.0.0/16``.
         source_policies: JSON object, source name -> fields of `SourcePolicy` that this machine sets.
         translator: who offers search phrases, see `pvm_resources.queries`.
-        api_*: where the REST API listens, whether it asks for keys, the URL under which users reach it.
+        api_*: where the REST API listens, whether it asks for keys, the URL under which users reach it,
+            folders whose files its callers may name as sources, requests a minute of one caller, megabytes
+            of an upload, origins of browsers it answers; see docs/api.md.
         callback_allow: hosts or networks that callbacks may reach though they are not public
             (``CALLBACK_ALLOWED_HOSTS``).
         bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
@@ -112,6 +114,10 @@ class Settings(BaseSettings):
     api_port: int = Field(8080, ge=1, le=65_535, validation_alias=_env("PVM_API_PORT"))
     api_auth: bool = Field(True, validation_alias=_env("PVM_API_AUTH"))
     api_url: str | None = Field(None, validation_alias=_env("PVM_API_URL"))
+    api_source_roots: str = Field("", validation_alias=_env("PVM_API_SOURCE_ROOTS"))
+    api_rate: int = Field(600, ge=1, validation_alias=_env("PVM_API_RATE"))
+    api_upload_mb: int = Field(50, ge=1, le=2_000, validation_alias=_env("PVM_API_UPLOAD_MB"))
+    api_cors: str = Field("", validation_alias=_env("PVM_API_CORS"))
     callback_allow: str = Field("", validation_alias=_env("CALLBACK_ALLOWED_HOSTS"))
     bus_url: SecretStr | None = Field(None, validation_alias=_env("BUS_BROKER"))
 

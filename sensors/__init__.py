@@ -1,12 +1,30 @@
-"""Sensors: runs without a worker, the status of runs that Dagster launched."""
+"""Sensors and schedules: requests to runs, runs without a worker, how runs ended, what waits for somebody."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from sensors.inbox import inbox
+from sensors.inventory import INVENTORY_CHECKS, PLATFORM, inventory
 from sensors.run_status import cancelled_runs, failed_runs
 from sensors.stale_runs import stale_runs
+from sensors.standing import standing_industries
 
-SENSORS: Final = (stale_runs, failed_runs, cancelled_runs)
+SENSORS: Final = (inbox, inventory, stale_runs, failed_runs, cancelled_runs)
+SCHEDULES: Final = (standing_industries,)
+#: Assets that nobody materialises here, and their checks.
+EXTERNAL: Final = (PLATFORM,)
+EXTERNAL_CHECKS: Final = INVENTORY_CHECKS
 
-__all__ = ["SENSORS", "cancelled_runs", "failed_runs", "stale_runs"]
+__all__ = [
+    "EXTERNAL",
+    "EXTERNAL_CHECKS",
+    "SCHEDULES",
+    "SENSORS",
+    "cancelled_runs",
+    "failed_runs",
+    "inbox",
+    "inventory",
+    "stale_runs",
+    "standing_industries",
+]

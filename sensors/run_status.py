@@ -57,5 +57,6 @@ def open_jobs(jobs: Jobs, run: dg.DagsterRun) -> list[str]:
     _, job_id = split_partition_key(run.tags.get("dagster/partition", ""))
     if not found and whole and job_id is not None:
         job = jobs.by_partition(run.tags["dagster/partition"])
-        return [job.job_id] if job is not None and job.status == "queued" else []
+        # A queued job that knows this run waits for its next one.
+        return [job_id] if job is not None and job.status == "queued" and job.run_id != run.run_id else []
     return found

@@ -11,6 +11,10 @@ from pvm_resources.locks import job_lock_name
 FOREGROUND_TAG: Final = "pvm/foreground"
 #: The job of a run, as a tag, for filters in the UI.
 JOB_TAG: Final = "pvm/job"
+#: The job's industry: runs of one industry follow each other (dagster.yaml).
+INDUSTRY_TAG: Final = "pvm/industry"
+#: The request that a run was launched for.
+EVENT_TAG: Final = "pvm/event"
 #: Dagster's own tag of a run's partition.
 PARTITION_TAG: Final = "dagster/partition"
 

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import psycopg
+
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_core.events import Event
 from pvm_core.phases import derive_phase
-from pvm_resources.database import Statement
+from pvm_resources.database import Statement, store_errors
+from pvm_resources.dsn import describe
 from pvm_resources.repositories.base import Repository, json
 from pvm_resources.repositories.rows import JobStatus
 
@@ -44,6 +47,9 @@ CLAIM_S: Final = 30.0
 #: Seconds a half (`COLLECT` or `SEARCH`) waits for the other one before standing sources fill its place.
 PAIRING_S: Final = 10.0
 ENDED: Final[tuple[JobStatus, ...]] = ("completed", "failed", "cancelled")
+
+#: A row that was handed out this often brings down whoever takes it.
+ATTEMPTS_MAX: Final = 20
 
 _COLUMNS: Final = (
     "event_id, topic, payload, source, status, job_id, run_id, error, attempts, received_at, claimed_at, "
@@ -102,6 +108,11 @@ class Idempotency:
 
 class Inbox(Repository):
     """Tables `inbox` and `idempotency`."""
+
+    @property
+    def dsn(self) -> str:
+        """The database, password included: not for logs."""
+        return self._db.dsn
 
     # -- accepting ---------------------------------------------------------------------------------
 
@@ -274,6 +285,27 @@ class Inbox(Repository):
         )
         return {row.topic: row for row in rows}
 
+    def adopt(
+        self, industry: str, request: Mapping[str, Any], job_id: str, event_ids: Sequence[uuid.UUID]
+    ) -> bool:
+        """Makes the job that requests of the bus name, once; they concern it from then on.
+
+        Returns:
+            False where the job exists already: it keeps its own request.
+
+        Raises:
+            StoreError: ``store.refused`` where the id cannot be a job's.
+        """
+        new = self._db.commit(
+            Statement(
+                "INSERT INTO jobs (job_id, industry, partition_key, request) VALUES (%s, %s, %s, %s) "
+                "ON CONFLICT (job_id) DO NOTHING",
+                [job_id, industry, ids.partition_key(industry, job_id), json(dict(request))],
+            ),
+            Statement("UPDATE inbox SET job_id = %s WHERE event_id = ANY(%s)", [job_id, list(event_ids)]),
+        )
+        return new[0] == 1
+
     def of_job(self, event_ids: Sequence[uuid.UUID], job_id: str) -> None:
         """Those requests concern this job."""
         self._db.commit(
@@ -336,6 +368,14 @@ class Inbox(Repository):
             )
         )
 
+    def later_starts(self, row: InboxRow) -> set[uuid.UUID]:
+        """Orders to run the job of `row` that came after `row`."""
+        rows = self._db.tuples(
+            "SELECT event_id FROM inbox WHERE job_id = %s AND topic = ANY(%s) AND received_at > %s",
+            [row.job_id, [START, RETRY, MATCH], row.received_at],
+        )
+        return {found[0] for found in rows}
+
     # -- looking at it -----------------------------------------------------------------------------
 
     def get(self, event_id: uuid.UUID) -> InboxRow | None:
@@ -366,6 +406,31 @@ class Inbox(Repository):
             "SELECT status, count(*) FROM inbox WHERE status IN ('received', 'claimed', 'started') GROUP BY 1"
         )
         return {status: int(count) for status, count in rows}
+
+
+class News:
+    """Hears of new requests as they are committed. Listens from the moment it is entered.
+
+    Args:
+        dsn: the database.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+
+    def __enter__(self) -> News:
+        with store_errors(describe(self._dsn)):
+            self._connection = psycopg.connect(self._dsn, autocommit=True)
+            self._connection.execute(f"LISTEN {CHANNEL}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def wait(self, seconds: float) -> bool:
+        """True as soon as a request has come, False after `seconds` without one."""
+        with store_errors(describe(self._dsn)):
+            return any(True for _ in self._connection.notifies(timeout=seconds, stop_after=1))
 
 
 def _insert(
@@ -428,6 +493,6 @@ def _names(cursor: Cursor[tuple[Any, ...]], job_id: str) -> dict[str, Any]:
 
 
 __all__ = [
-    "CANCEL", "COLLECT", "FORGET", "MATCH", "RETRY", "SEARCH", "START", "TOPICS", "Idempotency", "Inbox",
-    "InboxRow",
+    "ATTEMPTS_MAX", "CANCEL", "COLLECT", "ENDED", "FORGET", "MATCH", "RETRY", "SEARCH", "START", "TOPICS",
+    "Idempotency", "Inbox", "InboxRow", "News",
 ]  # fmt: skip

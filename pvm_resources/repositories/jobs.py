@@ -64,6 +64,10 @@ class Jobs(Repository):
             raise InputError("job.unknown", job_id, "no such job", "See `pvm status`")
         return found
 
+    def find(self, job_id: str) -> Job | None:
+        """The job; None where there is none."""
+        return self._db.one(Job, f"SELECT {_COLUMNS} FROM jobs WHERE job_id = %s", [job_id])
+
     def by_partition(self, partition_key: str) -> Job | None:
         """The job of a Dagster partition; None for a key added by hand."""
         return self._db.one(Job, f"SELECT {_COLUMNS} FROM jobs WHERE partition_key = %s", [partition_key])

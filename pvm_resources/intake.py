@@ -1,0 +1,136 @@
+"""What somebody asked for becomes a job's request: founding names, standing sources, allowed places."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pvm_core.errors import InputError
+from pvm_core.founding import modernise
+from pvm_core.requests import JobRequest
+from pvm_resources.repositories.rows import Industry
+from pvm_resources.settings import Settings
+from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
+
+_UPLOAD: Final = re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|jsonl|json|xml))")
+_URL_MAX: Final = 2_048
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which files of this machine a request from outside may name as a source.
+
+    Attributes:
+        uploads: folder of what callers uploaded; named as ``upload:<sha256>.csv``.
+        roots: folders whose files any caller may name; none by default.
+    """
+
+    uploads: Path
+    roots: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Places:
+        """The places this machine's settings allow."""
+        listed = [part for part in settings.api_source_roots.split(os.pathsep) if part.strip()]
+        return cls(settings.home / "uploads", tuple(Path(part.strip()).expanduser() for part in listed))
+
+    def admit(self, request: JobRequest) -> JobRequest:
+        """The request with every location checked, uploads as the files they are.
+
+        Raises:
+            InputError: ``source.forbidden``, ``source.url``, ``upload.unknown``.
+        """
+        return replace(
+            request,
+            products=tuple(self._admit(token, PRODUCT_SOURCES) for token in request.products),
+            videos=tuple(self._admit(token, VIDEO_SOURCES) for token in request.videos),
+        )
+
+    def shown(self, token: str) -> str:
+        """A source as callers may see it: an upload by its name, never by where it lies."""
+        path = Path(token) if token.startswith("/") else None
+        return f"upload:{path.name}" if path is not None and path.parent == self.uploads else token
+
+    def _admit(self, token: str, names: Sequence[str]) -> str:
+        if token in names:
+            return token
+        try:
+            if is_url(token):
+                return _url(token)
+        except ValueError as error:
+            raise InputError("source.url", token[:200], str(error), "Write http(s)://host/path") from error
+        upload = _UPLOAD.fullmatch(token)
+        if upload:
+            path = self.uploads / upload.group(1)
+            if not path.is_file():
+                raise InputError("upload.unknown", token, "nothing was uploaded under it", "Upload it first")
+            return str(path)
+        if "\x00" not in token:
+            place = Path(os.path.realpath(Path(token).expanduser()))
+            if any(place.is_relative_to(os.path.realpath(root)) for root in self.roots):
+                return str(place)
+        raise InputError(
+            "source.forbidden",
+            token[:200],
+            f"it is no source's name ({', '.join(names)}), no http(s) URL and no upload",
+            "Upload the file, or let the operator allow its folder with PVM_API_SOURCE_ROOTS",
+        )
+
+
+def parse_request(given: Mapping[str, Any]) -> JobRequest:
+    """A request from JSON, founding names included.
+
+    Raises:
+        InputError: ``request.*``.
+    """
+    return JobRequest.parse(modernise(given))
+
+
+def complete_request(asked: JobRequest, industry: Industry, settings: Settings) -> JobRequest:
+    """The request with its gaps filled: by the industry's standing sources, else by the sources this machine
+    is set up for.
+
+    Raises:
+        InputError: ``request.no_products``: nothing is left to take products from.
+    """
+    standing = JobRequest.parse(industry.sources)
+    products = asked.products or standing.products or _shops(settings)
+    if not products:
+        raise InputError(
+            "request.no_products",
+            industry.name,
+            "no source of products is named, standing for the industry, or set up on this machine",
+            "Name products, upload a catalogue, or set up eBay or Amazon (docs/sources.md)",
+        )
+    return replace(
+        asked,
+        products=products,
+        videos=asked.videos or standing.videos or VIDEO_SOURCES,
+        top=asked.top if asked.top is not None else standing.top,
+        tops={**standing.tops, **asked.tops},
+        recency_days=asked.recency_days if asked.recency_days is not None else standing.recency_days,
+        embed_model=asked.embed_model or standing.embed_model,
+    )
+
+
+def _shops(settings: Settings) -> tuple[str, ...]:
+    found = []
+    if settings.ebay_client_id and settings.ebay_client_secret:
+        found.append("ebay")
+    if settings.amazon_credential_id and settings.amazon_credential_secret:
+        found.append("amazon")
+    return tuple(found)
+
+
+def _url(token: str) -> str:
+    parts = urlsplit(token)
+    if len(token) > _URL_MAX or not parts.hostname or parts.username is not None:
+        raise InputError(
+            "source.url", token[:200], "it is no address that can be fetched", "Write http(s)://host/path"
+        )
+    return token

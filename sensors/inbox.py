@@ -1,0 +1,225 @@
+"""The inbox to runs: every request is turned into one run, or refused with its reason.
+
+A request is claimed by its status, never by a cursor, so what came while nobody looked is found. The run
+carries the request's id as its key: handed out twice, it is launched once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import dagster as dg
+
+from pvm_assets.execution.ending import end_runs, forget_partition, runs_by_request
+from pvm_assets.execution.names import EVENT_TAG, INDUSTRY_TAG, JOB_TAG
+from pvm_assets.jobs import JOB_NAME
+from pvm_assets.partitions import JOB_PARTITIONS
+from pvm_core.errors import InputError, PvmError, StoreError
+from pvm_resources.connect import database_dsn
+from pvm_resources.database import Database
+from pvm_resources.intake import Places, complete_request, parse_request
+from pvm_resources.repositories.inbox import (
+    ATTEMPTS_MAX,
+    CANCEL,
+    COLLECT,
+    ENDED,
+    FORGET,
+    MATCH,
+    SEARCH,
+    Inbox,
+    InboxRow,
+    News,
+)
+from pvm_resources.repositories.industries import Industries
+from pvm_resources.repositories.jobs import Jobs
+from pvm_resources.repositories.rows import Job
+from pvm_resources.settings import Settings, load_settings
+
+#: The daemon looks at sensors every 5 s; a look that stays most of that time misses little.
+_STAY_S: Final = 4.0
+#: Orders come before starts: a job cancelled or deleted in the same moment is not started.
+_ORDERS: Final = (CANCEL, FORGET)
+
+
+@dg.sensor(
+    job_name=JOB_NAME,
+    name="inbox",
+    minimum_interval_seconds=1,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests of the API and the bus become runs: one partition and one run each.",
+)
+def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """One look at the inbox; waits a moment for news where nothing is there."""
+    settings = load_settings()
+    with Database(database_dsn(settings), max_connections=2) as database:
+        try:
+            desk = Desk(context.instance, database, settings, context.log)
+            requests = desk.look(_STAY_S)
+        except StoreError as error:
+            # What was claimed is handed out again later.
+            return dg.SkipReason(str(error))
+    if not requests:
+        return dg.SkipReason("nothing to start")
+    keys = list(dict.fromkeys(str(request.partition_key) for request in requests))
+    return dg.SensorResult(
+        run_requests=requests, dynamic_partitions_requests=[JOB_PARTITIONS.build_add_request(keys)]
+    )
+
+
+class Desk:
+    """Works through the inbox.
+
+    Args:
+        instance: where runs and partitions are.
+        log: told what was refused, and why.
+    """
+
+    def __init__(
+        self, instance: dg.DagsterInstance, database: Database, settings: Settings, log: Any
+    ) -> None:
+        self._instance = instance
+        self._settings = settings
+        self._log = log
+        self._inbox = Inbox(database)
+        self._jobs = Jobs(database)
+        self._industries = Industries(database)
+
+    def look(self, stay_s: float) -> list[dg.RunRequest]:
+        """Claims what is there, or what comes within `stay_s` seconds, and says which runs to launch.
+
+        Raises:
+            StoreError: the database is out of reach.
+        """
+        self.reconcile()
+        with News(self._inbox.dsn) as news:
+            rows = self._inbox.claim()
+            if not rows and stay_s > 0 and news.wait(stay_s):
+                rows = self._inbox.claim()
+        found = (self._answer(row) for row in sorted(rows, key=lambda row: row.topic not in _ORDERS))
+        return [request for request in found if request is not None]
+
+    def reconcile(self) -> None:
+        """Requests whose run exists are started; those whose job has ended are done."""
+        waiting = self._inbox.rows("claimed")
+        if waiting:
+            self._inbox.started(runs_by_request(self._instance, [row.event_id for row in waiting]))
+        self._inbox.settle()
+
+    def _answer(self, row: InboxRow) -> dg.RunRequest | None:
+        """A request's run; None where it needs none, or where it is refused: others go on."""
+        try:
+            if row.attempts > ATTEMPTS_MAX:
+                raise InputError(
+                    "inbox.attempts", row.topic, f"it was tried {ATTEMPTS_MAX} times", "See the daemon's log"
+                )
+            if row.topic in _ORDERS:
+                self._obey(row)
+                return None
+            job = self._job_of(row)
+        except PvmError as error:
+            if error.retryable:
+                raise
+            self._log.warning(f"request {row.event_id} ({row.topic}) is refused: {error}")
+            self._inbox.reject(row.event_id, _told(error))
+            return None
+        if job is None:
+            self._inbox.done([row.event_id])
+            return None
+        return _run_of(job, row)
+
+    # -- starts ------------------------------------------------------------------------------------
+
+    def _job_of(self, row: InboxRow) -> Job | None:
+        """The job to run; None where somebody else sees to it, or nobody wants it any more."""
+        if row.topic in (COLLECT, SEARCH):
+            return self._founded(row)
+        if row.topic == MATCH:
+            return self._matched(row)
+        if row.job_id is None:
+            raise InputError("inbox.job", row.topic, "it names no job", "Name the job in job_id")
+        job = self._jobs.find(row.job_id)
+        return job if job is not None and job.status == "queued" else None
+
+    def _founded(self, row: InboxRow) -> Job | None:
+        """Both halves of a founding request make one job; the one that came first starts it."""
+        job_id = _job_id(row.payload)
+        halves = self._inbox.halves(job_id)
+        lead = min(halves.values(), key=lambda half: (half.received_at, half.event_id), default=row)
+        if lead.event_id != row.event_id:
+            if lead.status != "claimed":
+                raise InputError(
+                    "inbox.late", job_id, "the job was started without it", "Send both requests within 10 s"
+                )
+            return None
+        asked: dict[str, Any] = {}
+        for half in (halves.get(SEARCH), halves.get(COLLECT)):
+            asked |= {} if half is None else half.payload
+        industry = asked.get("industry")
+        if not isinstance(industry, str):
+            raise InputError("industry.name", "industry", "it is missing", "Name the industry")
+        request = Places.of(self._settings).admit(parse_request(asked))
+        kept = self._industries.ensure(industry)
+        complete = complete_request(request, kept, self._settings)
+        self._inbox.adopt(kept.slug, complete.to_json(), job_id, [h.event_id for h in halves.values()])
+        job = self._jobs.get(job_id)
+        return job if job.status == "queued" else None
+
+    def _matched(self, row: InboxRow) -> Job | None:
+        """A job to be matched, or matched again."""
+        job = self._jobs.get(_job_id(row.payload))
+        self._inbox.of_job([row.event_id], job.job_id)
+        if job.status in ENDED:
+            self._inbox.retry(job.job_id, row.source)
+        # Its own order starts it.
+        return None
+
+    # -- orders ------------------------------------------------------------------------------------
+
+    def _obey(self, row: InboxRow) -> None:
+        """Ends the job's runs, and takes its partition out of Dagster once none is alive. An order that has
+        to wait stays claimed and is looked at again."""
+        key = str(row.payload.get("partition_key") or "")
+        later = {str(event) for event in self._inbox.later_starts(row)}
+        alive = end_runs(self._instance, key, spare=later) if row.topic == CANCEL else ()
+        if alive:
+            self._log.info(f"{len(alive)} runs of {key} are asked to end")
+            return
+        job = self._jobs.find(row.job_id) if row.job_id else None
+        if job is not None and job.status == "running" and row.topic == CANCEL and not later:
+            # Its worker died before it could say so.
+            self._jobs.cancel(job.job_id)
+        if later or forget_partition(self._instance, key):
+            self._inbox.done([row.event_id])
+
+
+def _run_of(job: Job, row: InboxRow) -> dg.RunRequest:
+    key = str(row.event_id)
+    tags = {JOB_TAG: job.job_id, INDUSTRY_TAG: job.industry, EVENT_TAG: key}
+    return dg.RunRequest(run_key=key, partition_key=job.partition_key, tags=tags)
+
+
+def _job_id(payload: dict[str, Any]) -> str:
+    found = payload.get("job_id")
+    if not isinstance(found, str) or not 1 <= len(found) <= 100 or not _plain(found):
+        raise InputError(
+            "inbox.job", "job_id", "it is missing or no id of a job", "Use letters, digits, - and _"
+        )
+    return found
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
+def _told(error: PvmError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "subject": error.subject,
+        "reason": error.reason,
+        "remedy": error.remedy,
+        "retryable": error.retryable,
+    }
+
+
+__all__: Sequence[str] = ("Desk", "inbox")

@@ -1,0 +1,125 @@
+"""What waits for somebody: requests without a run, failed partitions, events that reach nobody.
+
+Nothing else would say so: a request that is not started fails no run, and a failed partition of last week is
+a small red square among many. The findings are checks of the external asset `platform`: the sensor writes
+their verdicts, and they can be run by hand.
+"""
+
+# Dagster reads the annotations of decorated functions: they are not postponed here.
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dagster as dg
+
+from pvm_core.errors import StoreError
+from pvm_resources.connect import database_dsn
+from pvm_resources.database import Database
+from pvm_resources.repositories.inbox import Inbox
+from pvm_resources.repositories.standing import Standing
+from pvm_resources.settings import load_settings
+
+#: Seconds after which a request without a run is stuck: runs start within seconds where the daemon works.
+STUCK_S: Final = 300.0
+#: Seconds after which an undelivered event is late.
+LATE_S: Final = 900.0
+_SHOWN: Final = 20
+
+PLATFORM: Final = dg.AssetSpec(
+    "platform",
+    group_name="platform",
+    description="Requests, jobs and deliveries as a whole; its checks say what waits for somebody.",
+    owners=["team:platform"],
+    kinds={"postgres"},
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found: a line each; none means that all is well."""
+
+    check: str
+    lines: Sequence[str]
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """For the UI."""
+        return {"count": len(self.lines), "summary": "\n".join(self.lines[:_SHOWN]) or "nothing waits"}
+
+
+def requests_started(database: Database) -> Finding:
+    """Every request became a run within five minutes."""
+    rows = Inbox(database).stuck(STUCK_S)
+    lines = [f"{r.topic} of {r.received_at:%Y-%m-%d %H:%M} is {r.status} ({r.event_id})" for r in rows]
+    return Finding("requests_started", lines)
+
+
+def partitions_healthy(database: Database) -> Finding:
+    """No failed job waits for a retry, an archive or a deletion."""
+    jobs = Standing(database).failed()
+    return Finding("partitions_healthy", [f"{j.partition_key}: {j.code or 'failed'}" for j in jobs])
+
+
+def events_delivered(database: Database) -> Finding:
+    """Every endpoint got its events within fifteen minutes."""
+    found = Standing(database).undelivered(LATE_S)
+    return Finding("events_delivered", [f"{u.endpoint}: {u.dead} given up, {u.late} late" for u in found])
+
+
+INVENTORY: Final[tuple[Callable[[Database], Finding], ...]] = (
+    requests_started,
+    partitions_healthy,
+    events_delivered,
+)
+
+
+def _check(look: Callable[[Database], Finding]) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=PLATFORM.key, name=look.__name__, description=look.__doc__)
+    def check() -> dg.AssetCheckResult:
+        with Database(database_dsn(load_settings()), max_connections=1) as database:
+            found = look(database)
+        return dg.AssetCheckResult(
+            passed=not found.lines, severity=dg.AssetCheckSeverity.WARN, metadata=dict(found.metadata)
+        )
+
+    return check
+
+
+INVENTORY_CHECKS: Final = tuple(_check(look) for look in INVENTORY)
+
+
+@dg.sensor(
+    name="inventory",
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Says what waits for somebody: stuck requests, failed partitions, undelivered events.",
+)
+def inventory(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """One look; verdicts are written where they changed."""
+    with Database(database_dsn(load_settings()), max_connections=1) as database:
+        try:
+            found = [look(database) for look in INVENTORY]
+        except StoreError as error:
+            return dg.SkipReason(str(error))
+    # A verdict a minute would bury the history of the checks.
+    state = hashlib.sha256(
+        "\n".join(line for f in found for line in (f.check, *f.lines)).encode()
+    ).hexdigest()
+    if state == context.cursor:
+        return dg.SkipReason("as before")
+    for finding in found:
+        if finding.lines:
+            context.log.warning(f"{finding.check}: {finding.metadata['summary']}")
+    return dg.SensorResult(cursor=state, asset_events=[_verdict(finding) for finding in found])
+
+
+def _verdict(finding: Finding) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=PLATFORM.key,
+        check_name=finding.check,
+        passed=not finding.lines,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=dict(finding.metadata),
+    )
