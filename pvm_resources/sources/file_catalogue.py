@@ -1,10 +1,14 @@
-"""Products of a catalogue file: CSV or JSON Lines, one row a picture, the id repeated for a gallery."""
+"""Products of a catalogue: CSV, TSV, JSON Lines or a product feed in XML, a file or behind a URL.
+
+One row is one picture, the id repeated for a gallery; a row may name further pictures of its own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError, Problem
@@ -12,12 +16,19 @@ from pvm_resources.sources.base import (
     Collected,
     PictureRef,
     ProductRecord,
+    ProductSource,
     Query,
     SourcePolicy,
     SourceStatus,
 )
-from pvm_resources.sources.tables import Row, read_rows
+from pvm_resources.sources.feed_content import Content, opened
+from pvm_resources.sources.tables import MAX_MORE, Row, read_rows
 
+if TYPE_CHECKING:
+    from pvm_resources.sources.context import SourceContext
+
+#: What the source is called in commands, statuses and rows.
+NAME: Final = "file"
 REQUIRED: Final = ("product_id", "image")
 #: The stage these problems belong to.
 STAGE: Final = "products"
@@ -32,8 +43,9 @@ class FileCatalogue:
     """A catalogue file as a product source.
 
     Columns ``product_id`` and ``image`` are required, ``title``, ``brand`` and ``url`` may follow, others are
-    ignored. ``image`` is a path relative to the file, inside its folder, or an http(s) URL. Ids are kept as
-    given and never become part of a path.
+    ignored; Google's product data names (``id``, ``image_link``, ``additional_image_link``, ``link``) are
+    taken as well. ``image`` is a path relative to the file, inside its folder, or an http(s) URL. Ids are
+    kept as given and never become part of a path.
 
     Args:
         path: the file.
@@ -44,10 +56,19 @@ class FileCatalogue:
         self._path = path
         self._namespace = namespace
 
+    @staticmethod
+    def of(location: str, context: SourceContext) -> ProductSource:
+        """The catalogue at a path or an http(s) URL."""
+        if urlsplit(location).scheme.lower() in ("http", "https"):
+            from pvm_resources.sources.feed_web import WebCatalogue
+
+            return WebCatalogue(location, context)
+        return FileCatalogue(Path(location), context.namespace)
+
     @property
     def name(self) -> str:
         """``file``."""
-        return "file"
+        return NAME
 
     @property
     def policy(self) -> SourcePolicy:
@@ -61,51 +82,113 @@ class FileCatalogue:
             InputError: the file as a whole cannot be used (``table.*``), or holds no usable row
                 (``catalogue.no_products``).
         """
-        drafts: dict[str, _Draft] = {}
-        problems: list[Problem] = []
-        rows = 0
-        folder = self._path.parent.resolve()
-        for row in read_rows(self._path, REQUIRED):
-            rows += 1
-            try:
-                self._add(drafts, row, folder)
-            except InputError as error:
-                problems.append(Problem.of(STAGE, error))
-        problems += [p for draft in drafts.values() for p in draft.problems]
-        records = tuple(draft.record(self._namespace) for draft in drafts.values())
-        if not records:
-            raise self._no_products(rows, problems)
-        return Collected(self._status(rows, problems), records, tuple(problems))
+        with opened(self._path) as content:
+            return read_catalogue(content, _Folder(self._path), self._namespace)
 
-    def _add(self, drafts: dict[str, _Draft], row: Row, folder: Path) -> None:
-        subject = f"{self._path.name} line {row.line}"
+
+class Place(Protocol):
+    """Where a catalogue is, which decides what its picture references mean.
+
+    Attributes:
+        label: the catalogue in messages about its rows.
+    """
+
+    @property
+    def label(self) -> str: ...
+
+    def picture(self, subject: str, image: str) -> PictureRef:
+        """The picture that a row names.
+
+        Raises:
+            InputError: ``catalogue.no_image``, ``catalogue.bad_image``, ``catalogue.outside``.
+        """
+        ...
+
+
+def read_catalogue(content: Content, place: Place, namespace: str) -> Collected[ProductRecord]:
+    """All products of a table or feed, in its order.
+
+    Raises:
+        InputError: it cannot be used as a whole (``table.*``), or holds no usable row
+            (``catalogue.no_products``).
+    """
+    reading = _Reading(place)
+    for row in read_rows(content, REQUIRED):
+        reading.add(row)
+    records = tuple(draft.record(namespace) for draft in reading.drafts.values())
+    problems = reading.problems()
+    if not records:
+        raise _no_products(content.subject, reading.rows, problems)
+    return Collected(reading.status(), records, problems)
+
+
+class _Reading:
+    """A catalogue while its rows are being met."""
+
+    def __init__(self, place: Place) -> None:
+        self.rows = 0
+        self.drafts: dict[str, _Draft] = {}
+        self._place = place
+        self._problems: list[Problem] = []
+        self._refused_rows = 0
+        self._refused_pictures = 0
+
+    def add(self, row: Row) -> None:
+        self.rows += 1
+        subject = f"{self._place.label} line {row.line}"
+        try:
+            self._add(subject, row)
+        except InputError as error:
+            self._refused_rows += 1
+            self._problems.append(Problem.of(STAGE, error))
+
+    def _add(self, subject: str, row: Row) -> None:
         if row.fault:
             raise InputError("catalogue.row", subject, row.fault, "Correct that row")
         external_id = row.values.get("product_id", "")
         _check_id(subject, external_id)
-        picture = _picture(subject, row.values.get("image", ""), folder)
-        draft = drafts.setdefault(external_id, _Draft(external_id, row.line))
-        draft.add(self._path.name, row, picture)
+        picture = self._place.picture(subject, row.values.get("image", ""))
+        draft = self.drafts.setdefault(external_id, _Draft(external_id, row.line))
+        draft.add(subject, row, (picture, *self._further(subject, row.more)))
 
-    def _status(self, rows: int, problems: list[Problem]) -> SourceStatus:
-        refused = sum(problem.code != "catalogue.conflict" for problem in problems)
-        if not refused:
-            return SourceStatus(self.name, "ok")
-        return SourceStatus(
-            self.name, "partial", f"{refused} of {rows} rows could not be used", "See the job's problems"
+    def _further(self, subject: str, images: Sequence[str]) -> Iterator[PictureRef]:
+        """The pictures beside a row's own; one that cannot be used costs itself alone."""
+        for image in images[:MAX_MORE]:
+            try:
+                yield self._place.picture(subject, image)
+            except InputError as error:
+                self._refused_pictures += 1
+                self._problems.append(Problem.of(STAGE, error))
+        if len(images) > MAX_MORE:
+            reason = f"it names more than {MAX_MORE} further pictures"
+            remedy = f"The first {MAX_MORE} are used; give the others rows of their own"
+            self._problems.append(Problem.of(STAGE, InputError("catalogue.more", subject, reason, remedy)))
+
+    def problems(self) -> tuple[Problem, ...]:
+        return (*self._problems, *(p for draft in self.drafts.values() for p in draft.problems))
+
+    def status(self) -> SourceStatus:
+        """``partial`` where something was lost; a conflict or an eleventh picture is only told."""
+        lost = [f"{self._refused_rows} of {self.rows} rows"] if self._refused_rows else []
+        if self._refused_pictures:
+            lost.append(f"{self._refused_pictures} further pictures")
+        if not lost:
+            return SourceStatus(NAME, "ok")
+        reason = f"{' and '.join(lost)} could not be used"
+        return SourceStatus(NAME, "partial", reason, "See the job's problems")
+
+
+def _no_products(subject: str, rows: int, problems: Sequence[Problem]) -> InputError:
+    if not rows:
+        return InputError(
+            "catalogue.no_products",
+            subject,
+            "it has no rows or items",
+            "Add one row for each picture of a product",
         )
-
-    def _no_products(self, rows: int, problems: list[Problem]) -> InputError:
-        if not rows:
-            return InputError(
-                "catalogue.no_products",
-                str(self._path),
-                "it has column names and no rows",
-                "Add one row for each picture of a product",
-            )
-        first = problems[0]
-        reason = f"none of its {rows} rows can be used; the first: {first.item}: {first.message}"
-        return InputError("catalogue.no_products", str(self._path), reason, "Correct the rows")
+    first = problems[0]
+    reason = f"none of its {rows} rows can be used; the first: {first.item}: {first.message}"
+    return InputError("catalogue.no_products", subject, reason, "Correct the rows")
 
 
 @dataclass
@@ -118,14 +201,14 @@ class _Draft:
     pictures: dict[PictureRef, None] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, file: str, row: Row, picture: PictureRef) -> None:
-        self.pictures.setdefault(picture)
+    def add(self, subject: str, row: Row, pictures: Sequence[PictureRef]) -> None:
+        self.pictures.update(dict.fromkeys(pictures))
         for name in ("title", "brand", "url"):
             value = row.values.get(name, "")
             known = self.texts.setdefault(name, value) or value
             self.texts[name] = known
             if value and value != known:
-                self.problems.append(self._conflict(f"{file} line {row.line}, {name}", name, known, value))
+                self.problems.append(self._conflict(f"{subject}, {name}", name, known, value))
 
     def _conflict(self, subject: str, name: str, known: str, other: str) -> Problem:
         reason = (
@@ -136,7 +219,7 @@ class _Draft:
 
     def record(self, namespace: str) -> ProductRecord:
         return ProductRecord(
-            source="file",
+            source=NAME,
             namespace=namespace,
             external_id=self.external_id,
             title=self.texts.get("title", ""),
@@ -158,19 +241,42 @@ def _check_id(subject: str, external_id: str) -> None:
         raise InputError("catalogue.bad_id", subject, reason, "Give it an id of printable characters")
 
 
-def _picture(subject: str, image: str, folder: Path) -> PictureRef:
+class _Folder:
+    """A catalogue file's folder: its pictures lie in it, or on the net."""
+
+    def __init__(self, catalogue: Path) -> None:
+        self.label = catalogue.name
+        self._folder = catalogue.parent.resolve()
+
+    def picture(self, subject: str, image: str) -> PictureRef:
+        if is_address(subject, image):
+            return web_picture(subject, image)
+        return PictureRef(image, _inside(subject, image, self._folder))
+
+
+def is_address(subject: str, image: str) -> bool:
+    """True for an http(s) address, False for what may be a path.
+
+    Raises:
+        InputError: ``catalogue.no_image``; ``catalogue.bad_image``: an address of another kind.
+    """
     if not image:
         raise InputError("catalogue.no_image", subject, "its image is empty", "Give a path or an http(s) URL")
     scheme = image.split(":", 1)[0].lower() if ":" in image else ""
     if scheme in ("http", "https"):
-        return _web_picture(subject, image)
+        return True
     if "://" in image or scheme in ("data", "javascript", "file"):
         reason = f"its image is a {scheme}: address"
         raise InputError("catalogue.bad_image", subject, reason, "Give a path or an http(s) URL")
-    return PictureRef(image, _inside(subject, image, folder))
+    return False
 
 
-def _web_picture(subject: str, image: str) -> PictureRef:
+def web_picture(subject: str, image: str) -> PictureRef:
+    """The picture at an http(s) address.
+
+    Raises:
+        InputError: ``catalogue.bad_image``: it is no usable one.
+    """
     try:
         parts = urlsplit(image)
         usable = bool(parts.hostname) and len(image) <= _MAX_URL and image.isprintable() and " " not in image

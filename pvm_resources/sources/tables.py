@@ -1,4 +1,4 @@
-"""Rows of a user's table file: CSV in any usual dialect, or JSON Lines; every fault with its line."""
+"""Rows of a user's table: CSV in any usual dialect, or JSON Lines; every fault with its line."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from pvm_core.errors import InputError
 from pvm_core.sniffing import describe
+from pvm_resources.sources.feed_content import Content
 
 #: Separators a spreadsheet may export with, in order of preference where a header holds only one column.
 _DELIMITERS: Final = (",", ";", "\t", "|")
@@ -24,8 +25,19 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-#: A table is read whole; past this it is no catalogue of one job.
-MAX_BYTES: Final = 500_000_000
+#: Column names of Google's product data (spreadsheets and text feeds), and ours.
+_ALIASES: Final = {
+    "id": "product_id",
+    "image_link": "image",
+    "link": "url",
+    "additional_image_links": "additional_image_link",
+}
+#: Pictures beside the first that one row may name, as many as Google takes.
+MAX_MORE: Final = 10
+_MORE: Final = "additional_image_link"
+_SEPARATED: Final = re.compile(r"\s*,\s*")
+#: A comma may stand inside an address, but not before one.
+_SEPARATED_URLS: Final = re.compile(r"\s*,\s*(?=https?://)", re.IGNORECASE)
 #: Python's csv refuses fields over 128 KiB; titles and URLs of that length are data all the same.
 _MAX_FIELD: Final = 10_000_000
 #: Rows with unmatched quotation marks after which the file is given up: each costs a pass over the rest.
@@ -39,75 +51,80 @@ class Row:
 
     Attributes:
         line: line of the file it begins on, from 1.
-        values: cell by column name (lower case, blanks as underscores), stripped of blanks around it.
+        values: cell by column name (lower case, blanks as underscores, Google's names as ours), stripped of
+            blanks around it.
         fault: why the row cannot be used; "" where it can.
+        more: pictures beside the row's own, as given; one past `MAX_MORE` stands for all beyond.
     """
 
     line: int
     values: Mapping[str, str]
     fault: str = ""
+    more: tuple[str, ...] = ()
 
 
-def read_rows(path: Path, required: tuple[str, ...]) -> Iterator[Row]:
-    """Rows of a CSV or JSON Lines file, in order; blank rows are passed over.
+def read_rows(content: Content, required: tuple[str, ...]) -> Iterator[Row]:
+    """Rows of a CSV, JSON Lines or product feed XML, in order; blank rows are passed over.
 
-    The content decides which it is: a first character ``{`` means JSON Lines.
+    The content decides which it is: a first character ``{`` means JSON Lines, ``<`` XML.
 
     Args:
-        path: the file.
+        content: the bytes.
         required: columns without which the table means nothing.
 
     Raises:
-        InputError: ``table.missing``, ``table.unreadable``, ``table.too_large``, ``table.empty``,
-            ``table.type``, ``table.encoding``, ``table.columns``, ``table.syntax``.
+        InputError: ``table.empty``, ``table.type``, ``table.encoding``, ``table.columns``,
+            ``table.syntax``, ``table.unsafe``, and what reading `content` raises.
     """
-    text = _decoded(path, _content(path))
+    if _is_feed(content.head()):
+        from pvm_resources.sources.feed import feed_rows
+
+        yield from feed_rows(content)
+        return
+    text = _decoded(content.subject, content.whole())
     if text.lstrip()[:1] == "{":
         yield from _json_rows(text, required)
     else:
-        yield from _csv_rows(path, text, required)
+        yield from _csv_rows(content.subject, text, required)
 
 
-def _content(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise InputError("table.type", str(path), "it is a folder, not a file", "Name the CSV file in it")
-        if (size := path.stat().st_size) > MAX_BYTES:
-            reason = f"{size:,} bytes, more than the {MAX_BYTES:,} allowed"
-            raise InputError("table.too_large", str(path), reason, "Split it and run a job for each part")
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise InputError("table.missing", str(path), "there is no such file", "Check the name") from error
-    except (OSError, ValueError) as error:
-        reason = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
-        raise InputError("table.unreadable", str(path), reason, "Check its name and permissions") from error
+def _is_feed(head: bytes) -> bool:
+    """XML of some kind; pages and drawings are refused by their own names."""
+    text = head.decode(_encoding(head) or "utf-8", "ignore")
+    if text.lstrip("\ufeff \t\r\n")[:1] != "<":
+        return False
+    return describe(text.encode("utf-8", "ignore")).name in ("an XML document", "markup text")
 
 
-def _decoded(path: Path, data: bytes) -> str:
+def _decoded(subject: str, data: bytes) -> str:
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
-        raise InputError("table.empty", str(path), "the file has no rows", "Export the catalogue again")
-    encoding = next((name for bom, name in _BOMS if data.startswith(bom)), "") or _utf16_by_zeros(data)
+        raise InputError("table.empty", subject, "the file has no rows", "Export the catalogue again")
+    encoding = _encoding(data)
     try:
         text = data.decode(encoding or "utf-8")
     except UnicodeDecodeError as error:
         kind = describe(data)
         if kind.kind != "other" or kind.name.startswith("a "):
-            raise _wrong_type(path, kind.name) from error
+            raise _wrong_type(subject, kind.name) from error
         line = data.count(b"\n", 0, error.start) + 1
         reason = f"line {line} is not {encoding or 'UTF-8'} text (byte {error.start})"
-        raise InputError("table.encoding", str(path), reason, _AS_UTF8) from error
+        raise InputError("table.encoding", subject, reason, _AS_UTF8) from error
     first = text.lstrip("\ufeff \t\r\n")[:1]
     if first in ("<", "["):
-        raise _wrong_type(path, "a JSON array" if first == "[" else describe(data).name)
+        raise _wrong_type(subject, "a JSON array" if first == "[" else describe(data).name)
     if "\x00" in text:
         line = text.count("\n", 0, text.index("\x00")) + 1
-        raise InputError("table.encoding", str(path), f"line {line} holds a zero byte", _AS_UTF8)
+        raise InputError("table.encoding", subject, f"line {line} holds a zero byte", _AS_UTF8)
     return text
 
 
-def _wrong_type(path: Path, what: str) -> InputError:
-    remedy = "Export it as CSV, or as JSON Lines (one object a line)"
-    return InputError("table.type", str(path), f"the content is {what}", remedy)
+def _wrong_type(subject: str, what: str) -> InputError:
+    remedy = "Export it as CSV, as JSON Lines (one object a line) or as a product feed"
+    return InputError("table.type", subject, f"the content is {what}", remedy)
+
+
+def _encoding(data: bytes) -> str:
+    return next((name for bom, name in _BOMS if data.startswith(bom)), "") or _utf16_by_zeros(data)
 
 
 def _utf16_by_zeros(data: bytes) -> str:
@@ -122,7 +139,7 @@ def _utf16_by_zeros(data: bytes) -> str:
     return "utf-16-be" if even > 0.8 * half and not odd else ""
 
 
-def _csv_rows(path: Path, text: str, required: tuple[str, ...]) -> Iterator[Row]:
+def _csv_rows(subject: str, text: str, required: tuple[str, ...]) -> Iterator[Row]:
     csv.field_size_limit(_MAX_FIELD)
     # Splits at row ends alone; str.splitlines would also split at marks that belong to a title.
     lines = io.StringIO(text, newline="").readlines()
@@ -138,8 +155,7 @@ def _csv_rows(path: Path, text: str, required: tuple[str, ...]) -> Iterator[Row]
                 if not any(cell.strip() for cell in cells):
                     continue
                 if header is None:
-                    header = [_column(cell) for cell in cells]
-                    _check_header(path, header, required)
+                    header = _header(subject, cells, required)
                 else:
                     yield _csv_row(row, header, cells)
             return
@@ -147,13 +163,13 @@ def _csv_rows(path: Path, text: str, required: tuple[str, ...]) -> Iterator[Row]
             # A stray quotation mark swallows what follows; the next line is tried afresh.
             at, faults = begin + 1, faults + 1
             if header is None or faults > _MAX_FAULTS:
-                raise _bad_syntax(path, at, error) from error
+                raise _bad_syntax(subject, at, error) from error
             yield Row(at, {}, f"its quotation marks do not match ({error})")
 
 
-def _bad_syntax(path: Path, line: int, error: csv.Error) -> InputError:
+def _bad_syntax(subject: str, line: int, error: csv.Error) -> InputError:
     reason = f"the row that begins on line {line} cannot be read ({error})"
-    return InputError("table.syntax", str(path), reason, "Check the quotation marks and export it again")
+    return InputError("table.syntax", subject, reason, "Check the quotation marks and export it again")
 
 
 def _csv_row(line: int, header: list[str], cells: list[str]) -> Row:
@@ -161,12 +177,26 @@ def _csv_row(line: int, header: list[str], cells: list[str]) -> Row:
         return Row(
             line, {}, f"{len(cells)} cells under {len(header)} columns; put cells with commas in quotes"
         )
-    pairs = zip(header, cells, strict=False)
-    return Row(line, {name: cell.strip() for name, cell in pairs if name})
+    values = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if name}
+    more = _listed(values.pop(_MORE, ""))
+    return Row(line, values, more=more)
+
+
+def _listed(cell: str) -> tuple[str, ...]:
+    """Pictures that stand in one cell, separated by commas."""
+    between = _SEPARATED_URLS if "://" in cell else _SEPARATED
+    return tuple(one for one in between.split(cell.strip(" ,")) if one)[: MAX_MORE + 1]
 
 
 def _column(name: str) -> str:
-    return "_".join(name.replace("﻿", "").strip().lower().replace("-", " ").split())
+    plain = name.replace("﻿", "").strip().lower().removeprefix("g:")
+    return "_".join(plain.replace("-", " ").split())
+
+
+def _columns(names: Sequence[str]) -> list[str]:
+    """The columns' names, Google's turned into ours where ours is not there already."""
+    given = [_column(name) for name in names]
+    return [ours if (ours := _ALIASES.get(name)) and ours not in given else name for name in given]
 
 
 def _dialect(lines: list[str], required: tuple[str, ...]) -> tuple[int, str]:
@@ -177,26 +207,28 @@ def _dialect(lines: list[str], required: tuple[str, ...]) -> tuple[int, str]:
         # Excel's own note of the separator, above the header.
         return at + 1, first[4]
     for delimiter in _DELIMITERS:
-        columns = {_column(cell) for cell in next(csv.reader([first], delimiter=delimiter), [])}
-        if columns.issuperset(required):
+        columns = _columns(next(csv.reader([first], delimiter=delimiter), []))
+        if set(columns).issuperset(required):
             return at, delimiter
     return at, max(_DELIMITERS, key=first.count)
 
 
-def _check_header(path: Path, header: list[str], required: tuple[str, ...]) -> None:
+def _header(subject: str, cells: list[str], required: tuple[str, ...]) -> list[str]:
+    header = _columns(cells)
     missing = [name for name in required if name not in header]
     if missing:
-        found = ", ".join(name for name in header if name)[:200] or "none"
+        found = ", ".join(name for cell in cells if (name := _column(cell)))[:200] or "none"
         raise InputError(
             "table.columns",
-            str(path),
+            subject,
             f"no column {' and no column '.join(missing)} in its first row (found: {found})",
             f"Name the columns in the first row; needed are {', '.join(required)}",
         )
     for name in required:
         if header.count(name) > 1:
             reason = f"the column {name} stands in its first row more than once"
-            raise InputError("table.columns", str(path), reason, "Rename or remove one of them")
+            raise InputError("table.columns", subject, reason, "Rename or remove one of them")
+    return header
 
 
 def _json_rows(text: str, required: tuple[str, ...]) -> Iterator[Row]:
@@ -218,11 +250,14 @@ def _json_rows(text: str, required: tuple[str, ...]) -> Iterator[Row]:
 
 def _json_row(line: int, record: dict[str, object], required: tuple[str, ...]) -> Row:
     values: dict[str, str] = {}
-    for name, value in record.items():
-        column = _column(name)
-        if isinstance(value, (bool, dict, list)):
+    more: tuple[str, ...] = ()
+    for column, value in zip(_columns(list(record)), record.values(), strict=True):
+        if column == _MORE and isinstance(value, list):
+            more = tuple(str(one).strip() for one in value[: MAX_MORE + 1])
+        elif isinstance(value, (bool, dict, list)):
             if column in required:
                 return Row(line, {}, f"its {column} is a {type(value).__name__}; write one row a picture")
-            continue
-        values[column] = "" if value is None else str(value).strip()
-    return Row(line, values)
+        else:
+            values[column] = "" if value is None else str(value).strip()
+    more = more or _listed(values.pop(_MORE, ""))
+    return Row(line, values, more=more)

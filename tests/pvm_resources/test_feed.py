@@ -1,0 +1,543 @@
+"""Product feeds in XML and by URL: what they may hold, what is refused, and what each fault says."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from xml.sax.saxutils import escape, quoteattr
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pvm_core.errors import InputError, MediaError
+from pvm_resources.repositories.ledger import Ledger
+from pvm_resources.settings import load_settings
+from pvm_resources.sources import feed_content
+from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query, SourcePolicy
+from pvm_resources.sources.context import SourceContext
+from pvm_resources.sources.feed_content import held
+from pvm_resources.sources.file_catalogue import REQUIRED, FileCatalogue
+from pvm_resources.sources.tables import read_rows
+
+QUERY = Query("pillows")
+G = 'xmlns:g="http://base.google.com/ns/1.0"'
+
+
+def rss(items: str, head: str = '<?xml version="1.0" encoding="UTF-8"?>') -> str:
+    return f'{head}<rss version="2.0" {G}><channel><title>Shop</title><link>https://s.example</link>{items}</channel></rss>'
+
+
+def item(identifier: str = "1", image: str = "https://i.example/1.jpg", more: str = "") -> str:
+    return f"<item><g:id>{identifier}</g:id><g:image_link>{image}</g:image_link>{more}</item>\n"
+
+
+def collect(folder: Path, data: str | bytes, name: str = "feed.xml") -> Collected[ProductRecord]:
+    path = folder / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return FileCatalogue(path, "pillows").collect(QUERY)
+
+
+def refs(record: ProductRecord) -> list[str]:
+    return [picture.ref for picture in record.pictures]
+
+
+def codes(found: Collected[ProductRecord]) -> list[str]:
+    return [problem.code for problem in found.problems]
+
+
+RSS = rss("""
+<item>
+  <g:id>SKU-1</g:id>
+  <g:title>Pillow &amp; cover</g:title>
+  <g:description>Soft <![CDATA[<b>and</b>]]> grey</g:description>
+  <g:link>https://s.example/p/1</g:link>
+  <g:image_link>https://i.example/1.jpg</g:image_link>
+  <g:additional_image_link>https://i.example/1-2.jpg</g:additional_image_link>
+  <g:additional_image_link>
+     https://i.example/1-3.jpg
+  </g:additional_image_link>
+  <g:brand>Soft</g:brand>
+  <g:item_group_id>PILLOWS</g:item_group_id>
+  <g:shipping><g:country>VN</g:country><g:price>1 USD</g:price></g:shipping>
+</item>
+<item>
+  <title><![CDATA[Gối công thái học 枕头]]></title><link>https://s.example/p/2</link>
+  <g:id>SKU-2</g:id><g:image_link>https://i.example/2.jpg?a=1&amp;b=2</g:image_link>
+</item>""")
+
+ATOM = f"""<?xml version="1.0"?>
+<feed xmlns="http://www.w3.org/2005/Atom" {G}>
+<title>Shop</title><link href="https://s.example" rel="self"/>
+<entry>
+  <id>tag:s.example,2026:1</id><title type="text">Pillow</title>
+  <link rel="enclosure" href="https://s.example/pdf"/><link rel="alternate" href="https://s.example/p/1"/>
+  <g:id>SKU-1</g:id><g:brand>Soft</g:brand><g:image_link>https://i.example/1.jpg</g:image_link>
+</entry>
+<entry><g:id>SKU-2</g:id><g:title>Other</g:title><link href="https://s.example/p/2"/>
+  <g:image_link>https://i.example/2.jpg</g:image_link></entry>
+</feed>"""
+
+
+def test_an_rss_feed_is_read_with_its_galleries(tmp_path: Path) -> None:
+    found = collect(tmp_path, RSS)
+
+    assert (found.status.state, found.problems) == ("ok", ())
+    first, second = found.records
+    assert (first.external_id, first.title, first.brand, first.url, first.row) == (
+        "SKU-1", "Pillow & cover", "Soft", "https://s.example/p/1", 2,
+    )  # fmt: skip
+    assert refs(first) == [f"https://i.example/1{n}.jpg" for n in ("", "-2", "-3")]
+    assert (second.title, second.url) == ("Gối công thái học 枕头", "https://s.example/p/2")
+    assert refs(second) == ["https://i.example/2.jpg?a=1&b=2"]
+
+
+def test_an_atom_feed_is_read_and_googles_id_counts(tmp_path: Path) -> None:
+    first, second = collect(tmp_path, ATOM).records
+
+    assert (first.external_id, first.title, first.url, first.brand) == (
+        "SKU-1", "Pillow", "https://s.example/p/1", "Soft",
+    )  # fmt: skip
+    assert (second.external_id, second.title, second.url) == ("SKU-2", "Other", "https://s.example/p/2")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        RSS.encode("utf-8-sig"),
+        RSS.replace('encoding="UTF-8"', 'encoding="utf-16"').encode("utf-16"),
+        RSS.replace('<?xml version="1.0" encoding="UTF-8"?>', "").encode(),
+        b"\r\n  " + RSS.encode(),
+        RSS.replace("xmlns:g=", "xmlns:shop=").replace("<g:", "<shop:").replace("</g:", "</shop:").encode(),
+        RSS.replace(G, "").encode(),
+        RSS.replace("<g:", "<").replace("</g:", "</").encode(),
+        RSS.replace("base.google.com/ns/1.0", "base.google.com/ns/1.0/").encode(),
+        RSS.replace("\n", "\r\n").encode(),
+        gzip.compress(RSS.encode()),
+    ],
+)  # fmt: skip
+def test_dialects_and_encodings(tmp_path: Path, data: bytes) -> None:
+    found = collect(tmp_path, data)
+
+    assert [(r.external_id, r.title, len(r.pictures)) for r in found.records] == [
+        ("SKU-1", "Pillow & cover", 3),
+        ("SKU-2", "Gối công thái học 枕头", 1),
+    ]
+
+
+def test_an_older_encoding_is_read_as_declared(tmp_path: Path) -> None:
+    text = rss(item(more="<title>café</title>"), '<?xml version="1.0" encoding="windows-1252"?>')
+
+    assert collect(tmp_path, text.encode("cp1252")).records[0].title == "café"
+
+
+def test_elements_of_other_vocabularies_are_passed_over(tmp_path: Path) -> None:
+    more = '<media:title xmlns:media="m">Not this</media:title><title>This</title><dc:id>x</dc:id>'
+
+    record = collect(tmp_path, rss(item(more=more))).records[0]
+
+    assert (record.external_id, record.title) == ("1", "This")
+
+
+def test_ten_further_pictures_are_used_and_more_are_said(tmp_path: Path) -> None:
+    more = "".join(
+        f"<g:additional_image_link>https://i.example/m{n}.jpg</g:additional_image_link>" for n in range(14)
+    )
+    found = collect(tmp_path, rss(item(more=more)))
+
+    assert len(found.records[0].pictures) == 11
+    assert (codes(found), found.status.state) == (["catalogue.more"], "ok")
+
+
+def test_a_further_picture_that_cannot_be_used_costs_itself_alone(tmp_path: Path) -> None:
+    more = (
+        "<g:additional_image_link>ftp://i.example/x.jpg</g:additional_image_link>"
+        "<g:additional_image_link>https://i.example/2.jpg</g:additional_image_link>"
+    )
+    found = collect(tmp_path, rss(item(more=more)))
+
+    assert refs(found.records[0]) == ["https://i.example/1.jpg", "https://i.example/2.jpg"]
+    assert codes(found) == ["catalogue.bad_image"]
+    assert (found.status.state, found.status.reason) == ("partial", "1 further pictures could not be used")
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (item(""), "catalogue.no_id"),
+        (item(image=""), "catalogue.no_image"),
+        (item("x" * 501), "catalogue.bad_id"),
+        (item(image="file:///etc/passwd"), "catalogue.bad_image"),
+        (item(image="../../etc/passwd"), "catalogue.outside"),
+        (item(image="/etc/passwd"), "catalogue.outside"),
+        (item(more=f"<g:title>{'x' * 100_001}</g:title>"), "catalogue.row"),
+        ("<item/>", "catalogue.no_id"),
+        ("<item><g:id><b>1</b></g:id></item>", "catalogue.no_image"),
+    ],
+)  # fmt: skip
+def test_a_bad_item_is_named_by_its_line_and_the_rest_goes_on(tmp_path: Path, bad: str, code: str) -> None:
+    found = collect(tmp_path, rss(f"\n{item('first')}{bad.strip()}\n{item('last')}"))
+
+    assert [r.external_id for r in found.records] == ["first", "last"]
+    assert codes(found) == [code]
+    assert found.problems[0].item == "feed.xml line 3"
+
+
+BOMB = (
+    '<!DOCTYPE rss [<!ENTITY a "ha">'
+    + "".join(
+        f'<!ENTITY {b} "&{a};&{a};&{a};&{a};&{a};">' for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+    )
+    + "]>"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "says"),
+    [
+        (f"{BOMB}{rss(item('&j;'), '')}", "table.unsafe", "DOCTYPE"),
+        (
+            f'<!DOCTYPE rss [<!ENTITY x SYSTEM "file:///etc/passwd">]>{rss(item("&x;"), "")}',
+            "table.unsafe",
+            "DOCTYPE",
+        ),
+        (f'<!DOCTYPE rss SYSTEM "http://x.example/x.dtd">{rss(item(), "")}', "table.unsafe", "DOCTYPE"),
+        (
+            f'<!DOCTYPE rss [<!ENTITY % p SYSTEM "http://x.example/p"> %p;]>{rss(item(), "")}',
+            "table.unsafe",
+            "DOCTYPE",
+        ),
+        (f"<?xml version='1.0'?>\n<!DOCTYPE rss>{rss(item(), '')}", "table.unsafe", "line 2"),
+        (rss(item("&x;")), "table.syntax", "undefined entity"),
+        (rss("<a>" * 40), "table.unsafe", "nested more than 32"),
+        (rss(f"<a b='{'x' * 1_200_000}'/>"), "table.unsafe", "a single tag"),
+        (rss(f"<!--{'x' * 1_200_000}-->"), "table.unsafe", "a single tag or comment"),
+        ("<urlset><url/></urlset>", "table.type", "<urlset>"),
+        ('<?xml version="1.0"?><products><product/></products>', "table.type", "<products>"),
+        ('<?xml version="1.0"?><svg xmlns="x"/>', "table.type", "an SVG drawing"),
+        ("<!DOCTYPE html><html><body>404</body></html>", "table.type", "an HTML page"),
+        ("<rss", "table.syntax", "line 1"),
+        ("<rss><channel></rss>", "table.syntax", "mismatched tag"),
+        (rss(""), "catalogue.no_products", "no rows or items"),
+        (rss(item("")), "catalogue.no_products", "line 1"),
+        ('<?xml version="1.0" encoding="gb18030"?><rss/>', "table.encoding", "multi-byte"),
+        ('<?xml version="1.0" encoding="klingon"?><rss/>', "table.encoding", "klingon"),
+        (rss("\x00" + item()), "table.syntax", "not well-formed"),
+        (rss("x").encode() + b"\xff\xfe", "table.syntax", "not well-formed"),
+        (gzip.compress(gzip.compress(b"<rss/>")), "table.type", "a gzip archive"),
+        (gzip.compress(RSS.encode())[:200], "table.truncated", "ends before"),
+        (b"\x1f\x8b" + b"\x07" * 60, "table.unreadable", "cannot be read"),
+        (gzip.compress(b""), "table.empty", "no rows"),
+    ],
+)
+def test_a_feed_that_is_none_or_means_harm(tmp_path: Path, data: str | bytes, code: str, says: str) -> None:
+    with pytest.raises(InputError) as caught:
+        collect(tmp_path, data)
+
+    assert caught.value.code == code
+    assert says in caught.value.reason
+    assert caught.value.subject == str(tmp_path / "feed.xml")
+    assert caught.value.remedy
+
+
+def test_a_bomb_costs_no_memory(tmp_path: Path) -> None:
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"table\.unsafe"):
+        collect(tmp_path, f"{BOMB}{rss(item('&j;'), '')}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 2_000_000
+
+
+def test_a_packed_file_that_grows_past_all_measure_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_content, "MAX_UNPACKED", 100_000)
+    with pytest.raises(InputError, match=r"more than the 100,000 bytes.*table\.too_large"):
+        collect(tmp_path, gzip.compress(rss(item() * 5_000).encode()))
+
+
+def test_a_feed_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
+    whole = rss(item("1") + item("2") + item("3"))
+    found = collect(tmp_path, whole[: whole.index("<g:id>3")])
+
+    assert [r.external_id for r in found.records] == ["1", "2"]
+    assert codes(found) == ["catalogue.row"]
+    assert "what follows is not read" in found.problems[0].message
+    assert found.status.state == "partial"
+
+
+def test_thousands_of_items_are_read_in_bounded_memory() -> None:
+    filler = f"<g:description>{'word ' * 400}</g:description>"
+    data = gzip.compress(rss("".join(item(str(n), more=filler) for n in range(10_000))).encode())
+    tracemalloc.start()
+    count = sum(1 for _ in read_rows(held("feed", data), REQUIRED))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert count == 10_000
+    # Unpacked, the feed has 21 MB.
+    assert peak < 2_000_000
+
+
+CELLS = {
+    "id": "1",
+    "title": "Pillow",
+    "brand": "Soft",
+    "link": "https://s.example/1",
+    "image_link": "https://i.example/1.jpg",
+    "additional_image_link": "https://i.example/2.jpg, https://i.example/a,b.jpg",
+    "item_group_id": "G",
+}
+LISTED = {**CELLS, "id": 1, "additional_image_link": CELLS["additional_image_link"].split(", ")}
+
+
+def table(separator: str, rename: Callable[[str], str]) -> str:
+    """Google's columns under other spellings."""
+    buffer = io.StringIO()
+    csv.writer(buffer, delimiter=separator).writerows([map(rename, CELLS), CELLS.values()])
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (table("\t", lambda name: name.replace("_", " ")), "feed.tsv"),
+        (table(",", str.title), "feed.csv"),
+        (table(";", lambda name: f"g:{name}"), "feed.csv"),
+        (json.dumps(LISTED), "feed.jsonl"),
+        (json.dumps(CELLS), "feed.jsonl"),
+        (gzip.compress(table("\t", str).encode()), "feed.tsv.gz"),
+    ],
+)
+def test_googles_names_are_taken_in_tables_too(tmp_path: Path, data: str | bytes, name: str) -> None:
+    record = collect(tmp_path, data, name).records[0]
+
+    assert (record.external_id, record.title, record.brand, record.url) == (
+        "1", "Pillow", "Soft", "https://s.example/1",
+    )  # fmt: skip
+    assert refs(record) == [f"https://i.example/{name}.jpg" for name in ("1", "2", "a,b")]
+
+
+def test_our_own_column_names_win_over_googles(tmp_path: Path) -> None:
+    record = collect(tmp_path, "id,product_id,image,link,url\n7,A,a.jpg,x,y\n", "p.csv").records[0]
+
+    assert (record.external_id, record.url) == ("A", "y")
+
+
+def test_further_pictures_beside_a_file_may_be_files(tmp_path: Path) -> None:
+    text = 'id,image_link,additional_image_link\n1,a.jpg,"b.jpg, c.jpg,../d.jpg"\n'
+    found = collect(tmp_path, text, "p.csv")
+
+    assert [p.path for p in found.records[0].pictures] == [tmp_path / f"{n}.jpg" for n in "abc"]
+    assert codes(found) == ["catalogue.outside"]
+
+
+@dataclass
+class Web:
+    """A fetcher with one page."""
+
+    page: bytes | MediaError
+    asked: list[str] = field(default_factory=list)
+
+    def get(self, url: str) -> bytes:
+        self.asked.append(url)
+        if isinstance(self.page, MediaError):
+            raise self.page
+        return self.page
+
+
+class Kept(dict[str, Any]):
+    """Answers that are kept as JSON, as the database keeps them."""
+
+    def put(self, key: str, answer: Any) -> None:
+        self[key] = json.loads(json.dumps(answer))
+
+
+Context = Callable[[bytes | str | MediaError], tuple[SourceContext, Web, Kept]]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """Makes what a source is given, with one page on the net."""
+
+    def make(page: bytes | str | MediaError) -> tuple[SourceContext, Web, Kept]:
+        web = Web(page.encode() if isinstance(page, str) else page)
+        kept = Kept()
+        made = SourceContext(
+            load_settings(tmp_path / "absent.env"), "pillows", kept, cast(Ledger, None), web,
+            SourcePolicy(), tmp_path, lambda line: None,
+        )  # fmt: skip
+        return made, web, kept
+
+    return make
+
+
+URL = "https://shop.example/feeds/all.xml?key=geheim"
+
+
+def test_a_feed_by_url_is_a_product_source(context: Context, tmp_path: Path) -> None:
+    made, _, _ = context(RSS)
+
+    assert isinstance(FileCatalogue.of(URL, made), ProductSource)
+    assert isinstance(FileCatalogue.of(str(tmp_path / "x.csv"), made), FileCatalogue)
+
+
+def test_a_feed_is_fetched_once_for_a_job(context: Context) -> None:
+    made, web, _ = context(gzip.compress(RSS.encode()))
+
+    first = FileCatalogue.of(URL, made).collect(QUERY)
+    second = FileCatalogue.of(URL, made).collect(QUERY)
+
+    assert web.asked == [URL]
+    assert first.records == second.records
+    assert second.status.state == "ok"
+    assert all(picture.path is None for record in first.records for picture in record.pictures)
+
+
+def test_a_feed_with_faults_is_read_anew_once_it_was_corrected(context: Context) -> None:
+    made, web, kept = context(rss(item("1") + item("")))
+    assert FileCatalogue.of(URL, made).collect(QUERY).status.state == "partial"
+    assert not kept
+
+    web.page = rss(item("1") + item("2")).encode()
+    assert len(FileCatalogue.of(URL, made).collect(QUERY).records) == 2
+
+
+@pytest.mark.parametrize(
+    ("image", "address"),
+    [
+        ("https://i.example/1.jpg", "https://i.example/1.jpg"),
+        ("//i.example/1.jpg", "https://i.example/1.jpg"),
+        ("/img/1.jpg", "https://shop.example/img/1.jpg"),
+        ("img/1.jpg", "https://shop.example/feeds/img/1.jpg"),
+        ("../1.jpg", "https://shop.example/1.jpg"),
+        ("../../../../etc/passwd", "https://shop.example/etc/passwd"),
+    ],
+)
+def test_relative_pictures_are_taken_from_the_feeds_address(
+    context: Context, image: str, address: str
+) -> None:
+    made, _, _ = context(f"id,image_link\n1,{image}\n")
+    (record,) = FileCatalogue.of(URL, made).collect(QUERY).records
+
+    assert (refs(record), record.pictures[0].path) == ([address], None)
+
+
+@pytest.mark.parametrize(
+    "image", ["file:///etc/passwd", "ftp://x/1.jpg", "data:image/png;base64,x", "//[::1/x"]
+)
+def test_a_remote_feed_names_only_pictures_of_the_net(context: Context, image: str) -> None:
+    made, _, _ = context(f"id\timage_link\n1\t{image}\n2\thttps://i.example/2.jpg\n")
+    found = FileCatalogue.of(URL, made).collect(QUERY)
+
+    assert codes(found) == ["catalogue.bad_image"]
+    assert len(found.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("page", "state", "says"),
+    [
+        (MediaError("fetch.http", URL, "the server answers 404", "Check the address"), "failed", "404"),
+        (MediaError("fetch.rate_limited", URL, "the server answers 429", "Later"), "rate_limited", "429"),
+        ("<!DOCTYPE html><html>", "failed", "an HTML page"),
+        (f"{BOMB}{rss(item('&j;'), '')}", "failed", "DOCTYPE"),
+        ("", "failed", "no rows"),
+    ],
+)
+def test_a_feed_that_cannot_be_had_fails_this_source_alone(
+    context: Context, page: str | MediaError, state: str, says: str
+) -> None:
+    made, _, kept = context(page)
+    found = FileCatalogue.of(URL, made).collect(QUERY)
+
+    assert (found.status.state, found.records) == (state, ())
+    assert says in found.status.reason
+    assert found.status.remedy
+    assert not kept
+
+
+def test_no_message_shows_what_may_be_a_key(context: Context) -> None:
+    made, _, _ = context(rss(item("1") + item("")))
+    found = FileCatalogue.of("https://user:geheim@shop.example/f.xml?key=geheim", made).collect(QUERY)
+
+    assert found.problems[0].item == "https://shop.example/f.xml line 2"
+    assert "geheim" not in repr(found.problems) + repr(found.status)
+
+
+def test_half_a_character_is_kept_as_what_a_database_holds(context: Context) -> None:
+    made, _, kept = context('{"id": "1", "title": "a\\ud83d", "image_link": "https://i.example/1.jpg"}')
+    FileCatalogue.of(URL, made).collect(QUERY)
+
+    assert next(iter(kept.values()))["products"][0]["title"] == "a\ufffd"
+
+
+TEXTS = st.text(
+    st.characters(blacklist_categories=["Cs", "Cc", "Cn", "Zl", "Zp"], blacklist_characters="\ufffe\uffff"),
+    max_size=60,
+)
+IDS = TEXTS.map(lambda s: " ".join(s.split())).filter(lambda s: s and s.isprintable())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(IDS, TEXTS), min_size=1, max_size=8, unique_by=lambda row: row[0]),
+    atom=st.booleans(),
+    encoding=st.sampled_from(["utf-8", "utf-16"]),
+)
+def test_whatever_is_written_is_read_back(
+    tmp_path: Path, rows: list[tuple[str, str]], atom: bool, encoding: str
+) -> None:
+    name = "entry" if atom else "item"
+    items = "".join(
+        f"<{name}><g:id>{escape(i)}</g:id><title>{escape(t)}</title>"
+        f"<link href={quoteattr(f'https://s/{n}')}/>"
+        f"<g:image_link>{n}.jpg</g:image_link></{name}>"
+        for n, (i, t) in enumerate(rows)
+    )
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    text = f"{head}<feed {G}>{items}</feed>" if atom else rss(items, head)
+    found = collect(tmp_path, text.encode(encoding))
+
+    assert [(r.external_id, r.title) for r in found.records] == [(i, " ".join(t.split())) for i, t in rows]
+    assert [r.url for r in found.records] == [f"https://s/{n}" for n in range(len(rows))]
+    assert found.problems == ()
+
+
+PIECES = (
+    *("<item>", "</item>", "<g:id>", "</g:id>", "1", "<g:image_link>", "</g:image_link>", "a.jpg", "&x;"),
+    *("<![CDATA[", "]]>", "<!--", "-->", "<!DOCTYPE x>", "<entry>", "</entry>", "</rss>", "\x00", "\ud800"),
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.one_of(
+        st.text(max_size=200).map(lambda t: rss(t).encode("utf-8", "replace")),
+        st.lists(
+            st.sampled_from(
+                PIECES
+            ),
+            max_size=30,
+        ).map(lambda parts: rss("".join(parts)).encode("utf-8", "replace")),
+        st.binary(max_size=100).map(lambda b: RSS.encode()[: len(b) * 9] + b),
+        st.binary(max_size=100).map(lambda b: b"\x1f\x8b\x08" + b),
+    )
+)  # fmt: skip
+def test_no_content_gets_past_the_stated_errors(tmp_path: Path, data: bytes) -> None:
+    try:
+        found = collect(tmp_path, data)
+    except InputError:
+        return
+    assert found.records
+    for record in found.records:
+        for picture in record.pictures:
+            assert picture.path is None or picture.path.is_relative_to(tmp_path.resolve())
