@@ -1,0 +1,392 @@
+"""eBay's Browse API over HTTP: one token for all processes, a daily budget, retries, typed refusals."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from pvm_resources.repositories.ledger import Ledger, Token
+from pvm_resources.settings import Settings
+from pvm_resources.sources.base import State
+from pvm_resources.sources.ebay.markets import MARKETS
+from pvm_resources.sources.ebay.parsing import describe, errors_of
+from pvm_resources.sources.faults import CallError, SourceError
+from pvm_resources.sources.pace import Pace, retry_after
+
+T = TypeVar("T")
+
+NAME: Final = "ebay"
+_TOKEN_PATH: Final = "/identity/v1/oauth2/token"
+_BROWSE: Final = "/buy/browse/v1"
+_SCOPE: Final = "https://api.ebay.com/oauth/api_scope"
+#: Client-credential tokens that eBay mints for a key set in a day ("OAuth rate limits").
+MINTS_A_DAY: Final = 1_000
+#: A page of 200 listings is 1 MB.
+_MAX_BYTES: Final = 20_000_000
+#: A token lives 2 hours; a life beyond a day is no statement to rely on.
+_LIFE_MAX_S: Final = 86_400.0
+_RETRYABLE: Final = frozenset((408, 425, 500, 502, 503, 504))
+_KEYS_REMEDY: Final = (
+    "Check EBAY_CLIENT_ID and EBAY_CLIENT_SECRET: both of the production key set, not of the sandbox. eBay "
+    "refuses right keys too, in the same words, until the key set subscribes to marketplace account deletion "
+    "notifications or opts out of them (developer.ebay.com/marketplace-account-deletion)"
+)
+_ACCESS_REMEDY: Final = (
+    "Ask at developer.ebay.com whether the account's review has ended and whether its key set may use the "
+    "Buy APIs"
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """An eBay key set and what it may be used for.
+
+    Attributes:
+        client_id, secret: the key set.
+        url: where the API is, without a final slash.
+        marketplace: whose listings are asked for.
+        daily_calls: calls that the key set has in a day.
+    """
+
+    client_id: str
+    secret: SecretStr = field(repr=False)
+    url: str
+    marketplace: str
+    daily_calls: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Account:
+        """The account that the settings describe.
+
+        Raises:
+            SourceError: ``source.not_configured``, naming the variables that are missing or wrong.
+        """
+        given = {
+            "EBAY_CLIENT_ID": settings.ebay_client_id,
+            "EBAY_CLIENT_SECRET": settings.ebay_client_secret,
+        }
+        missing = [name for name, value in given.items() if not value]
+        if missing or settings.ebay_client_id is None or settings.ebay_client_secret is None:
+            raise _not_configured(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
+                "Set them to a production key set of developer.ebay.com; docs/sources.md says how to get one",
+            )
+        # eBay takes an unknown marketplace for EBAY_US without a word.
+        if settings.ebay_marketplace not in MARKETS:
+            reason = f"EBAY_MARKETPLACE is {settings.ebay_marketplace!r}, which the Browse API does not serve"
+            raise _not_configured(reason, f"Set it to one of {', '.join(MARKETS)}")
+        url = settings.ebay_api_url.rstrip("/")
+        if not _is_web_address(url):
+            raise _not_configured("EBAY_API_URL is no http(s) URL", "Correct it, or leave it out")
+        return cls(
+            settings.ebay_client_id,
+            settings.ebay_client_secret,
+            url,
+            settings.ebay_marketplace,
+            settings.ebay_daily_calls,
+        )
+
+    @property
+    def key(self) -> str:
+        """Under what its token and its budget are kept: the key set at that address."""
+        return f"{self.client_id}@{urlsplit(self.url).netloc}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may cost.
+
+    Attributes:
+        connect_s, read_s: seconds to connect, and between two pieces of an answer.
+        total_s: seconds for all of it, counted between pieces.
+    """
+
+    connect_s: float = 10.0
+    read_s: float = 15.0
+    total_s: float = 30.0
+
+
+class BrowseClient:
+    """Asks the Browse API; safe to use from several threads.
+
+    Every request is taken from the account's budget before it is sent. A server's fault (5xx, no answer in
+    time, an answer that is no JSON) is tried again; so is 429, no sooner than it says. After 401 the token is
+    forgotten and one more request made.
+
+    Args:
+        account: whose budget is spent.
+        accept_language: a locale of its marketplace.
+        ledger: tokens and budgets.
+        pace: how often and how long to try again.
+        limits: what one request may cost.
+    """
+
+    def __init__(
+        self, account: Account, accept_language: str, ledger: Ledger, pace: Pace, limits: Limits
+    ) -> None:
+        self._account = account
+        self._ledger = ledger
+        self._pace = pace
+        self._limits = limits
+        self._headers = {
+            "X-EBAY-C-MARKETPLACE-ID": account.marketplace,
+            "Accept-Language": accept_language,
+            "Accept": "application/json",
+        }
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s), follow_redirects=False
+        )
+
+    def __enter__(self) -> BrowseClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def search(self, phrase: str, offset: int, limit: int) -> Mapping[str, Any]:
+        """A page of listings.
+
+        Args:
+            phrase: at most 100 characters.
+            offset: a multiple of `limit`, below 10,000.
+            limit: 1 to 200.
+
+        Raises:
+            CallError: this request failed: ``ebay.refused``, ``ebay.server``, ``ebay.timeout``,
+                ``ebay.unreachable``, ``ebay.unreadable``.
+            SourceError: no request can succeed now.
+        """
+        query = {"q": phrase, "limit": str(limit), "offset": str(offset)}
+        return self._get(f"{_BROWSE}/item_summary/search", query, f"search {phrase!r}")
+
+    def item(self, item_id: str) -> Mapping[str, Any]:
+        """A listing with its brand and its whole gallery.
+
+        Raises:
+            CallError: as `search`.
+            SourceError: as `search`.
+        """
+        return self._get(f"{_BROWSE}/item/{quote(item_id, safe='')}", {}, item_id)
+
+    def _get(self, path: str, query: Mapping[str, str], subject: str) -> Mapping[str, Any]:
+        refused: CallError | None = None
+        for _ in range(2):
+            token = self._token()
+            try:
+                return self._retrying(partial(self._ask, path, query, subject, token))
+            except _TokenRefusedError as error:
+                self._ledger.forget_token(NAME, self._account.key, token)
+                refused = error
+        reason = f"eBay refuses its own token{f': {refused.reason}' if refused else ''}"
+        raise _not_configured(reason, _KEYS_REMEDY) from refused
+
+    def _ask(self, path: str, query: Mapping[str, str], subject: str, token: str) -> Mapping[str, Any]:
+        account = self._account
+        if not self._ledger.spend(NAME, account.key, account.daily_calls):
+            raise SourceError.of(
+                "rate_limited",
+                NAME,
+                f"the day's {account.daily_calls:,} calls are spent",
+                "Run the job again tomorrow (UTC), or set EBAY_DAILY_CALLS where eBay grants more",
+            )
+        request = self._http.build_request(
+            "GET",
+            account.url + path,
+            params=query,
+            headers={**self._headers, "Authorization": f"Bearer {token}"},
+        )
+        answer = self._send(request, subject)
+        if answer.status == 401:
+            raise _TokenRefusedError("ebay.token", subject, answer.said or "401", _KEYS_REMEDY)
+        if answer.status == 403:
+            raise SourceError.of(
+                "not_eligible", NAME, f"eBay denies access: {answer.said or '403'}", _ACCESS_REMEDY
+            )
+        return answer.content(subject)
+
+    # -- tokens ------------------------------------------------------------------------------------
+
+    def _token(self) -> str:
+        try:
+            return self._ledger.token(NAME, self._account.key, self._mint)
+        except CallError as error:
+            raise SourceError.of(
+                "failed", NAME, f"no token could be had: {error.reason}", "Run the job again"
+            ) from error
+
+    def _mint(self) -> Token:
+        return self._retrying(self._mint_once)
+
+    def _mint_once(self) -> Token:
+        account = self._account
+        if not self._ledger.spend(NAME, f"{account.key} tokens", MINTS_A_DAY):
+            reason = f"the day's {MINTS_A_DAY:,} tokens of the key set are minted"
+            raise SourceError.of("rate_limited", NAME, reason, "Run the job again tomorrow (UTC)")
+        request = self._http.build_request(
+            "POST",
+            account.url + _TOKEN_PATH,
+            data={"grant_type": "client_credentials", "scope": _SCOPE},
+            headers={"Accept": "application/json"},
+        )
+        basic = httpx.BasicAuth(account.client_id, account.secret.get_secret_value())
+        asked = datetime.now(UTC)
+        answer = self._send(next(basic.auth_flow(request)), "token")
+        if answer.status in (400, 401, 403):
+            raise _mint_refused(answer)
+        content = answer.content("token")
+        value, life_s = content.get("access_token"), content.get("expires_in")
+        if not isinstance(value, str) or not value or not isinstance(life_s, int | float):
+            raise _unreadable("token", "it holds no token with a life time")
+        return Token(value, asked + timedelta(seconds=min(max(life_s, 0), _LIFE_MAX_S)))
+
+    # -- requests ----------------------------------------------------------------------------------
+
+    def _retrying(self, ask: Callable[[], T]) -> T:
+        for retries_made in itertools.count():
+            try:
+                return ask()
+            except CallError as error:
+                if error.retryable and self._pace.again(retries_made, error.retry_after_s):
+                    continue
+                if isinstance(error, _TooManyError):
+                    raise error.ending() from error
+                raise
+        raise AssertionError("unreachable")
+
+    def _send(self, request: httpx.Request, subject: str) -> _Answer:
+        deadline = time.monotonic() + self._limits.total_s
+        try:
+            response = self._http.send(request, stream=True)
+            try:
+                body = self._read(response, deadline, subject)
+            finally:
+                response.close()
+        except httpx.TimeoutException as error:
+            raise _late(subject) from error
+        except httpx.TransportError as error:
+            reason = f"eBay is out of reach ({type(error).__name__})"
+            raise CallError("ebay.unreachable", subject, reason, _LATER, retryable=True) from error
+        except httpx.DecodingError as error:
+            raise _unreadable(subject, "its compression is broken") from error
+        answer = _Answer(response.status_code, response.headers, body)
+        if answer.status == 429:
+            too_many = _TooManyError(
+                "ebay.too_many", subject, answer.said or "429 Too Many Requests", _LATER, retryable=True
+            )
+            too_many.retry_after_s = retry_after(response.headers.get("Retry-After"))
+            raise too_many
+        return answer
+
+    def _read(self, response: httpx.Response, deadline: float, subject: str) -> bytes:
+        body = bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > _MAX_BYTES:
+                raise _unreadable(subject, f"it is over {_MAX_BYTES:,} bytes")
+            if time.monotonic() > deadline:
+                raise _late(subject)
+        return bytes(body)
+
+
+_LATER: Final = "Run the job again later; what was answered is not asked again"
+
+
+class _TokenRefusedError(CallError):
+    """The server takes the token for invalid."""
+
+
+class _TooManyError(CallError):
+    """429."""
+
+    def ending(self) -> SourceError:
+        """What it means once waiting has not helped."""
+        wait = "" if self.retry_after_s is None else f"; it asks to wait {self.retry_after_s:,.0f} s"
+        return SourceError.of(
+            "rate_limited", NAME, f"eBay takes no more requests ({self.reason}){wait}", _LATER
+        )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """A whole answer."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes = field(repr=False)
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; None where it is none."""
+        kind = self.headers.get("Content-Type", "").split(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            return None
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def said(self) -> str:
+        """eBay's own words in a refusal; "" where there are none."""
+        return describe(errors_of(self.json))
+
+    def content(self, subject: str) -> Mapping[str, Any]:
+        """The JSON object of a success."""
+        if self.status in _RETRYABLE:
+            reason = f"eBay answers {self.status}" + (f" ({self.said})" if self.said else "")
+            error = CallError("ebay.server", subject, reason, _LATER, retryable=True)
+            error.retry_after_s = retry_after(self.headers.get("Retry-After"))
+            raise error
+        if self.status != 200:
+            reason = f"eBay refuses it: {self.said or self.status}"
+            raise CallError("ebay.refused", subject, reason, "See eBay's list of Browse API errors")
+        found = self.json
+        if not isinstance(found, dict):
+            kind = self.headers.get("Content-Type", "")[:60] or "nothing stated"
+            raise _unreadable(subject, f"it is no JSON object but {kind}")
+        return found
+
+
+def _mint_refused(answer: _Answer) -> SourceError:
+    told = answer.json if isinstance(answer.json, dict) else {}
+    error = str(told.get("error") or answer.said or answer.status)[:100]
+    if error == "invalid_scope":
+        return SourceError.of("not_eligible", NAME, "the key set may not use the Browse API", _ACCESS_REMEDY)
+    return _not_configured(f"eBay refuses the key set ({error})", _KEYS_REMEDY)
+
+
+def _not_configured(reason: str, remedy: str) -> SourceError:
+    state: State = "not_configured"
+    return SourceError.of(state, NAME, reason, remedy)
+
+
+def _unreadable(subject: str, reason: str) -> CallError:
+    # A proxy's or a maintenance page in place of the API's own answer passes.
+    return CallError(
+        "ebay.unreadable", subject, f"eBay's answer cannot be used: {reason}", _LATER, retryable=True
+    )
+
+
+def _late(subject: str) -> CallError:
+    return CallError("ebay.timeout", subject, "eBay did not answer in time", _LATER, retryable=True)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False

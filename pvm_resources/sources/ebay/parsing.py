@@ -1,0 +1,197 @@
+"""What is kept of eBay's answers: ids, texts and picture addresses of listings, nothing of sellers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+from pvm_resources.repositories.base import clean
+from pvm_resources.sources.faults import CallError
+
+_ITEM_ID: Final = re.compile(r"v1\|(\d{1,20})\|(\d{1,20})", re.ASCII)
+_NUMBER: Final = re.compile(r"\d{1,20}", re.ASCII)
+#: eBay lets a listing have this many pictures.
+PICTURES_MAX: Final = 24
+_URL_MAX: Final = 8_000
+#: Warnings on an item that leave its title, brand and pictures whole: the seller is away (11508, 11509), the
+#: shipping cost is unknown (11510). From the specification of `getItem`.
+_HARMLESS: Final = frozenset((11508, 11509, 11510))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A listing, from a search or from its own page.
+
+    Attributes:
+        item_id: the id requests take, ``v1|<listing>|<variation>``; "" from an item's own page.
+        listing_id: what stays the same over marketplaces and variations: the group's id, else the listing's.
+        title, brand, url: as given; "" where there is none. A search gives no brand.
+        pictures: addresses in eBay's order, without repeats.
+    """
+
+    item_id: str
+    listing_id: str
+    title: str
+    brand: str
+    url: str
+    pictures: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Listing:
+        """A listing that was kept."""
+        return cls(**{**kept, "pictures": tuple(kept["pictures"])})
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a search.
+
+    Attributes:
+        listings: in eBay's order.
+        more: another page follows.
+    """
+
+    listings: tuple[Listing, ...]
+    more: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it."""
+        return {"listings": [one.to_json() for one in self.listings], "more": self.more}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Page:
+        """A page that was kept."""
+        return cls(tuple(Listing.from_json(one) for one in kept["listings"]), kept["more"])
+
+
+def parse_page(answer: Mapping[str, Any], subject: str) -> Page:
+    """The listings of an answer of `search`; one without a usable id is left out.
+
+    Raises:
+        CallError: ``ebay.warning``: the answer carries warnings. eBay ignores what it warns of and answers
+            with unfiltered rows, so none of them is what was asked for.
+    """
+    _refuse_warnings(answer, subject, frozenset())
+    rows = _objects(answer.get("itemSummaries"))
+    listings = tuple(found for row in rows if (found := _summary(row)) is not None)
+    return Page(listings, bool(listings) and bool(_text(answer.get("next"))))
+
+
+def parse_item(answer: Mapping[str, Any], subject: str) -> Listing:
+    """The listing of an answer of `getItem`: its own pictures, then those of the group it is a variant of.
+
+    Raises:
+        CallError: ``ebay.warning``: a warning that touches what is read here.
+    """
+    _refuse_warnings(answer, subject, _HARMLESS)
+    group = _object(answer.get("primaryItemGroup"))
+    product = _object(answer.get("product"))
+    pictures = (
+        *_pictures(answer, "image", "additionalImages"),
+        *_pictures(group, "itemGroupImage", "itemGroupAdditionalImages"),
+    )
+    return Listing(
+        item_id="",
+        listing_id="",
+        title=_text(answer.get("title")),
+        brand=_text(answer.get("brand")) or _text(product.get("brand")),
+        url=_item_url(answer.get("itemWebUrl")),
+        pictures=tuple(dict.fromkeys(pictures))[:PICTURES_MAX],
+    )
+
+
+def _summary(row: Mapping[str, Any]) -> Listing | None:
+    item_id = _text(row.get("itemId"))
+    parts = _ITEM_ID.fullmatch(item_id)
+    if parts is None:
+        return None
+    legacy = _text(row.get("legacyItemId"))
+    listing = legacy if _NUMBER.fullmatch(legacy) else parts[1]
+    return Listing(
+        item_id=item_id,
+        listing_id=_group_id(row.get("itemGroupHref")) or listing,
+        title=_text(row.get("title")),
+        brand="",
+        url=_item_url(row.get("itemWebUrl")),
+        pictures=tuple(dict.fromkeys(_pictures(row, "image", "additionalImages")))[:PICTURES_MAX],
+    )
+
+
+def _refuse_warnings(answer: Mapping[str, Any], subject: str, harmless: frozenset[int]) -> None:
+    serious = [one for one in _objects(answer.get("warnings")) if one.get("errorId") not in harmless]
+    if serious:
+        raise CallError(
+            "ebay.warning",
+            subject,
+            f"eBay warns: {describe(serious)}",
+            "See eBay's list of Browse API errors",
+        )
+
+
+def describe(errors: list[Mapping[str, Any]]) -> str:
+    """eBay's own words on its errors or warnings, with their numbers."""
+    said = []
+    for error in errors[:3]:
+        text = " ".join((_text(error.get("message")) or _text(error.get("longMessage"))).split())[:200]
+        said.append(f"{error.get('errorId')} {text}".strip().rstrip("."))
+    return "; ".join(said)
+
+
+def errors_of(answer: Any) -> list[Mapping[str, Any]]:
+    """The errors of a refusal; none where it has another form."""
+    return list(_objects(_object(answer).get("errors")))
+
+
+def _pictures(row: Mapping[str, Any], first: str, others: str) -> Iterator[str]:
+    for image in (_object(row.get(first)), *_objects(row.get(others))):
+        if url := _web_url(image.get("imageUrl")):
+            yield url
+
+
+def _group_id(href: Any) -> str:
+    try:
+        found = parse_qs(urlsplit(_text(href)).query).get("item_group_id", [""])[0]
+    except ValueError:
+        return ""
+    return found if _NUMBER.fullmatch(found) else ""
+
+
+def _item_url(given: Any) -> str:
+    """The listing's address without what only tracks a visit; ``var`` names the variant."""
+    url = _web_url(given)
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    kept = urlencode([("var", value) for value in parse_qs(parts.query).get("var", [])[:1]])
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, kept, ""))
+
+
+def _web_url(given: Any) -> str:
+    url = _text(given)
+    if len(url) > _URL_MAX or not url.isprintable() or " " in url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return ""
+    return url if parts.scheme in ("http", "https") and parts.hostname else ""
+
+
+def _text(given: Any) -> str:
+    return clean(given) if isinstance(given, str) else ""
+
+
+def _object(given: Any) -> Mapping[str, Any]:
+    return given if isinstance(given, dict) else {}
+
+
+def _objects(given: Any) -> list[Mapping[str, Any]]:
+    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []

@@ -1,0 +1,37 @@
+"""Faults of a source's own side, as its code raises them on the way to its status."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from pvm_core.errors import PvmError
+from pvm_resources.sources.base import SourceStatus, State
+
+
+class SourceError(PvmError):
+    """Ends the asking of a source: its code is ``source.<state>``, its subject the source."""
+
+    @classmethod
+    def of(cls, state: State, source: str, reason: str, remedy: str) -> SourceError:
+        """The fault under which `source` gets that state."""
+        return cls(f"source.{state}", source, reason, remedy, retryable=state in ("rate_limited", "failed"))
+
+    @property
+    def state(self) -> State:
+        """The state that the source is in."""
+        return cast(State, self.code.removeprefix("source."))
+
+    @property
+    def status(self) -> SourceStatus:
+        """The source's status where nothing was collected."""
+        return SourceStatus(self.subject, self.state, self.reason, self.remedy)
+
+
+class CallError(PvmError):
+    """One request was not answered usefully; others may be.
+
+    Attributes:
+        retry_after_s: seconds that the server asks to wait; None where it says nothing.
+    """
+
+    retry_after_s: float | None = None
