@@ -132,7 +132,8 @@ def target_of(url: str | httpx.URL) -> Target:
     try:
         parts = httpx.URL(url)
         host = parts.raw_host.decode("ascii").rstrip(".").lower()
-        port = parts.port
+        # httpx decodes a name when it is asked for it, and only then sees that it is none.
+        port = parts.port if parts.host else None
     except (httpx.InvalidURL, ValueError, UnicodeError, TypeError) as error:
         raise _bad_url(url, "it is no http(s) address") from error
     if parts.scheme not in _PORTS or not host:
@@ -256,15 +257,35 @@ def _resolved(resolver: Resolver, target: Target, timeout: float | None) -> list
     return [ipaddress.ip_address(text.split("%")[0]) for text in found]
 
 
-class _Clock(threading.local):
-    """The deadline (time.monotonic) of the request that the current thread is busy with."""
+class Deadline:
+    """When a request must be over, names, headers and body included.
 
-    deadline: float | None = None
+    Args:
+        seconds: from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._at = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left; negative once it is over."""
+        return self._at - time.monotonic()
+
+    def extend(self, seconds: float) -> None:
+        """Moves it: time that was not the server's doing."""
+        self._at += seconds
+
+
+class _Clock(threading.local):
+    """The deadline of the request that the current thread is busy with."""
+
+    deadline: Deadline | None = None
 
     def left(self, timeout: float | None, expired: type[Exception]) -> float | None:
         if self.deadline is None:
             return timeout
-        left = self.deadline - time.monotonic()
+        left = self.deadline.left
         if left <= 0:
             raise expired("the time for the whole request is over")
         return left if timeout is None else min(timeout, left)
@@ -365,8 +386,8 @@ class PinnedTransport(httpx.BaseTransport):
     """For ``httpx.Client(transport=...)``: asks public servers and what `allow` names, nobody else.
 
     Every request is judged, redirected ones too. Proxies of the environment are not used: a proxy resolves
-    names itself, out of reach of the check. A request's ``extensions={"deadline": t}`` (`time.monotonic`)
-    ends it at t, names, headers and body included, with httpx's timeouts.
+    names itself, out of reach of the check. A request's ``extensions={"deadline": Deadline(s)}`` ends it
+    then with httpx's timeouts, however small the pieces it comes in.
 
     Args:
         allow: exceptions; default none.
@@ -437,7 +458,7 @@ class PinnedTransport(httpx.BaseTransport):
 
 class _Body(httpx.SyncByteStream):
     def __init__(
-        self, stream: Iterable[bytes], request: httpx.Request, clock: _Clock, deadline: float | None
+        self, stream: Iterable[bytes], request: httpx.Request, clock: _Clock, deadline: Deadline | None
     ) -> None:
         self._stream = stream
         self._request = request
@@ -459,7 +480,7 @@ class _Body(httpx.SyncByteStream):
 
 
 @contextmanager
-def _until(clock: _Clock, deadline: float | None) -> Iterator[None]:
+def _until(clock: _Clock, deadline: Deadline | None) -> Iterator[None]:
     before, clock.deadline = clock.deadline, deadline
     try:
         yield
