@@ -27,20 +27,33 @@ class FetchError(MediaError):
 
     Attributes:
         attempts: how often the server was asked for it; 0 where it was not.
+        crowded: the server said that it is asked too much.
     """
 
     def __init__(
-        self, code: str, subject: str, reason: str, remedy: str, *, retryable: bool = False, attempts: int = 1
+        self,
+        code: str,
+        subject: str,
+        reason: str,
+        remedy: str,
+        *,
+        retryable: bool = False,
+        attempts: int = 1,
+        crowded: bool = False,
     ) -> None:
         self.attempts = attempts
+        self.crowded = crowded
         super().__init__(code, subject, reason, remedy, retryable=retryable)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.code, self.subject, self.reason, self.remedy, self.retryable, self.attempts)
+        said = (self.code, self.subject, self.reason, self.remedy)
+        return _rebuild, (*said, self.retryable, self.attempts, self.crowded)
 
 
-def _rebuild(code: str, subject: str, reason: str, remedy: str, retryable: bool, attempts: int) -> FetchError:
-    return FetchError(code, subject, reason, remedy, retryable=retryable, attempts=attempts)
+def _rebuild(
+    code: str, subject: str, reason: str, remedy: str, retryable: bool, attempts: int, crowded: bool
+) -> FetchError:
+    return FetchError(code, subject, reason, remedy, retryable=retryable, attempts=attempts, crowded=crowded)
 
 
 class FaultError(Exception):
@@ -80,7 +93,15 @@ class FaultError(Exception):
         """What the user is told."""
         reason = f"{self.reason} ({attempts} tries)" if attempts > 1 else self.reason
         code = f"{limits.family}.{self.kind}"
-        return FetchError(code, subject, reason, self.remedy, retryable=self.retryable, attempts=attempts)
+        return FetchError(
+            code,
+            subject,
+            reason,
+            self.remedy,
+            retryable=self.retryable,
+            attempts=attempts,
+            crowded=self.crowded,
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +129,7 @@ def too_large(limits: FetchLimits, what: str = "") -> FaultError:
 def status(code: int, limits: FetchLimits, wait_s: float | None) -> FaultError:
     """An answer that is none of 200 and a redirect."""
     return FaultError(
-        "http",
+        "rate_limited" if code == 429 else "http",
         f"the server answers {code}{_SAID.get(code, '')}",
         "Try again later" if code in RETRYABLE else "Check the address",
         retryable=code in RETRYABLE,

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -19,6 +20,7 @@ from pvm_resources.fetch.guard import AddressError, AllowList, Guard, PinnedTran
 from pvm_resources.fetch.hosts import OWN, HostLimits, Hosts
 from pvm_resources.fetch.limits import PICTURE, FetchLimits
 from pvm_resources.fetch.retry import Patience
+from pvm_resources.settings import Settings
 
 T = TypeVar("T")
 
@@ -63,6 +65,15 @@ class Fetcher:
         self._lock = threading.Lock()
         self._shared: PinnedTransport | None = None
 
+    @classmethod
+    def of(cls, settings: Settings, limits: FetchLimits = PICTURE) -> Fetcher:
+        """The fetcher with the exceptions that this machine's settings make.
+
+        Raises:
+            InputError: ``settings.invalid``: ``PVM_FETCH_ALLOW`` cannot be read.
+        """
+        return cls(limits, AllowList.parse(settings.fetch_allow))
+
     def __reduce__(self) -> tuple[object, ...]:
         return partial(Fetcher, **self._given, resolver=self._resolver), ()  # type: ignore[arg-type]
 
@@ -79,8 +90,8 @@ class Fetcher:
 
         Raises:
             FetchError: it cannot be had. Its code begins with the limits' family, ``picture`` or ``fetch``:
-                ``.url``, ``.port``, ``.address`` (not public), ``.redirect``, ``.http`` (status), ``.type``,
-                ``.too_large``, ``.empty``, ``.truncated``, ``.encoding``, ``.protocol``, ``.tls``,
+                ``.url``, ``.port``, ``.address`` (not public), ``.redirect``, ``.http`` (status),
+                ``.rate_limited``, ``.type``, ``.too_large``, ``.empty``, ``.truncated``, ``.encoding``, ``.protocol``, ``.tls``,
                 ``.timeout``, ``.unreachable``.
         """
         job: Job[None] = Job(None, url, limits or self._limits)
@@ -99,9 +110,9 @@ class Fetcher:
     def fetch_many(
         self,
         items: Iterable[T],
-        concurrency: int = 16,
-        *,
         url: Callable[[T], str] = str,
+        *,
+        concurrency: int = 16,
         limits: FetchLimits | None = None,
         held_bytes: int = _HELD,
     ) -> Iterator[tuple[T, Fetched | FetchError]]:
@@ -113,8 +124,8 @@ class Fetcher:
 
         Args:
             items: taken as there is room, at most 65 x `concurrency` ahead.
-            concurrency: downloads under way or waiting for the caller; each has a thread.
             url: the address of an item.
+            concurrency: downloads under way or waiting for the caller; each has a thread.
             limits: default those of the fetcher.
             held_bytes: content held beside what the caller has taken, at least one download of `limits`.
         """
@@ -127,6 +138,16 @@ class Fetcher:
         )
         jobs = (Job(item, url(item), which) for item in items)
         return crowd(jobs, steps, self._hosts, concurrency, budget)
+
+    def using(self, limits: FetchLimits) -> LimitedFetcher:
+        """The same fetcher whose `get` has these limits: feeds beside pictures."""
+        return LimitedFetcher(self, limits)
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Closes the connections that `get` and `fetch` keep."""
@@ -162,8 +183,9 @@ class Fetcher:
         except AddressError as error:
             return self._given_up(job, faults.refused(error, job.target != job.url))
         if (shut := self._hosts.shut_for(str(target))) is not None:
-            reason = f"{target} is left alone for {shut[0]:.0f} s: {shut[1]}"
-            return self._given_up(job, FaultError("unreachable", reason, "Try again later", retryable=True))
+            seconds, kind, why = shut
+            reason = f"{target} is left alone for {seconds:,.0f} s: {why}"
+            return self._given_up(job, FaultError(kind, reason, "Try again later", retryable=True))
         own = self._guard.own(target)
         return str(target), OWN if own else self._host_limits
 
@@ -202,7 +224,7 @@ class Fetcher:
         job.failed += 1
         wait = max(fault.wait_s or 0.0, self._patience.pause(job.failed))
         if wait > self._patience.asked_s:
-            self._hosts.shut(key, wait, f"it asks to wait {wait:,.0f} s")
+            self._hosts.shut(key, wait, fault.kind, f"it asks to wait {wait:,.0f} s")
             return self._given_up(job, fault)
         if fault.crowded:
             self._hosts.pause(key, wait)
@@ -211,6 +233,22 @@ class Fetcher:
         job.not_before = time.monotonic() + wait
         job.target, job.hops, job.spent_s = job.url, 0, 0.0
         return None
+
+
+@dataclass(frozen=True)
+class LimitedFetcher:
+    """`Fetcher.get` with limits of its own; servers' limits and connections are shared."""
+
+    fetcher: Fetcher
+    limits: FetchLimits
+
+    def get(self, url: str) -> bytes:
+        """The bytes behind an http(s) URL.
+
+        Raises:
+            FetchError: as `Fetcher.fetch`.
+        """
+        return self.fetcher.fetch(url, self.limits).data
 
 
 def _end(transport: PinnedTransport) -> None:

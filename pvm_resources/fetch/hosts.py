@@ -45,7 +45,7 @@ class _Host:
     running: int = 0
     free_at: float = 0.0
     shut_until: float = 0.0
-    why: str = ""
+    why: tuple[str, str] = ("", "")
     deaf: int = 0
 
     def refill(self, now: float) -> None:
@@ -102,7 +102,8 @@ class Hosts:
             host.running -= 1
             host.deaf = 0 if answered else host.deaf + 1
             if host.deaf >= host.limits.deaf:
-                self._shut(host, host.limits.down_s, f"{host.deaf} tries in a row had no answer")
+                why = f"{host.deaf} tries in a row had no answer"
+                self._shut(host, host.limits.down_s, ("unreachable", why))
                 host.deaf = 0
             self._changed.notify_all()
 
@@ -113,22 +114,22 @@ class Hosts:
                 host.free_at = max(host.free_at, self._clock() + seconds)
                 self._changed.notify_all()
 
-    def shut(self, key: str, seconds: float, why: str) -> None:
-        """The server is left alone for so long; `shut_for` says so to those that wait."""
+    def shut(self, key: str, seconds: float, kind: str, why: str) -> None:
+        """The server is left alone for so long; `shut_for` says so, and the kind of fault, to its downloads."""
         with self._changed:
             if (host := self._hosts.get(key)) is not None:
-                self._shut(host, seconds, why)
+                self._shut(host, seconds, (kind, why))
                 self._changed.notify_all()
 
-    def _shut(self, host: _Host, seconds: float, why: str) -> None:
+    def _shut(self, host: _Host, seconds: float, why: tuple[str, str]) -> None:
         host.shut_until, host.why = max(host.shut_until, self._clock() + seconds), why
 
-    def shut_for(self, key: str) -> tuple[float, str] | None:
-        """Seconds for which the server is left alone, and why; None where it may be asked."""
+    def shut_for(self, key: str) -> tuple[float, str, str] | None:
+        """Seconds for which the server is left alone, the kind of fault, and why; None where it may be asked."""
         with self._changed:
             host = self._hosts.get(key)
             left = host.shut_until - self._clock() if host is not None else 0.0
-            return (left, host.why) if host is not None and left > 0 else None
+            return (left, *host.why) if host is not None and left > 0 else None
 
     def _host(self, key: str, limits: HostLimits, now: float) -> _Host:
         if (host := self._hosts.get(key)) is not None:
