@@ -1,0 +1,329 @@
+"""yt-dlp as the sources use it: searches, particulars of one video, one download."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from yt_dlp.utils import DownloadCancelled
+
+from pvm_core.errors import MediaError
+from pvm_resources.fetch.guard import AllowList, Guard
+from pvm_resources.settings import Settings
+from pvm_resources.sources.ytdlp import options
+from pvm_resources.sources.ytdlp.bilibili import BROKE_OFF, BiliBiliSearchIE
+from pvm_resources.sources.ytdlp.errors import FAULTS, explain
+from pvm_resources.sources.ytdlp.network import CheckedYoutubeDL, Gate
+from pvm_resources.sources.ytdlp.options import Extractors
+from pvm_resources.sources.ytdlp.runtimes import JsRuntime
+
+_log: Final = logging.getLogger(__name__)
+
+#: Of a video's particulars, what is kept: enough to name it, to judge it and to fetch it.
+_KEPT: Final = (
+    "id", "title", "webpage_url", "original_url", "extractor", "extractor_key", "duration", "timestamp",
+    "upload_date", "live_status", "is_live", "channel", "uploader", "http_headers", "ext", "url", "protocol",
+    "format_id", "_type",
+)  # fmt: skip
+#: Of a format, what is dropped: cookies are secrets, and the rest is worked out again.
+_DROPPED: Final = frozenset(("cookies", "format", "resolution", "aspect_ratio", "dynamic_range", "rows"))
+#: Seconds between two progress lines.
+_REPORT_S: Final = 1.0
+
+Watch = Callable[[int, int | None, float | None], None]
+
+
+class Log:
+    """Where yt-dlp's own lines go: debug level; warnings are kept for who asks."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def debug(self, message: str) -> None:
+        """A line of what it does."""
+        _log.debug("%s", message)
+
+    info = debug
+
+    def warning(self, message: str) -> None:
+        """A warning."""
+        self.warnings.append(message)
+        _log.debug("%s", message)
+
+    def error(self, message: str) -> None:
+        """What is raised as well."""
+        _log.debug("%s", message)
+
+    @property
+    def broke_off(self) -> str:
+        """Why a search ended early; "" where it did not."""
+        found = next((text for text in self.warnings if BROKE_OFF in text), "")
+        return found[found.index(BROKE_OFF) :] if found else ""
+
+
+class Client:
+    """Safe to use from several threads; each session is one thread's.
+
+    Args:
+        settings: cookies, proxy, pauses, rate, own servers that may be asked.
+        extractors: which may run.
+        runtime: the JavaScript runtime given to YouTube's extractor.
+        stop: set to end transfers that are under way.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        extractors: Extractors,
+        runtime: JsRuntime | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._settings = settings
+        self._extractors = extractors
+        self._runtime = runtime
+        self._stop = stop or threading.Event()
+
+    @cached_property
+    def _gate(self) -> Gate | None:
+        if self._settings.ytdlp_proxy is not None:
+            if self._extractors.generic:
+                raise MediaError(
+                    "video.settings",
+                    "PVM_YTDLP_EXTRACTORS",
+                    "the generic extractor asks any address, and behind a proxy none can be checked",
+                    "Take generic out of it, or unset PVM_YTDLP_PROXY",
+                )
+            return None
+        allow = AllowList.parse(self._settings.fetch_allow)
+        return Gate(Guard(allow), known_sites=not self._extractors.generic)
+
+    @cached_property
+    def _cookies(self) -> str | None:
+        path = self._settings.ytdlp_cookies
+        if path is None:
+            return None
+        try:
+            return path.expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"{path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
+            remedy = "Name a file of cookies in Netscape's format, or leave it out"
+            raise MediaError("video.cookies", "PVM_YTDLP_COOKIES", reason, remedy) from error
+
+    @contextmanager
+    def searching(self) -> Iterator[Searching]:
+        """A session of searches, paced as one.
+
+        Raises:
+            MediaError: ``video.cookies``, ``video.settings``.
+        """
+        log = Log()
+        with self._opened(options.searching, "search", log) as ydl:
+            ydl.add_info_extractor(BiliBiliSearchIE())
+            yield Searching(ydl, log)
+
+    @contextmanager
+    def extracting(self) -> Iterator[Extracting]:
+        """A session of looking into videos, paced as one.
+
+        Raises:
+            MediaError: ``video.cookies``, ``video.settings``.
+        """
+        with self._opened(options.extracting, "video", Log()) as ydl:
+            yield Extracting(ydl)
+
+    def download(self, info: Mapping[str, Any], subject: str, folder: Path, watch: Watch) -> Path:
+        """The file of a video in `folder`, continued where a part of the same format is there.
+
+        Args:
+            info: as `Extracting.video` gives it.
+            watch: told bytes here, bytes in all and bytes per second, about once a second.
+
+        Raises:
+            MediaError: ``video.too_large``, ``video.cancelled``, and what `errors.explain` gives.
+        """
+        hook = _Hook(subject, self._stop, watch)
+
+        def made(common: dict[str, Any]) -> dict[str, Any]:
+            return options.downloading(common, self._settings, folder, hook)
+
+        with self._opened(made, subject, Log()) as ydl:
+            return _downloaded(ydl, info, subject)
+
+    @contextmanager
+    def _opened(
+        self, made: Callable[[dict[str, Any]], dict[str, Any]], subject: str, log: Log
+    ) -> Iterator[CheckedYoutubeDL]:
+        params = made(options.common(self._settings, self._extractors, self._runtime, log))
+        if self._cookies is not None:
+            # A copy in memory: yt-dlp writes its cookies back, and the user's file is the user's.
+            params["cookiefile"] = io.StringIO(self._cookies)
+        try:
+            ydl = CheckedYoutubeDL(params, self._gate)
+        except FAULTS as error:
+            raise explain(error, subject) from error
+        try:
+            yield ydl
+        finally:
+            ydl.close()
+
+
+class Searching:
+    """Searches with one client."""
+
+    def __init__(self, ydl: CheckedYoutubeDL, log: Log) -> None:
+        self._ydl = ydl
+        self._log = log
+
+    def hits(self, prefix: str, phrase: str, count: int) -> tuple[list[dict[str, Any]], str]:
+        """Up to `count` entries as the site lists them, and why there are fewer than it has; "" where not.
+
+        Args:
+            prefix: yt-dlp's name for the search, e.g. ``ytsearch``.
+
+        Raises:
+            MediaError: as `errors.explain`.
+        """
+        self._log.warnings.clear()
+        try:
+            answer = self._ydl.extract_info(f"{prefix}{count}:{phrase}", download=False) or {}
+            found = [dict(entry) for entry in answer.get("entries") or () if entry]
+        except FAULTS as error:
+            raise explain(error, f"search for {phrase!r}") from error
+        return found, self._log.broke_off
+
+
+class Extracting:
+    """Looks into single videos with one client."""
+
+    def __init__(self, ydl: CheckedYoutubeDL) -> None:
+        self._ydl = ydl
+
+    def video(self, url: str) -> dict[str, Any]:
+        """A video's particulars with the one format that is fetched, as JSON without secrets.
+
+        Raises:
+            MediaError: ``video.list``: the address is that of a list; ``video.live``; and as
+                `errors.explain`.
+        """
+        try:
+            info = self._ydl.extract_info(url, download=False)
+        except FAULTS as error:
+            raise explain(error, url) from error
+        if not info:
+            raise MediaError("video.unsupported", url, "yt-dlp finds no video there", "Check the address")
+        if info.get("_type", "video") != "video":
+            reason = "it is the address of a list of videos"
+            raise MediaError("video.list", url, reason, "Give the addresses of its videos")
+        refuse_live(info, url)
+        return _slim(self._ydl.sanitize_info(info))
+
+
+def refuse_live(info: Mapping[str, Any], subject: str) -> None:
+    """Refuses what has no end yet.
+
+    Raises:
+        MediaError: ``video.live``.
+    """
+    state = info.get("live_status")
+    if info.get("is_live") or state in ("is_live", "is_upcoming", "post_live"):
+        reason = "it has not begun" if state == "is_upcoming" else "it is live"
+        raise MediaError("video.live", subject, reason, "Ask again when it is over", retryable=True)
+
+
+def _slim(info: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = [
+        {key: value for key, value in one.items() if key not in _DROPPED and value is not None}
+        for one in info.get("formats") or ()
+        if one.get("format_id") == info.get("format_id")
+    ]
+    kept = {key: info[key] for key in _KEPT if info.get(key) is not None}
+    return {**kept, "formats": chosen} if chosen else kept
+
+
+def _downloaded(ydl: CheckedYoutubeDL, info: Mapping[str, Any], subject: str) -> Path:
+    formats = info.get("formats") or [info]
+    if formats[0].get("protocol", "https") not in options.PROTOCOLS:
+        reason = f"it comes by {formats[0]['protocol']}, which is not fetched here"
+        raise MediaError("video.unsupported", subject, reason, "Take another video")
+    size = formats[0].get("filesize")
+    if size and size > options.MAX_BYTES:
+        raise too_large(subject, size)
+    try:
+        # A copy: yt-dlp works in what it is given.
+        done = ydl.process_ie_result({**info, "formats": [dict(one) for one in formats]}, download=True)
+    except TooLargeError as error:
+        raise too_large(subject, error.size) from error
+    except TooSlowError as error:
+        reason = f"it takes longer than {options.MAX_TRANSFER_S / 60:.0f} minutes"
+        raise MediaError(
+            "video.network", subject, reason, "Try again: what has come is kept", retryable=True
+        ) from error
+    except StoppedError as error:
+        raise cancelled(subject) from error
+    except FAULTS as error:
+        raise explain(error, subject) from error
+    files = [Path(one["filepath"]) for one in done.get("requested_downloads") or () if one.get("filepath")]
+    # yt-dlp says nothing where it left a video out.
+    if len(files) != 1 or not files[0].is_file():
+        raise MediaError("video.network", subject, "no file came of it", "Try again later", retryable=True)
+    return files[0]
+
+
+class TooLargeError(DownloadCancelled):  # type: ignore[misc]
+    """More bytes than allowed."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"{size:,} bytes")
+        self.size = size
+
+
+class TooSlowError(DownloadCancelled):  # type: ignore[misc]
+    """The time for one transfer is over."""
+
+
+class StoppedError(DownloadCancelled):  # type: ignore[misc]
+    """Whoever asked for the transfer wants it no more."""
+
+
+def too_large(subject: str, size: int) -> MediaError:
+    """The error for a video of that many bytes."""
+    reason = f"{size:,} bytes, over the {options.MAX_BYTES:,} allowed"
+    return MediaError("video.too_large", subject, reason, "Take a shorter video")
+
+
+def cancelled(subject: str) -> MediaError:
+    """The error for a transfer that was told to end."""
+    return MediaError(
+        "video.cancelled", subject, "fetching it was stopped", "Run the job again", retryable=True
+    )
+
+
+class _Hook:
+    """Called by yt-dlp with every piece."""
+
+    def __init__(self, subject: str, stop: threading.Event, watch: Watch) -> None:
+        self._subject = subject
+        self._stop = stop
+        self._watch = watch
+        self._begun = time.monotonic()
+        self._told = 0.0
+
+    def __call__(self, state: Mapping[str, Any]) -> None:
+        here, whole = state.get("downloaded_bytes") or 0, state.get("total_bytes")
+        now = time.monotonic()
+        if self._stop.is_set():
+            raise StoppedError("stopped")
+        if max(here, whole or 0) > options.MAX_BYTES:
+            raise TooLargeError(max(here, whole or 0))
+        if state.get("status") == "downloading" and now - self._begun > options.MAX_TRANSFER_S:
+            raise TooSlowError("too slow")
+        if now - self._told >= _REPORT_S or state.get("status") == "finished":
+            self._told = now
+            self._watch(here, whole or state.get("total_bytes_estimate"), state.get("speed"))

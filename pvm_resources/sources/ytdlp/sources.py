@@ -1,0 +1,340 @@
+"""YouTube and Bilibili as video sources: search, judge by the list, look closer where it says too little."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pvm_core.errors import MediaError, Problem
+from pvm_resources.settings import Settings
+from pvm_resources.sources.base import Collected, Query, SourcePolicy, SourceStatus, VideoRecord
+from pvm_resources.sources.context import SourceContext
+from pvm_resources.sources.ytdlp import runtimes, search
+from pvm_resources.sources.ytdlp.fetching import Fetching, Lazily, detailed, state_of
+from pvm_resources.sources.ytdlp.options import Extractors
+from pvm_resources.sources.ytdlp.search import Hit
+
+if TYPE_CHECKING:
+    from pvm_resources.sources.ytdlp.client import Client, Extracting, Searching
+
+#: The stage these problems belong to.
+STAGE: Final = "videos"
+_TITLE_MAX: Final = 80
+_UND: Final = "und"
+#: Faults after which further phrases would meet the same.
+_ENDING: Final = frozenset(("video.rate_limited", "video.address", "video.cookies", "video.settings"))
+
+
+def given_name(title: str, external_id: str) -> str:
+    """What results call a video: its title, cut, and its id, which makes it unique."""
+    plain = " ".join(re.sub(r"[\x00-\x1f\x7f/\\]", " ", title).split())
+    short = plain if len(plain) <= _TITLE_MAX else f"{plain[: _TITLE_MAX - 1].rstrip()}…"
+    return f"{short} [{external_id}]" if short else external_id
+
+
+@dataclass
+class _Gathering:
+    """What one collection has come by so far."""
+
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    fault: MediaError | None = None
+    answered: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def failed(self, error: MediaError, item: str | None = None) -> None:
+        self.problems.append(Problem.of(STAGE, error, item))
+        self.fault = self.fault or error
+
+
+@dataclass(frozen=True)
+class _Young:
+    """Judges by exact dates; `since` None takes any."""
+
+    since: datetime | None
+    gathering: _Gathering
+
+    def takes(self, record: VideoRecord) -> bool:
+        if record.duration_s is not None and record.duration_s > search.MAX_S:
+            self.gathering.left_out["too long"] += 1
+            return False
+        if self.since is None:
+            return True
+        if record.published_at is None:
+            reason = "nobody states when it was published, and younger videos only were asked for"
+            remedy = "Name it in a list of links to have it"
+            error = MediaError("video.date_unknown", record.given_name, reason, remedy)
+            self.gathering.problems.append(Problem.of(STAGE, error))
+            return False
+        if record.published_at < self.since:
+            self.gathering.left_out["too old"] += 1
+            return False
+        return True
+
+
+class _SearchedVideos:
+    """A site that is searched; made for one job, safe to use from several threads.
+
+    Args:
+        context: what every source is given.
+    """
+
+    _NAME: ClassVar[str]
+    #: The list's own dates are exact.
+    _DATED: ClassVar[bool] = False
+
+    def __init__(self, context: SourceContext) -> None:
+        self._context = context
+        self._stop = threading.Event()
+
+    @property
+    def name(self) -> str:
+        """The source's name, and its platform's."""
+        return self._NAME
+
+    @property
+    def policy(self) -> SourcePolicy:
+        """What the site's terms allow, with what this machine sets."""
+        return self._context.policy
+
+    def collect(self, query: Query) -> Collected[VideoRecord]:
+        """Videos for the query, best hits of each phrase in turn, each once.
+
+        Left out are live ones, those longer than `search.MAX_S`, and, with `recency_days`, older ones and
+        those whose date nobody states (each of these a problem). Where a list's date is not exact, hits are
+        looked into one after the other until enough are young enough.
+        """
+        gathering = _Gathering()
+        phrases = self._phrases(query, gathering)
+        self._check_machine(gathering)
+        wanted = query.limit or search.DEFAULT_TOP
+        chosen: list[VideoRecord] = []
+        with ExitStack() as stack:
+            try:
+                found = self._search(stack, phrases, wanted, gathering)
+                young = _Young(search.oldest(datetime.now(UTC), query.recency_days), gathering)
+                chosen = self._choose(stack, found, wanted, young)
+            except MediaError as error:
+                gathering.failed(error)
+        self._context.report(self._summary(len(chosen), gathering))
+        status = self._status(len(chosen), phrases, gathering)
+        return Collected(status, tuple(chosen), tuple(gathering.problems))
+
+    def fetch(self, record: VideoRecord, folder: Path) -> Path:
+        """The video as a whole file under `folder`; one that is there already costs no request.
+
+        Raises:
+            MediaError: ``video.unavailable``, ``.geo``, ``.private``, ``.login``, ``.rate_limited``,
+                ``.network``, ``.refused``, ``.unsupported``, ``.no_format``, ``.extractor``, ``.address``,
+                ``.too_large``, ``.too_long``, ``.live``, ``.cancelled``, and what shows that a file is no
+                whole video: ``.type``, ``.truncated``, ``.corrupt``, ``.empty``, ``.no_stream``.
+        """
+        return self._fetching.fetch(record, folder, self._key(record.external_id))
+
+    def details(self, record: VideoRecord) -> VideoRecord:
+        """The record with what this job has learnt of it since: exact date and length; asks nobody."""
+        return detailed(record, self._fetching.known(self._key(record.external_id)))
+
+    def cancel(self) -> None:
+        """Ends transfers and waits of other threads; what has come is kept for the next try."""
+        self._stop.set()
+
+    # -- what differs between sites ----------------------------------------------------------------
+
+    def _phrases(self, query: Query, gathering: _Gathering) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def _prefix(self, settings: Settings) -> tuple[str, str]:
+        """The search as yt-dlp calls it, and the variable that sets it."""
+        raise NotImplementedError
+
+    def _extractors(self, settings: Settings) -> Extractors:
+        raise NotImplementedError
+
+    def _check_machine(self, gathering: _Gathering) -> None:
+        """Notes what this machine lacks for the site."""
+
+    # -- what does not -----------------------------------------------------------------------------
+
+    @cached_property
+    def _runtime(self) -> runtimes.JsSupport:
+        return runtimes.JsSupport(None)
+
+    @cached_property
+    def _client(self) -> Client:
+        from pvm_resources.sources.ytdlp.client import Client
+
+        settings = self._context.settings
+        return Client(settings, self._extractors(settings), self._runtime.runtime, self._stop)
+
+    @cached_property
+    def _fetching(self) -> Fetching:
+        return Fetching(self._context, self._client, self._stop, search.MAX_S)
+
+    def _key(self, external_id: str) -> str:
+        return f"video|{self.name}|{external_id}"
+
+    def _search(
+        self, stack: ExitStack, phrases: Sequence[str], wanted: int, gathering: _Gathering
+    ) -> list[Hit]:
+        prefix, variable = self._prefix(self._context.settings)
+        if not re.fullmatch(r"[A-Za-z]+", prefix):
+            reason = f"{prefix!r} is no search of yt-dlp's"
+            raise MediaError("video.settings", variable, reason, "Leave it out, or name one: ytsearch")
+        count = search.depth(wanted, len(phrases))
+        opened = Lazily(stack, lambda: self._client.searching())
+        lists: list[list[Hit]] = []
+        for phrase in phrases:
+            try:
+                answer = self._answer(opened, prefix, phrase, count)
+            except MediaError as error:
+                gathering.failed(error, f"search: {phrase}")
+                if error.code in _ENDING:
+                    break
+                continue
+            gathering.answered += 1
+            if answer["short"]:
+                gathering.notes.append((f"{phrase!r}: {answer['short']}", "Run the job again later for more"))
+            lists.append(list(search.hits(answer["hits"])))
+            self._context.report(f"{self.name}: {len(lists[-1])} hits for {phrase!r}")
+        return search.in_turn(lists)
+
+    def _answer(self, opened: Lazily[Searching], prefix: str, phrase: str, count: int) -> dict[str, Any]:
+        key = f"search|{prefix}|{phrase}|{count}"
+        answer = self._context.answers.get(key)
+        if answer is None:
+            entries, short = opened.session.hits(prefix, phrase, count)
+            answer = {"hits": [search.entry_json(entry) for entry in entries], "short": short}
+            self._context.answers.put(key, answer)
+        return dict(answer)
+
+    def _choose(
+        self, stack: ExitStack, found: Sequence[Hit], wanted: int, young: _Young
+    ) -> list[VideoRecord]:
+        opened = Lazily(stack, lambda: self._client.extracting())
+        chosen: list[VideoRecord] = []
+        for hit in found:
+            if len(chosen) == wanted:
+                break
+            refused = search.refusal(hit, young.since)
+            if refused is not None:
+                young.gathering.left_out[refused] += 1
+                continue
+            record = self._record(hit)
+            if young.since is not None and record.published_at is None:
+                try:
+                    record = self._looked_into(opened, record)
+                except MediaError as error:
+                    young.gathering.failed(error, record.given_name)
+                    if error.code in _ENDING:
+                        break
+                    continue
+            if young.takes(record):
+                chosen.append(record)
+        return chosen
+
+    def _looked_into(self, opened: Lazily[Extracting], record: VideoRecord) -> VideoRecord:
+        key = self._key(record.external_id)
+        info = self._fetching.known(key)
+        if info is None:
+            info = self._fetching.look(opened.session, self.name, key, record.url)
+        return detailed(record, info)
+
+    def _record(self, hit: Hit) -> VideoRecord:
+        return VideoRecord(
+            source=self.name,
+            platform=self.name,
+            external_id=hit.id,
+            given_name=given_name(hit.title, hit.id),
+            title=hit.title,
+            url=hit.url,
+            duration_s=hit.duration_s,
+            published_at=hit.published_at if self._DATED else None,
+        )
+
+    def _summary(self, chosen: int, gathering: _Gathering) -> str:
+        said = "".join(f", {count} {why}" for why, count in sorted(gathering.left_out.items()))
+        failed = f", {len(gathering.problems)} with problems" if gathering.problems else ""
+        return f"{self.name}: {chosen} videos{said}{failed}"
+
+    def _status(self, chosen: int, phrases: Sequence[str], gathering: _Gathering) -> SourceStatus:
+        fault = gathering.fault
+        if fault is not None and not gathering.answered:
+            return SourceStatus(self.name, state_of(fault.code), fault.reason, fault.remedy)
+        if fault is not None and not chosen and fault.code == "video.rate_limited":
+            return SourceStatus(self.name, "rate_limited", fault.reason, fault.remedy)
+        notes = list(gathering.notes)
+        if not chosen:
+            said = ", ".join(f"{count} {why}" for why, count in sorted(gathering.left_out.items()))
+            asked = ", ".join(f"{phrase!r}" for phrase in phrases)
+            reason = f"nothing usable was found for {asked}" + (f" (left out: {said})" if said else "")
+            notes.insert(0, (reason, "Give other queries, or a longer time"))
+        if gathering.problems:
+            first = gathering.problems[0]
+            notes.append(
+                (f"{len(gathering.problems)} items failed; the first: {first.item}", "See the job's problems")
+            )
+        if not notes:
+            return SourceStatus(self.name, "ok")
+        reasons, remedies = zip(*notes, strict=True)
+        return SourceStatus(self.name, "partial", "; ".join(reasons), ". ".join(dict.fromkeys(remedies)))
+
+
+class YouTubeVideos(_SearchedVideos):
+    """YouTube, searched with all phrases in all languages."""
+
+    _NAME = "youtube"
+
+    def _phrases(self, query: Query, gathering: _Gathering) -> tuple[str, ...]:
+        given = (phrase for phrases in query.terms.values() for phrase in phrases)
+        return tuple(dict.fromkeys(given)) or (query.industry,)
+
+    def _prefix(self, settings: Settings) -> tuple[str, str]:
+        return settings.youtube_search, "PVM_YOUTUBE_SEARCH"
+
+    def _extractors(self, settings: Settings) -> Extractors:
+        return Extractors.youtube(settings)
+
+    @cached_property
+    def _runtime(self) -> runtimes.JsSupport:
+        # Another search than YouTube's own leads to another site's videos.
+        asks_youtube = self._context.settings.youtube_search.startswith("ytsearch")
+        return runtimes.detect() if asks_youtube else runtimes.JsSupport(None)
+
+    def _check_machine(self, gathering: _Gathering) -> None:
+        if self._runtime.lack:
+            reason = f"{self._runtime.lack}, without which YouTube withholds formats of many videos"
+            gathering.notes.append((reason, runtimes.REMEDY))
+            self._context.report(f"{self.name}: {reason}. {runtimes.REMEDY}")
+
+
+class BilibiliVideos(_SearchedVideos):
+    """Bilibili, searched in Chinese where the industry has Chinese phrases, else as typed."""
+
+    _NAME = "bilibili"
+    _DATED = True
+
+    def _phrases(self, query: Query, gathering: _Gathering) -> tuple[str, ...]:
+        chinese = query.terms.get("zh", ())
+        if chinese:
+            return tuple(dict.fromkeys(chinese))
+        typed = tuple(dict.fromkeys(query.terms.get(_UND, ()))) or (query.industry,)
+        said = ", ".join(f"{phrase!r}" for phrase in typed)
+        gathering.notes.append(
+            (f"there are no Chinese queries, so it was searched as typed: {said}", "Give queries in zh")
+        )
+        return typed
+
+    def _prefix(self, settings: Settings) -> tuple[str, str]:
+        return settings.bilibili_search, "PVM_BILIBILI_SEARCH"
+
+    def _extractors(self, settings: Settings) -> Extractors:
+        return Extractors.bilibili(settings)
