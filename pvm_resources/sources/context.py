@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pvm_resources.repositories.ledger import Ledger
 from pvm_resources.settings import Settings
 from pvm_resources.sources.base import Answers, SourcePolicy
-from pvm_resources.sources.picture_reader import WebFetcher
+
+if TYPE_CHECKING:
+    from pvm_resources.fetch.fetcher import Fetcher
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class SourceContext:
     namespace: str
     answers: Answers
     ledger: Ledger
-    web: WebFetcher
+    web: Fetcher
     policy: SourcePolicy
     folder: Path
     report: Callable[[str], None]

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from pvm_core.errors import InputError, MediaError
+from pvm_core.errors import InputError
+from pvm_resources.fetch.faults import FetchError
+from pvm_resources.fetch.limits import FEED
 from pvm_resources.repositories.base import clean
 from pvm_resources.sources.base import (
     Collected,
@@ -68,14 +70,14 @@ class WebCatalogue:
         return found
 
     def _read(self) -> Collected[ProductRecord]:
-        data = self._context.web.get(self._url)
-        self._context.report(f"{len(data):,} bytes from {self._subject}")
-        content = held(self._subject, data)
-        return read_catalogue(content, _Site(self._url, self._subject), self._context.namespace)
+        found = self._context.web.fetch(self._url, FEED)
+        self._context.report(f"{len(found.data):,} bytes from {self._subject}")
+        content = held(self._subject, found.data)
+        return read_catalogue(content, _Site(found.url, self._subject), self._context.namespace)
 
 
 class _Site:
-    """A feed's address: its pictures are where it says, as a browser would read it."""
+    """The address a feed came from: its pictures are where it says, as a browser would read it."""
 
     def __init__(self, url: str, subject: str) -> None:
         self.label = subject
@@ -98,8 +100,8 @@ def without_query(url: str) -> str:
 
 
 def _failed(error: InputError) -> SourceStatus:
-    limited = isinstance(error, MediaError) and error.code.endswith(".rate_limited")
-    return SourceStatus(NAME, "rate_limited" if limited else "failed", error.reason, error.remedy)
+    crowded = isinstance(error, FetchError) and error.crowded
+    return SourceStatus(NAME, "rate_limited" if crowded else "failed", error.reason, error.remedy)
 
 
 def _json(record: ProductRecord) -> dict[str, Any]:

@@ -6,18 +6,26 @@ import csv
 import gzip
 import io
 import json
+import threading
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urljoin
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pvm_core.errors import InputError, MediaError
+from pvm_core.errors import InputError
+from pvm_resources.fetch.fetcher import Fetcher
+from pvm_resources.fetch.guard import AllowList
+from pvm_resources.fetch.retry import Patience
 from pvm_resources.repositories.ledger import Ledger
 from pvm_resources.settings import load_settings
 from pvm_resources.sources import feed_content
@@ -343,16 +351,45 @@ def test_further_pictures_beside_a_file_may_be_files(tmp_path: Path) -> None:
 
 @dataclass
 class Web:
-    """A fetcher with one page."""
+    """A server of one page, and the fetcher that asks it."""
 
-    page: bytes | MediaError
+    url: str
+    page: tuple[int, bytes]
     asked: list[str] = field(default_factory=list)
 
-    def get(self, url: str) -> bytes:
-        self.asked.append(url)
-        if isinstance(self.page, MediaError):
-            raise self.page
-        return self.page
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, self))
+        self.url = f"http://127.0.0.1:{server.server_port}/feeds/all.xml?key=geheim"
+        with server:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            yield
+            server.shutdown()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers whatever is asked with the page there is now."""
+
+    def __init__(self, web: Web, *given: Any) -> None:
+        self.web = web
+        super().__init__(*given)
+
+    def do_GET(self) -> None:
+        self.web.asked.append(self.path)
+        status, body = self.web.page
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/feeds/all.xml")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is said."""
 
 
 class Kept(dict[str, Any]):
@@ -362,122 +399,136 @@ class Kept(dict[str, Any]):
         self[key] = json.loads(json.dumps(answer))
 
 
-Context = Callable[[bytes | str | MediaError], tuple[SourceContext, Web, Kept]]
+@dataclass(frozen=True)
+class Stand:
+    """A feed on a server, and what its source is given."""
+
+    context: SourceContext
+    web: Web
+    kept: Kept
+
+    def put(self, page: str | bytes, status: int = 200) -> Stand:
+        self.web.page = (status, page.encode() if isinstance(page, str) else page)
+        return self
+
+    def collect(self, url: str = "") -> Collected[ProductRecord]:
+        return FileCatalogue.of(url or self.web.url, self.context).collect(QUERY)
+
+    def at(self, path: str) -> str:
+        return urljoin(self.web.url, path)
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Context:
-    """Makes what a source is given, with one page on the net."""
-
-    def make(page: bytes | str | MediaError) -> tuple[SourceContext, Web, Kept]:
-        web = Web(page.encode() if isinstance(page, str) else page)
-        kept = Kept()
+def stand(tmp_path: Path) -> Iterator[Stand]:
+    """A feed behind a URL; the real fetcher asks for it, once."""
+    web, kept = Web("", (200, b"")), Kept()
+    fetcher = Fetcher(allow=AllowList.parse("127.0.0.1"), patience=Patience(tries=1))
+    with web.serving(), closing(fetcher):
         made = SourceContext(
-            load_settings(tmp_path / "absent.env"), "pillows", kept, cast(Ledger, None), web,
+            load_settings(tmp_path / "absent.env"), "pillows", kept, cast(Ledger, None), fetcher,
             SourcePolicy(), tmp_path, lambda line: None,
         )  # fmt: skip
-        return made, web, kept
-
-    return make
+        yield Stand(made, web, kept)
 
 
-URL = "https://shop.example/feeds/all.xml?key=geheim"
+def test_a_feed_by_url_is_a_product_source(stand: Stand, tmp_path: Path) -> None:
+    assert isinstance(FileCatalogue.of(stand.web.url, stand.context), ProductSource)
+    assert isinstance(FileCatalogue.of(str(tmp_path / "x.csv"), stand.context), FileCatalogue)
 
 
-def test_a_feed_by_url_is_a_product_source(context: Context, tmp_path: Path) -> None:
-    made, _, _ = context(RSS)
+def test_a_feed_is_fetched_once_for_a_job(stand: Stand) -> None:
+    stand.put(gzip.compress(RSS.encode()))
 
-    assert isinstance(FileCatalogue.of(URL, made), ProductSource)
-    assert isinstance(FileCatalogue.of(str(tmp_path / "x.csv"), made), FileCatalogue)
+    first, second = stand.collect(), stand.collect()
 
-
-def test_a_feed_is_fetched_once_for_a_job(context: Context) -> None:
-    made, web, _ = context(gzip.compress(RSS.encode()))
-
-    first = FileCatalogue.of(URL, made).collect(QUERY)
-    second = FileCatalogue.of(URL, made).collect(QUERY)
-
-    assert web.asked == [URL]
-    assert first.records == second.records
-    assert second.status.state == "ok"
+    assert stand.web.asked == ["/feeds/all.xml?key=geheim"]
+    assert (first.records, second.status.state) == (second.records, "ok")
     assert all(picture.path is None for record in first.records for picture in record.pictures)
 
 
-def test_a_feed_with_faults_is_read_anew_once_it_was_corrected(context: Context) -> None:
-    made, web, kept = context(rss(item("1") + item("")))
-    assert FileCatalogue.of(URL, made).collect(QUERY).status.state == "partial"
-    assert not kept
+def test_a_feed_with_faults_is_read_anew_once_it_was_corrected(stand: Stand) -> None:
+    assert stand.put(rss(item("1") + item(""))).collect().status.state == "partial"
+    assert not stand.kept
 
-    web.page = rss(item("1") + item("2")).encode()
-    assert len(FileCatalogue.of(URL, made).collect(QUERY).records) == 2
+    assert len(stand.put(rss(item("1") + item("2"))).collect().records) == 2
 
 
 @pytest.mark.parametrize(
     ("image", "address"),
     [
         ("https://i.example/1.jpg", "https://i.example/1.jpg"),
-        ("//i.example/1.jpg", "https://i.example/1.jpg"),
-        ("/img/1.jpg", "https://shop.example/img/1.jpg"),
-        ("img/1.jpg", "https://shop.example/feeds/img/1.jpg"),
-        ("../1.jpg", "https://shop.example/1.jpg"),
-        ("../../../../etc/passwd", "https://shop.example/etc/passwd"),
+        ("//i.example/1.jpg", "http://i.example/1.jpg"),
+        ("/img/1.jpg", "/img/1.jpg"),
+        ("img/1.jpg", "/feeds/img/1.jpg"),
+        ("../1.jpg", "/1.jpg"),
+        ("../../../../etc/passwd", "/etc/passwd"),
     ],
 )
-def test_relative_pictures_are_taken_from_the_feeds_address(
-    context: Context, image: str, address: str
-) -> None:
-    made, _, _ = context(f"id,image_link\n1,{image}\n")
-    (record,) = FileCatalogue.of(URL, made).collect(QUERY).records
+def test_relative_pictures_are_taken_from_the_feeds_address(stand: Stand, image: str, address: str) -> None:
+    (record,) = stand.put(f"id,image_link\n1,{image}\n").collect().records
 
-    assert (refs(record), record.pictures[0].path) == ([address], None)
+    assert (refs(record), record.pictures[0].path) == ([stand.at(address)], None)
+
+
+def test_a_feed_that_has_moved_has_its_pictures_where_it_is_now(stand: Stand) -> None:
+    (record,) = stand.put("id,image_link\n1,1.jpg\n").collect(stand.at("/moved")).records
+
+    assert refs(record) == [stand.at("/feeds/1.jpg")]
 
 
 @pytest.mark.parametrize(
     "image", ["file:///etc/passwd", "ftp://x/1.jpg", "data:image/png;base64,x", "//[::1/x"]
 )
-def test_a_remote_feed_names_only_pictures_of_the_net(context: Context, image: str) -> None:
-    made, _, _ = context(f"id\timage_link\n1\t{image}\n2\thttps://i.example/2.jpg\n")
-    found = FileCatalogue.of(URL, made).collect(QUERY)
+def test_a_remote_feed_names_only_pictures_of_the_net(stand: Stand, image: str) -> None:
+    found = stand.put(f"id\timage_link\n1\t{image}\n2\thttps://i.example/2.jpg\n").collect()
 
     assert codes(found) == ["catalogue.bad_image"]
     assert len(found.records) == 1
 
 
 @pytest.mark.parametrize(
-    ("page", "state", "says"),
+    ("status", "page", "state", "says"),
     [
-        (MediaError("fetch.http", URL, "the server answers 404", "Check the address"), "failed", "404"),
-        (MediaError("fetch.rate_limited", URL, "the server answers 429", "Later"), "rate_limited", "429"),
-        ("<!DOCTYPE html><html>", "failed", "an HTML page"),
-        (f"{BOMB}{rss(item('&j;'), '')}", "failed", "DOCTYPE"),
-        ("", "failed", "no rows"),
+        (404, "", "failed", "404"),
+        (500, "", "failed", "500"),
+        (429, "", "rate_limited", "429"),
+        (200, "<!DOCTYPE html><html>", "failed", "an HTML page"),
+        (200, f"{BOMB}{rss(item('&j;'), '')}", "failed", "DOCTYPE"),
+        (200, "", "failed", "0 bytes"),
+        (200, "id,title\n1,Pillow\n", "failed", "no column image"),
     ],
 )
 def test_a_feed_that_cannot_be_had_fails_this_source_alone(
-    context: Context, page: str | MediaError, state: str, says: str
+    stand: Stand, status: int, page: str, state: str, says: str
 ) -> None:
-    made, _, kept = context(page)
-    found = FileCatalogue.of(URL, made).collect(QUERY)
+    found = stand.put(page, status).collect()
 
     assert (found.status.state, found.records) == (state, ())
     assert says in found.status.reason
     assert found.status.remedy
-    assert not kept
+    assert not stand.kept
 
 
-def test_no_message_shows_what_may_be_a_key(context: Context) -> None:
-    made, _, _ = context(rss(item("1") + item("")))
-    found = FileCatalogue.of("https://user:geheim@shop.example/f.xml?key=geheim", made).collect(QUERY)
+def test_a_feed_of_a_private_network_is_refused_with_the_setting_that_allows_it(stand: Stand) -> None:
+    found = stand.collect("http://10.0.0.1/feed.xml")
 
-    assert found.problems[0].item == "https://shop.example/f.xml line 2"
+    assert found.status.state == "failed"
+    assert "PVM_FETCH_ALLOW" in found.status.remedy
+
+
+def test_no_message_shows_what_may_be_a_key(stand: Stand) -> None:
+    found = stand.put(rss(item("1") + item(""))).collect()
+
+    assert found.problems[0].item == f"{stand.at('/feeds/all.xml')} line 2"
     assert "geheim" not in repr(found.problems) + repr(found.status)
+    failed = stand.put("", 404).collect()
+    assert "geheim" not in repr(failed)
 
 
-def test_half_a_character_is_kept_as_what_a_database_holds(context: Context) -> None:
-    made, _, kept = context('{"id": "1", "title": "a\\ud83d", "image_link": "https://i.example/1.jpg"}')
-    FileCatalogue.of(URL, made).collect(QUERY)
+def test_half_a_character_is_kept_as_what_a_database_holds(stand: Stand) -> None:
+    stand.put('{"id": "1", "title": "a\\ud83d", "image_link": "https://i.example/1.jpg"}').collect()
 
-    assert next(iter(kept.values()))["products"][0]["title"] == "a\ufffd"
+    assert next(iter(stand.kept.values()))["products"][0]["title"] == "a\ufffd"
 
 
 TEXTS = st.text(
