@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pvm_assets.assets.collection import keyframes, product_images, products, videos
 from pvm_assets.assets.evidence import evidence
 from pvm_assets.assets.features import embeddings, keypoints
+from pvm_assets.assets.keyframes import keyframes
 from pvm_assets.assets.matching import candidate_pairs, matches
+from pvm_assets.assets.product_images import product_images
+from pvm_assets.assets.products import products
 from pvm_assets.assets.segmentation import masks
+from pvm_assets.assets.videos import videos
 from pvm_assets.checks import collection, features, matching
 from pvm_assets.execution.executors import pick_executor
 from pvm_assets.jobs import JOB_NAME, whole_job
 from pvm_assets.workbench import workbench
 from pvm_resources.settings import load_settings
-from sensors import SENSORS
+from sensors import EXTERNAL, EXTERNAL_CHECKS, SCHEDULES, SENSORS
 
 ASSETS = (
     products,
@@ -38,10 +41,11 @@ def definitions(executor: str) -> dg.Definitions:
         InputError: ``executor.unknown``, ``executor.missing``.
     """
     return dg.Definitions(
-        assets=ASSETS,
-        asset_checks=CHECKS,
+        assets=[*ASSETS, *EXTERNAL],
+        asset_checks=[*CHECKS, *EXTERNAL_CHECKS],
         jobs=[whole_job()],
         sensors=SENSORS,
+        schedules=SCHEDULES,
         resources={"workbench": workbench()},
         executor=pick_executor(executor),
     )

@@ -1,16 +1,22 @@
-"""Pictures inside the Dagster UI: a contact sheet as a data URI, small enough for an event-log row."""
+"""Pictures inside the Dagster UI: a contact sheet as a data URI, small enough for an event-log row.
+
+The event log cannot be purged. Of material that must be able to go, links stand there in place of pictures.
+"""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import quote
 
-import dagster as dg
 import numpy as np
 from numpy.typing import NDArray
 
 from pvm_resources.media import MediaStore
+from pvm_resources.policies import Policies
+from pvm_resources.repositories.purging import Restricted
 
 #: An event-log row holds the picture; in base 64 it is a third larger.
 _MAX_JPEG_BYTES: Final = 73_000
@@ -18,11 +24,13 @@ _MAX_JPEG_BYTES: Final = 73_000
 _PICTURES: Final = 12
 _PAGES: Final = 2
 _PAGE_WIDTH: Final = 1_000
+_LINKS: Final = 12
+_MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
 
 
 def contact_preview(
     media: MediaStore, keys: Sequence[str], alt: str, masks: Sequence[str | None] = ()
-) -> dg.MarkdownMetadataValue:
+) -> str:
     """Up to twelve of the stored pictures, evenly spread over `keys`, on one sheet as markdown.
 
     Args:
@@ -40,16 +48,48 @@ def contact_preview(
     return _inline(contact_sheet(pictures), alt)
 
 
-def page_preview(media: MediaStore, keys: Sequence[str], alt: str) -> dg.MarkdownMetadataValue:
-    """The first two stored pages (evidence pictures, all of one size) under each other, to be read."""
+def page_preview(media: MediaStore, keys: Sequence[str], alt: str) -> str:
+    """The first two stored pages (evidence pictures, all of one size) under each other, as markdown."""
     from pvm_core.pictures import decode_stored, normalise
 
     pages = [normalise(decode_stored(media.get(key)), _PAGE_WIDTH) for key in keys[:_PAGES]]
     return _inline(np.vstack(pages), alt)
 
 
-def _inline(sheet: NDArray[np.uint8], alt: str) -> dg.MarkdownMetadataValue:
+def links_preview(hidden: Sequence[Restricted], policies: Policies) -> str:
+    """What stands in place of pictures that must be able to go, as markdown: how many there are by source,
+    the source's attribution, and links to the source's own pages.
+
+    A link is an id and a page's address: neither a picture nor the address of one, whose time ends too.
+
+    Args:
+        hidden: at least one.
+    """
+    parts: list[str] = []
+    for source in dict.fromkeys(one.source for one in hidden):
+        mine = [one for one in hidden if one.source == source]
+        links = list(dict.fromkeys(_link(one) for one in mine))
+        more = f"\n- and {len(links) - _LINKS:,} more" if len(links) > _LINKS else ""
+        said = f" {_plain(attribution)}" if (attribution := policies[source].attribution) else ""
+        why = "its terms end their keeping, and this log keeps all"
+        listed = "\n".join(f"- {link}" for link in links[:_LINKS])
+        parts.append(f"{len(mine):,} of {_plain(source)} not shown: {why}.{said}\n\n{listed}{more}")
+    return "\n\n".join(parts)
+
+
+def _link(one: Restricted) -> str:
+    if not one.url.startswith(("https://", "http://")):
+        return _plain(one.name)
+    return f"[{_plain(one.name)}]({quote(one.url, safe=':/?&=%#@+,;~$')})"
+
+
+def _plain(text: str) -> str:
+    # Names come from others: they must not become markup of ours.
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
+def _inline(sheet: NDArray[np.uint8], alt: str) -> str:
     from pvm_core.contact import encode_within
 
     jpeg = encode_within(sheet, _MAX_JPEG_BYTES)
-    return dg.MetadataValue.md(f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})")
+    return f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})"

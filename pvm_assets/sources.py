@@ -1,58 +1,189 @@
-"""From a job's request to the sources it names."""
+"""A job's sources at work: each with what it needs, side by side, none failing another."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from typing import Final, Generic
 
-from pvm_core.errors import InputError
-from pvm_resources.repositories.rows import Industry, Job
-from pvm_resources.sources.base import PictureReader, ProductSource, Query, VideoSource
-from pvm_resources.sources.file_catalogue import FileCatalogue
-from pvm_resources.sources.folder_videos import FolderVideos
-from pvm_resources.sources.picture_reader import Pictures
+from pvm_assets.stage import Stage
+from pvm_core.errors import InputError, Problem
+from pvm_core.requests import JobRequest
+from pvm_resources.fetch import Fetcher
+from pvm_resources.policies import load_policies
+from pvm_resources.queries import query_for
+from pvm_resources.repositories.collecting import SourceKind, SourceState
+from pvm_resources.repositories.ledger import Ledger
+from pvm_resources.sources.base import Collected, Query, Record, Source, SourceStatus
+from pvm_resources.sources.context import SourceContext
+from pvm_resources.sources.registry import SourceSpec
+
+#: Sources that collect at once; each keeps its own server's limits.
+_AT_ONCE: Final = 4
 
 
-def product_source(job: Job) -> ProductSource:
-    """The source of the job's products: a catalogue file. Its namespace is the industry.
+@dataclass(frozen=True)
+class Gathered(Generic[Record]):
+    """One source and what it answered.
+
+    Attributes:
+        source: None where it could not even be made (its input is unusable as a whole).
+        error: why, then.
+    """
+
+    spec: SourceSpec[Record]
+    source: Source[Record] | None
+    answer: Collected[Record]
+    error: InputError | None = None
+
+
+def request_of(stage: Stage) -> JobRequest:
+    """What the job was asked for.
 
     Raises:
-        InputError: ``source.missing``: the request names none.
+        InputError: ``request.*``: a request stored by hand that does not parse.
     """
-    return FileCatalogue(Path(_asked(job, "products")), namespace=job.industry)
+    return JobRequest.parse(stage.job.request)
 
 
-def video_source(job: Job) -> VideoSource:
-    """The source of the job's videos: a folder.
+def web_fetcher(stage: Stage) -> Fetcher:
+    """The hardened fetcher, with the exceptions that this machine's settings make."""
+    return Fetcher.of(stage.bench.settings)
+
+
+def gather(
+    stage: Stage, kind: SourceKind, specs: Sequence[SourceSpec[Record]], web: Fetcher
+) -> list[Gathered[Record]]:
+    """Asks all sources of the job, a few at once, in the order of the request.
+
+    States are stored as they come, problems noted; what a source reports is logged.
 
     Raises:
-        InputError: ``source.missing``.
+        InputError: ``source.missing`` where the request names none; where nothing at all was found, the one
+            source's own error, or ``products.none`` / ``videos.none`` naming each source's reason.
     """
-    return FolderVideos(Path(_asked(job, "videos")))
+    if not specs:
+        raise _unasked(stage, kind)
+    request, asker = request_of(stage), _Asker(stage, web)
+    found: dict[int, Gathered[Record]] = {}
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="source") as pool:
+        futures = {pool.submit(asker.ask, spec, request): n for n, spec in enumerate(specs)}
+        for future in as_completed(futures):
+            found[futures[future]] = future.result()
+            _keep_states(stage, kind, [found[n] for n in sorted(found)])
+    gathered = [found[n] for n in sorted(found)]
+    for one in gathered:
+        stage.note(one.answer.problems)
+    if not any(one.answer.records for one in gathered):
+        raise _nothing(stage, kind, gathered)
+    return gathered
 
 
-def picture_reader() -> PictureReader:
-    """Reads pictures by path or URL."""
-    return Pictures()
+class _Asker:
+    """Makes sources and asks them, in threads."""
+
+    def __init__(self, stage: Stage, web: Fetcher) -> None:
+        self._stage = stage
+        self._web = web
+        self._lock = threading.Lock()
+        self._policies = load_policies(stage.bench.settings)
+
+    def ask(self, spec: SourceSpec[Record], request: JobRequest) -> Gathered[Record]:
+        self._say(spec.label, "asked")
+        try:
+            source = spec.make(self._context(spec))
+            answer = source.collect(self._query(spec, request))
+        except InputError as error:
+            status = SourceStatus(spec.label, "failed", error.reason, error.remedy)
+            return Gathered(spec, None, Collected(status, ()), error)
+        status = replace(answer.status, source=spec.label)
+        self._say(spec.label, f"{status.state}, {len(answer.records)} found {status.reason}".strip())
+        return Gathered(spec, source, replace(answer, status=status))
+
+    def _context(self, spec: SourceSpec[Record]) -> SourceContext:
+        bench, job = self._stage.bench, self._stage.job
+        policy = self._policies[spec.name]
+        return SourceContext(
+            settings=bench.settings,
+            namespace=job.industry,
+            answers=bench.collecting.answers(job.job_id, spec.label, policy.max_age_h),
+            ledger=Ledger(bench.database),
+            web=self._web,
+            policy=policy,
+            folder=bench.settings.home / "downloads",
+            report=lambda line: self._say(spec.label, line),
+        )
+
+    def _query(self, spec: SourceSpec[Record], request: JobRequest) -> Query:
+        industry = self._stage.bench.industries.get(self._stage.job.industry)
+        return query_for(industry, request, self._stage.bench.settings, spec.token)
+
+    def _say(self, label: str, line: str) -> None:
+        with self._lock:
+            self._stage.log.info(f"{label}: {line}")
 
 
-def query_of(job: Job, industry: Industry) -> Query:
-    """What the job asks its sources for."""
-    terms = industry.queries if isinstance(industry.queries, dict) else {}
-    return Query(
-        industry.name,
-        {language: tuple(phrases) for language, phrases in terms.items()},
-        job.request.get("top"),
-        job.request.get("recency_days"),
+def source_facts(gathered: Sequence[Gathered[Record]]) -> dict[str, object]:
+    """How each source fared, as metadata."""
+    return {
+        f"source {one.spec.label}": f"{one.answer.status.state}: {len(one.answer.records)} found"
+        + (f"; {one.answer.status.reason}" if one.answer.status.reason else "")
+        for one in gathered
+    }
+
+
+def records(gathered: Sequence[Gathered[Record]]) -> Iterator[tuple[Gathered[Record], Record]]:
+    """All records with their source, source by source."""
+    for one in gathered:
+        for record in one.answer.records:
+            yield one, record
+
+
+def _keep_states(stage: Stage, kind: SourceKind, gathered: Sequence[Gathered[Record]]) -> None:
+    states = [
+        SourceState(kind, g.spec.label, s.state, s.reason, s.remedy, len(g.answer.records))
+        for g in gathered
+        for s in [g.answer.status]
+    ]
+    stage.bench.collecting.set_states(stage.job_id, kind, states)
+
+
+def _unasked(stage: Stage, kind: SourceKind) -> InputError:
+    return InputError(
+        "source.missing",
+        f"job {stage.job_id}",
+        f"its request names no {kind}",
+        f"Run it with --{kind}, or set standing sources: pvm industries sources {stage.job.industry}",
     )
 
 
-def _asked(job: Job, kind: str) -> str:
-    found = job.request.get(kind)
-    if not isinstance(found, str) or not found:
-        raise InputError(
-            "source.missing",
-            f"job {job.job_id}",
-            f"its request names no {kind}",
-            f"Run it with --{kind}, or set standing sources: pvm industries sources {job.industry}",
-        )
-    return found
+def _nothing(stage: Stage, kind: SourceKind, gathered: Sequence[Gathered[Record]]) -> InputError:
+    if len(gathered) == 1 and gathered[0].error is not None:
+        return gathered[0].error
+    said = [_why(kind, one) for one in gathered]
+    remedies = dict.fromkeys(one.answer.status.remedy for one in gathered if one.answer.status.remedy)
+    return InputError(
+        f"{kind}.none",
+        ", ".join(one.spec.label for one in gathered),
+        f"no usable {kind}: {'; '.join(said)}",
+        ". ".join(remedies) or f"Name a source that has {kind}",
+        # A limit or a fault of the network passes; a missing credential does not.
+        retryable=any(
+            one.answer.status.state == "rate_limited"
+            or (one.answer.status.state == "failed" and one.error is None)
+            for one in gathered
+        ),
+    )
+
+
+def _why(kind: SourceKind, one: Gathered[Record]) -> str:
+    status = one.answer.status
+    reason = status.reason or _first(one.answer.problems) or f"it holds no {kind}"
+    state = "" if status.state in ("ok", "partial") else f"{status.state.replace('_', ' ')}: "
+    return f"{one.spec.label}: {state}{reason}"
+
+
+def _first(problems: Sequence[Problem]) -> str:
+    return problems[0].message if problems else ""

@@ -16,7 +16,9 @@ from pvm_resources.dagster_resources import DatabaseResource, MediaResource, Set
 from pvm_resources.database import Database
 from pvm_resources.media import MediaStore
 from pvm_resources.repositories.catalogue import Catalogue
+from pvm_resources.repositories.collecting import Collecting
 from pvm_resources.repositories.features import Features
+from pvm_resources.repositories.galleries import Galleries
 from pvm_resources.repositories.industries import Industries
 from pvm_resources.repositories.jobs import Jobs
 from pvm_resources.repositories.matching import Matching
@@ -42,6 +44,8 @@ class Bench:
         self.industries = Industries(self.database)
         self.jobs = Jobs(self.database)
         self.catalogue = Catalogue(self.database)
+        self.collecting = Collecting(self.database)
+        self.galleries = Galleries(self.database)
         self.videos = Videos(self.database)
         self.features = Features(self.database)
         self.matching = Matching(self.database)

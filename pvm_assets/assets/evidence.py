@@ -11,6 +11,7 @@ from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.versions import version_of
 from pvm_assets.work import given
 from pvm_assets.work.proofs import ProofDone, ProofTask, render_proof
+from pvm_resources.repositories.matching import evidence_key
 from pvm_resources.repositories.rows import MatchItem, MatchStatus
 
 #: Rejected pairs get no picture.
@@ -29,21 +30,22 @@ _SHOWN: Final[tuple[MatchStatus, ...]] = ("accepted", "review")
 def evidence(stage: Stage) -> Report:
     """One picture for each accepted or reviewable match: product and frame, inlier lines, terms, second.
 
-    A match that is the same as before keeps its picture.
+    A match that is the same as before keeps its picture; one whose pictures were purged stays without.
     """
     bench = stage.bench
-    total = len(bench.matching.matches(stage.job_id, statuses=_SHOWN))
-    todo = [i for i in bench.matching.match_items(stage.job_id, statuses=_SHOWN) if not _made(stage, i)]
-    stage.begin(total, reused=total - len(todo))
+    items = [i for i in bench.matching.match_items(stage.job_id, statuses=_SHOWN) if _drawable(i)]
+    todo = [item for item in items if not _made(stage, item)]
+    stage.begin(len(items), reused=len(items) - len(todo))
     masks = _product_masks(stage)
-    rules = stage.rules
+    rules, policies = stage.rules, stage.policies
     weights = (("sim_deep", rules.weight_deep), ("sim_kp", rules.weight_kp), ("sim_edge", rules.weight_edge))
     tasks = (
         ProofTask(
             item,
-            f"evidence/{stage.job_id}/{item.match.match_id}.jpg",
-            masks.get(item.match.best_img_id),
+            evidence_key(stage.job_id, item.match.match_id),
+            masks.get(item.match.best_img_id) if item.match.best_img_id else None,
             weights,
+            policies[item.product_src].attribution,
         )
         for item in todo
     )
@@ -60,6 +62,10 @@ def _product_masks(stage: Stage) -> dict[uuid.UUID, str | None]:
     return {mask.item_id: mask.mask_path for mask in found}
 
 
+def _drawable(item: MatchItem) -> bool:
+    return item.image_path is not None and item.frame_path is not None
+
+
 def _made(stage: Stage, item: MatchItem) -> bool:
     path = item.match.evidence_path
     return path is not None and stage.bench.media.exists(path)
@@ -69,6 +75,7 @@ def _report(stage: Stage) -> Report:
     rows = stage.bench.matching.matches(stage.job_id, statuses=_SHOWN)
     best = sorted(rows, key=lambda m: (m.status != "accepted", -m.score))
     shown = [m.evidence_path for m in best if m.evidence_path]
-    metadata = stage.pages(shown, "evidence of the best matches")
+    purged = sum(m.media_purged_at is not None for m in rows)
+    metadata = {"purged": purged, **stage.pages(shown, "evidence of the best matches")}
     version = version_of(sorted(f"{m.match_id.hex}{m.evidence_path}{m.score:.9f}" for m in rows))
     return Report(len(rows), version, metadata, {}, (stage.event("evidences.generation.completed"),))

@@ -7,7 +7,7 @@ from collections import Counter
 from pvm_assets.checks import schemas
 from pvm_assets.checks.factory import Inquiry, Verdict, job_check
 from pvm_assets.checks.schemas import Validation
-from pvm_resources.repositories.galleries import Galleries
+from pvm_resources.repositories.collecting import SourceKind
 
 
 def of_rows(found: Validation, what: str) -> Verdict:
@@ -24,10 +24,34 @@ def products_valid(inquiry: Inquiry) -> Verdict:
     return of_rows(schemas.validate(schemas.products(), rows, "product_id"), "products")
 
 
+@job_check("products", blocking=False)
+def product_sources_answered(inquiry: Inquiry) -> Verdict:
+    """Every product source of the job answered in full."""
+    return _answered(inquiry, "products")
+
+
+@job_check("videos", blocking=False)
+def video_sources_answered(inquiry: Inquiry) -> Verdict:
+    """Every video source of the job answered in full."""
+    return _answered(inquiry, "videos")
+
+
+def _answered(inquiry: Inquiry, kind: SourceKind) -> Verdict:
+    states = [s for s in inquiry.bench.collecting.states(inquiry.job_id) if s.kind == kind]
+    lacking = [s for s in states if s.state != "ok"]
+    summary = f"{len(states) - len(lacking)} of {len(states)} sources answered in full"
+    if lacking:
+        summary += "; " + "; ".join(f"{s.source} {s.state.replace('_', ' ')}: {s.reason}" for s in lacking)
+    found = {
+        s.source: {"state": s.state, "reason": s.reason, "remedy": s.remedy, "found": s.found} for s in states
+    }
+    return Verdict(not lacking, summary, "WARN", {"sources": found})
+
+
 @job_check("product_images", blocking=True)
 def pictures_decodable(inquiry: Inquiry) -> Verdict:
     """Enough of the pictures the catalogue names could be read (rule min_decodable_ratio)."""
-    given = Galleries(inquiry.bench.database).count(inquiry.job_id)
+    given = inquiry.bench.galleries.count(inquiry.job_id)
     problems = inquiry.bench.state.problems(inquiry.job_id, "product_images")
     return _enough(inquiry, given - len(problems), given, "pictures", [p.item for p in problems])
 
@@ -79,4 +103,13 @@ def frames_valid(inquiry: Inquiry) -> Verdict:
     return of_rows(schemas.validate(schemas.frames(), rows, "frame_id"), "keyframes")
 
 
-CHECKS = (products_valid, pictures_decodable, pictures_valid, videos_decodable, enough_frames, frames_valid)
+CHECKS = (
+    products_valid,
+    product_sources_answered,
+    video_sources_answered,
+    pictures_decodable,
+    pictures_valid,
+    videos_decodable,
+    enough_frames,
+    frames_valid,
+)

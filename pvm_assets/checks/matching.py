@@ -77,9 +77,10 @@ def accepted_over_threshold(inquiry: Inquiry) -> Verdict:
 
 @job_check("evidence", blocking=True)
 def evidence_readable(inquiry: Inquiry) -> Verdict:
-    """No accepted match is without its picture, and the pictures can be read."""
+    """No accepted match is without its picture, and the pictures can be read; a purged one needs none."""
     media = inquiry.bench.media
-    rows = inquiry.bench.matching.matches(inquiry.job_id, statuses=("accepted", "review"))
+    listed = inquiry.bench.matching.matches(inquiry.job_id, statuses=("accepted", "review"))
+    rows = [match for match in listed if match.media_purged_at is None]
     bad: list[str] = []
     for n, match in enumerate(rows):
         try:
@@ -90,7 +91,10 @@ def evidence_readable(inquiry: Inquiry) -> Verdict:
         except PvmError as error:
             bad.append(f"{match.match_id}: {error.reason}")
     summary = f"{len(rows) - len(bad)} of {len(rows)} accepted or reviewable matches have a readable picture"
-    return Verdict(not bad, summary, metadata={"without": bad[:20]})
+    purged = len(listed) - len(rows)
+    if purged:
+        summary += f"; {purged} had to give theirs up"
+    return Verdict(not bad, summary, metadata={"without": bad[:20], "purged": purged})
 
 
 CHECKS = (candidates_valid, retrieval_recall, scores_valid, accepted_over_threshold, evidence_readable)

@@ -1,8 +1,10 @@
-"""The run worker's duties around any executor: hold the run's lock, keep the job's status."""
+"""The run worker's duties around any executor: hold the run's lock, keep the job's status, leave nothing
+behind that may not be kept."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,13 +13,17 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pvm_assets.execution.names import FOREGROUND_TAG, PARTITION_TAG, job_lock_name, lock_name
 from pvm_assets.graph import FINAL
-from pvm_core.errors import InputError, StoreError
+from pvm_core.errors import InputError, PvmError, StoreError
 from pvm_core.ids import split_partition_key
 from pvm_resources.connect import database_dsn
 from pvm_resources.database import Database
+from pvm_resources.media import MediaStore
+from pvm_resources.purge import Purge
 from pvm_resources.repositories.jobs import Jobs
+from pvm_resources.repositories.purging import Purging
 from pvm_resources.settings import load_settings
 
+_log = logging.getLogger("pvm.purge")
 Watch = Callable[[dg.DagsterEvent], None]
 
 
@@ -25,7 +31,8 @@ Watch = Callable[[dg.DagsterEvent], None]
 def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset[str]) -> Iterator[Watch]:
     """Locks around the run's steps, and the job's status before and after them.
 
-    A run that holds the last asset is a run of the whole job: it alone moves the job's status.
+    A run that holds the last asset is a run of the whole job: it alone moves the job's status, and at its
+    end, however it ends, what may not outlive it is purged.
 
     Yields:
         a function to be told every event.
@@ -42,6 +49,10 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
         contextlib.ExitStack() as held,
     ):
         _take_locks(held, database, run, job_id)
+        # From here on every purge leaves this job's material alone; one batch may still be on its way.
+        Purging(database).wait_for_batch()
+        if FINAL in steps:
+            held.callback(purge_after_run, database, job_id)
         recorder = Recorder(Jobs(database), job_id, run.run_id, FINAL in steps)
         recorder.begin()
         try:
@@ -72,6 +83,20 @@ def _take_locks(held: contextlib.ExitStack, database: Database, run: dg.DagsterR
                 retryable=True,
             )
         held.callback(lock.release)
+
+
+def purge_after_run(database: Database, job_id: str) -> None:
+    """Purges what the end of that job's run ends the keeping of, and whatever else is due by now.
+
+    A purge that fails takes nothing from the job's result: the schedule tries again.
+    """
+    try:
+        settings = load_settings()
+        failures = Purge(database, MediaStore(settings.media), settings).run(ending=job_id).failures
+    except PvmError as error:
+        failures = (error,)
+    for failure in failures:
+        _log.warning("not purged", extra={"job_id": job_id}, exc_info=failure)
 
 
 def _mark_cancelling(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pvm_core import ids
 from pvm_core.pictures import decode_picture, encode_jpeg, normalise
@@ -13,12 +13,13 @@ from pvm_resources.sources.base import PictureReader, PictureRef
 
 @dataclass(frozen=True)
 class PictureTask:
-    """A picture of a product that is not stored yet."""
+    """A picture of a product that is not stored yet; `data` holds its bytes where it was downloaded."""
 
     product_id: uuid.UUID
     picture: PictureRef
     position: int
     fingerprint: str | None
+    data: bytes | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.picture.ref
@@ -62,7 +63,8 @@ def store_picture(desk: PictureDesk, task: PictureTask) -> StoredPicture:
         MediaError: the picture cannot be used.
         StoreError: the media store refused it.
     """
-    picture = decode_picture(desk.reader.read(task.picture), task.picture.ref)
+    data = task.data if task.data is not None else desk.reader.read(task.picture)
+    picture = decode_picture(data, task.picture.ref)
     rgb = normalise(picture.rgb)
     img_id = ids.image_id(task.product_id, picture.sha256)
     key = f"products/{task.product_id}/{img_id}.jpg"

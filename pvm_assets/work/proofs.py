@@ -19,12 +19,14 @@ class ProofTask:
     Attributes:
         product_mask: key of the product's mask, None without.
         weights: of the terms, from the rules.
+        attribution: what the product's source asks to be shown; "" for nothing.
     """
 
     item: MatchItem
     key: str
     product_mask: str | None
     weights: tuple[tuple[str, float], ...]
+    attribution: str = ""
 
     def __str__(self) -> str:
         return f"{self.item.product_ref} in {video_name(self.item)}"
@@ -53,6 +55,8 @@ def evidence_input(media: MediaStore, task: ProofTask) -> EvidenceInput:
     """What the evidence picture of a match shows."""
     item, match = task.item, task.item.match
     evidence = evidence_from_row(item.raw) if item.raw is not None else None
+    assert item.image_path is not None
+    assert item.frame_path is not None
     return EvidenceInput(
         product_rgb=decode_stored(media.get(item.image_path)),
         frame_rgb=decode_stored(media.get(item.frame_path)),
@@ -73,6 +77,8 @@ def evidence_input(media: MediaStore, task: ProofTask) -> EvidenceInput:
         reason=match.reason,
         facts=_facts(match, evidence),
         small_print=(
+            # First: what does not fit the line is cut at its end.
+            *((task.attribution,) if task.attribution else ()),
             f"model {match.embed_model}",
             f"calibration {match.calibration}",
             f"match {match.match_id}",

@@ -47,18 +47,11 @@ class Videos(Repository):
         also: Sequence[Write] = (),
     ) -> None:
         """The job's videos are exactly `members`, each naming one of `videos` or one stored before."""
-        rows = (
-            (v.video_id, v.sha256, v.platform, clean(v.url), clean(v.title), v.duration_s, v.width, v.height,
-             v.published_at) for v in videos
-        )  # fmt: skip
         names = (
             (job_id, m.given_name, m.video_id, m.source_ref, m.size, m.mtime, m.position) for m in members
         )
         self._db.commit(
-            Copy(
-                "videos", _VIDEO, rows, ("video_id",),
-                extra={n: f"coalesce(excluded.{n}, t.{n})" for n in ("duration_s", "width", "height")},
-            ),
+            _videos_write(videos),
             Copy(
                 "job_videos", _MEMBER, names, ("job_id", "given_name"), conflict="(job_id, name_hash)",
                 update=("video_id", "source_ref", "size", "mtime", "position"),
@@ -73,6 +66,18 @@ class Videos(Repository):
             *also,
             events=events,
         )  # fmt: skip
+
+    def add_videos(self, videos: Sequence[Video], *, also: Sequence[Write] = ()) -> None:
+        """Stores videos that no job names yet; one stored before keeps what it has."""
+        self._db.commit(_videos_write(videos), *also)
+
+    def cut_already(self, video_ids: Sequence[uuid.UUID], params_key: str) -> set[uuid.UUID]:
+        """Those of the videos whose keyframes are done under `params_key`, in any job."""
+        found = self._db.tuples(
+            "SELECT video_id FROM keyframe_sets WHERE params_key = %s AND video_id = ANY(%s)",
+            [params_key, list(video_ids)],
+        )
+        return {row[0] for row in found}
 
     def update_video(self, video: Video, *, also: Sequence[Write] = ()) -> None:
         """What opening the file told: duration, width, height."""
@@ -170,6 +175,17 @@ class Videos(Repository):
             [list(frame_ids)],
         )
         return {frame.frame_id: frame for frame in found}
+
+
+def _videos_write(videos: Sequence[Video]) -> Write:
+    rows = (
+        (v.video_id, v.sha256, v.platform, clean(v.url), clean(v.title), v.duration_s, v.width, v.height,
+         v.published_at) for v in videos
+    )  # fmt: skip
+    return Copy(
+        "videos", _VIDEO, rows, ("video_id",),
+        extra={n: f"coalesce(excluded.{n}, t.{n})" for n in ("duration_s", "width", "height")},
+    )  # fmt: skip
 
 
 _MEMBERS: Final = "SELECT given_name, video_id, source_ref, size, mtime, position FROM job_videos"
