@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pvm_cli.asked import KINDS, sources_of
 from pvm_cli.console import note, out
 from pvm_cli.group import PvmGroup
 from pvm_cli.lines import shorten
@@ -22,10 +22,14 @@ app = typer.Typer(
     help="""Industries: what a job is about.
 
 An industry has a name in any language, standing sources (what a job reads
-where its command names nothing else) and rules of its own.
+where its command names nothing else), search phrases per language and rules
+of its own.
 
   pvm industries add "gối công thái học" \\
       --products catalogue.csv --videos clips/
+
+  pvm industries queries "gối công thái học" \\
+      --lang en "ergonomic pillow" "memory foam pillow"
 
   pvm industries list
 """,
@@ -33,11 +37,12 @@ where its command names nothing else) and rules of its own.
 
 _Name = Annotated[str, typer.Argument(help="Name or slug of the industry.", show_default=False)]
 _Products = Annotated[
-    Path | None, typer.Option("--products", help="Catalogue file: CSV or JSON lines.", show_default=False)
+    list[str] | None,
+    typer.Option("--products", help="Shops, catalogues or feeds, as for pvm run.", show_default=False),
 ]
 _Videos = Annotated[
-    Path | None,
-    typer.Option("--videos", help="Folder of clips, read with its subfolders.", show_default=False),
+    list[str] | None,
+    typer.Option("--videos", help="Sites, folders or lists of links, as for pvm run.", show_default=False),
 ]
 
 
@@ -63,7 +68,7 @@ def list_all() -> None:
     table.add_column("jobs", justify="right", no_wrap=True, min_width=4)
     table.add_column("standing sources", overflow="fold")
     for i in industries:
-        sources = "\n".join(str(i.sources[kind]) for kind in ("products", "videos") if kind in i.sources)
+        sources = "\n".join(_shown(i, kind) for kind in KINDS if kind in i.sources)
         cells = [shorten(i.name, 40), i.slug, _rules_note(i), str(len(jobs[i.slug])), sources]
         table.add_row(*map(Text, cells))
     out().print(table)
@@ -84,7 +89,7 @@ def add(name: _Name, products: _Products = None, videos: _Videos = None) -> None
 
 @app.command()
 def show(name: _Name) -> None:
-    """Shows an industry's sources, rules and latest jobs."""
+    """Shows an industry's sources, queries, rules and latest jobs."""
     from pvm_cli.session import opened
 
     with opened() as session:
@@ -93,8 +98,9 @@ def show(name: _Name) -> None:
     lines = [
         f"name      {shorten(industry.name, 200)}",
         f"slug      {industry.slug}",
-        f"products  {industry.sources.get('products', '-')}",
-        f"videos    {industry.sources.get('videos', '-')}",
+        f"products  {_shown(industry, 'products')}",
+        f"videos    {_shown(industry, 'videos')}",
+        *_query_lines(industry),
         f"rules     {_rules_note(industry)}",
         *(f"job       {job.job_id}  {job.status}" for job in jobs),
     ]
@@ -118,7 +124,56 @@ def sources(
     with opened() as session:
         industry = session.industries.get(name)
         session.industries.set_sources(industry.slug, {**({} if clear else industry.sources), **given})
-    note(f"sources of {industry.name}: {given or 'none'}")
+    said = "; ".join(f"{kind}: {', '.join(tokens)}" for kind, tokens in given.items())
+    note(f"sources of {industry.name}: {said or 'none'}")
+
+
+@app.command()
+def queries(
+    name: _Name,
+    phrases: Annotated[
+        list[str] | None, typer.Argument(help="Search phrases, best first.", show_default=False)
+    ] = None,
+    lang: Annotated[
+        str | None,
+        typer.Option(
+            "--lang", help="Language of the phrases: vi, zh, en, ...; und for synonyms of the name as typed."
+        ),
+    ] = None,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Forget the phrases kept, of --lang where it is given.")
+    ] = False,
+) -> None:
+    """Shows or sets what shops and sites are searched for.
+
+    The phrases given replace those kept in that language.
+    Without any in a language, a source searches with the name as typed.
+    Nothing is translated by itself.
+
+    [bold]Example[/bold]
+
+      pvm industries queries "gối công thái học" \\
+          --lang en "ergonomic pillow" "memory foam pillow"
+    """
+    from pvm_cli.session import opened
+    from pvm_core.requests import parse_queries
+
+    if phrases and not lang:
+        raise InputError("queries.language", name, "phrases without a language", "Name it with --lang")
+    given = parse_queries({lang: phrases or []}) if lang else {}
+    if lang and not given and not clear:
+        raise InputError("queries.none", name, "no phrase is given", "Give phrases, or --clear")
+    with opened() as session:
+        industry = session.industries.get(name)
+        if given or clear:
+            kept = parse_queries(industry.queries)
+            gone = {lang.strip().lower()} if lang else set(kept)
+            session.industries.set_queries(
+                industry.slug, {code: p for code, p in kept.items() if code not in gone} | given
+            )
+            industry = session.industries.get(industry.slug)
+    for line in _query_lines(industry):
+        out().print(line, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -142,46 +197,19 @@ def rm(
     note(f"removed {industry.name}" + (f" with {len(found)} jobs" if found else ""))
 
 
-def sources_of(products: Path | None, videos: Path | None) -> dict[str, Any]:
-    """The given sources with absolute paths, as a job's request and an industry keep them.
-
-    Raises:
-        InputError: one does not exist, or cannot be used as a whole: ``source.*``, ``table.*``,
-            ``catalogue.*``, ``videos.*``.
-    """
-    found: dict[str, Any] = {}
-    if products is not None:
-        found["products"] = str(_existing(products, "--products"))
-    if videos is not None:
-        found["videos"] = str(_existing(videos, "--videos"))
-    _readable(found)
-    return found
+def _shown(industry: Industry, kind: str) -> str:
+    """The standing sources of a kind; one path, or a list of sources."""
+    kept = industry.sources.get(kind) or "-"
+    return kept if isinstance(kept, str) else ", ".join(kept)
 
 
-def _existing(path: Path, option: str) -> Path:
-    place = path.expanduser().absolute()
-    try:
-        place.stat()
-    except OSError as error:
-        reason = error.strerror or "it cannot be opened"
-        raise InputError("source.missing", f"{option} {path}", reason, "Check the path") from error
-    if option == "--products" and place.is_dir():
-        raise InputError(
-            "source.folder", f"{option} {path}", "it is a folder", "Name the catalogue file in it"
-        )
-    return place
+def _query_lines(industry: Industry) -> list[str]:
+    """The phrases kept, a line a language."""
+    from pvm_core.requests import parse_queries
 
-
-def _readable(sources: dict[str, Any]) -> None:
-    """Asks the sources themselves, which reads no pixel, so that a wrong file is told before a job exists."""
-    from pvm_resources.sources.base import Query
-    from pvm_resources.sources.file_catalogue import FileCatalogue
-    from pvm_resources.sources.folder_videos import FolderVideos
-
-    if "products" in sources:
-        FileCatalogue(Path(sources["products"]), namespace="").collect(Query(""))
-    if "videos" in sources:
-        FolderVideos(Path(sources["videos"])).collect(Query(""))
+    kept = parse_queries(industry.queries)
+    said = [f"{code}: {', '.join(phrases)}" for code, phrases in sorted(kept.items())]
+    return [f"{'queries' if n == 0 else '':<9} {line}" for n, line in enumerate(said or ["-"])]
 
 
 def _rules_note(industry: Industry) -> str:

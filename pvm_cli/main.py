@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from pvm_cli import demo, evaluate, exits, industries, models, results, rules, run, services, status
+from pvm_cli import (
+    demo,
+    evaluate,
+    exits,
+    industries,
+    models,
+    purge,
+    results,
+    rules,
+    run,
+    services,
+    sources,
+    status,
+)
 from pvm_cli.group import PvmGroup
 
 _ABOUT = """Finds which products of a catalogue appear in which videos, and proves each match
@@ -71,6 +84,8 @@ app.command("demo", rich_help_panel=_WORK)(demo.demo)
 app.command("up", rich_help_panel=_SERVICE)(services.up)
 app.command("down", rich_help_panel=_SERVICE)(services.down)
 app.command("status", rich_help_panel=_SERVICE)(status.status)
+app.command("purge", rich_help_panel=_SERVICE)(purge.purge)
+app.command("sources", rich_help_panel=_TUNE)(sources.sources)
 app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)
 app.add_typer(rules.app, name="rules", rich_help_panel=_TUNE)
 app.add_typer(models.app, name="models", rich_help_panel=_TUNE)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from pvm_cli import lines
+from pvm_cli.asked import KINDS, named, request_of, sources_of
 from pvm_cli.console import err, note, out, own_stderr
 from pvm_cli.exits import Exit
-from pvm_cli.industries import sources_of
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import LiveProgress, StageCount
 from pvm_cli.results import find_lines
+from pvm_cli.states import print_states
 from pvm_cli.status import error_text
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
     from pvm_assets.runner import RunOutcome
     from pvm_cli.session import Session
+    from pvm_core.requests import JobRequest
     from pvm_resources.repositories.rows import CheckVerdict, Industry, Job, JobCounts
 
 _TABLE_ROWS: Final = 40
@@ -42,12 +43,43 @@ def run(
         typer.Option("--industry", "-i", help="Name of the industry, in any language.", show_default=False),
     ],
     products: Annotated[
-        Path | None,
-        typer.Option("--products", "-p", help="Catalogue file: CSV or JSON lines.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            "--products",
+            "-p",
+            help="ebay, amazon, or a catalogue: CSV, JSON lines, product feed, by path or URL. "
+            "Several with commas, or repeated.",
+            show_default=False,
+        ),
     ] = None,
     videos: Annotated[
-        Path | None,
-        typer.Option("--videos", "-v", help="Folder of clips, with its subfolders.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            "--videos",
+            "-v",
+            help="youtube, bilibili, a folder of clips, a list of links (*.txt), or a link. "
+            "Several with commas, or repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--top", help="Most records of each shop or site; ebay=50 for one of them.", show_default=False
+        ),
+    ] = None,
+    recency_days: Annotated[
+        int | None,
+        typer.Option("--recency-days", help="Only videos younger than this.", show_default=False),
+    ] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--query",
+            "-q",
+            help='Search phrase beside those the industry keeps: en="ergonomic pillow". May be repeated.',
+            show_default=False,
+        ),
     ] = None,
     job: Annotated[
         str | None,
@@ -61,17 +93,22 @@ def run(
         typer.Option("--rule-set", help="Named rules; the industry keeps them.", show_default=False),
     ] = None,
 ) -> None:
-    """Finds the products of a catalogue in a folder of clips.
+    """Finds products of catalogues and shops in clips and online videos.
 
-    Shows each asset's progress, then the accepted pairs.
+    Shows each asset's progress, then the accepted pairs, and each source
+    that gave less than it was asked for, with the reason.
 
     Ctrl-C cancels: what is finished is kept, and pvm retry goes on from there.
     Without --products or --videos the industry's standing sources are used.
+    pvm sources shows what each source needs.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       pvm run --industry "gối công thái học" \\
           --products catalogue.csv --videos clips/
+
+      pvm run --industry "ergonomic pillow" --products ebay,amazon \\
+          --videos youtube,bilibili --top 20 --recency-days 365
     """
     from pvm_cli.session import ready
     from pvm_resources.settings import load_settings
@@ -81,8 +118,16 @@ def run(
         chosen = session.industries.ensure(industry)
         if rule_set is not None:
             _keep_rule_set(session, chosen, rule_set)
-        request = _request(chosen, given) | ({"embed_model": embed_model} if embed_model else {})
-        made = session.jobs.create(chosen.slug, request, job)
+        asked = request_of(
+            chosen,
+            given,
+            top=top or (),
+            recency_days=recency_days,
+            queries=query or (),
+            embed_model=embed_model,
+        )
+        _say_phrases(session, chosen, asked)
+        made = session.jobs.create(chosen.slug, asked.to_json(), job)
         if job is not None and made.industry != chosen.slug:
             raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
         exit_with(perform(session, made))
@@ -91,12 +136,23 @@ def run(
 def retry(
     job: Annotated[str, typer.Argument(help="Id of the job, as pvm status shows it.", show_default=False)],
 ) -> None:
-    """Runs a job again: finished items are reused, failed and new ones are worked on."""
+    """Runs a job again: finished items are reused, failed and new ones are worked on.
+
+    So are downloads that were given up; what sources answered is not asked for again.
+    """
     from pvm_cli.session import ready
     from pvm_resources.settings import load_settings
 
     with ready(load_settings()) as session:
-        exit_with(perform(session, session.jobs.get(job)))
+        found = session.jobs.get(job)
+        before = len(session.collecting.dead_letters(job))
+        if before:
+            note(f"{before:,} {_items(before)} given up before: tried again")
+        code = perform(session, found)
+        if before:
+            left = len(session.collecting.dead_letters(job))
+            note(f"{left:,} {_items(left)} given up now; pvm status --job {job} lists them")
+        exit_with(code)
 
 
 def perform(session: Session, job: Job) -> Exit:
@@ -109,6 +165,7 @@ def perform(session: Session, job: Job) -> Exit:
         note(f"run {run_id[:8]} had lost its worker and is marked failed")
     if outcome.status == "completed":
         _print_matches(session, session.jobs.get(job.job_id))
+    print_states(err(), session.collecting.states(job.job_id))
     print_problems(err(), session.state.problems(job.job_id))
     return _conclude(session, job, outcome, seconds)
 
@@ -139,17 +196,18 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
     session.industries.set_rules(industry.slug, rule_set, industry.rules)
 
 
-def _request(industry: Industry, given: dict[str, Any]) -> dict[str, Any]:
-    request = {**industry.sources, **given}
-    for kind in ("products", "videos"):
-        if not request.get(kind):
-            raise InputError(
-                "run.source",
-                f"--{kind}",
-                f"it is not given, and the industry {industry.name} has no standing source of it",
-                f"Name it, or keep it for all jobs: pvm industries add {industry.slug} --{kind} PATH",
-            )
-    return request
+def _say_phrases(session: Session, industry: Industry, asked: JobRequest) -> None:
+    """Says in which languages a search has nothing but the industry as typed, where there is a search."""
+    from pvm_resources.queries import terms_for
+
+    if any(token in named(kind) for kind in KINDS for token in getattr(asked, kind)):
+        said = terms_for(industry, asked, session.settings).note
+        if said:
+            note(f"{said}; pvm industries queries {industry.slug} keeps phrases")
+
+
+def _items(count: int) -> str:
+    return "item" if count == 1 else "items"
 
 
 def _print_matches(session: Session, job: Job) -> None:

@@ -12,6 +12,7 @@ from pvm_core.errors import InputError
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
     from pvm_resources.database import Database
+    from pvm_resources.repositories.collecting import Collecting
     from pvm_resources.repositories.industries import Industries
     from pvm_resources.repositories.jobs import Jobs
     from pvm_resources.repositories.matching import Matching
@@ -40,6 +41,13 @@ class Session:
         from pvm_resources.repositories.jobs import Jobs
 
         return Jobs(self.database)
+
+    @property
+    def collecting(self) -> Collecting:
+        """What sources answered, how they fared, what was given up."""
+        from pvm_resources.repositories.collecting import Collecting
+
+        return Collecting(self.database)
 
     @property
     def matching(self) -> Matching:

@@ -14,9 +14,11 @@ from pvm_cli.lines import shorten
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import STAGES
 from pvm_cli.services import DAEMON, WEBSERVER
+from pvm_cli.states import letters_table, states_table
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
+    from pvm_resources.repositories.collecting import DeadLetter, SourceState
     from pvm_resources.repositories.rows import Job, JobCounts, Progress
     from pvm_resources.settings import Settings
 
@@ -30,13 +32,15 @@ class JobView:
     job: Job
     counts: JobCounts
     progress: list[Progress]
+    sources: list[SourceState]
+    letters: list[DeadLetter]
     percent: int
     alive: bool
 
 
 def status(
     job: Annotated[
-        str | None, typer.Option("--job", "-j", help="One job in detail: assets, checks, problems.")
+        str | None, typer.Option("--job", "-j", help="One job in detail: assets, checks, sources, problems.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Jobs shown, newest first.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
@@ -90,7 +94,10 @@ def _services(settings: Settings) -> dict[str, str]:
 def _view(session: Session, job: Job) -> JobView:
     progress = session.state.progress(job.job_id)
     alive = job.status != "running" or f"job:{job.job_id}" in session.database.locked([f"job:{job.job_id}"])
-    return JobView(job, session.jobs.counts(job.job_id), progress, _percent(job, progress), alive)
+    states = session.collecting.states(job.job_id)
+    letters = session.collecting.dead_letters(job.job_id)
+    counts = session.jobs.counts(job.job_id)
+    return JobView(job, counts, progress, states, letters, _percent(job, progress), alive)
 
 
 def _percent(job: Job, progress: list[Progress]) -> int:
@@ -170,6 +177,8 @@ def _print_detail(session: Session, view: JobView) -> None:
         f"\n{c.products:,} products ({c.images:,} pictures), {c.videos:,} videos ({c.frames:,} keyframes); "
         f"{c.accepted:,} accepted, {c.review:,} to review, {c.rejected:,} rejected"
     )
+    states_table(out(), view.sources)
+    letters_table(out(), view.letters, job.job_id)
     print_problems(out(), session.state.problems(job.job_id), full=True)
 
 
@@ -202,7 +211,15 @@ def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
             "error": v.job.error,
             "counts": asdict(v.counts),
             "progress": [asdict(p) for p in v.progress],
+            "sources": [asdict(s) for s in v.sources],
+            "dead_letters": [_letter(d) for d in v.letters],
         }
         for v in views
     ]
     return {"services": services, "jobs": jobs}
+
+
+def _letter(letter: DeadLetter) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(letter).items()}

@@ -1,0 +1,125 @@
+"""`pvm sources`: what each source needs and allows, and how this machine stands with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pvm_cli.console import note, out
+
+if TYPE_CHECKING:
+    from pvm_resources.settings import Settings
+    from pvm_resources.sources.base import SourcePolicy
+    from pvm_resources.sources.readiness import Readiness
+
+_STYLES = {"ok": "green", "partial": "yellow"}
+_WORDS = {"ok": "ready", "partial": "ready, with a lack", "not_configured": "not configured"}
+
+
+@dataclass(frozen=True)
+class SourceView:
+    """A source with what its terms allow; `used` counts today's calls (UTC), None where none are counted."""
+
+    ready: Readiness
+    policy: SourcePolicy
+    used: int | None
+
+
+def sources(
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Shows all sources: whether they are set up here, today's calls, what their terms allow.
+
+    Nobody is asked over the network for it. How to get each credential stands
+    in docs/sources.md.
+    """
+    from pvm_resources.policies import load_policies
+    from pvm_resources.settings import load_settings
+    from pvm_resources.sources.readiness import readiness
+
+    settings = load_settings()
+    policies = load_policies(settings)
+    found = list(readiness(settings))
+    used = _used(settings, found)
+    views = [SourceView(one, policies[one.status.source], used.get(one.status.source)) for one in found]
+    if as_json:
+        typer.echo(json.dumps({"sources": [_as_json(view) for view in views]}, ensure_ascii=False, indent=2))
+    else:
+        _print(views)
+
+
+def _used(settings: Settings, found: Sequence[Readiness]) -> dict[str, int]:
+    """Today's calls of the accounts that are set up; zero where there is no database yet."""
+    from pvm_cli.session import opened
+    from pvm_core.errors import InputError
+    from pvm_resources.repositories.ledger import Ledger
+
+    counted = {one.status.source: one.account for one in found if one.account is not None}
+    if not counted:
+        return {}
+    try:
+        with opened() as session:
+            ledger = Ledger(session.database)
+            return {source: ledger.used(source, account) for source, account in counted.items()}
+    except InputError as error:
+        if error.code != "home.empty":
+            raise
+        return dict.fromkeys(counted, 0)
+
+
+def _print(views: Sequence[SourceView]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("source", "gives", "here", "calls today", "pictures, videos", "may train"):
+        table.add_column(name, no_wrap=True)
+    for view in views:
+        status = view.ready.status
+        table.add_row(
+            status.source,
+            view.ready.kind,
+            Text(_WORDS[status.state], style=_STYLES.get(status.state, "red")),
+            "" if view.used is None else f"{view.used:,} of {view.ready.daily_calls:,}",
+            _kept(view.policy),
+            "yes" if view.policy.may_train else "no",
+        )
+    out().print(table)
+    out().print()
+    for view in views:
+        for line in _remarks(view):
+            out().print(f"{view.ready.status.source}: {line}", markup=False, soft_wrap=True)
+    note("what a machine of yours may do besides is set in PVM_SOURCE_POLICIES; see docs/sources.md")
+
+
+def _kept(policy: SourcePolicy) -> str:
+    if not policy.store_media:
+        return "for a job only"
+    return "no limit" if policy.max_age_h is None else f"kept {policy.max_age_h:g} h"
+
+
+def _remarks(view: SourceView) -> list[str]:
+    status, policy = view.ready.status, view.policy
+    said = [". ".join(part.rstrip(".") for part in (status.reason, status.remedy) if part)]
+    if policy.attribution:
+        said.append(f'show "{policy.attribution}"')
+    if policy.terms_url:
+        said.append(f"terms {policy.terms_url}")
+    return [line for line in said if line]
+
+
+def _as_json(view: SourceView) -> dict[str, Any]:
+    status = asdict(view.ready.status)
+    return {
+        "source": status.pop("source"),
+        "kind": view.ready.kind,
+        **status,
+        "calls_today": view.used,
+        "calls_a_day": view.ready.daily_calls,
+        "policy": asdict(view.policy),
+    }
