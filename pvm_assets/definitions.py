@@ -17,7 +17,7 @@ from pvm_assets.execution.executors import pick_executor
 from pvm_assets.jobs import JOB_NAME, whole_job
 from pvm_assets.workbench import workbench
 from pvm_resources.settings import load_settings
-from sensors import EXTERNAL, EXTERNAL_CHECKS, SCHEDULES, SENSORS
+from sensors import EXTERNAL, EXTERNAL_CHECKS, JOBS, SCHEDULES, SENSORS
 
 ASSETS = (
     products,
@@ -43,7 +43,7 @@ def definitions(executor: str) -> dg.Definitions:
     return dg.Definitions(
         assets=[*ASSETS, *EXTERNAL],
         asset_checks=[*CHECKS, *EXTERNAL_CHECKS],
-        jobs=[whole_job()],
+        jobs=[whole_job(), *JOBS],
         sensors=SENSORS,
         schedules=SCHEDULES,
         resources={"workbench": workbench()},

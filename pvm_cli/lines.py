@@ -32,12 +32,13 @@ class ResultLine:
         score: [0, 1]; accepted if and only if at least the rules' accept.
         ts: second of the video at which the product is seen best.
         status: accepted, review or rejected.
-        evidence: path or URL of the picture that proves it, "" where none was drawn.
+        evidence: path or URL of the picture that proves it, "" where none was drawn or it was purged.
         sim_deep, sim_kp, sim_edge, score_pair: calibrated terms of the best pair, [0, 1]; None: no evidence.
         consistency: independent shots that show it; coverage: product pictures that do.
         calibration, embed_model: what turned figures into the terms, and which embedder retrieved the pair.
         reason: why it has this status.
         title: the product's title; not a column.
+        purged: its pictures had to go, by their source's terms; not a column.
     """
 
     product: str
@@ -56,9 +57,10 @@ class ResultLine:
     embed_model: str
     reason: str
     title: str = ""
+    purged: bool = False
 
 
-COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name != "title")
+COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name not in ("title", "purged"))
 
 
 def write_csv(lines: Iterable[ResultLine], stream: TextIO) -> None:

@@ -114,6 +114,7 @@ def _line(row: Result, media: MediaStore) -> ResultLine:
         embed_model=row.embed_model,
         reason=row.reason,
         title=row.title,
+        purged=row.purged_at is not None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -9,6 +10,7 @@ import posixpath
 import re
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +23,8 @@ _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*(::|://)", re.IGNORECASE)
 #: Keys become file names on every system: no separators but "/", no control characters, no drive letters.
 _PART: Final = re.compile(r"[A-Za-z0-9_.=+@-]{1,200}")
 _KEY_MAX: Final = 900
+#: How the names of files start that are still being written.
+_UNFINISHED: Final = ".tmp-"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _counter = itertools.count()
 
@@ -126,7 +130,9 @@ class MediaStore:
             base = self._root / prefix
             for folder, _, names in os.walk(base):
                 inside = Path(folder).relative_to(self._root).as_posix()
-                yield from (posixpath.normpath(f"{inside}/{n}") for n in names if not n.startswith(".tmp-"))
+                yield from (
+                    posixpath.normpath(f"{inside}/{n}") for n in names if not n.startswith(_UNFINISHED)
+                )
             return
         start = len(self._prefix) + 1 if self._prefix else 0
         for found in self._fs.find(self._at(prefix) if prefix else self._prefix):
@@ -141,6 +147,35 @@ class MediaStore:
             return int(self._fs.size(self._at(key)))
         except FileNotFoundError:
             return None
+
+    def modified(self, key: str) -> datetime | None:
+        """When `key` was stored, with a zone; None where it is not stored or the store does not say."""
+        check_key(key)
+        try:
+            if self._root is not None:
+                return datetime.fromtimestamp((self._root / key).stat().st_mtime, UTC)
+            found: datetime = self._fs.modified(self._at(key))
+        except (FileNotFoundError, NotImplementedError):
+            return None
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+    def remove_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Removes files whose writing never ended and began before that time; returns how many.
+
+        Object stores publish an object whole, so only a local folder has any.
+        """
+        if self._root is None:
+            return 0
+        count = 0
+        for folder, _, names in os.walk(self._root):
+            for name in (n for n in names if n.startswith(_UNFINISHED)):
+                path = Path(folder) / name
+                with contextlib.suppress(FileNotFoundError):
+                    if path.stat().st_mtime < before.timestamp():
+                        count += 1
+                        if not dry_run:
+                            path.unlink()
+        return count
 
     def path(self, key: str) -> Path | None:
         """The file of `key` where the store is a local folder, else None."""
@@ -177,7 +212,7 @@ class MediaStore:
 
     def _replace(self, path: Path, data: bytes) -> None:
         # Names tell writers apart: process, thread and count.
-        fresh = path.parent / f".tmp-{os.getpid()}-{threading.get_ident()}-{next(_counter)}"
+        fresh = path.parent / f"{_UNFINISHED}{os.getpid()}-{threading.get_ident()}-{next(_counter)}"
         try:
             with fresh.open("wb") as file:
                 file.write(data)

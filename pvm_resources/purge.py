@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pvm_core.errors import StoreError
+from pvm_core.errors import PvmError, StoreError
 from pvm_core.rules import resolve
 from pvm_resources.database import Database
 from pvm_resources.media import MediaStore
@@ -72,6 +72,14 @@ class Purged:
     answers: int = 0
     videos: int = 0
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Everything but the source's name."""
+        return {kind: getattr(self, kind) for kind in _KINDS}
+
+
+_KINDS: Final = tuple(field.name for field in fields(Purged) if field.name != "source")
+
 
 @dataclass(frozen=True)
 class PurgeReport:
@@ -83,7 +91,7 @@ class PurgeReport:
     """
 
     purged: tuple[Purged, ...]
-    failures: tuple[StoreError, ...] = ()
+    failures: tuple[PvmError, ...] = ()
 
 
 class Purge:
@@ -284,11 +292,10 @@ class Purge:
         return True
 
     def _report(self) -> PurgeReport:
-        kinds = [field.name for field in fields(Purged)][1:]
-        purged = [
-            Purged(source, **{kind: self._counts[source, kind] for kind in kinds})
-            for source in sorted({source for source, _ in self._counts})
-        ]
+        purged = tuple(
+            Purged(source, **{kind: self._counts[source, kind] for kind in _KINDS})
+            for source in sorted({source for (source, _), count in self._counts.items() if count})
+        )
         for one in purged:
-            _log.info("purged", extra={"source": one.source, **{k: getattr(one, k) for k in kinds}})
-        return PurgeReport(tuple(p for p in purged if p != Purged(p.source)), tuple(self._failures))
+            _log.info("purged", extra={"source": one.source, **one.counts})
+        return PurgeReport(purged, tuple(self._failures))

@@ -6,12 +6,13 @@ from typing import Final
 
 from sensors.inbox import inbox
 from sensors.inventory import INVENTORY_CHECKS, PLATFORM, inventory
+from sensors.purge import JOBS, hourly_purge
 from sensors.run_status import cancelled_runs, failed_runs
 from sensors.stale_runs import stale_runs
 from sensors.standing import standing_industries
 
 SENSORS: Final = (inbox, inventory, stale_runs, failed_runs, cancelled_runs)
-SCHEDULES: Final = (standing_industries,)
+SCHEDULES: Final = (standing_industries, hourly_purge)
 #: Assets that nobody materialises here, and their checks.
 EXTERNAL: Final = (PLATFORM,)
 EXTERNAL_CHECKS: Final = INVENTORY_CHECKS
@@ -19,10 +20,12 @@ EXTERNAL_CHECKS: Final = INVENTORY_CHECKS
 __all__ = [
     "EXTERNAL",
     "EXTERNAL_CHECKS",
+    "JOBS",
     "SCHEDULES",
     "SENSORS",
     "cancelled_runs",
     "failed_runs",
+    "hourly_purge",
     "inbox",
     "inventory",
     "stale_runs",

@@ -292,7 +292,7 @@ _FILTER: Final = (
     "WHERE m.job_id = %(job)s AND m.score >= %(min)s "
     "AND (cardinality(%(statuses)s::text[]) = 0 OR m.status = ANY(%(statuses)s))"
 )
-_SHOWS: Final = """p.asin_or_itemid, p.title, p.brand,
+_SHOWS: Final = """p.src, p.asin_or_itemid, p.title, p.brand,
   ARRAY(SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
         ORDER BY v.position, v.given_name),
   i.local_path, f.local_path, e.raw

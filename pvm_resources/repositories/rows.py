@@ -373,6 +373,7 @@ class MatchItem:
     """
 
     match: Match
+    product_src: str
     product_ref: str
     product_title: str
     product_brand: str
