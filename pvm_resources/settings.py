@@ -61,6 +61,9 @@ class Settings(BaseSettings):
             of an upload, origins of browsers it answers; see docs/api.md.
         callback_allow: hosts or networks that callbacks may reach though they are not public
             (``CALLBACK_ALLOWED_HOSTS``).
+        callback_secret: signs callbacks of single jobs, ``whsec_...``; None: they are not signed.
+        webhook_url, webhook_secret, webhook_events: a webhook for all jobs, beside those that
+            `pvm endpoints` adds; events are comma-separated patterns, "": the usual ones.
         bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
         retrieval_topk ... edge_term: fields of `Rules` set for the whole machine; None: not set here.
     """
@@ -119,6 +122,10 @@ class Settings(BaseSettings):
     api_upload_mb: int = Field(50, ge=1, le=2_000, validation_alias=_env("PVM_API_UPLOAD_MB"))
     api_cors: str = Field("", validation_alias=_env("PVM_API_CORS"))
     callback_allow: str = Field("", validation_alias=_env("CALLBACK_ALLOWED_HOSTS"))
+    callback_secret: SecretStr | None = Field(None, validation_alias=_env("PVM_CALLBACK_SECRET"))
+    webhook_url: str | None = Field(None, validation_alias=_env("PVM_WEBHOOK_URL"))
+    webhook_secret: SecretStr | None = Field(None, validation_alias=_env("PVM_WEBHOOK_SECRET"))
+    webhook_events: str = Field("", validation_alias=_env("PVM_WEBHOOK_EVENTS"))
     bus_url: SecretStr | None = Field(None, validation_alias=_env("BUS_BROKER"))
 
     retrieval_topk: int | None = Field(None, ge=1, validation_alias=_env("RETRIEVAL_TOPK"))
