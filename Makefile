@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 FULL := $(VENV)/.full
-CODE := pvm_core pvm_resources pvm_assets pvm_cli sensors sql tests tools $(wildcard bench)
+CODE := pvm_core pvm_resources pvm_assets pvm_cli pvm_api sensors sql tests tools $(wildcard bench)
 
 .PHONY: help setup base demo up down test bench lint format pin clean
 

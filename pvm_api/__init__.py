@@ -1,0 +1,1 @@
+"""The REST API: jobs in, results out."""

@@ -1,0 +1,167 @@
+"""The application: routes, limits, problems, its own description."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
+
+from pvm_api import problems
+from pvm_api.auth import Authenticator, Gate
+from pvm_api.limits import Envelope
+from pvm_api.metrics import Figures
+from pvm_api.routes import health, industries, jobs, media, results, similar, uploads
+from pvm_api.services import Services
+from pvm_core.errors import InputError
+from pvm_resources.database import Database
+from pvm_resources.media import MediaStore
+from pvm_resources.repositories.keys import Keys
+from pvm_resources.settings import Settings
+
+#: What is open to everybody: it tells nothing about jobs.
+OPEN: Final = frozenset({"/healthz", "/readyz"})
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+#: Paths whose bodies may hold a file.
+_UPLOADS: Final = frozenset(
+    {"/v1/jobs", "/start-job", "/orchestrator/start-job", "/v1/uploads", "/v1/products/similar"}
+)
+#: Besides the file a form has fields and boundaries.
+_FORM_BYTES: Final = 1_000_000
+_ROUTERS: Final = (
+    jobs.router,
+    uploads.router,
+    results.router,
+    media.router,
+    industries.router,
+    health.router,
+)
+_ABOUT: Final = """Finds which products of a catalogue appear in which videos, and proves each match.
+
+Start a job with `POST /v1/jobs`, follow its `status_url` or name a `callback_url`, read `/v1/results`.
+Lists come as `{items, next}`; `next` is the absolute address of the next page, or null. Errors are problems
+as RFC 9457 has them, each with a stable `code`."""
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    media: MediaStore,
+    *,
+    routers: Sequence[APIRouter] = (),
+    authenticators: Sequence[Authenticator] = (),
+) -> FastAPI:
+    """The API over these stores. Nothing is connected to before the first request.
+
+    Args:
+        routers: more routes, e.g. the review page's. They ask who calls by `pvm_api.auth.require`.
+        authenticators: more ways to know a caller than a key in a header, e.g. by a cookie.
+
+    Raises:
+        InputError: ``api.host``: keys are off and the host is not this machine alone; ``settings.invalid``.
+    """
+    check_host(settings)
+    keys = Keys(database) if settings.api_auth else None
+    hand = Services.over(settings, database, media, Gate(keys, settings.api_rate, authenticators))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        database.close()
+
+    app = FastAPI(
+        title="Product and video matching",
+        version=version("product-video-matching"),
+        description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        # A redirect to the same path with a slash would repeat a POST without its body's limits.
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+    )
+    app.state.services = hand
+    app.state.figures = Figures(hand.reading, hand.inbox)
+    problems.install(app)
+    # Before results: /v1/products/similar is no product.
+    for router in (similar.router, *_ROUTERS, *routers):
+        app.include_router(router)
+    origins = [origin.strip() for origin in settings.api_cors.split(",") if origin.strip()]
+    if origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"],
+            expose_headers=["Location", "ETag", "X-Request-ID", "Retry-After"],
+        )  # fmt: skip
+    app.add_middleware(
+        Envelope, upload_max=settings.api_upload_mb * 1_000_000 + _FORM_BYTES, uploads=_UPLOADS
+    )
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+def check_host(settings: Settings) -> None:
+    """Without keys nobody but this machine may reach the API.
+
+    Raises:
+        InputError: ``api.host``.
+    """
+    if not settings.api_auth and settings.api_host not in LOOPBACK:
+        raise InputError(
+            "api.host",
+            f"PVM_API_HOST={settings.api_host}",
+            "keys are off (PVM_API_AUTH=false), and others could reach it there",
+            "Leave the host at 127.0.0.1, or turn keys on",
+        )
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI with every error as a problem."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    shapes = found["components"]["schemas"]
+    for shape in (problems.Problem, problems.FieldError):
+        described = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+        described.pop("$defs", None)
+        shapes[shape.__name__] = described
+    from pvm_api.models import JobBody
+
+    body = JobBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    shapes["JobBody"] = {name: part for name, part in body.items() if name != "$defs"}
+    for name in ("HTTPValidationError", "ValidationError"):
+        shapes.pop(name, None)
+    for path, operations in found["paths"].items():
+        for operation in operations.values():
+            _declare(path, operation)
+    app.openapi_schema = found
+    return found
+
+
+def _declare(path: str, operation: dict[str, Any]) -> None:
+    """The problems that an operation can answer with."""
+    statuses = {"422": "The request is not valid.", "500": "Our own fault.", "503": "Out of reach."}
+    statuses["429"] = "Too many requests."
+    if path not in OPEN:
+        statuses |= {"401": "No valid key.", "403": "The key has not the scope."}
+    if "{" in path or "image_id" in str(operation.get("parameters")) or "industry" in str(operation):
+        statuses["404"] = "There is none."
+    if "requestBody" in operation:
+        statuses |= {
+            "400": "The body cannot be read.",
+            "413": "The body is too large.",
+            "415": "Of no such type.",
+        }
+    if path.endswith(("/cancel", "/retry", "/archive", "similar")) or "delete" in operation["operationId"]:
+        statuses["409"] = "Not in this state."
+    ranged = "416" in operation["responses"]
+    for status, description in sorted(statuses.items() | ({("416", "Outside.")} if ranged else set())):
+        if path == "/readyz" and status == "503":
+            continue
+        operation["responses"][status] = {
+            "description": description,
+            "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }

@@ -1,0 +1,29 @@
+"""What routes ask for, by type."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Query, Request
+
+from pvm_api.auth import Principal, require
+from pvm_api.services import Services, services
+
+Hand = Annotated[Services, Depends(services)]
+Reader = Annotated[Principal, Depends(require("read"))]
+Runner = Annotated[Principal, Depends(require("run"))]
+Admin = Annotated[Principal, Depends(require("admin"))]
+
+JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,100}$", examples=["01kaq2x8r3n6m4tz"])]
+IndustryName = Annotated[
+    str, Path(min_length=1, max_length=200, description="Name or slug.", examples=["goi-cong-thai-hoc"])
+]
+IndustryFilter = Annotated[str | None, Query(max_length=200, description="Name or slug.")]
+
+
+def base_url(request: Request, hand: Hand) -> str:
+    """The address that links begin with."""
+    return hand.base(request)
+
+
+Base = Annotated[str, Depends(base_url)]

@@ -1,0 +1,90 @@
+"""Figures for Prometheus, read from the database at each scrape: every process tells the same."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+
+from pvm_core.events import PHASES
+from pvm_resources.repositories.inbox import Inbox
+from pvm_resources.repositories.reading import Reading
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Figures(Collector):
+    """The platform's figures.
+
+    Events are counted from where the last scrape had settled, so that a scrape costs the same however many
+    there are.
+    """
+
+    def __init__(self, reading: Reading, inbox: Inbox) -> None:
+        self._reading = reading
+        self._inbox = inbox
+        self._lock = threading.Lock()
+        self._settled = 0
+        self._counted: Counter[str] = Counter()
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """In Prometheus's text format.
+
+        Raises:
+            StoreError: the database is out of reach.
+        """
+        return generate_latest(self._registry)
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not ask the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every figure once."""
+        phases = GaugeMetricFamily("phase_state", "Jobs in each phase", labels=["phase"])
+        counts = self._reading.phases()
+        for phase in PHASES:
+            phases.add_metric([phase], counts.get(phase, 0))
+        yield phases
+        events = CounterMetricFamily("events", "Events written, by name", labels=["event_name"])
+        for name, count in sorted(self._events().items()):
+            events.add_metric([name], count)
+        yield events
+        yield from self._queues()
+        stages = SummaryMetricFamily(
+            "stage_latency_seconds", "Seconds an asset took, over the jobs of a day", labels=["stage"]
+        )
+        for stage, jobs, seconds in self._reading.stage_seconds():
+            stages.add_metric([stage], count_value=jobs, sum_value=seconds)
+        yield stages
+        runs, seconds = self._reading.start_seconds()
+        yield SummaryMetricFamily(
+            "start_latency_seconds",
+            "Seconds from a request to the start of its run, over the runs of a day",
+            count_value=runs,
+            sum_value=seconds,
+        )
+
+    def _queues(self) -> Iterator[Metric]:
+        depth = GaugeMetricFamily("queue_depth", "What waits", labels=["queue", "state"])
+        open_requests = self._inbox.depth()
+        for state in ("received", "claimed", "started"):
+            depth.add_metric(["inbox", state], open_requests.get(state, 0))
+        depth.add_metric(["deliveries", "waiting"], self._reading.waiting_deliveries())
+        yield depth
+
+    def _events(self) -> dict[str, int]:
+        with self._lock:
+            settled = self._reading.settled()
+            if settled > self._settled:
+                self._counted.update(self._reading.event_counts(self._settled, settled))
+                self._settled = settled
+            fresh = self._reading.event_counts(self._settled)
+            return dict(self._counted + Counter(fresh))

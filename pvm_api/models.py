@@ -1,0 +1,360 @@
+"""Shapes of requests and answers."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+T = TypeVar("T")
+Status = Literal["queued", "running", "completed", "failed", "cancelled"]
+Verdict = Literal["accepted", "review", "rejected"]
+_JOB = "01kaq2x8r3n6m4tz"
+_UUID = "3f1c1c0e-7a55-5b0b-9d0a-2f6a6f0f7c11"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(BaseModel, Generic[T]):
+    """Items, and the absolute address of the next page; null on the last one."""
+
+    items: list[T]
+    next: str | None = Field(description="Absolute address of the next page, or null.")
+
+
+class JobBody(_Model):
+    """A job. What is not named is taken from the industry's standing sources, or from what this machine is
+    set up for. The founding names `top_amz`, `top_ebay` and `platforms` are understood as well."""
+
+    industry: str = Field(min_length=1, max_length=200, description="Name in any language, or slug.")
+    products: list[str] | str | None = Field(
+        None, description="Sources of products: `ebay`, `amazon`, a catalogue's http(s) URL, an upload."
+    )
+    videos: list[str] | str | None = Field(
+        None, description="Sources of videos: `youtube`, `bilibili`, http(s) URLs."
+    )
+    top: int | None = Field(None, ge=1, le=1000, description="Most records wanted of each source.")
+    tops: dict[str, int] | None = Field(None, description="The same for single sources by name.")
+    queries: dict[str, list[str] | str] | list[str] | None = Field(
+        None, description="Search phrases per language code, or a plain list."
+    )
+    recency_days: int | None = Field(None, ge=1, le=3650, description="Videos younger than this only.")
+    embed_model: str | None = Field(None, max_length=100, description="Embedder by name.")
+    callback_url: str | None = Field(
+        None, max_length=2000, description="Told once when the job has ended; n8n's resume URL."
+    )
+    top_amz: int | None = Field(None, ge=0, le=1000, description="Founding name: products of Amazon.")
+    top_ebay: int | None = Field(None, ge=0, le=1000, description="Founding name: products of eBay.")
+    platforms: list[str] | None = Field(None, description="Founding name: `youtube`, `bilibili`.")
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"industry": "gối công thái học"},
+                {
+                    "industry": "gối công thái học",
+                    "top_amz": 10,
+                    "top_ebay": 10,
+                    "queries": {"vi": ["gối công thái học"], "zh": ["人体工学枕头"]},
+                    "platforms": ["youtube", "bilibili"],
+                    "recency_days": 365,
+                },
+            ]
+        },
+    )
+
+
+class Accepted(BaseModel):
+    """A job that was accepted; `status_url` tells how it goes."""
+
+    job_id: str = Field(examples=[_JOB])
+    industry: str
+    status: Status
+    status_url: str
+    results_url: str
+
+
+class Fault(BaseModel):
+    """Why a job failed."""
+
+    code: str = ""
+    subject: str = ""
+    reason: str = ""
+    remedy: str = ""
+    retryable: bool = False
+    stage: str | None = None
+
+
+class Counts(BaseModel):
+    """What a job holds so far; matches by status."""
+
+    products: int
+    images: int
+    videos: int
+    frames: int
+    candidates: int
+    scores: int
+    accepted: int
+    review: int
+    rejected: int
+    problems: int
+
+
+class Progress(BaseModel):
+    """How far a stage is; `total` is null where it is not known yet."""
+
+    stage: str
+    done: int
+    total: int | None
+    reused: int
+
+
+class Source(BaseModel):
+    """How a source fared in the job."""
+
+    kind: Literal["products", "videos"]
+    source: str
+    state: str = Field(description="ok, partial, not_configured, not_eligible, rate_limited or failed.")
+    reason: str
+    remedy: str
+    found: int
+
+
+class Job(BaseModel):
+    """A job. `percent` follows the phases, not the number of items."""
+
+    job_id: str = Field(examples=[_JOB])
+    industry: str
+    status: Status
+    phase: str = Field(examples=["matching"])
+    percent: int = Field(ge=0, le=100)
+    error: Fault | None
+    embed_model: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    archived_at: datetime | None
+    status_url: str
+    results_url: str
+
+
+class JobDetail(Job):
+    """A job with what it holds, how far it is and how its sources fared."""
+
+    request: dict[str, Any] = Field(description="What was asked for, gaps filled.")
+    counts: Counts
+    progress: list[Progress]
+    sources: list[Source]
+
+
+class Event(BaseModel):
+    """An event of a job, in the order of writing."""
+
+    event_id: uuid.UUID
+    name: str = Field(examples=["image.embeddings.completed"])
+    job_id: str
+    item: str = Field(description="What it speaks of; empty for an event of the whole job.")
+    payload: dict[str, Any]
+    created_at: datetime
+
+
+class JobProblem(BaseModel):
+    """A failure that concerned one item; the job went on."""
+
+    stage: str
+    item: str
+    code: str
+    message: str
+    retryable: bool
+
+
+class Result(BaseModel):
+    """A match, flat: one row per product and video. Pictures are null where the source's terms ended their
+    keeping; the addresses of product and video stay."""
+
+    match_id: uuid.UUID = Field(examples=[_UUID])
+    job_id: str
+    industry: str
+    product: str = Field(description="The product's id as its source gave it.")
+    product_id: uuid.UUID
+    source: str
+    title: str
+    brand: str
+    product_url: str
+    video: str = Field(description="The video's name in the job.")
+    video_id: uuid.UUID
+    platform: str
+    video_url: str
+    video_title: str
+    ts: float = Field(description="Second of the video at which the product is seen best.")
+    score: float = Field(ge=0, le=1)
+    status: Verdict
+    reason: str
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    score_pair: float
+    consistency: int
+    coverage: int
+    embed_model: str
+    calibration: str
+    evidence_url: str | None = Field(description="Picture that proves the match.")
+    product_image_url: str | None
+    frame_url: str | None
+    match_url: str
+    media_purged_at: datetime | None
+    created_at: datetime
+
+
+class Picture(BaseModel):
+    """A stored picture."""
+
+    id: uuid.UUID
+    url: str
+    width: int
+    height: int
+    ts: float | None = None
+
+
+class Product(BaseModel):
+    """A product with its pictures."""
+
+    product_id: uuid.UUID
+    product: str = Field(description="The id as its source gave it.")
+    source: str
+    title: str
+    brand: str
+    url: str
+    pictures: list[Picture]
+    matches_url: str
+    created_at: datetime
+
+
+class Video(BaseModel):
+    """A video with its first hundred keyframes; `file_url` is null where the file is not kept."""
+
+    video_id: uuid.UUID
+    platform: str
+    url: str
+    title: str
+    duration_s: float | None
+    published_at: datetime | None
+    width: int | None
+    height: int | None
+    file_url: str | None
+    frames: list[Picture]
+    matches_url: str
+    created_at: datetime
+
+
+class Similar(BaseModel):
+    """A product picture like the one asked for."""
+
+    product_id: uuid.UUID
+    product: str
+    title: str
+    url: str
+    image_id: uuid.UUID
+    image_url: str
+    product_api_url: str
+    similarity: float = Field(description="Cosine of the two vectors, -1 to 1.")
+
+
+class SimilarList(BaseModel):
+    """Product pictures, most alike first."""
+
+    embed_model: str
+    items: list[Similar]
+
+
+class Upload(BaseModel):
+    """A stored catalogue; `source` is what a job names it by."""
+
+    source: str = Field(examples=["upload:" + "0" * 64 + ".csv"])
+    sha256: str
+    bytes: int
+    products: int = Field(description="Rows that can be used.")
+    problems: int = Field(description="Rows that cannot.")
+
+
+class Sources(_Model):
+    """Standing sources of an industry."""
+
+    products: list[str] | str | None = None
+    videos: list[str] | str | None = None
+
+
+class IndustryBody(_Model):
+    """A new industry; one that exists keeps what is not named."""
+
+    name: str = Field(min_length=1, max_length=200, examples=["gối công thái học"])
+    queries: dict[str, list[str] | str] | None = None
+    sources: Sources | None = None
+    every_hours: int | None = Field(None, ge=1, le=8760, description="Run the standing sources that often.")
+
+
+class IndustryPatch(_Model):
+    """Fields of an industry to be changed; `every_hours` null: no more by itself."""
+
+    queries: dict[str, list[str] | str] | None = None
+    sources: Sources | None = None
+    every_hours: int | None = Field(None, ge=1, le=8760)
+
+
+class Industry(BaseModel):
+    """An industry."""
+
+    slug: str = Field(examples=["goi-cong-thai-hoc"])
+    name: str
+    queries: Any
+    sources: dict[str, Any]
+    rule_set: str
+    every_hours: int | None
+    jobs_url: str
+    results_url: str
+    rules_url: str
+    created_at: datetime
+    updated_at: datetime
+
+
+RuleValue = bool | int | float | str
+
+
+class RulesBody(_Model):
+    """Rules of an industry: a named set and the fields it overrides."""
+
+    rule_set: str = Field("default", max_length=50)
+    overrides: dict[str, RuleValue] = Field(default_factory=dict, examples=[{"accept": 0.85}])
+
+
+class RulesPatch(_Model):
+    """Rules to be changed; a field set to null falls back to the set."""
+
+    rule_set: str | None = Field(None, max_length=50)
+    overrides: dict[str, RuleValue | None] = Field(default_factory=dict, examples=[{"accept": None}])
+
+
+class Rules(BaseModel):
+    """Rules as stored, and as a job of this machine computes under them."""
+
+    rule_set: str
+    overrides: dict[str, RuleValue]
+    effective: dict[str, RuleValue] = Field(description="What the environment sets wins.")
+
+
+class Ready(BaseModel):
+    """Whether the service can work; each part with its state."""
+
+    status: Literal["ok", "unavailable"]
+    checks: dict[str, str]
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"

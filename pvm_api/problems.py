@@ -1,0 +1,189 @@
+"""Errors as RFC 9457 problems: one shape for every status, under stable codes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from pvm_core.errors import InputError, ModelError, PvmError, StoreError
+
+MEDIA_TYPE: Final = "application/problem+json"
+#: A code is an identifier, not a page.
+_TYPE: Final = "urn:pvm:problem:"
+_RETRY_S: Final = 5
+_log: Final = logging.getLogger("pvm.api")
+
+#: Codes whose status their kind does not tell.
+_STATUS: Final[Mapping[str, int]] = {
+    "job.open": 409,
+    "job.ended": 409,
+    "industry.in_use": 409,
+    "store.refused": 409,
+    "media.missing": 404,
+    "store.text": 422,
+    "upload.large": 413,
+    "picture.too_large": 413,
+}
+
+
+class FieldError(BaseModel):
+    """What is wrong with one part of a request."""
+
+    loc: str = Field(description="Where: body, query, path or header, then the field.")
+    detail: str
+    code: str
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str = Field(description="urn:pvm:problem: and a stable code.")
+    title: str
+    status: int
+    detail: str
+    instance: str = Field(description="Path of the request.")
+    code: str
+    remedy: str | None = None
+    retryable: bool = False
+    errors: list[FieldError] = Field(default_factory=list)
+    request_id: str
+
+    model_config = {
+        "json_schema_extra": {
+            "example": {
+                "type": "urn:pvm:problem:job.unknown",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "01kaq2x8r3n6m4tz: no such job",
+                "instance": "/v1/jobs/01kaq2x8r3n6m4tz",
+                "code": "job.unknown",
+                "remedy": "See the list of jobs",
+                "retryable": False,
+                "errors": [],
+                "request_id": "5f0c3a2e9b7d4c11",
+            }
+        }
+    }
+
+
+class ApiError(PvmError):
+    """A refusal of the API itself, with its HTTP status and headers."""
+
+    def __init__(
+        self, status: int, code: str, reason: str, remedy: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(code, "request", reason, remedy, retryable=status in (429, 503))
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+def install(app: FastAPI) -> None:
+    """Has every error of `app` answered as a problem."""
+    app.add_exception_handler(PvmError, _ours)  # type: ignore[arg-type]
+    app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def answer(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    remedy: str | None = None,
+    retryable: bool = False,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """A problem as a response."""
+    problem = Problem(
+        type=f"{_TYPE}{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        code=code,
+        remedy=remedy,
+        retryable=retryable,
+        errors=list(errors),
+        request_id=request_id(request),
+    )
+    # ASCII: a lone surrogate that came in with the request has no UTF-8.
+    body = _Ascii(problem.model_dump(), status_code=status, headers=dict(headers or {}))
+    body.media_type = MEDIA_TYPE
+    body.headers["content-type"] = MEDIA_TYPE
+    return body
+
+
+def request_id(request: Request) -> str:
+    """The id under which this request is logged."""
+    return str(getattr(request.state, "request_id", ""))
+
+
+def status_of(error: PvmError) -> int:
+    """The HTTP status of one of our errors."""
+    if isinstance(error, ApiError):
+        return error.status
+    if error.code in _STATUS:
+        return _STATUS[error.code]
+    if error.code.endswith(".unknown") and isinstance(error, InputError) and "source" not in error.code:
+        return 404
+    if isinstance(error, InputError):
+        return 422
+    if isinstance(error, ModelError):
+        return 409
+    return 503 if error.retryable and isinstance(error, StoreError) else 500
+
+
+class _Ascii(JSONResponse):
+    def render(self, content: Any) -> bytes:
+        import json
+
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
+def _ours(request: Request, error: PvmError) -> JSONResponse:
+    status = status_of(error)
+    headers = dict(error.headers) if isinstance(error, ApiError) else {}
+    if status == 503:
+        headers.setdefault("Retry-After", str(_RETRY_S))
+    if status >= 500:
+        _log.error("%s %s: %s", request.method, request.url.path, error)
+    subject = error.subject[:500]
+    detail = error.reason if isinstance(error, ApiError) else f"{subject}: {error.reason}"
+    if isinstance(error, StoreError) and status >= 500:
+        # Where our database is, is nobody's business outside.
+        detail = "the store is out of reach" if error.retryable else "the store failed"
+        return answer(request, status, error.code, detail, retryable=error.retryable, headers=headers)
+    return answer(
+        request, status, error.code, detail, remedy=error.remedy, retryable=error.retryable, headers=headers
+    )
+
+
+def _http(request: Request, error: HTTPException) -> JSONResponse:
+    code = f"http.{HTTPStatus(error.status_code).name.lower()}"
+    return answer(request, error.status_code, code, str(error.detail), headers=error.headers)
+
+
+def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    errors = [
+        FieldError(loc=".".join(str(part) for part in one["loc"]), detail=one["msg"], code=one["type"])
+        for one in error.errors()
+    ][:50]
+    detail = f"{errors[0].loc}: {errors[0].detail}" if errors else "the request is not valid"
+    return answer(request, 422, "request.invalid", detail, errors=errors)
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+    detail = "the request failed for a reason that is ours; the log has it under request_id"
+    return answer(request, 500, "internal", detail)

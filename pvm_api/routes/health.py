@@ -1,0 +1,67 @@
+"""Whether the service lives and can work, and its figures for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from pvm_api import models
+from pvm_api.deps import Hand, Reader
+from pvm_api.metrics import CONTENT_TYPE, Figures
+from pvm_core.errors import PvmError
+from pvm_resources import migrate
+
+router: Final = APIRouter(tags=["service"])
+
+
+@router.get("/healthz", operation_id="isAlive", summary="The process answers")
+def healthz() -> models.Alive:
+    """Asks nothing of anybody."""
+    return models.Alive()
+
+
+@router.get(
+    "/readyz",
+    operation_id="isReady",
+    responses={503: {"model": models.Ready, "description": "A part is missing."}},
+    summary="Database, schema and media are there",
+)
+def readyz(response: Response, hand: Hand) -> models.Ready:
+    """200 where jobs can be accepted and results read, else 503 with the part that is missing."""
+    checks: dict[str, str] = {}
+    for name, look in (("database", _database), ("schema", _schema), ("media", _media)):
+        try:
+            checks[name] = look(hand)
+        except PvmError as error:
+            checks[name] = error.code
+    ready = set(checks.values()) == {"ok"}
+    response.status_code = 200 if ready else 503
+    return models.Ready(status="ok" if ready else "unavailable", checks=checks)
+
+
+@router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    response_class=Response,
+    responses={200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}},
+    summary="Figures for Prometheus",
+)
+def metrics(request: Request, caller: Reader) -> Response:
+    """Read from the database when asked: phase_state, events_total, queue depth, stage latency."""
+    figures: Figures = request.app.state.figures
+    return Response(figures.text(), media_type=CONTENT_TYPE)
+
+
+def _database(hand: Hand) -> str:
+    hand.repos.database.ping()
+    return "ok"
+
+
+def _schema(hand: Hand) -> str:
+    return "ok" if migrate.current(hand.repos.database.dsn) == migrate.head() else "store.schema"
+
+
+def _media(hand: Hand) -> str:
+    hand.media.exists("ready")
+    return "ok"

@@ -1,0 +1,132 @@
+"""Industries: names, queries, standing sources, rules."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from fastapi import APIRouter, Response
+
+from pvm_api import models, views
+from pvm_api.deps import Admin, Base, Hand, IndustryName, Reader
+from pvm_api.services import Services
+from pvm_core import rules
+from pvm_core.requests import JobRequest, parse_queries
+from pvm_resources.repositories.rows import Industry
+
+router: Final = APIRouter(prefix="/v1/industries", tags=["industries"])
+
+
+@router.get("", operation_id="listIndustries", summary="All industries, by name")
+def list_industries(hand: Hand, base: Base, caller: Reader) -> models.Page[models.Industry]:
+    """All industries on one page."""
+    found = [_view(hand, industry, base) for industry in hand.repos.industries.list()]
+    return models.Page[models.Industry](items=found, next=None)
+
+
+@router.post("", operation_id="createIndustry", status_code=201, summary="Make or change an industry")
+def create_industry(
+    body: models.IndustryBody, response: Response, hand: Hand, base: Base, caller: Admin
+) -> models.Industry:
+    """Makes an industry; one that exists keeps what is not named."""
+    changes = _checked(hand, body)
+    industry = hand.repos.industries.ensure(body.name)
+    found = _change(hand, industry, changes, base)
+    response.headers["Location"] = f"{base}/v1/industries/{found.slug}"
+    return found
+
+
+@router.get("/{industry}", operation_id="getIndustry", summary="One industry")
+def get_industry(industry: IndustryName, hand: Hand, base: Base, caller: Reader) -> models.Industry:
+    """An industry by name or slug."""
+    return _view(hand, hand.repos.industries.get(industry), base)
+
+
+@router.patch("/{industry}", operation_id="changeIndustry", summary="Change an industry")
+def change_industry(
+    industry: IndustryName, body: models.IndustryPatch, hand: Hand, base: Base, caller: Admin
+) -> models.Industry:
+    """Sets queries, standing sources and how often they are run."""
+    found = hand.repos.industries.get(industry)
+    return _change(hand, found, _checked(hand, body), base)
+
+
+@router.delete(
+    "/{industry}", operation_id="deleteIndustry", status_code=204, summary="Remove an industry without jobs"
+)
+def delete_industry(industry: IndustryName, hand: Hand, caller: Admin) -> None:
+    """Removes an industry; one that has jobs is refused."""
+    hand.repos.industries.delete(hand.repos.industries.get(industry).slug)
+
+
+@router.get("/{industry}/rules", operation_id="getRules", summary="Rules of an industry")
+def get_rules(industry: IndustryName, hand: Hand, caller: Reader) -> models.Rules:
+    """Rules as stored and as they take effect."""
+    return _rules(hand, hand.repos.industries.get(industry))
+
+
+@router.put("/{industry}/rules", operation_id="setRules", summary="Replace the rules of an industry")
+def set_rules(industry: IndustryName, body: models.RulesBody, hand: Hand, caller: Admin) -> models.Rules:
+    """A named set and the fields it overrides; jobs from now on are computed under them."""
+    return _store(hand, hand.repos.industries.get(industry), body.rule_set, body.overrides)
+
+
+@router.patch("/{industry}/rules", operation_id="changeRules", summary="Change rules of an industry")
+def change_rules(industry: IndustryName, body: models.RulesPatch, hand: Hand, caller: Admin) -> models.Rules:
+    """Sets single fields; null takes one back to its set."""
+    found = hand.repos.industries.get(industry)
+    merged = {**found.rules, **body.overrides}
+    kept = {name: value for name, value in merged.items() if value is not None}
+    return _store(hand, found, body.rule_set or found.rule_set, kept)
+
+
+def _store(hand: Services, industry: Industry, rule_set: str, overrides: dict[str, Any]) -> models.Rules:
+    resolved = asdict(rules.resolve(rule_set, overrides))
+    names = [rules.FOUNDING_NAMES.get(name, name) for name in overrides]
+    own = {name: resolved[name] for name in names}
+    hand.repos.industries.set_rules(industry.slug, rule_set, own)
+    return _rules(hand, replace(industry, rule_set=rule_set, rules=own))
+
+
+def _rules(hand: Services, industry: Industry) -> models.Rules:
+    here = {**industry.rules, **hand.settings.rules_overrides()}
+    effective = rules.resolve(industry.rule_set, here)
+    return models.Rules(rule_set=industry.rule_set, overrides=industry.rules, effective=asdict(effective))
+
+
+def _checked(hand: Services, body: models.IndustryBody | models.IndustryPatch) -> dict[str, Any]:
+    """What the body changes, checked before anything is written."""
+    given = body.model_fields_set
+    changes: dict[str, Any] = {}
+    if "queries" in given:
+        changes["queries"] = {code: list(found) for code, found in parse_queries(body.queries).items()}
+    if "sources" in given:
+        asked = JobRequest.parse(body.sources.model_dump(exclude_none=True) if body.sources else {})
+        admitted = hand.places.admit(asked)
+        changes["sources"] = {
+            kind: list(tokens)
+            for kind, tokens in (("products", admitted.products), ("videos", admitted.videos))
+            if tokens
+        }
+    if "every_hours" in given:
+        changes["every_hours"] = body.every_hours
+    return changes
+
+
+def _change(hand: Services, industry: Industry, changes: dict[str, Any], base: str) -> models.Industry:
+    if "queries" in changes:
+        hand.repos.industries.set_queries(industry.slug, changes["queries"])
+    if "sources" in changes:
+        hand.repos.industries.set_sources(industry.slug, changes["sources"])
+    if "every_hours" in changes:
+        hand.standing.set_every(industry.slug, changes["every_hours"])
+    return _view(hand, hand.repos.industries.get(industry.slug), base)
+
+
+def _view(hand: Services, industry: Industry, base: str) -> models.Industry:
+    sources = {
+        kind: [hand.places.shown(token) for token in ([given] if isinstance(given, str) else given)]
+        for kind, given in industry.sources.items()
+        if kind in ("products", "videos")
+    }
+    return views.industry(industry, hand.standing.every(industry.slug), sources, base)

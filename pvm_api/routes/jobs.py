@@ -1,0 +1,390 @@
+"""Jobs: started, watched, cancelled, tried again, put away."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import httpcore
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+
+from pvm_api import models, uploads, views
+from pvm_api.auth import Principal
+from pvm_api.deps import Base, Hand, IndustryFilter, JobId, Reader, Runner
+from pvm_api.paging import Cursor, Limit, cut, next_url
+from pvm_api.problems import ApiError
+from pvm_api.services import Services
+from pvm_core.errors import InputError
+from pvm_core.phases import derive_phase
+from pvm_core.requests import JobRequest
+from pvm_resources.intake import complete_request, parse_request
+from pvm_resources.repositories.inbox import Idempotency
+from pvm_resources.repositories.rows import Industry
+
+router: Final = APIRouter(tags=["jobs"])
+
+#: Form fields that hold JSON; the others are text or numbers as they are.
+_JSON_FIELDS: Final = frozenset({"queries", "tops", "products", "videos", "platforms"})
+_NUMBERS: Final = frozenset({"top", "recency_days", "top_amz", "top_ebay"})
+_FORM_FIELDS: Final = 40
+#: Seconds that a callback's name may take to resolve.
+_RESOLVE_S: Final = 2.0
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/JobBody"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["request", "catalogue"],
+                    "properties": {
+                        "request": {"type": "string", "description": "JobBody as JSON."},
+                        "catalogue": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "Catalogue file: csv, tsv, jsonl, json or xml.",
+                        },
+                    },
+                }
+            },
+        },
+    }
+}
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The same key with the same request answers with the same job, e.g. n8n's execution id.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as understood: what to look for, and where; gaps not filled yet."""
+
+    industry: str
+    request: JobRequest
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of it: two bodies that mean the same are the same."""
+        text = json.dumps([self.industry, self.request.to_json()], sort_keys=True)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+@router.post(
+    "/v1/jobs",
+    operation_id="startJob",
+    status_code=202,
+    response_model=models.Accepted,
+    openapi_extra=_BODY,
+    summary="Start a job",
+)
+async def start_job(
+    request: Request,
+    response: Response,
+    hand: Hand,
+    base: Base,
+    caller: Runner,
+    idempotency_key: IdempotencyKey = None,
+) -> models.Accepted:
+    """Accepts a job; a run starts within seconds. Follow `status_url`, or name a `callback_url`."""
+    body = await _body_of(request, hand)
+    found = await run_in_threadpool(_submit, hand, caller, body, idempotency_key, base)
+    response.headers["Location"] = found.status_url
+    return found
+
+
+for _path, _name in (("/start-job", "startJobShort"), ("/orchestrator/start-job", "startJobFounding")):
+    router.add_api_route(
+        _path, start_job, methods=["POST"], operation_id=_name, status_code=202,
+        response_model=models.Accepted, openapi_extra=_BODY, summary="Start a job (founding address)",
+    )  # fmt: skip
+
+
+@router.get("/v1/jobs", operation_id="listJobs", summary="List jobs, newest first")
+def list_jobs(
+    request: Request,
+    hand: Hand,
+    base: Base,
+    caller: Reader,
+    industry: IndustryFilter = None,
+    status: Annotated[list[models.Status] | None, Query()] = None,
+    archived: bool = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> models.Page[models.Job]:
+    """Jobs of one industry or of all, newest first."""
+    filters = {"industry": industry, "status": status, "archived": archived}
+    after = hand.cursors.read("jobs", filters, cursor) if cursor else None
+    slug = hand.repos.industries.get(industry).slug if industry else None
+    rows = hand.reading.jobs(
+        limit + 1,
+        industry=slug,
+        statuses=status or (),
+        archived=archived,
+        after=(datetime.fromisoformat(after[0]), after[1]) if after else None,
+    )
+    page, last = cut(rows, limit)
+    follow = hand.cursors.write("jobs", filters, [last.created_at.isoformat(), last.job_id]) if last else None
+    reached = _reached(hand, [row.job_id for row in page])
+    return models.Page[models.Job](
+        items=[views.job(row, base, reached[row.job_id]) for row in page],
+        next=next_url(request, base, follow),
+    )
+
+
+@router.get("/v1/jobs/{job_id}", operation_id="getJob", summary="How a job goes")
+def get_job(job_id: JobId, hand: Hand, base: Base, caller: Reader) -> models.JobDetail:
+    """Status, phase, per cent, counts, stages and sources of a job."""
+    row = hand.reading.job(job_id)
+    job = views.job(row, base, _reached(hand, [job_id])[job_id])
+    return models.JobDetail(
+        **job.model_dump(),
+        request=_shown(hand, hand.repos.jobs.get(job_id).request),
+        counts=models.Counts(**vars(hand.repos.jobs.counts(job_id))),
+        progress=[models.Progress(**vars(stage)) for stage in hand.repos.state.progress(job_id)],
+        sources=[
+            models.Source(
+                kind=s.kind,
+                source=hand.places.shown(s.source),
+                state=s.state,
+                reason=s.reason,
+                remedy=s.remedy,
+                found=s.found,
+            )
+            for s in hand.collecting.states(job_id)
+        ],
+    )
+
+
+router.add_api_route(
+    "/status/{job_id}", get_job, methods=["GET"], operation_id="getJobStatus",
+    response_model=models.JobDetail, summary="How a job goes (founding address)",
+)  # fmt: skip
+
+
+@router.post("/v1/jobs/{job_id}/cancel", operation_id="cancelJob", status_code=202, summary="Cancel a job")
+def cancel_job(job_id: JobId, hand: Hand, base: Base, caller: Runner) -> models.Job:
+    """Ends the job. What is finished stays, and a retry goes on from there."""
+    if not hand.inbox.cancel(job_id, caller.caller):
+        raise ApiError(409, "job.ended", "the job has ended already", "Retry it, or delete it")
+    return _one(hand, base, job_id)
+
+
+@router.post("/v1/jobs/{job_id}/retry", operation_id="retryJob", status_code=202, summary="Run a job again")
+def retry_job(job_id: JobId, hand: Hand, base: Base, caller: Runner) -> models.Job:
+    """Runs a job that has ended once more; finished items are reused."""
+    hand.inbox.retry(job_id, caller.caller)
+    return _one(hand, base, job_id)
+
+
+@router.post("/v1/jobs/{job_id}/archive", operation_id="archiveJob", summary="Put a job away")
+def archive_job(job_id: JobId, hand: Hand, base: Base, caller: Runner) -> models.Job:
+    """Takes a job that has ended out of lists and out of Dagster; its results stay readable."""
+    hand.inbox.archive(job_id, caller.caller)
+    return _one(hand, base, job_id)
+
+
+@router.delete("/v1/jobs/{job_id}", operation_id="deleteJob", status_code=204, summary="Delete a job")
+def delete_job(job_id: JobId, hand: Hand, caller: Runner) -> None:
+    """Removes a job that has ended, with its matches. Stored pictures and features stay for other jobs."""
+    if not hand.inbox.delete(job_id, caller.caller):
+        raise InputError("job.unknown", job_id, "no such job", "See the list of jobs")
+
+
+@router.get("/v1/jobs/{job_id}/events", operation_id="listJobEvents", summary="Events of a job, in order")
+def list_events(
+    request: Request, job_id: JobId, hand: Hand, base: Base, caller: Reader, limit: Limit = 100,
+    cursor: Cursor = None,
+) -> models.Page[models.Event]:  # fmt: skip
+    """Phase events and per-item events of a job, in the order of writing."""
+    hand.reading.job(job_id)
+    after = hand.cursors.read("events", {"job": job_id}, cursor)[0] if cursor else 0
+    page, last = cut(hand.reading.events(job_id, limit + 1, after), limit)
+    follow = hand.cursors.write("events", {"job": job_id}, [last.seq]) if last else None
+    items = [
+        models.Event(
+            event_id=e.event_id, name=e.name, job_id=e.job_id, item=e.item, payload=e.payload,
+            created_at=e.created_at,
+        )
+        for e in page
+    ]  # fmt: skip
+    return models.Page[models.Event](items=items, next=next_url(request, base, follow))
+
+
+@router.get("/v1/jobs/{job_id}/problems", operation_id="listJobProblems", summary="What a job went without")
+def list_problems(
+    request: Request, job_id: JobId, hand: Hand, base: Base, caller: Reader, limit: Limit = 100,
+    cursor: Cursor = None,
+) -> models.Page[models.JobProblem]:  # fmt: skip
+    """Failures of single items, by stage."""
+    hand.reading.job(job_id)
+    after = hand.cursors.read("problems", {"job": job_id}, cursor) if cursor else None
+    rows = hand.reading.problems(job_id, limit + 1, (after[0], after[1], after[2]) if after else None)
+    page, last = cut(rows, limit)
+    place = [last.stage, last.item_hash, last.code] if last else None
+    follow = hand.cursors.write("problems", {"job": job_id}, place) if place else None
+    items = [
+        models.JobProblem(stage=p.stage, item=p.item, code=p.code, message=p.message, retryable=p.retryable)
+        for p in page
+    ]
+    return models.Page[models.JobProblem](items=items, next=next_url(request, base, follow))
+
+
+# -- starting -----------------------------------------------------------------------------------------
+
+
+async def _body_of(request: Request, hand: Services) -> models.JobBody:
+    """The body, JSON or a form with a catalogue, which is kept at once."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        async with request.form(max_files=1, max_fields=_FORM_FIELDS) as form:
+            given = _fields(form)
+            file = form.get("catalogue")
+            if isinstance(file, UploadFile):
+                given["products"] = [*_listed(given.get("products")), await _catalogue(file, hand)]
+    elif kind == "application/json" or kind.endswith("+json"):
+        given = _json(await request.body())
+    else:
+        raise ApiError(415, "request.type", "the body is neither JSON nor a form", "Send application/json")
+    try:
+        return models.JobBody.model_validate(given)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+        ) from error
+
+
+async def _catalogue(file: UploadFile, hand: Services) -> str:
+    async def chunks() -> AsyncIterator[bytes]:
+        while data := await file.read(64 * 1024):
+            yield data
+
+    kind = uploads.kind_of(file.filename)
+    limit = hand.settings.api_upload_mb * 1_000_000
+    kept = await uploads.keep(chunks(), hand.places.uploads, kind, limit)
+    return (await run_in_threadpool(uploads.check, *kept)).source
+
+
+def _fields(form: FormData) -> dict[str, Any]:
+    """A form's fields: all of them as JSON in `request`, or one by one."""
+    given: dict[str, Any] = {}
+    for name, value in form.multi_items():
+        if not isinstance(value, str):
+            if name != "catalogue":
+                raise _bad(name, "a file belongs in the field catalogue")
+        elif name == "request":
+            given |= _json(value.encode("utf-8", "surrogatepass"))
+        elif name in _JSON_FIELDS and value.lstrip()[:1] in ("[", "{"):
+            given[name] = _json(value.encode("utf-8", "surrogatepass"), name)
+        elif name in _NUMBERS and value.strip().isascii() and value.strip().isdigit():
+            given[name] = int(value)
+        else:
+            given[name] = value
+    return given
+
+
+def _json(data: bytes, name: str | None = None) -> Any:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _bad(name or "body", f"it is no JSON ({error})") from error
+    if name is None and not isinstance(found, dict):
+        raise _bad("body", "it is no JSON object")
+    return found
+
+
+def _bad(name: str, reason: str) -> RequestValidationError:
+    return RequestValidationError([{"loc": ("body", name), "msg": reason, "type": "request.json"}])
+
+
+def _listed(given: Any) -> list[Any]:
+    return [] if given is None else list(given) if isinstance(given, list) else [given]
+
+
+def _submit(
+    hand: Services, caller: Principal, body: models.JobBody, promised: str | None, base: str
+) -> models.Accepted:
+    asked = _asked(hand, body)
+    industry = _industry_of(hand, asked.industry)
+    complete_request(asked.request, industry or _blank(asked.industry), hand.settings)
+    industry = industry or hand.repos.industries.ensure(asked.industry)
+    complete = complete_request(asked.request, industry, hand.settings)
+    promise = None
+    if promised is not None:
+        key = hashlib.sha256(promised.encode("utf-8", "surrogatepass")).digest()
+        promise = Idempotency(caller.caller, key, asked.digest)
+    job_id, _ = hand.inbox.submit(industry.slug, complete.to_json(), caller.caller, promise=promise)
+    return models.Accepted(
+        job_id=job_id,
+        industry=industry.slug,
+        status=hand.reading.job(job_id).status,
+        status_url=f"{base}/v1/jobs/{job_id}",
+        results_url=f"{base}/v1/results?job={job_id}",
+    )
+
+
+def _asked(hand: Services, body: models.JobBody) -> Asked:
+    given = body.model_dump(exclude_none=True)
+    name = " ".join(given.pop("industry").split())
+    if not name:
+        raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
+    request = hand.places.admit(parse_request(given))
+    if request.callback_url is not None:
+        target = hand.guard.check(request.callback_url)
+        # A name that does not resolve now may do so when the job has ended.
+        with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
+            hand.guard.addresses(target, _RESOLVE_S)
+    return Asked(name, request)
+
+
+def _industry_of(hand: Services, name: str) -> Industry | None:
+    try:
+        return hand.repos.industries.get(name)
+    except InputError:
+        return None
+
+
+def _blank(name: str) -> Industry:
+    return Industry("", name, {}, {}, "default", {}, _EPOCH, _EPOCH)
+
+
+# -- reading ------------------------------------------------------------------------------------------
+
+
+def _one(hand: Services, base: str, job_id: str) -> models.Job:
+    return views.job(hand.reading.job(job_id), base, _reached(hand, [job_id])[job_id])
+
+
+def _reached(hand: Services, job_ids: list[str]) -> dict[str, str]:
+    """The phase that each job's events tell, also where it failed since."""
+    names = hand.reading.phase_events(job_ids)
+    return {job: derive_phase(names.get(job, ())) for job in job_ids}
+
+
+def _shown(hand: Services, request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request without places of this machine and without the callback's secrets."""
+    found = JobRequest.parse(request)
+    shown = replace(
+        found,
+        products=tuple(map(hand.places.shown, found.products)),
+        videos=tuple(map(hand.places.shown, found.videos)),
+        callback_url=None,
+    )
+    return shown.to_json()

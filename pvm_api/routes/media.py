@@ -1,0 +1,95 @@
+"""Pictures and videos, by the row they belong to: no caller names a file."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from pvm_api.deps import Hand, Reader
+from pvm_api.problems import ApiError
+from pvm_api.services import Services
+from pvm_api.serving import first_file, serve_bytes, serve_file
+from pvm_core.errors import InputError
+
+router: Final = APIRouter(tags=["media"])
+
+#: The content of a stored picture never changes; evidence is drawn again where its match changed.
+_FOREVER: Final = "private, max-age=31536000, immutable"
+_ASK: Final = "private, no-cache"
+
+
+def _binary(kind: str) -> dict[int | str, dict[str, Any]]:
+    body = {kind: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        200: {"description": "The whole.", "content": body},
+        206: {"description": "The range asked for.", "content": body},
+        304: {"description": "Unchanged: If-None-Match named it."},
+        416: {"description": "The range lies outside."},
+    }
+
+
+@router.get(
+    "/v1/matches/{match_id}/evidence",
+    operation_id="getEvidence",
+    response_class=Response,
+    responses=_binary("image/jpeg"),
+    summary="The picture that proves a match",
+)
+def evidence(request: Request, match_id: uuid.UUID, hand: Hand, caller: Reader) -> Response:
+    """Product and frame side by side, with the points that agree."""
+    return _picture(request, hand, hand.reading.evidence_key(match_id), "evidence", match_id, _ASK)
+
+
+@router.get(
+    "/v1/images/{image_id}",
+    operation_id="getImage",
+    response_class=Response,
+    responses=_binary("image/jpeg"),
+    summary="A product picture",
+)
+def image(request: Request, image_id: uuid.UUID, hand: Hand, caller: Reader) -> Response:
+    """A product picture as stored, longest side 1,024 pixels at most."""
+    return _picture(request, hand, hand.reading.image_key(image_id), "image", image_id, _FOREVER)
+
+
+@router.get(
+    "/v1/frames/{frame_id}",
+    operation_id="getFrame",
+    response_class=Response,
+    responses=_binary("image/jpeg"),
+    summary="A keyframe",
+)
+def frame(request: Request, frame_id: uuid.UUID, hand: Hand, caller: Reader) -> Response:
+    """A keyframe as stored, longest side 960 pixels at most."""
+    return _picture(request, hand, hand.reading.frame_key(frame_id), "frame", frame_id, _FOREVER)
+
+
+@router.get(
+    "/v1/videos/{video_id}/file",
+    operation_id="getVideoFile",
+    response_class=Response,
+    responses=_binary("video/mp4"),
+    summary="A video's file, where it is kept",
+)
+def video_file(request: Request, video_id: uuid.UUID, hand: Hand, caller: Reader) -> Response:
+    """The file with ranges, so that a player can seek."""
+    row = hand.reading.video(video_id)
+    path = first_file(hand.reading.video_places(video_id))
+    if path is not None:
+        try:
+            return serve_file(request, path, row.sha256, f"{video_id}{path.suffix[:8]}", _FOREVER)
+        except OSError:
+            path = None
+    raise ApiError(404, "video.not_kept", "its file is not kept here", "Open the video's own address")
+
+
+def _picture(
+    request: Request, hand: Services, key: str | None, kind: str, item: uuid.UUID, cache: str
+) -> Response:
+    if key is None:
+        raise InputError(
+            f"{kind}.unknown", str(item), f"there is no such {kind}", "Take the address from a result"
+        )
+    return serve_bytes(request, hand.media.get(key), f"{kind}-{item}.jpg", cache)

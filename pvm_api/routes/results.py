@@ -1,0 +1,108 @@
+"""Results: matches flat and in pages; matches, products and videos one by one."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request
+
+from pvm_api import models, views
+from pvm_api.deps import Base, Hand, IndustryFilter, Reader
+from pvm_api.paging import Cursor, Limit, cut, next_url
+from pvm_api.services import Services
+from pvm_api.serving import first_file
+from pvm_resources.repositories.reading import ResultFilter
+
+router: Final = APIRouter(tags=["results"])
+
+JobFilter = Annotated[
+    str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="Matches of this job only.")
+]
+MinScore = Annotated[float, Query(ge=0, le=1, description="0.8 and above is accepted by default.")]
+Everything = Annotated[
+    bool, Query(alias="all", description="Matches of every job, not of each industry's latest one.")
+]
+
+
+@router.get("/v1/results", operation_id="listResults", summary="Matches, best first")
+def list_results(
+    request: Request,
+    hand: Hand,
+    base: Base,
+    caller: Reader,
+    industry: IndustryFilter = None,
+    job: JobFilter = None,
+    min_score: MinScore = 0.0,
+    status: Annotated[list[models.Verdict] | None, Query()] = None,
+    product: uuid.UUID | None = None,
+    video: uuid.UUID | None = None,
+    every_job: Everything = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> models.Page[models.Result]:
+    """Matches of a job; without `job` those of the latest completed job of the industry, or of each
+    industry. One row per product and video, ids as the sources gave them."""
+    filters = {
+        "industry": industry, "job": job, "min_score": min_score, "status": status,
+        "product": product, "video": video, "all": every_job,
+    }  # fmt: skip
+    place = hand.cursors.read("results", filters, cursor) if cursor else None
+    # Later pages are of the same jobs as the first one, whatever completes meanwhile.
+    as_of = datetime.fromisoformat(place[2]) if place else hand.reading.now()
+    wanted = ResultFilter(
+        _jobs_of(hand, industry, job, every_job, as_of), min_score, status or (), product, video
+    )
+    after = (float(place[0]), uuid.UUID(place[1])) if place else None
+    page, last = cut(hand.reading.results(wanted, limit + 1, after), limit)
+    here = [last.score, str(last.match_id), as_of.isoformat()] if last else None
+    follow = hand.cursors.write("results", filters, here) if here else None
+    return models.Page[models.Result](
+        items=[views.result(row, base) for row in page], next=next_url(request, base, follow)
+    )
+
+
+@router.get("/v1/matches/{match_id}", operation_id="getMatch", summary="One match")
+def get_match(match_id: uuid.UUID, hand: Hand, base: Base, caller: Reader) -> models.Result:
+    """A match with its score, its terms and its pictures."""
+    return views.result(hand.reading.match(match_id), base)
+
+
+@router.get("/v1/products/{product_id}", operation_id="getProduct", summary="One product")
+def get_product(product_id: uuid.UUID, hand: Hand, base: Base, caller: Reader) -> models.Product:
+    """A product with its stored pictures."""
+    return views.product(hand.reading.product(product_id), hand.reading.pictures(product_id), base)
+
+
+@router.get("/v1/videos/{video_id}", operation_id="getVideo", summary="One video")
+def get_video(video_id: uuid.UUID, hand: Hand, base: Base, caller: Reader) -> models.Video:
+    """A video with its first hundred keyframes."""
+    row = hand.reading.video(video_id)
+    kept = first_file(hand.reading.video_places(video_id)) is not None
+    return views.video(row, hand.reading.frames(video_id), kept, base)
+
+
+for _path, _route, _name, _shape in (
+    ("/results", list_results, "listResultsFounding", models.Page[models.Result]),
+    ("/matches/{match_id}", get_match, "getMatchFounding", models.Result),
+    ("/products/{product_id}", get_product, "getProductFounding", models.Product),
+    ("/videos/{video_id}", get_video, "getVideoFounding", models.Video),
+):
+    router.add_api_route(
+        _path, _route, methods=["GET"], operation_id=_name, response_model=_shape,
+        summary="The same under its founding address",
+    )  # fmt: skip
+
+
+def _jobs_of(
+    hand: Services, industry: str | None, job: str | None, every_job: bool, as_of: datetime
+) -> list[str] | None:
+    """The jobs whose matches are wanted; None: of all."""
+    slug = hand.repos.industries.get(industry).slug if industry else None
+    if job is not None:
+        found = hand.reading.job(job)
+        return [job] if slug in (None, found.industry) else []
+    if not every_job:
+        return hand.reading.latest_jobs(slug, as_of)
+    return None if slug is None else hand.reading.job_ids(slug)

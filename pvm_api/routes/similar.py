@@ -1,0 +1,168 @@
+"""Products like a picture: the one embedder of the platform, the one index."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request, Response, UploadFile
+from starlette.concurrency import run_in_threadpool
+
+from pvm_api import models
+from pvm_api.deps import Base, Hand, Reader
+from pvm_api.problems import ApiError
+from pvm_api.services import Services
+from pvm_core.errors import InputError, ModelError, PvmError
+from pvm_resources.repositories.rows import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pvm_core.embedders import Embedder
+
+router: Final = APIRouter(tags=["search"])
+
+Count = Annotated[int, Query(ge=1, le=100, description="Most pictures wanted.")]
+_PICTURE: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["picture"],
+                    "properties": {"picture": {"type": "string", "format": "binary"}},
+                }
+            }
+        },
+    }
+}
+#: One embedder stays loaded: a learned one is hundreds of megabytes.
+_loading: Final = threading.Lock()
+
+
+@router.get("/v1/products/similar", operation_id="findSimilar", summary="Products like a stored picture")
+def similar(
+    hand: Hand,
+    base: Base,
+    caller: Reader,
+    image_id: Annotated[uuid.UUID, Query(description="A product picture of any job.")],
+    limit: Count = 20,
+) -> models.SimilarList:
+    """Product pictures of all jobs, most alike first; the picture itself is left out."""
+    if hand.reading.image_key(image_id) is None:
+        raise InputError("image.unknown", str(image_id), "there is no such image", "Take an id from a result")
+    model = _active(hand)
+    vector = hand.reading.image_of(image_id, model.model_key)
+    if vector is None:
+        raise ModelError(
+            "model.other", str(image_id), f"{model.name} has not seen it", "Run its job again with that model"
+        )
+    return _answer(hand, base, model, vector, limit, image_id)
+
+
+@router.post(
+    "/v1/products/similar",
+    operation_id="findSimilarToPicture",
+    openapi_extra=_PICTURE,
+    summary="Products like a picture of yours",
+)
+async def similar_to_picture(
+    request: Request, response: Response, hand: Hand, base: Base, caller: Reader, limit: Count = 20
+) -> models.SimilarList:
+    """Product pictures of all jobs, most alike first. JPEG, PNG or WebP; the picture is not kept."""
+    async with request.form(max_files=1, max_fields=1) as form:
+        file = form.get("picture")
+        if file is None or isinstance(file, str):
+            raise ApiError(422, "picture.missing", "the field picture holds no file", "Send it as a form")
+        data = await _bytes(file)
+    return await run_in_threadpool(_by_picture, request, hand, base, data, limit)
+
+
+async def _bytes(file: Any) -> bytes:
+    from pvm_core.pictures import PictureLimits
+
+    upload: UploadFile = file
+    # One byte more than allowed is enough to be refused.
+    return await upload.read(PictureLimits().max_bytes + 1)
+
+
+def _by_picture(request: Request, hand: Services, base: str, data: bytes, limit: int) -> models.SimilarList:
+    from pvm_core.pictures import decode_picture, normalise
+
+    picture = decode_picture(data, "the picture")
+    model = _active(hand)
+    with _loading:
+        embedder = _embedder(request, hand, model)
+        rgb = normalise(picture.rgb)
+        vector = _vector(hand, model, embedder, rgb)
+    return _answer(hand, base, model, vector.tolist(), limit, None)
+
+
+def _active(hand: Services) -> Model:
+    """The model that product pictures are known under."""
+    found = next((model for model in hand.repos.features.models("embedder") if model.active), None)
+    if found is None:
+        raise ModelError("model.none", "search", "no picture was embedded yet", "Run a job first")
+    return found
+
+
+def _embedder(request: Request, hand: Services, model: Model) -> Embedder:
+    loaded: tuple[str, Embedder] | None = getattr(request.app.state, "embedder", None)
+    if loaded is not None and loaded[0] == model.model_key:
+        return loaded[1]
+    from pvm_core.embedders import load_embedder
+
+    fresh = load_embedder(model.name, hand.settings.models)
+    request.app.state.embedder = (model.model_key, fresh)
+    return fresh
+
+
+def _vector(hand: Services, model: Model, embedder: Embedder, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    from pvm_core.embedders import EmbedInput
+
+    mask = _mask(hand, model, rgb)
+    (views,) = embedder.embed_views([EmbedInput(rgb, mask)], "product", False)
+    whole: NDArray[np.float32] = views.rgb[0]
+    return whole
+
+
+def _mask(hand: Services, model: Model, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The product's region, where this machine has the segmenter that the stored vectors were made with."""
+    if model.spec.get("masks") in (None, "off"):
+        return None
+    from pvm_core.masks import load_segmenter
+
+    try:
+        name = "classic" if hand.settings.segmenter == "auto" else hand.settings.segmenter
+        segmenter = load_segmenter(name, hand.settings.models)
+    except PvmError:
+        return None
+    return segmenter.segment(rgb, "product").mask if segmenter.key == model.spec.get("masks") else None
+
+
+def _answer(
+    hand: Services, base: str, model: Model, vector: list[float], limit: int, itself: uuid.UUID | None
+) -> models.SimilarList:
+    import numpy as np
+
+    near = hand.repos.features.ann_search(model.model_key, np.array(vector, np.float32), limit + 1)
+    near = [one for one in near if one.img_id != itself][:limit]
+    products = {p.product_id: p for p in hand.reading.products([one.product_id for one in near])}
+    items = [
+        models.Similar(
+            product_id=one.product_id,
+            product=products[one.product_id].product,
+            title=products[one.product_id].title,
+            url=products[one.product_id].url,
+            image_id=one.img_id,
+            image_url=f"{base}/v1/images/{one.img_id}",
+            product_api_url=f"{base}/v1/products/{one.product_id}",
+            similarity=one.similarity,
+        )
+        for one in near
+        if one.product_id in products
+    ]
+    return models.SimilarList(embed_model=model.name, items=items)

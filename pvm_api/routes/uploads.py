@@ -1,0 +1,42 @@
+"""Catalogues to be named by jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+
+from pvm_api import models, uploads
+from pvm_api.deps import Hand, Runner
+
+router: Final = APIRouter(tags=["jobs"])
+
+_FILE: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.post(
+    "/v1/uploads",
+    operation_id="uploadCatalogue",
+    status_code=201,
+    openapi_extra=_FILE,
+    summary="Upload a catalogue",
+)
+async def upload(
+    request: Request,
+    hand: Hand,
+    caller: Runner,
+    filename: Annotated[
+        str, Query(min_length=1, max_length=200, description="Tells the kind.", examples=["products.csv"])
+    ],
+) -> models.Upload:
+    """The body is the file. Its pictures are http(s) URLs; the answer's `source` is what a job names."""
+    kind = uploads.kind_of(filename)
+    limit = hand.settings.api_upload_mb * 1_000_000
+    kept = await uploads.keep(request.stream(), hand.places.uploads, kind, limit)
+    return await run_in_threadpool(uploads.check, *kept)

@@ -1,0 +1,92 @@
+"""Rows as answers: links made absolute, phases as per cent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from pvm_api import models
+from pvm_resources.repositories.reading import Found, JobRow, PictureRow, ProductRow, VideoRow
+from pvm_resources.repositories.rows import Industry
+
+#: Founding document 2: progress follows the phases. The share of a phase is done when it ends.
+PERCENT: Final = {"collection": 0, "feature_extraction": 25, "matching": 60, "evidence": 85, "completed": 100}
+
+
+def percent_of(phase: str, reached: str) -> int:
+    """Per cent of a job in `phase`; for one that failed or was cancelled, of the phase it had reached."""
+    return PERCENT.get(phase, PERCENT.get(reached, 0))
+
+
+def job(row: JobRow, base: str, reached: str) -> models.Job:
+    """A job; `reached` is the phase that its events tell."""
+    return models.Job(
+        **_but(asdict(row), "error"),
+        error=models.Fault(**_known(row.error)) if row.error else None,
+        percent=percent_of(row.phase, reached),
+        status_url=f"{base}/v1/jobs/{row.job_id}",
+        results_url=f"{base}/v1/results?job={row.job_id}",
+    )
+
+
+def result(row: Found, base: str) -> models.Result:
+    """A match with its links."""
+    kept = _but(asdict(row), "best_img_id", "best_frame_id", "has_evidence")
+    match = f"{base}/v1/matches/{row.match_id}"
+    return models.Result(
+        **kept,
+        evidence_url=f"{match}/evidence" if row.has_evidence else None,
+        product_image_url=f"{base}/v1/images/{row.best_img_id}" if row.best_img_id else None,
+        frame_url=f"{base}/v1/frames/{row.best_frame_id}" if row.best_frame_id else None,
+        match_url=match,
+    )
+
+
+def product(row: ProductRow, pictures: list[PictureRow], base: str) -> models.Product:
+    """A product with its pictures."""
+    return models.Product(
+        **asdict(row),
+        pictures=[_picture(one, f"{base}/v1/images") for one in pictures],
+        matches_url=f"{base}/v1/results?product={row.product_id}",
+    )
+
+
+def video(row: VideoRow, frames: list[PictureRow], kept: bool, base: str) -> models.Video:
+    """A video with its keyframes; `kept`: its file can be had."""
+    return models.Video(
+        **_but(asdict(row), "sha256"),
+        file_url=f"{base}/v1/videos/{row.video_id}/file" if kept else None,
+        frames=[_picture(one, f"{base}/v1/frames") for one in frames],
+        matches_url=f"{base}/v1/results?video={row.video_id}",
+    )
+
+
+def industry(row: Industry, every_hours: int | None, sources: dict[str, Any], base: str) -> models.Industry:
+    """An industry; `sources` as callers may see them."""
+    return models.Industry(
+        slug=row.slug,
+        name=row.name,
+        queries=row.queries,
+        sources=sources,
+        rule_set=row.rule_set,
+        every_hours=every_hours,
+        jobs_url=f"{base}/v1/jobs?industry={row.slug}",
+        results_url=f"{base}/v1/results?industry={row.slug}",
+        rules_url=f"{base}/v1/industries/{row.slug}/rules",
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _picture(row: PictureRow, folder: str) -> models.Picture:
+    return models.Picture(
+        id=row.item_id, url=f"{folder}/{row.item_id}", width=row.width, height=row.height, ts=row.ts
+    )
+
+
+def _but(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _known(error: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in error.items() if name in models.Fault.model_fields}
