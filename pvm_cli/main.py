@@ -10,7 +10,9 @@ import typer
 
 from pvm_cli import (
     demo,
+    endpoints,
     evaluate,
+    events,
     exits,
     industries,
     models,
@@ -84,6 +86,8 @@ app.command("demo", rich_help_panel=_WORK)(demo.demo)
 app.command("up", rich_help_panel=_SERVICE)(services.up)
 app.command("down", rich_help_panel=_SERVICE)(services.down)
 app.command("status", rich_help_panel=_SERVICE)(status.status)
+app.add_typer(events.app, name="events", rich_help_panel=_SERVICE)
+app.add_typer(endpoints.app, name="endpoints", rich_help_panel=_SERVICE)
 app.command("purge", rich_help_panel=_SERVICE)(purge.purge)
 app.command("sources", rich_help_panel=_TUNE)(sources.sources)
 app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)

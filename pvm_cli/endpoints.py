@@ -1,0 +1,181 @@
+"""`pvm endpoints`: webhooks that are told of events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pvm_cli.console import note, out
+from pvm_cli.group import PvmGroup
+from pvm_core.errors import InputError, PvmError
+
+if TYPE_CHECKING:
+    from pvm_resources.repositories.endpoints import Endpoint
+
+app = typer.Typer(
+    cls=PvmGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="""Endpoints: webhooks that are told of events.
+
+A webhook gets a signed POST for each event it asked for (Standard Webhooks).
+Its secret is shown once, when it is made.
+
+  pvm endpoints add https://example.org/hook --events "*.completed"
+
+  pvm endpoints test ID
+""",
+)
+
+_Id = Annotated[str, typer.Argument(help="Id of the endpoint; its beginning is enough.", show_default=False)]
+_Secret = Annotated[
+    str | None,
+    typer.Option("--secret", help="whsec_... of your own; default a new one.", show_default=False),
+]
+
+
+@app.command()
+def add(
+    url: Annotated[str, typer.Argument(help="http(s) address.", show_default=False)],
+    events: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Events it is told of; * stands for any characters. Default: *.completed, match.result, "
+            "job.failed, job.cancelled.",
+            show_default=False,
+        ),
+    ] = None,
+    secret: _Secret = None,
+    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+) -> None:
+    """Adds a webhook and prints its id and, this once, its secret."""
+    from pvm_cli.session import opened
+    from pvm_resources.delivery import signing
+    from pvm_resources.fetch.guard import target_of
+    from pvm_resources.repositories.endpoints import DEFAULT_EVENTS, Endpoints
+
+    target_of(url)
+    given = secret or signing.new_secret()
+    signing.key_of(given)
+    with opened(create=True) as session:
+        made = Endpoints(session.database).add(url, secret=given, events=events or DEFAULT_EVENTS, name=name)
+    out().print(f"id      {made.endpoint_id}", markup=False)
+    _show_secret(given)
+
+
+@app.command("list")
+def list_all(
+    callbacks: Annotated[bool, typer.Option("--callbacks", help="Also those of single jobs.")] = False,
+) -> None:
+    """Lists the endpoints."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from pvm_cli.session import opened
+    from pvm_resources.repositories.endpoints import Endpoints
+
+    with opened() as session:
+        found = Endpoints(session.database).list(callbacks=callbacks)
+    if not found:
+        note("no endpoints yet; add one: pvm endpoints add URL")
+        return
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
+    for column in ("id", "kind", "name", "address", "events", "state"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "kind"))
+    for one in found:
+        state = "on" if one.enabled else f"off: {one.disabled_reason or 'by hand'}"
+        cells = [str(one.endpoint_id)[:8], one.kind, one.name, one.url, ", ".join(one.events), state]
+        table.add_row(*map(Text, cells))
+    out().print(table)
+
+
+@app.command()
+def rm(endpoint: _Id) -> None:
+    """Removes an endpoint with all its deliveries."""
+    from pvm_cli.session import opened
+    from pvm_resources.repositories.endpoints import Endpoints
+
+    with opened() as session:
+        endpoints = Endpoints(session.database)
+        found = endpoints.get(endpoint)
+        endpoints.remove(found.endpoint_id)
+    note(f"removed {found.name or found.url}")
+
+
+@app.command()
+def enable(endpoint: _Id) -> None:
+    """Sends to it again, from now on; what waited for it goes out as well."""
+    from pvm_cli.session import opened
+    from pvm_resources.repositories.endpoints import Endpoints
+
+    with opened() as session:
+        endpoints = Endpoints(session.database)
+        endpoints.enable(endpoints.get(endpoint).endpoint_id)
+    note("enabled")
+
+
+@app.command()
+def disable(endpoint: _Id) -> None:
+    """Sends nothing to it; what waits for it waits on."""
+    from pvm_cli.session import opened
+    from pvm_resources.repositories.endpoints import Endpoints
+
+    with opened() as session:
+        endpoints = Endpoints(session.database)
+        endpoints.disable(endpoints.get(endpoint).endpoint_id, "by hand")
+    note("disabled")
+
+
+@app.command()
+def rotate(endpoint: _Id, secret: _Secret = None) -> None:
+    """Gives it a new secret and prints it; for 24 hours both sign."""
+    from pvm_cli.session import opened
+    from pvm_resources.delivery import signing
+    from pvm_resources.repositories.endpoints import Endpoints
+
+    given = secret or signing.new_secret()
+    signing.key_of(given)
+    with opened() as session:
+        endpoints = Endpoints(session.database)
+        found = _webhook(endpoints.get(endpoint))
+        endpoints.rotate(found.endpoint_id, given)
+    _show_secret(given)
+
+
+@app.command()
+def test(endpoint: _Id) -> None:
+    """Sends it an event that means nothing, of the type pvm.test, and says what it answered."""
+    import uuid
+    from datetime import UTC, datetime
+
+    from pvm_cli.session import opened
+    from pvm_resources.delivery.bodies import Outgoing
+    from pvm_resources.delivery.webhooks import Receiver
+    from pvm_resources.delivery.wiring import webhook_sink
+    from pvm_resources.repositories.endpoints import Endpoints
+
+    now = datetime.now(UTC)
+    with opened() as session:
+        found = _webhook(Endpoints(session.database).get(endpoint))
+        event = Outgoing(uuid.uuid4(), "test", 0, "pvm.test", {}, now)
+        sink = webhook_sink(session.settings)
+        (answer,) = sink.send(Receiver(found.kind, found.url, found.secrets(now)), [event])
+        sink.close()
+    if not answer.ok:
+        raise PvmError(
+            "endpoint.test", found.url, answer.error, "Correct the receiver, then test again", retryable=True
+        )
+    note(f"it answered {answer.status}")
+
+
+def _webhook(found: Endpoint) -> Endpoint:
+    if found.kind != "webhook":
+        raise InputError("endpoint.kind", str(found.endpoint_id), f"it is a {found.kind}", "Name a webhook")
+    return found
+
+
+def _show_secret(secret: str) -> None:
+    out().print(f"secret  {secret}", markup=False, soft_wrap=True)
+    note("keep the secret: it is not shown again")

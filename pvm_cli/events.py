@@ -1,0 +1,257 @@
+"""`pvm events`: what was delivered, what was not, and the relay that delivers."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from pvm_cli.console import note, out
+from pvm_cli.group import PvmGroup
+from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pvm_resources.database import Database
+    from pvm_resources.delivery.relay import Relay
+    from pvm_resources.repositories.deliveries import Delivery
+    from pvm_resources.settings import Settings
+
+#: Seconds a stream stays with a relay that gives no sign of life; see repositories/deliveries.py.
+_LEASE_S: Final = 20.0
+
+app = typer.Typer(
+    cls=PvmGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="""Events: what was delivered to whom, and what was not.
+
+The relay carries events to webhooks, to callbacks of jobs and to the broker
+(BUS_BROKER). pvm up starts it; elsewhere run it yourself:
+
+  pvm events relay
+
+  pvm events dead
+
+  pvm events replay --job JOB
+""",
+)
+
+_Job = Annotated[str | None, typer.Option("--job", help="Of this job only.", show_default=False)]
+_Event = Annotated[
+    str | None, typer.Option("--event", help="Of this event only, by its id.", show_default=False)
+]
+_Endpoint = Annotated[
+    str | None,
+    typer.Option("--endpoint", help="For this endpoint only, by its id.", show_default=False),
+]
+_Limit = Annotated[int, typer.Option(min=1, max=10_000, help="The most that is shown.")]
+
+
+@app.command()
+def names() -> None:
+    """Lists the names of all events."""
+    from pvm_core.contracts import NAMES
+
+    for name in NAMES:
+        out().print(name)
+
+
+@app.command()
+def schema(name: Annotated[str, typer.Argument(help="Name of the event.", show_default=False)]) -> None:
+    """Prints the JSON Schema of an event."""
+    import json
+
+    from pvm_core import contracts
+
+    typer.echo(json.dumps(contracts.load(name), indent=2, ensure_ascii=False))
+
+
+@app.command("list")
+def list_all(
+    job: _Job = None,
+    event: _Event = None,
+    endpoint: _Endpoint = None,
+    state: Annotated[str, typer.Option(help="all, open, dead or delivered.")] = "all",
+    limit: _Limit = 50,
+) -> None:
+    """Lists deliveries, the newest first."""
+    if state not in ("all", "open", "dead", "delivered"):
+        raise InputError("events.state", state, "there is no such state", "Use all, open, dead or delivered")
+    _show(state, job, event, endpoint, limit)
+
+
+@app.command()
+def dead(job: _Job = None, endpoint: _Endpoint = None, limit: _Limit = 50) -> None:
+    """Lists deliveries that were given up."""
+    _show("dead", job, None, endpoint, limit)
+
+
+@app.command()
+def replay(
+    job: _Job = None,
+    event: _Event = None,
+    endpoint: _Endpoint = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what has arrived; names a job, an event or an endpoint.")
+    ] = False,
+) -> None:
+    """Sends dead deliveries again, with their attempts counted anew.
+
+    They arrive after what went out meanwhile.
+    """
+    from pvm_cli.session import opened
+    from pvm_resources.repositories.deliveries import Deliveries
+
+    if everything and not (job or event or endpoint):
+        raise InputError(
+            "events.replay", "--all", "it would send everything", "Add --job, --event or --endpoint"
+        )
+    with opened() as session:
+        count = Deliveries(session.database).replay(
+            job_id=job,
+            event_id=_uuid(event),
+            endpoint_id=_endpoint(session.database, endpoint),
+            everything=everything,
+        )
+    note(f"{count} deliveries are sent again")
+
+
+@app.command()
+def declare(
+    queue: Annotated[
+        str | None, typer.Option(help="Also a queue for a consumer of yours.", show_default=False)
+    ] = None,
+    bind: Annotated[
+        list[str] | None,
+        typer.Option(help="Routing key for that queue; * is one word, # any number.", show_default=False),
+    ] = None,
+) -> None:
+    """Makes exchanges and queues on the broker; what is there stays."""
+    from pvm_resources.delivery import bus
+    from pvm_resources.settings import load_settings
+
+    if bool(queue) != bool(bind):
+        raise InputError("events.queue", "--queue", "it goes with --bind", "Give both")
+    with bus.opened(_bus_url(load_settings())) as channel:
+        bus.declare(channel)
+        if queue and bind:
+            bus.declare_queue(channel, queue, bind)
+    made = [bus.EXCHANGE, bus.UNROUTED, bus.DEAD, bus.REQUEST_QUEUE, *([queue] if queue else [])]
+    note(f"on the broker: {', '.join(made)}")
+
+
+@app.command()
+def relay(
+    once: Annotated[bool, typer.Option("--once", help="Deliver what is due now, then end.")] = False,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Deliveries side by side.")] = 8,
+    lease: Annotated[
+        float, typer.Option(min=1, max=600, help="Seconds after which a dead relay's work is taken over.")
+    ] = _LEASE_S,
+) -> None:
+    """Delivers events until it is stopped (Ctrl-C or SIGTERM)."""
+    from pvm_cli.session import opened
+    from pvm_resources import logs
+    from pvm_resources.database import Database
+    from pvm_resources.delivery.wiring import make_relay
+
+    with opened() as session:
+        settings = session.settings
+        logs.setup(settings.log_format, settings.log_level)
+        # Each worker holds a connection while it claims and writes; the watching thread and the inbox too.
+        with Database(session.database.dsn, max_connections=workers + 3) as database:
+            one = make_relay(settings, database, workers=workers, lease_s=lease)
+            if once:
+                note(f"{one.drain()} attempts")
+            else:
+                _serve(one, settings, database)
+
+
+def _serve(one: Relay, settings: Settings, database: Database) -> None:
+    import signal
+    import threading
+
+    from pvm_resources.delivery.bus import Consumer
+    from pvm_resources.repositories.inbox import Inbox
+
+    consumer = Consumer(_bus_url(settings), Inbox(database)) if settings.bus_url is not None else None
+
+    def end(_number: int, _frame: object) -> None:
+        # A handler may interrupt the thread that holds the lock which `stop` needs.
+        threading.Thread(target=one.stop).start()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    listening = threading.Thread(target=consumer.run, name="requests") if consumer else None
+    if listening is not None:
+        listening.start()
+    note("relay started")
+    try:
+        one.run()
+    finally:
+        if consumer is not None and listening is not None:
+            consumer.stop()
+            listening.join()
+    note("relay ended")
+
+
+def _show(state: str, job: str | None, event: str | None, endpoint: str | None, limit: int) -> None:
+    from pvm_cli.session import opened
+    from pvm_resources.repositories.deliveries import Deliveries
+
+    with opened() as session:
+        found = Deliveries(session.database).listed(
+            state,
+            job_id=job,
+            event_id=_uuid(event),
+            endpoint_id=_endpoint(session.database, endpoint),
+            limit=limit,
+        )
+    if not found:
+        note("no such deliveries")
+        return
+    _table(found)
+
+
+def _table(found: Sequence[Delivery]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from pvm_cli.lines import shorten
+
+    table = Table(header_style="bold", box=SIMPLE_HEAD)
+    for name in ("event", "name", "job", "to", "state", "tries", "next", "last"):
+        table.add_column(name, overflow="fold", no_wrap=name in ("state", "tries", "next"))
+    for one in found:
+        following = one.next_attempt_at.strftime("%m-%d %H:%M:%S") if one.next_attempt_at else ""
+        last = one.last_error or (str(one.last_status) if one.last_status else "")
+        cells = [
+            str(one.event_id), one.name, one.job_id, shorten(one.endpoint or one.url, 40), one.state,
+            str(one.attempts + one.conflicts), following, shorten(last, 80),
+        ]  # fmt: skip
+        table.add_row(*map(Text, cells))
+    out().print(table)
+
+
+def _endpoint(database: Database, reference: str | None) -> uuid.UUID | None:
+    from pvm_resources.repositories.endpoints import Endpoints
+
+    return None if reference is None else Endpoints(database).get(reference).endpoint_id
+
+
+def _uuid(text: str | None) -> uuid.UUID | None:
+    try:
+        return None if text is None else uuid.UUID(text)
+    except ValueError as error:
+        raise InputError("events.id", text or "", "it is no event's id", "See pvm events list") from error
+
+
+def _bus_url(settings: Settings) -> str:
+    if settings.bus_url is None:
+        raise InputError(
+            "bus.none", "BUS_BROKER", "no broker is set", "Set it to amqp://user:password@host:5672/"
+        )
+    return settings.bus_url.get_secret_value()
