@@ -188,6 +188,8 @@ def _concerns(fault: Fault, request: Request) -> bool:
 class _Handler(BaseHTTPRequestHandler):
     owner: StandIn
     protocol_version = "HTTP/1.1"
+    #: Head and body are two writes; the second would wait for the client to acknowledge the first.
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:
         pass

@@ -189,6 +189,7 @@ class _Run:
             if error.code == "ebay.refused":
                 # A listing that is gone stays gone: no call of the budget is due to it again.
                 self._context.answers.put(key, {"refused": error.reason})
+                raise CallError(error.code, item_id, error.reason, _GONE) from error
             raise
         self._context.answers.put(key, listing.to_json())
         return listing
@@ -229,7 +230,7 @@ class _Run:
         failures = (*searches, *lost)
         if failures:
             counted = f"{len(lost)} of {found} listings without their page" if lost else "a search failed"
-            reason = f"{counted}: {failures[0].item}: {failures[0].message}{so_far}{note}"
+            reason = f"{counted}: {failures[0].item}: {failures[0].message}{note}"
             return SourceStatus(NAME, "partial" if records else "failed", reason, "See the job's problems")
         if not records:
             asked = ", ".join(repr(phrase) for phrase in phrases.phrases[:3])

@@ -1,0 +1,89 @@
+"""What the tests of shops share: a context over a real database, a pace that does not wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pvm_resources.database import Database
+from pvm_resources.fetch.fetcher import Fetcher
+from pvm_resources.policies import SHIPPED
+from pvm_resources.repositories import Repositories
+from pvm_resources.repositories.collecting import Collecting
+from pvm_resources.repositories.ledger import Ledger
+from pvm_resources.server import EmbeddedServer
+from pvm_resources.settings import Settings, load_settings
+from pvm_resources.sources.context import SourceContext
+from pvm_resources.sources.pace import Pace
+from tests import fixtures_db
+
+NO_FILE = Path("/nonexistent/.env")
+
+
+@dataclass
+class Shopping:
+    """One source of one job on one database."""
+
+    database: Database
+    source: str
+    job_id: str
+    lines: list[str] = field(default_factory=list)
+
+    def context(self, settings: Settings) -> SourceContext:
+        """A context whose answers are those of the job."""
+        policy = SHIPPED[self.source]
+        return SourceContext(
+            settings=settings,
+            namespace="pillow",
+            answers=Collecting(self.database).answers(self.job_id, self.source, policy.max_age_h),
+            ledger=Ledger(self.database),
+            web=Fetcher(),
+            policy=policy,
+            folder=Path("/nonexistent"),
+            report=self.lines.append,
+        )
+
+    def forget_answers(self) -> None:
+        """As for a job that asks for the first time."""
+        with self.database.transaction() as cursor:
+            cursor.execute("DELETE FROM source_answers")
+
+    def stored(self) -> str:
+        """All answers kept, as text."""
+        return "\n".join(str(row[0]) for row in self.database.tuples("SELECT answer FROM source_answers"))
+
+
+def one_database(server: EmbeddedServer, migrated: str) -> Iterator[Repositories]:
+    """All repositories over one database for a whole module: a fresh one for each of its tests takes longer
+    than the test."""
+    for url in fixtures_db._fresh(server, f"TEMPLATE {migrated} STRATEGY file_copy"):
+        with Database(url) as database:
+            yield Repositories.over(database)
+
+
+def shopping(repos: Repositories, source: str) -> Shopping:
+    """A job that wants to ask `source`, with no token and no call spent yet."""
+    with repos.database.transaction() as cursor:
+        cursor.execute("TRUNCATE source_tokens, source_budgets, source_answers")
+    industry = repos.industries.ensure("pillow")
+    job = repos.jobs.create(industry.slug, {"products": [source], "videos": []})
+    return Shopping(repos.database, source, job.job_id)
+
+
+def settings_of(**given: Any) -> Settings:
+    """Settings of the fields given and nothing of this machine's `.env`."""
+    return load_settings(NO_FILE, **given)
+
+
+@dataclass
+class Waits:
+    """A pace that notes its waits and takes no time."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def pace(self) -> Pace:
+        """In the middle of the jitter."""
+        return Pace(sleep=self.seconds.append, chance=lambda: 0.5)
