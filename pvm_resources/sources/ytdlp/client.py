@@ -22,6 +22,7 @@ from pvm_resources.sources.ytdlp.bilibili import BROKE_OFF, BiliBiliSearchIE
 from pvm_resources.sources.ytdlp.errors import FAULTS, explain
 from pvm_resources.sources.ytdlp.network import CheckedYoutubeDL, Gate
 from pvm_resources.sources.ytdlp.options import Extractors
+from pvm_resources.sources.ytdlp.places import total_note
 from pvm_resources.sources.ytdlp.runtimes import JsRuntime
 
 _log: Final = logging.getLogger(__name__)
@@ -29,8 +30,7 @@ _log: Final = logging.getLogger(__name__)
 #: Of a video's particulars, what is kept: enough to name it, to judge it and to fetch it.
 _KEPT: Final = (
     "id", "title", "webpage_url", "original_url", "extractor", "extractor_key", "duration", "timestamp",
-    "upload_date", "live_status", "is_live", "channel", "uploader", "http_headers", "ext", "url", "protocol",
-    "format_id", "_type",
+    "upload_date", "live_status", "is_live", "channel", "uploader", "_type",
 )  # fmt: skip
 #: Of a format, what is dropped: cookies are secrets, and the rest is worked out again.
 _DROPPED: Final = frozenset(("cookies", "format", "resolution", "aspect_ratio", "dynamic_range", "rows"))
@@ -238,17 +238,18 @@ def refuse_live(info: Mapping[str, Any], subject: str) -> None:
 
 
 def _slim(info: Mapping[str, Any]) -> dict[str, Any]:
+    # A site that lists no formats gives its one format's fields among the video's own.
+    formats = info.get("formats") or [{key: value for key, value in info.items() if key not in _KEPT}]
     chosen = [
         {key: value for key, value in one.items() if key not in _DROPPED and value is not None}
-        for one in info.get("formats") or ()
+        for one in formats
         if one.get("format_id") == info.get("format_id")
     ]
-    kept = {key: info[key] for key in _KEPT if info.get(key) is not None}
-    return {**kept, "formats": chosen} if chosen else kept
+    return {**{key: info[key] for key in _KEPT if info.get(key) is not None}, "formats": chosen}
 
 
 def _downloaded(ydl: CheckedYoutubeDL, info: Mapping[str, Any], subject: str) -> Path:
-    formats = info.get("formats") or [info]
+    formats = info["formats"]
     if formats[0].get("protocol", "https") not in options.PROTOCOLS:
         reason = f"it comes by {formats[0]['protocol']}, which is not fetched here"
         raise MediaError("video.unsupported", subject, reason, "Take another video")
@@ -265,6 +266,9 @@ def _downloaded(ydl: CheckedYoutubeDL, info: Mapping[str, Any], subject: str) ->
         raise MediaError(
             "video.network", subject, reason, "Try again: what has come is kept", retryable=True
         ) from error
+    except ChangedError as error:
+        reason = "the file has changed since its first part was fetched"
+        raise MediaError("video.changed", subject, reason, "Try again", retryable=True) from error
     except StoppedError as error:
         raise cancelled(subject) from error
     except FAULTS as error:
@@ -286,6 +290,10 @@ class TooLargeError(DownloadCancelled):  # type: ignore[misc]
 
 class TooSlowError(DownloadCancelled):  # type: ignore[misc]
     """The time for one transfer is over."""
+
+
+class ChangedError(DownloadCancelled):  # type: ignore[misc]
+    """What would be continued is a part of a file of another length."""
 
 
 class StoppedError(DownloadCancelled):  # type: ignore[misc]
@@ -313,7 +321,8 @@ class _Hook:
         self._stop = stop
         self._watch = watch
         self._begun = time.monotonic()
-        self._told = 0.0
+        self._told = self._begun
+        self._whole: int | None = None
 
     def __call__(self, state: Mapping[str, Any]) -> None:
         here, whole = state.get("downloaded_bytes") or 0, state.get("total_bytes")
@@ -322,8 +331,23 @@ class _Hook:
             raise StoppedError("stopped")
         if max(here, whole or 0) > options.MAX_BYTES:
             raise TooLargeError(max(here, whole or 0))
-        if state.get("status") == "downloading" and now - self._begun > options.MAX_TRANSFER_S:
-            raise TooSlowError("too slow")
+        if state.get("status") == "downloading":
+            self._compare(state)
+            if now - self._begun > options.MAX_TRANSFER_S:
+                raise TooSlowError("too slow")
         if now - self._told >= _REPORT_S or state.get("status") == "finished":
             self._told = now
             self._watch(here, whole or state.get("total_bytes_estimate"), state.get("speed"))
+
+    def _compare(self, state: Mapping[str, Any]) -> None:
+        """Notes beside the part how long the whole is, or finds that it was another length before."""
+        whole = state.get("total_bytes")
+        if self._whole == whole or whole is None or "fragment_index" in state:
+            return
+        self._whole = whole
+        note = total_note(Path(state["tmpfilename"]))
+        if note.exists():
+            if note.read_text(encoding="ascii") != str(whole):
+                raise ChangedError("changed")
+        else:
+            note.write_text(str(whole), encoding="ascii")

@@ -79,6 +79,7 @@ _SAID: Final = tuple(
             "video.login", "only paying members see it", _COOKIES)),
         (r"log.?in|logged.in|sign in|account|fresh cookies|cookies .{0,20}(needed|required)", _LOGIN),
         (r"\bdrm\b", _Meaning("video.unsupported", "it is protected against copying (DRM)", _OTHER)),
+        (r"did not get any data|giving up after|timed out|connection (reset|refused|aborted)", _NETWORK),
         (r"no suitable extractor|unsupported url|not a valid url", _UNSUPPORTED),
         (r"requested format is not available|only images are|no video formats|no formats", _Meaning(
             "video.no_format", "no format of it can be fetched here",
@@ -117,6 +118,9 @@ def _meaning(error: BaseException) -> _Meaning:
         found = _by_type(one, said)
         if found:
             return found
+    if status := re.search(r"HTTP Error (\d{3})", said):
+        # After its last retry yt-dlp keeps the words and drops the error.
+        return _by_status(int(status[1]))
     for one in chain:
         for pattern, meaning in _SAID:
             if isinstance(one, YoutubeDLError) and pattern.search(str(one)):

@@ -28,7 +28,8 @@ _FRESH_S: Final = 3_600
 _STALE: Final = frozenset(("video.refused", "video.unavailable", "video.login"))
 #: What a check of a file finds, and a download from the start may cure where it was continued.
 _BROKEN: Final = frozenset(
-    ("video.truncated", "video.corrupt", "video.type", "video.empty", "video.no_stream")
+    f"video.{kind}"
+    for kind in ("changed", "truncated", "corrupt", "type", "empty", "no_stream", "codec", "bomb")
 )
 #: Videos of one platform in a row that it limits before it is left alone, and for how long, seconds.
 _LIMITED_MAX: Final = 3
@@ -129,11 +130,15 @@ class Fetching:
         """
         self._pauses.check(platform, url)
         try:
-            info = session.video(url)
+            info = self._asked(session, key, url)
         except MediaError as error:
             self._pauses.note(platform, error.code)
             raise
         self._pauses.note(platform, "")
+        return info
+
+    def _asked(self, session: Extracting, key: str, url: str) -> dict[str, Any]:
+        info = session.video(url)
         self._context.answers.put(key, {"at": int(time.time()), "info": info})
         return info
 
@@ -164,7 +169,7 @@ class Fetching:
                     if error.code not in _STALE:
                         raise
             with self._client.extracting() as session:
-                info = self.look(session, record.platform, key, record.url)
+                info = self._asked(session, key, record.url)
             found = self._whole(record, place, info)
         except MediaError as error:
             self._pauses.note(record.platform, error.code)
@@ -174,13 +179,16 @@ class Fetching:
 
     def _whole(self, record: VideoRecord, place: Place, info: Mapping[str, Any]) -> Path:
         self._refuse_long(record, info)
+        place.drop_unknown()
         continued = place.has_part()
         place.work.mkdir(parents=True, exist_ok=True)
-        path = self._client.download(info, record.given_name, place.work, self._watch(record.given_name))
+        watch = self._watch(record.given_name)
         try:
+            path = self._client.download(info, record.given_name, place.work, watch)
             check_whole(path)
         except MediaError as error:
-            place.start_over()
+            if error.code in _BROKEN:
+                place.start_over()
             if not continued or error.code not in _BROKEN:
                 raise
             # What was there before may have been of another file under the same name.

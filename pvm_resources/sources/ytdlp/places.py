@@ -36,6 +36,11 @@ def safe_name(text: str) -> str:
     return f"{plain}-{digest}" if plain else digest
 
 
+def total_note(part: Path) -> Path:
+    """The file beside a part that says how many bytes the whole has."""
+    return part.with_name(f"{part.name}.total")
+
+
 def check_whole(path: Path) -> None:
     """Opens the video, decodes a picture and reads to the end.
 
@@ -96,6 +101,13 @@ class Place:
     def has_part(self) -> bool:
         """Whether an earlier download left something to continue."""
         return self.work.is_dir() and any(self.work.iterdir())
+
+    def drop_unknown(self) -> None:
+        """Removes parts of which nothing says how long the whole is, so that it could be another file's."""
+        for part in self.work.glob("*.part"):
+            # A download in pieces keeps its own record.
+            if not (total_note(part).exists() or part.with_suffix(".ytdl").exists()):
+                part.unlink()
 
     def start_over(self) -> None:
         """Removes what a download left."""

@@ -187,8 +187,7 @@ class _SearchedVideos:
     ) -> list[Hit]:
         prefix, variable = self._prefix(self._context.settings)
         if not re.fullmatch(r"[A-Za-z]+", prefix):
-            reason = f"{prefix!r} is no search of yt-dlp's"
-            raise MediaError("video.settings", variable, reason, "Leave it out, or name one: ytsearch")
+            raise _no_search(prefix, variable)
         count = search.depth(wanted, len(phrases))
         opened = Lazily(stack, lambda: self._client.searching())
         lists: list[list[Hit]] = []
@@ -196,6 +195,8 @@ class _SearchedVideos:
             try:
                 answer = self._answer(opened, prefix, phrase, count)
             except MediaError as error:
+                if error.code == "video.unsupported":
+                    error = _no_search(prefix, variable)
                 gathering.failed(error, f"search: {phrase}")
                 if error.code in _ENDING:
                     break
@@ -286,6 +287,11 @@ class _SearchedVideos:
             return SourceStatus(self.name, "ok")
         reasons, remedies = zip(*notes, strict=True)
         return SourceStatus(self.name, "partial", "; ".join(reasons), ". ".join(dict.fromkeys(remedies)))
+
+
+def _no_search(prefix: str, variable: str) -> MediaError:
+    reason = f"{variable}: yt-dlp has no search {prefix!r}, or its extractor is not among those allowed"
+    return MediaError("video.settings", variable, reason, f"Unset {variable}, or set PVM_YTDLP_EXTRACTORS")
 
 
 class YouTubeVideos(_SearchedVideos):
