@@ -17,15 +17,13 @@ from pvm_api.limits import Envelope
 from pvm_api.metrics import Figures
 from pvm_api.routes import health, industries, jobs, media, results, similar, uploads
 from pvm_api.services import Services
-from pvm_core.errors import InputError
 from pvm_resources.database import Database
 from pvm_resources.media import MediaStore
 from pvm_resources.repositories.keys import Keys
-from pvm_resources.settings import Settings
+from pvm_resources.settings import Settings, check_api_host
 
 #: What is open to everybody: it tells nothing about jobs.
 OPEN: Final = frozenset({"/healthz", "/readyz"})
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 #: Paths whose bodies may hold a file.
 _UPLOADS: Final = frozenset(
     {"/v1/jobs", "/start-job", "/orchestrator/start-job", "/v1/uploads", "/v1/products/similar"}
@@ -64,7 +62,7 @@ def create_app(
     Raises:
         InputError: ``api.host``: keys are off and the host is not this machine alone; ``settings.invalid``.
     """
-    check_host(settings)
+    check_api_host(settings)
     keys = Keys(database) if settings.api_auth else None
     hand = Services.over(settings, database, media, Gate(keys, settings.api_rate, authenticators))
 
@@ -101,21 +99,6 @@ def create_app(
     )
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
-
-
-def check_host(settings: Settings) -> None:
-    """Without keys nobody but this machine may reach the API.
-
-    Raises:
-        InputError: ``api.host``.
-    """
-    if not settings.api_auth and settings.api_host not in LOOPBACK:
-        raise InputError(
-            "api.host",
-            f"PVM_API_HOST={settings.api_host}",
-            "keys are off (PVM_API_AUTH=false), and others could reach it there",
-            "Leave the host at 127.0.0.1, or turn keys on",
-        )
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -191,8 +191,11 @@ def rm(
             raise InputError(
                 "industry.in_use", industry.name, f"it has {len(found)} jobs", "Remove them too with --jobs"
             )
+        from pvm_resources.repositories.inbox import Inbox
+
+        # The daemon takes their partitions out of Dagster when it runs next.
         for job in found:
-            session.jobs.delete(job.job_id)
+            Inbox(session.database).delete(job.job_id, "cli", force=True)
         session.industries.delete(industry.slug)
     note(f"removed {industry.name}" + (f" with {len(found)} jobs" if found else ""))
 

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from pvm_cli import (
+    api,
     demo,
     endpoints,
     evaluate,
     events,
     exits,
     industries,
+    keys,
     models,
     purge,
     results,
@@ -86,6 +88,8 @@ app.command("demo", rich_help_panel=_WORK)(demo.demo)
 app.command("up", rich_help_panel=_SERVICE)(services.up)
 app.command("down", rich_help_panel=_SERVICE)(services.down)
 app.command("status", rich_help_panel=_SERVICE)(status.status)
+app.add_typer(api.app, name="api", rich_help_panel=_SERVICE)
+app.add_typer(keys.app, name="keys", rich_help_panel=_SERVICE)
 app.add_typer(events.app, name="events", rich_help_panel=_SERVICE)
 app.add_typer(endpoints.app, name="endpoints", rich_help_panel=_SERVICE)
 app.command("purge", rich_help_panel=_SERVICE)(purge.purge)

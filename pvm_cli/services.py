@@ -1,4 +1,4 @@
-"""`pvm up` and `pvm down`: database, Dagster's web server and daemon of one PVM_HOME, one of each."""
+"""`pvm up` and `pvm down`: database, Dagster's web server and daemon, REST API and relay of one PVM_HOME."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 WEBSERVER: Final = "webserver"
 DAEMON: Final = "daemon"
+API: Final = "api"
+RELAY: Final = "relay"
+#: In the order they are stopped: what takes work in first.
+_ALL: Final = (API, WEBSERVER, DAEMON, RELAY)
 _READY_S: Final = 90.0
 
 
@@ -31,11 +35,17 @@ def up(
         str,
         typer.Option(help="Address to listen on. The UI has no login: open it to a trusted network only."),
     ] = "127.0.0.1",
+    api_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the REST API; default PVM_API_PORT.", show_default=False
+        ),
+    ] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay until Ctrl-C, then stop everything.")
     ] = False,
 ) -> None:
-    """Starts the database, the Dagster UI and the daemon.
+    """Starts the database, the Dagster UI, the daemon, the REST API and the relay of events.
 
     They go on in the background until pvm down.
     A second pvm up starts only what is missing. Logs lie in PVM_HOME/logs.
@@ -44,20 +54,24 @@ def up(
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
+    if api_port is not None:
+        settings = settings.model_copy(update={"api_port": api_port})
     folder = ServiceFolder(settings.home)
     with _one_at_a_time(settings.home):
-        webserver = _start_missing(settings, folder, host, port)
+        webserver, api = _start_missing(settings, folder, host, port)
     out().print(f"Dagster UI   [bold]{webserver.url}[/bold]")
+    out().print(f"REST API     [bold]{api.url}[/bold]")
     out().print(f"logs         {folder.log_path(WEBSERVER).parent}", soft_wrap=True)
     if foreground:
         _stay(settings, folder)
     else:
         out().print("stop with    pvm down")
+    _say_how_to_call(settings)
 
 
 def down(
     keep_database: Annotated[
-        bool, typer.Option("--keep-database", help="Stop the UI and the daemon only.")
+        bool, typer.Option("--keep-database", help="Stop everything but the database.")
     ] = False,
 ) -> None:
     """Stops what [bold]pvm up[/bold] started.
@@ -74,25 +88,62 @@ def down(
     note(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
 
-def _start_missing(settings: Settings, folder: ServiceFolder, host: str, port: int) -> Service:
-    from pvm_cli.processes import port_is_free
-
-    webserver = folder.find(WEBSERVER)
-    if webserver is None and not port_is_free(host, port):
-        raise PvmError(
-            "up.port_busy",
-            f"port {port}",
-            "another program listens on it",
-            f"Stop that program or choose another port: pvm up --port {port + 1}",
-        )
+def _start_missing(
+    settings: Settings, folder: ServiceFolder, host: str, port: int
+) -> tuple[Service, Service]:
+    webserver, api = folder.find(WEBSERVER), folder.find(API)
+    _check_ports(settings, None if webserver else (host, port), api is None)
     env = _prepare(settings)
     if folder.find(DAEMON) is None:
         folder.start(DAEMON, [sys.executable, "-m", "dagster._daemon", "run", *_workspace()], env)
+    if folder.find(RELAY) is None:
+        folder.start(RELAY, [sys.executable, "-m", "pvm_cli.main", "events", "relay"], env)
+    if api is None:
+        url = f"http://{_reachable(settings.api_host)}:{settings.api_port}"
+        api = folder.start(API, [sys.executable, "-m", "pvm_api.server"], env, url=url)
     if webserver is None:
         command = [sys.executable, "-m", "dagster_webserver", "-h", host, "-p", str(port), *_workspace()]
         webserver = folder.start(WEBSERVER, command, env, url=f"http://{_reachable(host)}:{port}")
-        _wait_ready(folder, webserver)
-    return webserver
+    _wait_ready(folder, api, "/healthz")
+    _wait_ready(folder, webserver, "/server_info")
+    return webserver, api
+
+
+def _check_ports(settings: Settings, webserver: tuple[str, int] | None, api: bool) -> None:
+    """Raises where a port that is about to be taken is not free, or the API must not listen there."""
+    from pvm_cli.processes import port_is_free
+
+    if webserver is not None and not port_is_free(*webserver):
+        raise PvmError(
+            "up.port_busy",
+            f"port {webserver[1]}",
+            "another program listens on it",
+            f"Stop that program or choose another port: pvm up --port {webserver[1] + 1}",
+        )
+    if api:
+        from pvm_resources.settings import check_api_host
+
+        check_api_host(settings)
+        if not port_is_free(settings.api_host, settings.api_port):
+            raise PvmError(
+                "up.port_busy",
+                f"port {settings.api_port}",
+                "another program listens on it, and the REST API would",
+                f"Stop that program or choose another port: pvm up --api-port {settings.api_port + 1}",
+            )
+
+
+def _say_how_to_call(settings: Settings) -> None:
+    """Without a key nobody can call the API: its first user is told how to make one."""
+    from pvm_cli.session import opened
+    from pvm_resources.repositories.keys import Keys
+
+    if not settings.api_auth:
+        note("the REST API asks for no key (PVM_API_AUTH=false)")
+        return
+    with opened() as session:
+        if not Keys(session.database).any_active():
+            note("the REST API wants a key; make one: pvm keys create NAME --scope run")
 
 
 def _prepare(settings: Settings) -> Mapping[str, str]:
@@ -112,32 +163,32 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in {"", "0.0.0.0"} else host
 
 
-def _wait_ready(folder: ServiceFolder, service: Service) -> None:
+def _wait_ready(folder: ServiceFolder, service: Service, path: str) -> None:
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline:
         if not service.alive:
             break
-        if answers(service.url):
+        if answers(f"{service.url}{path}"):
             return
         time.sleep(0.2)
     log, tail = folder.log_path(service.name), folder.tail(service.name)
     folder.stop(service.name)
     raise PvmError(
         "up.not_ready",
-        f"Dagster's {service.name}",
+        f"the {service.name}",
         f"it did not answer; its last words:\n{tail}\n",
         f"The whole log is {log}",
     )
 
 
 def answers(url: str) -> bool:
-    """True where a Dagster web server answers at `url`."""
+    """True where a server answers at `url` with 200."""
     import urllib.request
 
     try:
         # Proxies of the environment must not stand between us and our own server.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{url}/server_info", timeout=2) as response:
+        with opener.open(url, timeout=2) as response:
             return bool(response.status == 200)
     except OSError:
         return False
@@ -146,7 +197,7 @@ def answers(url: str) -> bool:
 def _stop_all(settings: Settings, folder: ServiceFolder, keep_database: bool) -> list[str]:
     from pvm_resources.server import EmbeddedServer
 
-    stopped = [name for name in (WEBSERVER, DAEMON) if folder.stop(name)]
+    stopped = [name for name in _ALL if folder.stop(name)]
     server = EmbeddedServer(settings.home)
     if not keep_database and server.status().running and server.down():
         stopped.append("database")
@@ -156,9 +207,9 @@ def _stop_all(settings: Settings, folder: ServiceFolder, keep_database: bool) ->
 def _stay(settings: Settings, folder: ServiceFolder) -> None:
     note("Ctrl-C stops everything")
     try:
-        while folder.find(WEBSERVER) and folder.find(DAEMON):
+        while all(map(folder.find, _ALL)):
             time.sleep(1.0)
-        note("the web server or the daemon has ended; stopping the rest")
+        note("one of the services has ended; stopping the rest")
     except KeyboardInterrupt:
         pass
     with _one_at_a_time(settings.home):

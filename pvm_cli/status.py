@@ -13,7 +13,7 @@ from pvm_cli.console import note, out
 from pvm_cli.lines import shorten
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import STAGES
-from pvm_cli.services import DAEMON, WEBSERVER
+from pvm_cli.services import API, DAEMON, RELAY, WEBSERVER
 from pvm_cli.states import letters_table, states_table
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _services(settings: Settings) -> dict[str, str]:
 
     folder = ServiceFolder(settings.home)
     webserver, daemon = folder.find(WEBSERVER), folder.find(DAEMON)
+    api, relay = folder.find(API), folder.find(RELAY)
     if settings.database_url is not None:
         database = dsn.describe(settings.database_url.get_secret_value())
     else:
@@ -87,7 +88,9 @@ def _services(settings: Settings) -> dict[str, str]:
         "home": str(settings.home),
         "database": database,
         "Dagster UI": webserver.url if webserver else "stopped",
+        "REST API": api.url if api else "stopped",
         "daemon": f"running (pid {daemon.pid})" if daemon else "stopped",
+        "relay": f"running (pid {relay.pid})" if relay else "stopped",
     }
 
 

@@ -52,9 +52,11 @@ class Places:
         )
 
     def shown(self, token: str) -> str:
-        """A source as callers may see it: an upload by its name, never by where it lies."""
-        path = Path(token) if token.startswith("/") else None
-        return f"upload:{path.name}" if path is not None and path.parent == self.uploads else token
+        """A source as callers may see it: an upload or a file by its name, never by where it lies."""
+        if not token.startswith("/"):
+            return token
+        path = Path(token)
+        return f"upload:{path.name}" if path.parent == self.uploads else path.name
 
     def _admit(self, token: str, names: Sequence[str]) -> str:
         if token in names:

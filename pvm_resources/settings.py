@@ -14,6 +14,9 @@ from pvm_core.errors import InputError
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
+#: Addresses that only this machine reaches.
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
 #: Settings that override a field of `pvm_core.rules.Rules` for every job of this machine.
 _RULES: Final = {
     "retrieval_topk": "retrieval_topk",
@@ -217,3 +220,18 @@ def environment(settings: Settings) -> Mapping[str, str]:
         if value is not None:
             found[_variable(name)] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
     return found
+
+
+def check_api_host(settings: Settings) -> None:
+    """Without keys nobody but this machine may reach the API.
+
+    Raises:
+        InputError: ``api.host``.
+    """
+    if not settings.api_auth and settings.api_host not in _LOOPBACK:
+        raise InputError(
+            "api.host",
+            f"PVM_API_HOST={settings.api_host}",
+            "keys are off (PVM_API_AUTH=false), and others could reach it there",
+            "Leave the host at 127.0.0.1, or turn keys on",
+        )

@@ -1,0 +1,77 @@
+"""The API over a fresh database with a small finished job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from pvm_api.app import create_app
+from pvm_resources.database import Database
+from pvm_resources.media import MediaStore
+from pvm_resources.repositories import Repositories
+from pvm_resources.repositories.keys import Keys
+from pvm_resources.settings import Settings, load_settings
+from tests.pvm_resources import world
+from tests.pvm_resources.world import World
+
+
+def jpeg(seed: int, width: int = 120, height: int = 90) -> bytes:
+    """A small picture."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)
+    done, data = cv2.imencode(".jpg", cv2.resize(coarse, (width, height)))
+    assert done
+    return data.tobytes()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a home of its own; nothing of this machine."""
+    return load_settings(tmp_path / "none.env", home=tmp_path / "home", api_rate=100_000)
+
+
+@pytest.fixture
+def media(settings: Settings) -> MediaStore:
+    """The home's media store."""
+    return MediaStore(settings.media)
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database, media: MediaStore) -> FastAPI:
+    """The application."""
+    return create_app(settings, database, media)
+
+
+@pytest.fixture
+def tokens(database: Database) -> dict[str, str]:
+    """A key for each scope, by scope."""
+    keys = Keys(database)
+    return {scope: keys.create(scope, [scope])[1] for scope in ("read", "run", "review", "admin")}
+
+
+@pytest.fixture
+def client(app: FastAPI, tokens: dict[str, str]) -> Iterator[TestClient]:
+    """A caller who may do everything."""
+    headers = {"X-API-Key": tokens["admin"]}
+    with TestClient(app, headers=headers, raise_server_exceptions=False) as found:
+        yield found
+
+
+@pytest.fixture
+def done(repos: Repositories, media: MediaStore) -> World:
+    """A finished job with a row in every table, and its pictures."""
+    made = world.make(repos, job_id="job-1")
+    world.write(repos, made)
+    for n, image in enumerate(made.images):
+        media.put(image.local_path, jpeg(n))
+    for n, frame in enumerate(made.frames):
+        media.put(str(frame.local_path), jpeg(100 + n))
+    first = world.matches(made)[0]
+    media.put(f"evidence/{first.match_id}.jpg", jpeg(999, 400, 200))
+    return made
