@@ -7,10 +7,10 @@ BASE := $(VENV)/.base
 FULL := $(VENV)/.full
 CODE := pvm_core pvm_resources pvm_assets pvm_cli pvm_api sensors sql tests tools $(wildcard bench)
 
-.PHONY: help setup base demo up down test bench lint format pin clean
+.PHONY: help setup base demo up down test test-n8n bench lint format pin clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 base: $(BASE) ## install what `pvm` needs (no torch)
 
@@ -38,6 +38,10 @@ format: $(FULL) ## let ruff mend and format the code
 test: lint ## lint, then the whole suite (real PostgreSQL, Dagster and Chromium)
 	@bash tools/chromium.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the started platform
+	@bash tools/n8n.sh
+	$(BIN)/python -m pytest -v -m n8n --timeout=900 tests/n8n
 
 bench: $(FULL) ## time per item and stage, keyframes a second, peak memory
 	$(BIN)/python bench/bench_pipeline.py

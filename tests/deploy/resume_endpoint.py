@@ -100,8 +100,8 @@ class ResumeEndpoint:
     def wrong_method(self, target: str) -> tuple[int, dict[str, Any]]:
         """The answer to a GET: the Wait nodes of these workflows listen for POST."""
         number = target.partition("?")[0].rpartition("/")[2]
-        said = f'The workflow for execution "{number}" does not contain a waiting webhook with a matching path/method.'
-        return 404, _error(404, said)
+        said = "does not contain a waiting webhook with a matching path/method."
+        return 404, _error(404, f'The workflow for execution "{number}" {said}')
 
     def _state(self, execution: Execution, number: str, target: str) -> tuple[int, dict[str, Any]]:
         if target != execution.target:
