@@ -197,13 +197,14 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
 
 
 def _say_phrases(session: Session, industry: Industry, asked: JobRequest) -> None:
-    """Says in which languages a search has nothing but the industry as typed, where there is a search."""
-    from pvm_resources.queries import terms_for
+    """Says that searches have nothing but the industry as typed; where some phrases are kept, a source that
+    misses its own language says so itself."""
+    from pvm_resources.queries import UND, terms_for
 
     if any(token in named(kind) for kind in KINDS for token in getattr(asked, kind)):
-        said = terms_for(industry, asked, session.settings).note
-        if said:
-            note(f"{said}; pvm industries queries {industry.slug} keeps phrases")
+        found = terms_for(industry, asked, session.settings)
+        if set(found.phrases) == {UND}:
+            note(f"{found.note}; pvm industries queries {industry.slug} keeps phrases")
 
 
 def _items(count: int) -> str:

@@ -53,13 +53,14 @@ def _ebay(settings: Settings) -> Readiness:
 
 
 def _amazon(settings: Settings) -> Readiness:
-    from pvm_resources.sources.amazon.client import NAME, Account
+    from pvm_resources.sources.amazon.account import NAME, Account
 
     try:
-        account = Account.of(settings)
+        Account.of(settings)
     except SourceError as error:
         return Readiness("products", error.status)
-    return Readiness("products", SourceStatus(NAME, "ok"), account.key, account.daily_calls)
+    # No daily limit is stated that calls could be counted against.
+    return Readiness("products", SourceStatus(NAME, "ok"))
 
 
 _SHOPS: Final[dict[str, Callable[[Settings], Readiness]]] = {"ebay": _ebay, "amazon": _amazon}

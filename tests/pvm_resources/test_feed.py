@@ -6,13 +6,10 @@ import csv
 import gzip
 import io
 import json
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urljoin
@@ -34,6 +31,7 @@ from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.feed_content import held
 from pvm_resources.sources.file_catalogue import REQUIRED, FileCatalogue
 from pvm_resources.sources.tables import read_rows
+from tests.standins.serving import Answer, Request, StandIn
 
 QUERY = Query("pillows")
 G = 'xmlns:g="http://base.google.com/ns/1.0"'
@@ -349,47 +347,15 @@ def test_further_pictures_beside_a_file_may_be_files(tmp_path: Path) -> None:
     assert codes(found) == ["catalogue.outside"]
 
 
-@dataclass
-class Web:
-    """A server of one page, and the fetcher that asks it."""
+class Shop(StandIn):
+    """A server whose feed is what the test puts there."""
 
-    url: str
-    page: tuple[int, bytes]
-    asked: list[str] = field(default_factory=list)
+    page = Answer()
 
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, self))
-        self.url = f"http://127.0.0.1:{server.server_port}/feeds/all.xml?key=geheim"
-        with server:
-            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-            yield
-            server.shutdown()
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers whatever is asked with the page there is now."""
-
-    def __init__(self, web: Web, *given: Any) -> None:
-        self.web = web
-        super().__init__(*given)
-
-    def do_GET(self) -> None:
-        self.web.asked.append(self.path)
-        status, body = self.web.page
-        if self.path == "/moved":
-            self.send_response(302)
-            self.send_header("Location", "/feeds/all.xml")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing is said."""
+    def answer(self, request: Request) -> Answer:
+        if request.path == "/moved":
+            return Answer(302, headers={"Location": "/feeds/all.xml"})
+        return self.page
 
 
 class Kept(dict[str, Any]):
@@ -404,35 +370,40 @@ class Stand:
     """A feed on a server, and what its source is given."""
 
     context: SourceContext
-    web: Web
+    shop: Shop
     kept: Kept
 
+    @property
+    def url(self) -> str:
+        return self.at("/feeds/all.xml?key=geheim")
+
     def put(self, page: str | bytes, status: int = 200) -> Stand:
-        self.web.page = (status, page.encode() if isinstance(page, str) else page)
+        body = page.encode() if isinstance(page, str) else page
+        self.shop.page = Answer(status, body, "text/plain")
         return self
 
     def collect(self, url: str = "") -> Collected[ProductRecord]:
-        return FileCatalogue.of(url or self.web.url, self.context).collect(QUERY)
+        return FileCatalogue.of(url or self.url, self.context).collect(QUERY)
 
     def at(self, path: str) -> str:
-        return urljoin(self.web.url, path)
+        return urljoin(self.shop.url, path)
 
 
 @pytest.fixture
 def stand(tmp_path: Path) -> Iterator[Stand]:
     """A feed behind a URL; the real fetcher asks for it, once."""
-    web, kept = Web("", (200, b"")), Kept()
+    kept = Kept()
     fetcher = Fetcher(allow=AllowList.parse("127.0.0.1"), patience=Patience(tries=1))
-    with web.serving(), closing(fetcher):
+    with Shop() as shop, closing(fetcher):
         made = SourceContext(
             load_settings(tmp_path / "absent.env"), "pillows", kept, cast(Ledger, None), fetcher,
             SourcePolicy(), tmp_path, lambda line: None,
         )  # fmt: skip
-        yield Stand(made, web, kept)
+        yield Stand(made, shop, kept)
 
 
 def test_a_feed_by_url_is_a_product_source(stand: Stand, tmp_path: Path) -> None:
-    assert isinstance(FileCatalogue.of(stand.web.url, stand.context), ProductSource)
+    assert isinstance(FileCatalogue.of(stand.url, stand.context), ProductSource)
     assert isinstance(FileCatalogue.of(str(tmp_path / "x.csv"), stand.context), FileCatalogue)
 
 
@@ -441,7 +412,7 @@ def test_a_feed_is_fetched_once_for_a_job(stand: Stand) -> None:
 
     first, second = stand.collect(), stand.collect()
 
-    assert stand.web.asked == ["/feeds/all.xml?key=geheim"]
+    assert stand.shop.counts == {"/feeds/all.xml": 1}
     assert (first.records, second.status.state) == (second.records, "ok")
     assert all(picture.path is None for record in first.records for picture in record.pictures)
 
