@@ -19,6 +19,7 @@ from pvm_resources.fetch.guard import AllowList, Guard
 from pvm_resources.settings import Settings
 from pvm_resources.sources.ytdlp import options
 from pvm_resources.sources.ytdlp.bilibili import BROKE_OFF, BiliBiliSearchIE
+from pvm_resources.sources.ytdlp.cookies import read_cookies
 from pvm_resources.sources.ytdlp.errors import FAULTS, explain
 from pvm_resources.sources.ytdlp.network import CheckedYoutubeDL, Gate
 from pvm_resources.sources.ytdlp.options import Extractors
@@ -107,14 +108,7 @@ class Client:
     @cached_property
     def _cookies(self) -> str | None:
         path = self._settings.ytdlp_cookies
-        if path is None:
-            return None
-        try:
-            return path.expanduser().read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = f"{path} cannot be read ({getattr(error, 'strerror', None) or 'not UTF-8'})"
-            remedy = "Name a file of cookies in Netscape's format, or leave it out"
-            raise MediaError("video.cookies", "PVM_YTDLP_COOKIES", reason, remedy) from error
+        return None if path is None else read_cookies(path)
 
     @contextmanager
     def searching(self) -> Iterator[Searching]:
@@ -162,7 +156,7 @@ class Client:
     ) -> Iterator[CheckedYoutubeDL]:
         params = made(options.common(self._settings, self._extractors, self._runtime, log))
         if self._cookies is not None:
-            # A copy in memory: yt-dlp writes its cookies back, and the user's file is the user's.
+            # A copy in memory, since yt-dlp writes its cookies back.
             params["cookiefile"] = io.StringIO(self._cookies)
         try:
             ydl = CheckedYoutubeDL(params, self._gate)

@@ -269,7 +269,9 @@ class _SearchedVideos:
     def _status(self, chosen: int, phrases: Sequence[str], gathering: _Gathering) -> SourceStatus:
         fault = gathering.fault
         if fault is not None and not gathering.answered:
-            return SourceStatus(self.name, state_of(fault.code), fault.reason, fault.remedy)
+            state = state_of(fault.code)
+            named = f"{fault.subject}: {fault.reason}" if state == "not_configured" else fault.reason
+            return SourceStatus(self.name, state, named, fault.remedy)
         if fault is not None and not chosen and fault.code == "video.rate_limited":
             return SourceStatus(self.name, "rate_limited", fault.reason, fault.remedy)
         notes = list(gathering.notes)
@@ -290,7 +292,7 @@ class _SearchedVideos:
 
 
 def _no_search(prefix: str, variable: str) -> MediaError:
-    reason = f"{variable}: yt-dlp has no search {prefix!r}, or its extractor is not among those allowed"
+    reason = f"yt-dlp has no search {prefix!r}, or its extractor is not among those allowed"
     return MediaError("video.settings", variable, reason, f"Unset {variable}, or set PVM_YTDLP_EXTRACTORS")
 
 

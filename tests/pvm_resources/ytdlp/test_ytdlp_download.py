@@ -486,7 +486,7 @@ def test_proxies_of_the_environment_are_not_used(stand: Stand, monkeypatch: pyte
 
 def test_the_users_cookies_are_sent_and_their_file_stays_as_it_is(stand: Stand, tmp_path: Path) -> None:
     cookies = tmp_path / "cookies.txt"
-    cookies.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsid\tsecret\n", "utf-8")
+    cookies.write_text("#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\tsid\tsecret\n", "utf-8")
     before = cookies.read_bytes()
     stand.put({"id": "a", "timestamp": int(time.time())})
     source = YouTubeVideos(stand.context(ytdlp_cookies=cookies))
