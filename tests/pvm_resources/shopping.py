@@ -77,11 +77,21 @@ def settings_of(**given: Any) -> Settings:
     return load_settings(NO_FILE, **given)
 
 
+#: Faults that a client meets by losing patience.
+SLOW = ("slow", "drip")
+
+
 @dataclass
 class Waits:
-    """A pace that notes its waits and takes no time."""
+    """A pace that notes its waits and takes no time.
+
+    Attributes:
+        seconds: what was waited.
+        impatient: answers are waited for less than a second; a busy machine can make sound ones late.
+    """
 
     seconds: list[float] = field(default_factory=list)
+    impatient: bool = False
 
     @property
     def pace(self) -> Pace:

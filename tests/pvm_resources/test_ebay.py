@@ -20,7 +20,7 @@ from pvm_resources.server import EmbeddedServer
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
 from pvm_resources.sources.ebay import Ebay
 from pvm_resources.sources.ebay.client import MINTS_A_DAY, Account, Limits
-from tests.pvm_resources.shopping import Shopping, Waits, one_database, settings_of, shopping
+from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
 from tests.standins.ebay import (
     AWAY,
     CLIENT_ID,
@@ -36,7 +36,7 @@ from tests.standins.wares import Ware, plain
 
 Ask = Callable[..., Collected[ProductRecord]]
 PILLOW = Query("pillow", {"en": ("pillow",)}, limit=6)
-QUICK = Limits(connect_s=5, read_s=0.3, total_s=0.5)
+QUICK = Limits(connect_s=5, read_s=0.7, total_s=1.0)
 WARES = plain(12)
 
 
@@ -73,8 +73,9 @@ def ask(ebay: EbayStandIn, job: Shopping, waits: Waits) -> Ask:
 
 
 def make(ebay: EbayStandIn, job: Shopping, waits: Waits, **given: Any) -> Ebay:
+    limits = QUICK if waits.impatient else None
     account = {"ebay_client_id": CLIENT_ID, "ebay_client_secret": CLIENT_SECRET, "ebay_api_url": ebay.url}
-    return Ebay(job.context(settings_of(**{**account, **given})), pace=waits.pace, limits=QUICK)
+    return Ebay(job.context(settings_of(**{**account, **given})), pace=waits.pace, limits=limits)
 
 
 def codes(found: Collected[ProductRecord]) -> list[str]:
@@ -413,8 +414,8 @@ def test_a_budget_of_another_key_set_is_its_own(ask: Ask, job: Shopping) -> None
         ({"kind": "truncated", "times": 1}, [1.0]),
         ({"kind": "broken", "times": 1}, [1.0]),
         ({"kind": "hang_up", "times": 1}, [1.0]),
-        ({"kind": "slow", "times": 1, "seconds": 0.6}, [1.0]),
-        ({"kind": "drip", "times": 1, "seconds": 1.5}, [1.0]),
+        ({"kind": "slow", "times": 1, "seconds": 1.5}, [1.0]),
+        ({"kind": "drip", "times": 1, "seconds": 4}, [1.0]),
     ],
 )
 def test_a_search_that_stumbles_is_made_again(
@@ -424,6 +425,7 @@ def test_a_search_that_stumbles_is_made_again(
     fault: dict[str, Any],
     seconds: list[float],
 ) -> None:
+    waits.impatient = fault.get("kind") in SLOW
     ebay.fail(SEARCH, **fault)
     found = ask()
     assert (found.status.state, len(found.records), found.problems) == ("ok", 6, ())
@@ -438,7 +440,7 @@ def test_a_search_that_stumbles_is_made_again(
         ({"status": 429}, "rate_limited", "takes no more requests", 4),
         ({"status": 429, "retry_after": "86400"}, "rate_limited", "asks to wait 86,400 s", 1),
         ({"status": 429, "retry_after": "Fri, 31 Dec 2100 23:59:59 GMT"}, "rate_limited", "asks to wait", 1),
-        ({"kind": "slow", "seconds": 0.6}, "failed", "did not answer in time", 4),
+        ({"kind": "slow", "seconds": 1.5}, "failed", "did not answer in time", 4),
         ({"kind": "content_type"}, "failed", "no JSON object but text/html", 4),
         ({"kind": "truncated"}, "failed", "no JSON object", 4),
         ({"kind": "hang_up"}, "failed", "out of reach", 4),
@@ -461,11 +463,13 @@ def test_a_search_that_stumbles_is_made_again(
 def test_a_search_that_fails_for_good_gives_a_state_with_its_reason(
     ebay: EbayStandIn,
     ask: Ask,
+    waits: Waits,
     fault: dict[str, Any],
     state: str,
     reason: str,
     searches: int,
 ) -> None:
+    waits.impatient = fault.get("kind") in SLOW
     ebay.fail(SEARCH, times=None, **fault)
     found = ask()
     assert (found.status.state, found.records) == (state, ())
@@ -488,7 +492,7 @@ def test_one_phrase_failing_leaves_the_others(ebay: EbayStandIn, ask: Ask) -> No
     [
         ({"status": 500}, "ebay.server", "eBay answers 500", True),
         ({"kind": "content_type"}, "ebay.unreadable", "text/html", True),
-        ({"kind": "slow", "seconds": 0.6}, "ebay.timeout", "in time", True),
+        ({"kind": "slow", "seconds": 1.5}, "ebay.timeout", "in time", True),
         ({"kind": "warnings", "body": [{**WARNING, "errorId": 11502}]}, "ebay.warning", "11502", False),
         (
             {"status": 404, "body": {"errors": [{"errorId": 11001, "message": "Not found"}]}},
@@ -501,11 +505,13 @@ def test_one_phrase_failing_leaves_the_others(ebay: EbayStandIn, ask: Ask) -> No
 def test_a_listing_that_cannot_be_looked_at_is_used_as_the_search_showed_it(
     ebay: EbayStandIn,
     ask: Ask,
+    waits: Waits,
     fault: dict[str, Any],
     code: str,
     said: str,
     again: bool,
 ) -> None:
+    waits.impatient = fault.get("kind") in SLOW
     ebay.fail(ebay.item_path(4), times=None, **fault)
     found = ask(Query("pillow", {"en": ("pillow",)}, limit=12))
     assert (found.status.state, len(found.records)) == ("partial", 12)
@@ -600,7 +606,7 @@ _FAULTS: list[dict[str, Any]] = [
     {"path": TOKEN_PATH, "kind": "hang_up"},
     {"path": SEARCH, "status": 401},
     {"path": SEARCH, "status": 403},
-    {"path": SEARCH, "kind": "slow", "seconds": 0.6},
+    {"path": SEARCH, "kind": "slow", "seconds": 1.5},
     {"path": ITEM, "status": 500},
 ]
 
@@ -612,9 +618,11 @@ def test_no_credential_stands_in_logs_statuses_problems_or_answers(
     ebay: EbayStandIn,
     ask: Ask,
     job: Shopping,
+    waits: Waits,
     caplog: pytest.LogCaptureFixture,
     fault: dict[str, Any],
 ) -> None:
+    waits.impatient = fault.get("kind") in SLOW
     if fault:
         ebay.fail(times=None, **fault)
     with caplog.at_level(logging.DEBUG):

@@ -1,0 +1,232 @@
+"""Amazon credentials: from the settings, and as tokens that all processes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from amazon_creatorsapi.core.auth import TimeoutOAuth2TokenManager
+from amazon_creatorsapi.core.constants import DEFAULT_HOST, TimeoutValue
+from amazon_creatorsapi.core.oauth import VERSION_ENDPOINTS, get_auth_endpoint
+from amazon_creatorsapi.errors import AuthenticationError, InvalidArgumentError
+from creatorsapi_python_sdk.auth.oauth2_config import OAuth2Config
+from pydantic import SecretStr
+
+from pvm_resources.repositories.ledger import Ledger, Token
+from pvm_resources.settings import Settings
+from pvm_resources.sources.faults import CallError, SourceError
+from pvm_resources.sources.pace import retry_after
+
+T = TypeVar("T")
+
+NAME: Final = "amazon"
+#: The code of 429, which ends the asking where waiting does not help.
+TOO_MANY: Final = "amazon.too_many"
+LATER: Final = "Run the job again later; what was answered is not asked again"
+_KEYS_REMEDY: Final = (
+    "Check AMAZON_CREDENTIAL_ID, AMAZON_CREDENTIAL_SECRET and AMAZON_CREDENTIAL_VERSION: Associates Central "
+    "shows all three with the credential, under Tools, Creators API"
+)
+#: A token lives 1 hour; a life beyond a day is no statement to rely on.
+_LIFE_MAX_S: Final = 86_400.0
+_LIFE_S: Final = 3_600.0
+
+#: Marketplace -> its languages, the main one first. The marketplaces are those of the library.
+MARKETS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "www.amazon.com": ("en", "es"),
+        "www.amazon.ae": ("en", "ar"),
+        "www.amazon.ca": ("en", "fr"),
+        "www.amazon.co.jp": ("ja", "en"),
+        "www.amazon.co.uk": ("en",),
+        "www.amazon.com.au": ("en",),
+        "www.amazon.com.be": ("fr", "nl"),
+        "www.amazon.com.br": ("pt",),
+        "www.amazon.com.mx": ("es",),
+        "www.amazon.com.tr": ("tr",),
+        "www.amazon.de": ("de", "en"),
+        "www.amazon.es": ("es",),
+        "www.amazon.fr": ("fr",),
+        "www.amazon.in": ("en", "hi"),
+        "www.amazon.it": ("it",),
+        "www.amazon.nl": ("nl", "en"),
+        "www.amazon.pl": ("pl",),
+        "www.amazon.sa": ("ar", "en"),
+        "www.amazon.se": ("sv", "en"),
+        "www.amazon.sg": ("en",),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """A Creators API credential and what it is used for.
+
+    Attributes:
+        credential_id, secret, version: the credential; its version decides how tokens are had.
+        partner_tag: the Associate's tag, registered for the marketplace.
+        marketplace: whose catalogue is searched.
+        api_url, token_url: where the API and its tokens are.
+    """
+
+    credential_id: str
+    secret: SecretStr = field(repr=False)
+    version: str
+    partner_tag: str
+    marketplace: str
+    api_url: str
+    token_url: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Account:
+        """The account that the settings describe.
+
+        Raises:
+            SourceError: ``source.not_configured``, naming the variables that are missing or wrong.
+        """
+        secret = settings.amazon_credential_secret
+        given = {
+            "AMAZON_CREDENTIAL_ID": settings.amazon_credential_id,
+            "AMAZON_CREDENTIAL_SECRET": secret.get_secret_value() if secret else None,
+            "AMAZON_CREDENTIAL_VERSION": settings.amazon_credential_version,
+            "AMAZON_PARTNER_TAG": settings.amazon_partner_tag,
+        }
+        missing = [name for name, value in given.items() if not value]
+        if missing:
+            named = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
+            raise _not_configured(
+                f"{named} {'is' if len(missing) == 1 else 'are'} not set",
+                "Set all four from Associates Central, Tools, Creators API; see docs/sources.md",
+            )
+        if settings.amazon_marketplace not in MARKETS:
+            reason = f"AMAZON_MARKETPLACE is {settings.amazon_marketplace!r}, which the API does not serve"
+            raise _not_configured(reason, f"Set it to one of {', '.join(MARKETS)}")
+        version = str(given["AMAZON_CREDENTIAL_VERSION"])
+        return cls(
+            str(given["AMAZON_CREDENTIAL_ID"]),
+            SecretStr(str(given["AMAZON_CREDENTIAL_SECRET"])),
+            version,
+            str(given["AMAZON_PARTNER_TAG"]),
+            settings.amazon_marketplace,
+            _url("AMAZON_API_URL", settings.amazon_api_url or DEFAULT_HOST),
+            _url("AMAZON_TOKEN_URL", _token_url(version, settings.amazon_token_url)),
+        )
+
+    @property
+    def key(self) -> str:
+        """Under what its token is kept: the credential at that address."""
+        return f"{self.credential_id}@{urlsplit(self.token_url).netloc}"
+
+
+class SharedTokens(TimeoutOAuth2TokenManager):
+    """The library's token manager with its tokens in the database, so that all processes use one.
+
+    Args:
+        account: whose tokens.
+        ledger: where they are kept.
+        retrying: calls until it succeeds or is to be given up.
+        timeout: seconds to connect and between two pieces of an answer.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        ledger: Ledger,
+        retrying: Callable[[Callable[[], Token]], Token],
+        timeout: TimeoutValue,
+    ) -> None:
+        secret = account.secret.get_secret_value()
+        config = OAuth2Config(account.credential_id, secret, account.version, account.token_url)  # type: ignore[no-untyped-call]
+        super().__init__(config, timeout)
+        self._account = account
+        self._ledger = ledger
+        self._retrying = retrying
+        self._given: str | None = None
+
+    def get_token(self) -> str:
+        """The account's token.
+
+        Raises:
+            SourceError: none can be had.
+        """
+        try:
+            self._given = self._ledger.token(NAME, self._account.key, lambda: self._retrying(self._mint))
+        except CallError as error:
+            raise SourceError.of("failed", NAME, f"no token could be had: {error.reason}", LATER) from error
+        return self._given
+
+    def clear_token(self) -> None:
+        """Forgets the token given last: the API refused it."""
+        if self._given is not None:
+            self._ledger.forget_token(NAME, self._account.key, self._given)
+            self._given = None
+
+    def _mint(self) -> Token:
+        asked = datetime.now(UTC)
+        try:
+            response = self._request_token()
+        except AuthenticationError as error:
+            reason = "Amazon's token server is out of reach, or does not answer in time"
+            raise CallError("amazon.unreachable", "token", reason, LATER, retryable=True) from error
+        content = _content(response)
+        if response.status_code == 429 or response.status_code >= 500:
+            reason = f"Amazon's token server answers {response.status_code}"
+            code = TOO_MANY if response.status_code == 429 else "amazon.server"
+            fault = CallError(code, "token", reason, LATER, retryable=True)
+            fault.retry_after_s = retry_after(response.headers.get("Retry-After"))
+            raise fault
+        if response.status_code != 200:
+            said = str(content.get("error") or response.status_code)[:100]
+            raise _not_configured(f"Amazon refuses the credential ({said})", _KEYS_REMEDY)
+        value, life_s = content.get("access_token"), content.get("expires_in", _LIFE_S)
+        if not isinstance(value, str) or not value or not isinstance(life_s, int | float):
+            reason = "Amazon's token server answers without a token"
+            raise CallError("amazon.unreadable", "token", reason, LATER, retryable=True)
+        return Token(value, asked + timedelta(seconds=min(max(life_s, 0), _LIFE_MAX_S)))
+
+
+def refused_token(said: str) -> SourceError:
+    """What it means that the API refuses a fresh token."""
+    return _not_configured(f"Amazon refuses its own token ({said})", _KEYS_REMEDY)
+
+
+def refused_tag(account: Account, said: str) -> SourceError:
+    """What it means that the API refuses the partner tag."""
+    reason = f"Amazon refuses AMAZON_PARTNER_TAG {account.partner_tag!r} for {account.marketplace} ({said})"
+    return _not_configured(reason, "Give a tag of this account that is registered for that marketplace")
+
+
+def _content(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        found = response.json()
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _token_url(version: str, given: str | None) -> str:
+    try:
+        return get_auth_endpoint(version, given)
+    except InvalidArgumentError as error:
+        reason = f"AMAZON_CREDENTIAL_VERSION is {version!r}, which is unknown"
+        raise _not_configured(reason, f"Set it to one of {', '.join(VERSION_ENDPOINTS)}") from error
+
+
+def _url(variable: str, given: str) -> str:
+    try:
+        parts = urlsplit(given)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise _not_configured(f"{variable} is no http(s) URL", "Correct it, or leave it out")
+    return given.rstrip("/")
+
+
+def _not_configured(reason: str, remedy: str) -> SourceError:
+    return SourceError.of("not_configured", NAME, reason, remedy)

@@ -1,0 +1,321 @@
+"""Amazon's Creators API through python-amazon-paapi: pages of products, typed refusals."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import urllib3
+from amazon_creatorsapi import AmazonCreatorsApi
+from amazon_creatorsapi.core.constants import TimeoutValue
+from amazon_creatorsapi.errors import (
+    AccessDeniedError,
+    AmazonCreatorsApiError,
+    AssociateValidationError,
+    AuthenticationError,
+    InvalidArgumentError,
+    ItemsNotFoundError,
+    TooManyRequestsError,
+)
+from creatorsapi_python_sdk.exceptions import ApiException
+from creatorsapi_python_sdk.models.images import Images
+from creatorsapi_python_sdk.models.item import Item
+from creatorsapi_python_sdk.models.search_items_resource import SearchItemsResource as Resource
+from creatorsapi_python_sdk.models.search_result import SearchResult
+
+from pvm_core.errors import PvmError
+from pvm_resources.repositories.base import clean
+from pvm_resources.repositories.ledger import Ledger
+from pvm_resources.sources.amazon.account import (
+    LATER,
+    NAME,
+    TOO_MANY,
+    Account,
+    SharedTokens,
+    refused_tag,
+    refused_token,
+)
+from pvm_resources.sources.faults import CallError, SourceError
+from pvm_resources.sources.pace import Pace, retry_after
+
+T = TypeVar("T")
+
+#: Products of a page and pages of a search: what the API gives, whatever more is asked for.
+PAGE: Final = 10
+PAGES: Final = 10
+#: Requests are this far apart, seconds: the rate a new account starts with.
+RATE_S: Final = 1.0
+#: How an empty answer calls itself; that is no error.
+_NOTHING: Final = "NoResults"
+_TIMEOUT: Final = (10.0, 25.0)
+_RESOURCES: Final = [
+    Resource.IMAGES_DOT_PRIMARY_DOT_LARGE,
+    Resource.IMAGES_DOT_PRIMARY_DOT_HIGH_RES,
+    Resource.IMAGES_DOT_VARIANTS_DOT_LARGE,
+    Resource.IMAGES_DOT_VARIANTS_DOT_HIGH_RES,
+    Resource.ITEM_INFO_DOT_TITLE,
+    Resource.ITEM_INFO_DOT_BY_LINE_INFO,
+]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product of a search.
+
+    Attributes:
+        asin: its id in the marketplace.
+        title, brand, url: as given; "" where there is none.
+        pictures: addresses, the main one first, without repeats, each in the largest size given.
+    """
+
+    asin: str
+    title: str
+    brand: str
+    url: str
+    pictures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a search.
+
+    Attributes:
+        products: in Amazon's order.
+        more: another page follows.
+        errors: what Amazon could not give, in its own words.
+    """
+
+    products: tuple[Product, ...]
+    more: bool
+    errors: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Page:
+        """A page that was kept."""
+        products = (Product(**{**one, "pictures": tuple(one["pictures"])}) for one in kept["products"])
+        return cls(tuple(products), kept["more"], tuple(kept["errors"]))
+
+
+class CreatorsClient:
+    """Searches one marketplace, one request a second.
+
+    The library sends, throttles and reads; waiting and trying again is done here, so that ``Retry-After`` is
+    kept to and one who would have to wait an hour is told instead.
+
+    Args:
+        account: who asks.
+        ledger: where tokens are kept.
+        pace: how often and how long to try again.
+        rate_s: seconds between two requests.
+        timeout: seconds to connect and between two pieces of an answer.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        ledger: Ledger,
+        pace: Pace,
+        *,
+        rate_s: float = RATE_S,
+        timeout: TimeoutValue = _TIMEOUT,
+    ) -> None:
+        self._account = account
+        self._pace = pace
+        tokens = SharedTokens(account, ledger, self._retrying, timeout)
+        self._api = _Api(account, tokens, rate_s, timeout)
+
+    def __enter__(self) -> CreatorsClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._api.close()
+
+    def search(self, phrase: str, number: int) -> Page:
+        """A page of products.
+
+        Args:
+            number: from 1 to 10.
+
+        Raises:
+            CallError: this request failed: ``amazon.refused``, ``amazon.server``, ``amazon.unreachable``,
+                ``amazon.unreadable``.
+            SourceError: no request can succeed now.
+        """
+        return self._retrying(lambda: self._search(phrase, number))
+
+    def _search(self, phrase: str, number: int) -> Page:
+        subject = f"search {phrase!r}"
+        try:
+            result = self._api.search_items(
+                keywords=phrase, item_count=PAGE, item_page=number, resources=_RESOURCES
+            )
+        except ItemsNotFoundError as error:
+            if _is_api_refusal(error) and not _told(error):
+                raise CallError(
+                    "amazon.refused", subject, "Amazon answers 404", "Check AMAZON_API_URL"
+                ) from error
+            return Page((), False, self._api.partial_errors)
+        except AmazonCreatorsApiError as error:
+            raise self._fault(error, subject) from error
+        except (ValueError, TypeError, LookupError) as error:
+            # The library lets the errors of its parsers through.
+            reason = f"Amazon's answer cannot be used ({type(error).__name__})"
+            raise CallError("amazon.unreadable", subject, reason, LATER, retryable=True) from error
+        return parse_page(result, number, self._api.partial_errors)
+
+    def _retrying(self, ask: Callable[[], T]) -> T:
+        for retries_made in itertools.count():
+            try:
+                return ask()
+            except CallError as error:
+                if error.retryable and self._pace.again(retries_made, error.retry_after_s):
+                    continue
+                if error.code == TOO_MANY:
+                    wait = error.retry_after_s
+                    asked = "" if wait is None else f"; it asks to wait {wait:,.0f} s"
+                    reason = f"Amazon takes no more requests ({error.reason}){asked}"
+                    raise SourceError.of("rate_limited", NAME, reason, LATER) from error
+                raise
+        raise AssertionError("unreachable")
+
+    def _fault(self, error: AmazonCreatorsApiError, subject: str) -> PvmError:
+        told = _told(error)
+        said = ": ".join(str(told[name])[:200] for name in ("reason", "message") if told.get(name))
+        cause = error.__cause__
+        status = cause.status if isinstance(cause, ApiException) else None
+        if isinstance(error, AccessDeniedError):
+            return _denied(str(told.get("reason")), said)
+        if isinstance(error, AssociateValidationError) or told.get("reason") == "InvalidPartnerTag":
+            return refused_tag(self._account, said)
+        if isinstance(error, AuthenticationError):
+            return refused_token(said or "401")
+        if isinstance(error, TooManyRequestsError):
+            many = CallError(TOO_MANY, subject, said or "429", LATER, retryable=True)
+            many.retry_after_s = _retry_after(cause)
+            return many
+        if isinstance(error, InvalidArgumentError):
+            return CallError(
+                "amazon.refused", subject, f"Amazon refuses it: {said or 400}", "Correct the phrase"
+            )
+        if isinstance(cause, urllib3.exceptions.HTTPError):
+            reason = f"Amazon is out of reach, or does not answer in time ({type(cause).__name__})"
+            return CallError("amazon.unreachable", subject, reason, LATER, retryable=True)
+        if not status:
+            reason = "Amazon's answer cannot be used: it is no JSON"
+            return CallError("amazon.unreadable", subject, reason, LATER, retryable=True)
+        down = CallError(
+            "amazon.server",
+            subject,
+            f"Amazon answers {status} {said}".strip(),
+            LATER,
+            retryable=status >= 500,
+        )
+        down.retry_after_s = _retry_after(cause)
+        return down
+
+
+class _Api(AmazonCreatorsApi):
+    """The library's client with tokens of ours, keeping the partial errors that it drops."""
+
+    def __init__(self, account: Account, tokens: SharedTokens, rate_s: float, timeout: TimeoutValue) -> None:
+        super().__init__(
+            account.credential_id,
+            account.secret.get_secret_value(),
+            account.version,
+            account.partner_tag,
+            marketplace=account.marketplace,
+            throttling=rate_s,
+            timeout=timeout,
+            retries=0,
+            host=account.api_url,
+            auth_endpoint=account.token_url,
+        )
+        self._api_client._token_manager = tokens
+        self.partial_errors: tuple[str, ...] = ()
+
+    def _call(self, operation: Callable[..., T], **kwargs: Any) -> T:
+        self.partial_errors = ()
+        response = super()._call(operation, **kwargs)
+        errors = [one for one in getattr(response, "errors", None) or [] if one.code != _NOTHING]
+        self.partial_errors = tuple(clean(f"{error.code}: {error.message}")[:300] for error in errors)
+        return response
+
+
+def parse_page(result: SearchResult, number: int, errors: tuple[str, ...] = ()) -> Page:
+    """The products of a search's answer; one without an ASIN is left out."""
+    items = result.items or []
+    products = tuple(product for item in items if (product := _product(item)) is not None)
+    total = result.total_result_count
+    more = bool(items) and number < PAGES and (number * PAGE < total if total else len(items) >= PAGE)
+    return Page(products, more, errors)
+
+
+def _product(item: Item) -> Product | None:
+    asin = clean(item.asin or "").strip()
+    if not asin.isalnum() or len(asin) > 20:
+        return None
+    info = item.item_info
+    title = info.title.display_value if info and info.title else None
+    by_line = info.by_line_info if info else None
+    brand = by_line.brand.display_value if by_line and by_line.brand else None
+    return Product(
+        asin,
+        clean(title or ""),
+        clean(brand or ""),
+        clean(item.detail_page_url or ""),
+        tuple(dict.fromkeys(_pictures(item.images))),
+    )
+
+
+def _pictures(images: Images | None) -> Iterator[str]:
+    if images is None:
+        return
+    for image in (images.primary, *(images.variants or [])):
+        # Asked for as highRes, answered as hiRes.
+        sizes = (image.hi_res, image.large, image.medium, image.small) if image else ()
+        url = next((size.url for size in sizes if size and size.url), "")
+        if url.startswith(("https://", "http://")) and url.isprintable() and " " not in url:
+            yield url
+
+
+def _denied(reason: str, said: str) -> SourceError:
+    if reason == "AssociateNotEligible":
+        remedy = (
+            "Amazon opens the API to an Associate's account after 10 qualified sales in 30 days, and closes "
+            "it again when sales stop; Associates Central shows the account's state"
+        )
+        return SourceError.of("not_eligible", NAME, f"the account is not eligible ({said})", remedy)
+    remedy = (
+        "Check that credential, AMAZON_PARTNER_TAG and AMAZON_MARKETPLACE belong to one account and region"
+    )
+    return SourceError.of("not_eligible", NAME, f"Amazon denies access ({said or 403})", remedy)
+
+
+def _is_api_refusal(error: AmazonCreatorsApiError) -> bool:
+    return isinstance(error.__cause__, ApiException)
+
+
+def _told(error: AmazonCreatorsApiError) -> Mapping[str, Any]:
+    """The body of the refusal; nothing where it is no JSON object."""
+    cause = error.__cause__
+    body = cause.body if isinstance(cause, ApiException) else None
+    try:
+        found = json.loads(body) if isinstance(body, str) else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _retry_after(cause: BaseException | None) -> float | None:
+    headers = cause.headers if isinstance(cause, ApiException) else None
+    return retry_after(headers.get("Retry-After")) if headers else None
