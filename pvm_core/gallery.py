@@ -13,7 +13,7 @@ from pvm_core.pictures import hamming
 
 Id = TypeVar("Id", bound=Hashable)
 
-#: Bits of 64 in which near-copies differ at most. Measured on the 76 reference pictures of the sets dvd_covers,
+#: Bits of 64 in which near-copies differ at most. Measured on the 76 reference pictures of dvd_covers,
 #: grocery and objects: saved as JPEG 30 or 75 or WebP 50, scaled down to an eighth or to 150 pixels, or 5 %
 #: brighter, all 684 copies differ in <= 4 bits; of the 2,850 pairs of different products none in < 10. Other
 #: photos of the same product (4,497 pairs) are to stay: one pair differs in <= 4. A border or a cut of 2 %

@@ -80,10 +80,8 @@ def why_closed(address: Address) -> str | None:
 def _carried(address: IPv6Address) -> IPv4Address | None:
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
-    # ::a.b.c.d, "IPv4-compatible" (RFC 4291, deprecated), and NAT64 (RFC 6052) hold it in the last 32 bits.
-    if address in _NAT64 or 1 < int(address) < 1 << 32:
-        return IPv4Address(int(address) & 0xFFFFFFFF)
-    return None
+    # RFC 6052: in the last 32 bits.
+    return IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
 
 
 def literal(host: str) -> Address | None:

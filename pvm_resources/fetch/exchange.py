@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -145,7 +146,9 @@ def _check(response: httpx.Response, limits: FetchLimits) -> None:
 
 def _declared(response: httpx.Response) -> int | None:
     text = response.headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return int(text) if len(text) < 19 else sys.maxsize
 
 
 def _read(response: httpx.Response, limits: FetchLimits, deadline: Deadline, budget: Budget | None) -> bytes:

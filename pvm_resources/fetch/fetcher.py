@@ -91,8 +91,8 @@ class Fetcher:
         Raises:
             FetchError: it cannot be had. Its code begins with the limits' family, ``picture`` or ``fetch``:
                 ``.url``, ``.port``, ``.address`` (not public), ``.redirect``, ``.http`` (status),
-                ``.rate_limited``, ``.type``, ``.too_large``, ``.empty``, ``.truncated``, ``.encoding``, ``.protocol``, ``.tls``,
-                ``.timeout``, ``.unreachable``.
+                ``.rate_limited``, ``.type``, ``.too_large``, ``.empty``, ``.truncated``, ``.encoding``,
+                ``.protocol``, ``.tls``, ``.timeout``, ``.unreachable``.
         """
         job: Job[None] = Job(None, url, limits or self._limits)
         while True:
@@ -190,7 +190,8 @@ class Fetcher:
         return str(target), OWN if own else self._host_limits
 
     def _given_up(self, job: Job[Any], fault: FaultError) -> FetchError:
-        return fault.error(job.url, job.limits, job.failed)
+        # A try that was led somewhere has asked its server, whatever came of it.
+        return fault.error(job.url, job.limits, job.failed + bool(job.hops))
 
     def _once(self, transport: PinnedTransport, budget: Budget | None, job: Job[Any], key: str) -> Step:
         """One request of the job, at a server that has been entered."""
@@ -215,13 +216,12 @@ class Fetcher:
         job.target = answer.url
         if job.hops <= job.limits.max_redirects:
             return None
-        job.failed += 1
         reason = f"it redirects more than {job.limits.max_redirects} times"
         return self._given_up(job, FaultError("redirect", reason, "Give the address it leads to"))
 
     def _failed(self, job: Job[Any], key: str, fault: FaultError) -> FetchError | None:
         """Plans the next try, or gives up."""
-        job.failed += 1
+        job.failed, job.hops = job.failed + 1, 0
         wait = max(fault.wait_s or 0.0, self._patience.pause(job.failed))
         if wait > self._patience.asked_s:
             self._hosts.shut(key, wait, fault.kind, f"it asks to wait {wait:,.0f} s")
@@ -231,7 +231,7 @@ class Fetcher:
         if not fault.again or job.failed >= self._patience.tries:
             return self._given_up(job, fault)
         job.not_before = time.monotonic() + wait
-        job.target, job.hops, job.spent_s = job.url, 0, 0.0
+        job.target, job.spent_s = job.url, 0.0
         return None
 
 

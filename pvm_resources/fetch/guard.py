@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import queue
+import re
 import socket
 import ssl
 import threading
@@ -30,6 +31,8 @@ from pvm_resources.fetch.addresses import Address, literal, plain, why_closed
 Resolver = Callable[[str, int], Sequence[str]]
 
 _PORTS: Final = {"http": 80, "https": 443}
+#: Names as they are in use (RFC 1123, section 2.1, and the underscore some services take).
+_NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
 _OWN: Final = "Where it is a server of your own, name it in {setting}"
 #: Idle connections are kept this long, seconds; servers close theirs after 5 (Apache) to 75 (nginx).
 _KEEP_S: Final = 5.0
@@ -112,10 +115,10 @@ def _entry(text: str, setting: str) -> _Entry:
     with suppress(ValueError):
         return _Entry("", ipaddress.ip_network(host.strip("[]")), port)
     try:
-        name = httpx.URL(f"http://{host}/").raw_host.decode("ascii").rstrip(".").lower()
-        if not name or "/" in host or "@" in host or literal(name) is not None:
+        name = target_of(f"http://{host}/").host
+        if "/" in host or literal(name) is not None:
             raise ValueError
-    except (httpx.InvalidURL, ValueError) as error:
+    except (AddressError, ValueError) as error:
         reason = f"{text!r} is neither host[:port] nor a network"
         raise InputError(
             "settings.invalid", setting, reason, "Write it as localhost:8000,10.1.0.0/16"
@@ -138,6 +141,8 @@ def target_of(url: str | httpx.URL) -> Target:
         raise _bad_url(url, "it is no http(s) address") from error
     if parts.scheme not in _PORTS or not host:
         raise _bad_url(url, "it is no http(s) address")
+    if ":" not in host and not _NAME.fullmatch(host):
+        raise _bad_url(url, f"{host[:80]!r} is no name of a server")
     if parts.userinfo:
         raise _bad_url(url, "it carries a user name or password")
     if port is not None and not 0 < port < 65_536:

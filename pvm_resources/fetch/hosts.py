@@ -22,19 +22,22 @@ class HostLimits:
         per_second: requests begun per second, after a burst of `concurrency`; None = no limit. Default 40.
             eBay and Amazon publish no limit for their picture servers; one browser that opens a page of
             search results asks them for more.
-        deaf: tries in a row without an answer (no connection, too slow, too many requests) after which a
-            server counts as down.
+        rest_s: seconds a server rests after `concurrency` tries in a row without an answer (no connection,
+            too slow, too many requests); twice as long each further time.
+        deaf: tries in a row without an answer after which it counts as down. Default 24: four rests, so a
+            server that restarts within some seconds loses no download.
         down_s: seconds it is left alone then; its downloads fail at once.
     """
 
     concurrency: int = 6
     per_second: float | None = 40.0
-    deaf: int = 12
+    rest_s: float = 1.0
+    deaf: int = 24
     down_s: float = 30.0
 
 
 #: A server named in the allow list is the user's own: as many requests as there are threads.
-OWN: Final = HostLimits(concurrency=16, per_second=None)
+OWN: Final = HostLimits(concurrency=16, per_second=None, deaf=64)
 
 
 @dataclass
@@ -105,6 +108,9 @@ class Hosts:
                 why = f"{host.deaf} tries in a row had no answer"
                 self._shut(host, host.limits.down_s, ("unreachable", why))
                 host.deaf = 0
+            elif host.deaf and host.deaf % host.limits.concurrency == 0:
+                rest = host.limits.rest_s * 2.0 ** (host.deaf // host.limits.concurrency - 1)
+                host.free_at = max(host.free_at, self._clock() + rest)
             self._changed.notify_all()
 
     def pause(self, key: str, seconds: float) -> None:
@@ -115,7 +121,7 @@ class Hosts:
                 self._changed.notify_all()
 
     def shut(self, key: str, seconds: float, kind: str, why: str) -> None:
-        """The server is left alone for so long; `shut_for` says so, and the kind of fault, to its downloads."""
+        """The server is left alone for so long; `shut_for` tells its downloads so."""
         with self._changed:
             if (host := self._hosts.get(key)) is not None:
                 self._shut(host, seconds, (kind, why))
@@ -125,7 +131,7 @@ class Hosts:
         host.shut_until, host.why = max(host.shut_until, self._clock() + seconds), why
 
     def shut_for(self, key: str) -> tuple[float, str, str] | None:
-        """Seconds for which the server is left alone, the kind of fault, and why; None where it may be asked."""
+        """Seconds for which the server is left alone, the kind of fault, and why; None where it is not."""
         with self._changed:
             host = self._hosts.get(key)
             left = host.shut_until - self._clock() if host is not None else 0.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from stat import S_ISREG
-from typing import Protocol
+from typing import Final, Protocol
 
 from pvm_core.errors import MediaError
-from pvm_resources.fetch.fetcher import Fetcher
-from pvm_resources.fetch.limits import PICTURE
 from pvm_resources.sources.base import PictureRef
+
+#: As much as `pvm_core.pictures.PictureLimits` decodes and `pvm_resources.fetch.PICTURE` downloads.
+_MAX_BYTES: Final = 15_000_000
 
 
 class WebFetcher(Protocol):
@@ -32,8 +33,8 @@ class Pictures:
         max_bytes: of a file.
     """
 
-    def __init__(self, web: WebFetcher | None = None, max_bytes: int = PICTURE.max_bytes) -> None:
-        self._web = web or Fetcher()
+    def __init__(self, web: WebFetcher | None = None, max_bytes: int = _MAX_BYTES) -> None:
+        self._web = web
         self._max_bytes = max_bytes
 
     def read(self, picture: PictureRef) -> bytes:
@@ -44,8 +45,16 @@ class Pictures:
                 and for a URL what `Fetcher.fetch` raises.
         """
         if picture.path is None:
-            return self._web.get(picture.ref)
+            return self._fetcher().get(picture.ref)
         return _read_file(picture.path, picture.ref, self._max_bytes)
+
+    def _fetcher(self) -> WebFetcher:
+        if self._web is None:
+            # Worker processes read files only, and need no HTTP client and its 28 MB.
+            from pvm_resources.fetch import Fetcher
+
+            self._web = Fetcher()
+        return self._web
 
     def fingerprint(self, picture: PictureRef) -> str | None:
         """Size and time of change of a file; None for a URL, or where the file is not there."""
