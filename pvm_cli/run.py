@@ -126,7 +126,7 @@ def run(
             queries=query or (),
             embed_model=embed_model,
         )
-        _say_phrases(session, chosen, asked)
+        say_phrases(session, chosen, asked)
         made = session.jobs.create(chosen.slug, asked.to_json(), job)
         if job is not None and made.industry != chosen.slug:
             raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
@@ -196,15 +196,23 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
     session.industries.set_rules(industry.slug, rule_set, industry.rules)
 
 
-def _say_phrases(session: Session, industry: Industry, asked: JobRequest) -> None:
-    """Says that searches have nothing but the industry as typed; where some phrases are kept, a source that
-    misses its own language says so itself."""
+def say_phrases(session: Session, industry: Industry, asked: JobRequest) -> None:
+    """Says which sources have no phrase in a language of theirs: they look for the industry as typed."""
     from pvm_resources.queries import UND, terms_for
+    from pvm_resources.sources.readiness import languages
 
-    if any(token in named(kind) for kind in KINDS for token in getattr(asked, kind)):
-        found = terms_for(industry, asked, session.settings)
-        if set(found.phrases) == {UND}:
-            note(f"{found.note}; pvm industries queries {industry.slug} keeps phrases")
+    found = terms_for(industry, asked, session.settings).phrases
+    bare: dict[str, list[str]] = {}
+    for source in (token for kind in KINDS for token in getattr(asked, kind) if token in named(kind)):
+        read = languages(source, session.settings)
+        if read and not set(read) & set(found):
+            bare.setdefault(read[0], []).append(source)
+    for language, sources in bare.items():
+        typed = ", ".join(f'"{phrase}"' for phrase in found[UND])
+        note(
+            f"no queries in {language}: {' and '.join(sources)} searched for {typed}; "
+            f"pvm industries queries {industry.slug} --lang {language} keeps phrases"
+        )
 
 
 def _items(count: int) -> str:

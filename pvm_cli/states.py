@@ -18,13 +18,13 @@ _STYLES = {"ok": "green", "partial": "yellow"}
 def state_line(state: SourceState) -> str:
     """One line, e.g. ``ebay: not configured: EBAY_CLIENT_ID is not set. Set it [source.not_configured]``."""
     said = f"{state.source}: {_words(state)}: {_sentence(state)}".rstrip(": ")
-    return f"{said} [source.{state.state}]"
+    return said if state.state == "ok" else f"{said} [source.{state.state}]"
 
 
 def print_states(console: Console, states: Sequence[SourceState]) -> None:
-    """A line for each source that is not ok; nothing where all are."""
+    """A line for each source that is not ok or has something to say; nothing where all are well."""
     for state in states:
-        if state.state != "ok":
+        if state.state != "ok" or state.reason:
             console.print(state_line(state), markup=False, soft_wrap=True)
 
 

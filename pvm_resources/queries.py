@@ -62,14 +62,6 @@ class Terms:
     phrases: Mapping[str, tuple[str, ...]]
     missing: tuple[str, ...] = ()
 
-    @property
-    def note(self) -> str:
-        """What a user should know of it; "" where every language has its own phrases."""
-        if not self.missing:
-            return ""
-        said = ", ".join(f'"{phrase}"' for phrase in self.phrases[UND])
-        return f"no queries in {', '.join(self.missing)}: searched there as typed, {said}"
-
 
 def terms(
     industry: Industry,

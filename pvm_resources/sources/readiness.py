@@ -42,6 +42,20 @@ def readiness(settings: Settings) -> Iterator[Readiness]:
     yield Readiness("videos", _video_site("links", settings))
 
 
+def languages(source: str, settings: Settings) -> tuple[str, ...]:
+    """The languages that a source with a name is searched in, its own first; none where any will do."""
+    if source == "ebay":
+        from pvm_resources.sources.ebay import markets
+
+        known = settings.ebay_marketplace in markets.MARKETS
+        return markets.languages(settings.ebay_marketplace) if known else ()
+    if source == "amazon":
+        from pvm_resources.sources.amazon.account import MARKETS
+
+        return MARKETS.get(settings.amazon_marketplace, ())
+    return ("zh",) if source == "bilibili" else ()
+
+
 def _ebay(settings: Settings) -> Readiness:
     from pvm_resources.sources.ebay.client import NAME, Account
 

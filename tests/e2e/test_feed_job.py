@@ -6,7 +6,6 @@ import csv
 import gzip
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import tiny
@@ -16,6 +15,7 @@ from tests.standins.serving import Answer, Request, StandIn
 
 INDUSTRY = "Hộp từ cửa hàng"
 PRODUCTS = 5
+JOB = "from-a-feed"
 
 
 class Shop(StandIn):
@@ -51,14 +51,14 @@ def shop(case: tiny.Tiny) -> Iterator[Shop]:
 
 
 def test_a_feed_feeds_the_job_others_are_named_and_what_was_given_up_is_replayed(
-    pvm: Pvm, shop: Shop, case: tiny.Tiny, tmp_path: Path
+    shared_pvm: Pvm, shop: Shop, case: tiny.Tiny
 ) -> None:
     lost = f"{shop.url}/images/p4.jpg"
     shop.fail("/images/p4.jpg", times=None, status=503)
     mine = {"PVM_FETCH_ALLOW": "127.0.0.1", "EBAY_CLIENT_ID": "", "AMAZON_CREDENTIAL_ID": ""}
     asked = ("--products", f"ebay,amazon,{shop.url}/feed.xml.gz", "--videos", str(case.videos), "--top", "20")
 
-    done = pvm("run", "--industry", INDUSTRY, *asked, "--job", "j1", **mine)
+    done = shared_pvm("run", "--industry", INDUSTRY, *asked, "--job", JOB, **mine)
 
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
@@ -66,7 +66,7 @@ def test_a_feed_feeds_the_job_others_are_named_and_what_was_given_up_is_replayed
     assert any(line.startswith("amazon: not configured: AMAZON_CREDENTIAL_ID") for line in lines)
     assert any(line.endswith("[source.not_configured]") for line in lines)
     assert "c0" in done.stdout
-    (job,) = json.loads(pvm("status", "--job", "j1", "--json").stdout)["jobs"]
+    (job,) = json.loads(shared_pvm("status", "--job", JOB, "--json").stdout)["jobs"]
     assert {s["source"]: (s["state"], s["found"]) for s in job["sources"]} == {
         "ebay": ("not_configured", 0), "amazon": ("not_configured", 0), "file": ("ok", PRODUCTS),
         "folder": ("ok", 2),
@@ -75,12 +75,12 @@ def test_a_feed_feeds_the_job_others_are_named_and_what_was_given_up_is_replayed
 
     shop.faults.clear()
     shop.forget()
-    again = pvm("retry", "j1", **mine)
+    again = shared_pvm("retry", JOB, **mine)
 
     assert again.returncode == 0, again.stderr
     assert "1 item given up before: tried again" in again.stderr
     assert "0 items given up now" in again.stderr
     # The feed's answer and the other pictures are here already.
     assert dict(shop.counts) == {"/images/p4.jpg": 1}
-    (job,) = json.loads(pvm("status", "--job", "j1", "--json").stdout)["jobs"]
+    (job,) = json.loads(shared_pvm("status", "--job", JOB, "--json").stdout)["jobs"]
     assert (job["dead_letters"], job["counts"]["images"]) == ([], PRODUCTS)

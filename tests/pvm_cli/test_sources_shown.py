@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import Result
+from rich.console import Console
 from typer.testing import CliRunner
 
 from pvm_cli.main import app
-from pvm_cli.states import state_line
+from pvm_cli.run import say_phrases
+from pvm_cli.session import Session
+from pvm_cli.states import print_states, state_line
+from pvm_core.requests import JobRequest
 from pvm_resources.repositories import Repositories
 from pvm_resources.repositories.collecting import Collecting, DeadLetter, SourceState
 from pvm_resources.repositories.ledger import Ledger
-from pvm_resources.settings import Settings
+from pvm_resources.settings import Settings, load_settings
 
 NAME = "Gối công thái học"
 STATES = [
@@ -56,6 +62,37 @@ def test_a_state_is_one_line_with_reason_remedy_and_code() -> None:
     assert state_line(STATES[1]) == (
         "amazon: not configured: AMAZON_PARTNER_TAG is not set. Set it [source.not_configured]"
     )
+
+
+def test_after_a_run_a_line_is_printed_for_each_source_that_has_something_to_say() -> None:
+    console = Console(file=io.StringIO(), width=60)
+    said = SourceState("products", "amazon", "ok", "Amazon shows 100 products a phrase", found=100)
+    print_states(console, [*STATES, said])
+
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "amazon: not configured: AMAZON_PARTNER_TAG is not set. Set it [source.not_configured]",
+        "youtube: partial: 2 items failed. See the job's problems [source.partial]",
+        "amazon: ok: Amazon shows 100 products a phrase",
+    ]
+
+
+def test_sources_without_a_phrase_in_their_language_are_told_before_the_run(
+    repos: Repositories, capsys: pytest.CaptureFixture[str]
+) -> None:
+    industry = repos.industries.ensure(NAME)
+    session = Session(load_settings(), repos.database)
+    asked = JobRequest(("ebay", "amazon", "/x.csv"), ("youtube", "bilibili"))
+
+    say_phrases(session, industry, asked)
+    assert capsys.readouterr().err.splitlines() == [
+        f'no queries in en: ebay and amazon searched for "{NAME}"; '
+        f"pvm industries queries {industry.slug} --lang en keeps phrases",
+        f'no queries in zh: bilibili searched for "{NAME}"; '
+        f"pvm industries queries {industry.slug} --lang zh keeps phrases",
+    ]
+
+    say_phrases(session, industry, replace(asked, queries={"en": ("pillow",), "zh": ("枕头",)}))
+    assert capsys.readouterr().err == ""
 
 
 def test_a_jobs_status_shows_each_source_and_what_was_given_up(job: str) -> None:
