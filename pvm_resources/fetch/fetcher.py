@@ -6,7 +6,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -139,10 +138,6 @@ class Fetcher:
         jobs = (Job(item, url(item), which) for item in items)
         return crowd(jobs, steps, self._hosts, concurrency, budget)
 
-    def using(self, limits: FetchLimits) -> LimitedFetcher:
-        """The same fetcher whose `get` has these limits: feeds beside pictures."""
-        return LimitedFetcher(self, limits)
-
     def __enter__(self) -> Fetcher:
         return self
 
@@ -233,22 +228,6 @@ class Fetcher:
         job.not_before = time.monotonic() + wait
         job.target, job.spent_s = job.url, 0.0
         return None
-
-
-@dataclass(frozen=True)
-class LimitedFetcher:
-    """`Fetcher.get` with limits of its own; servers' limits and connections are shared."""
-
-    fetcher: Fetcher
-    limits: FetchLimits
-
-    def get(self, url: str) -> bytes:
-        """The bytes behind an http(s) URL.
-
-        Raises:
-            FetchError: as `Fetcher.fetch`.
-        """
-        return self.fetcher.fetch(url, self.limits).data
 
 
 def _end(transport: PinnedTransport) -> None:

@@ -131,7 +131,6 @@ def test_feeds_have_limits_and_codes_of_their_own(server: PictureServer, make_fe
     text = b"id,title\n1,a\n"
     url = server.put("/feed.csv.gz", whole(gzip.compress(text), "application/gzip"))
     fetcher = make_fetcher()
-    assert fetcher.using(FEED).get(url) == text
     assert fetcher.fetch(url, FEED).data == text
     server.put("/login", whole(b"<!doctype html>", "text/plain"))
     server.put("/bomb", whole(gzip.compress(b"id,title\n" * 500_000), "text/csv", content_encoding="gzip"))
@@ -140,7 +139,7 @@ def test_feeds_have_limits_and_codes_of_their_own(server: PictureServer, make_fe
             fetcher.fetch(server.url + path, replace(FEED, max_bytes=100_000))
         assert caught.value.code == code
     with pytest.raises(FetchError) as caught:
-        fetcher.using(FEED).get("http://10.0.0.1/feed.csv")
+        fetcher.fetch("http://10.0.0.1/feed.csv", FEED)
     assert caught.value.code == "fetch.address"
 
 
