@@ -5,12 +5,14 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 import dagster as dg
 
 from pvm_assets.gate import require_upstream
 from pvm_assets.graph import NODES, OWNERS
+from pvm_assets.guard import Guard
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.preview import contact_preview, links_preview, page_preview
 from pvm_assets.workbench import Bench, Workbench
@@ -18,8 +20,8 @@ from pvm_core.errors import MediaError, Problem, PvmError
 from pvm_core.events import Event
 from pvm_core.parallel import Done
 from pvm_core.rules import Rules
-from pvm_resources.policies import Policies, load_policies
-from pvm_resources.repositories.purging import Purging, Restricted
+from pvm_resources.policies import Policies
+from pvm_resources.repositories.purging import Restricted
 from pvm_resources.repositories.rows import AssetState, Job, Progress
 
 T = TypeVar("T")
@@ -94,7 +96,7 @@ class Stage:
         self.problems += len(problems)
         self.bench.state.write_problems(self.job_id, problems)
         for problem in problems[:20]:
-            self.log.warning(f"{problem.item}: {problem.message} [{problem.code}]")
+            self.log.warning(f"{self.guard.label(problem.item)}: {problem.message} [{problem.code}]")
 
     def event(self, name: str, item: str = "", **payload: Any) -> Event:
         """An event of this job."""
@@ -138,7 +140,7 @@ class Stage:
     def preview(self, keys: Sequence[str], alt: str, masks: Sequence[str | None] = ()) -> dict[str, Any]:
         """A contact sheet of stored pictures as metadata; {} where there are none. Links stand for those
         that must be able to go again."""
-        hidden = self._restricted(keys)
+        hidden = self.guard.restricted(keys)
         paired = list(zip(keys, masks, strict=True)) if masks else [(key, None) for key in keys]
         free = [pair for pair in paired if pair[0] not in hidden]
         shown, over = [key for key, _ in free], [mask for _, mask in free] if masks else ()
@@ -148,29 +150,24 @@ class Stage:
     def pages(self, keys: Sequence[str], alt: str) -> dict[str, Any]:
         """The first of the stored evidence pages as metadata; {} where there are none. Links stand for those
         that must be able to go again."""
-        hidden = self._restricted(keys)
+        hidden = self.guard.restricted(keys)
         shown = [key for key in keys if key not in hidden]
         return self._preview(page_preview(self.bench.media, shown, alt) if shown else "", hidden)
+
+    @cached_property
+    def guard(self) -> Guard:
+        """Tells what may enter the event log."""
+        return Guard(self.bench, self.job_id)
 
     @property
     def policies(self) -> Policies:
         """What each source's terms allow on this machine."""
-        return load_policies(self.bench.settings)
+        return self.guard.policies
 
     def _preview(self, sheet: str, hidden: Mapping[str, Restricted]) -> dict[str, Any]:
         links = links_preview(list(hidden.values()), self.policies) if hidden else ""
         text = "\n\n".join(part for part in (sheet, links) if part)
         return {"preview": dg.MetadataValue.md(text)} if text else {}
-
-    def _restricted(self, keys: Sequence[str]) -> dict[str, Restricted]:
-        """Those of the stored pictures that the event log must not hold, by key."""
-        purging, policies = Purging(self.bench.database), self.policies
-        sources, platforms = purging.sources_of(self.job_id)
-        sources = [name for name in sources if policies[name].restricted]
-        platforms = [name for name in platforms if policies.of_platform(name).restricted]
-        if not keys or not (sources or platforms):
-            return {}
-        return {one.key: one for one in purging.restricted(self.job_id, sources, platforms, keys)}
 
     def _write_progress(self) -> None:
         now = Progress(self.name, self.done, self.total, self.reused)

@@ -7,6 +7,7 @@ from collections import Counter
 from pvm_assets.checks import schemas
 from pvm_assets.checks.factory import Inquiry, Verdict, job_check
 from pvm_assets.checks.schemas import Validation
+from pvm_assets.guard import Guard
 from pvm_resources.repositories.collecting import SourceKind
 
 
@@ -53,7 +54,9 @@ def pictures_decodable(inquiry: Inquiry) -> Verdict:
     """Enough of the pictures the catalogue names could be read (rule min_decodable_ratio)."""
     given = inquiry.bench.galleries.count(inquiry.job_id)
     problems = inquiry.bench.state.problems(inquiry.job_id, "product_images")
-    return _enough(inquiry, given - len(problems), given, "pictures", [p.item for p in problems])
+    guard = Guard(inquiry.bench, inquiry.job_id)
+    bad = [guard.label(p.item) for p in problems]
+    return _enough(inquiry, given - len(problems), given, "pictures", bad)
 
 
 @job_check("product_images", blocking=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import signal
 import time
 import uuid
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,91 +21,12 @@ from pvm_resources.media import MediaStore
 from pvm_resources.purge import Purge, Purged
 from pvm_resources.repositories import Repositories
 from pvm_resources.repositories.collecting import Collecting, DeadLetter, VideoFile
-from pvm_resources.repositories.galleries import Galleries, GalleryPicture
+from pvm_resources.repositories.galleries import Galleries
 from pvm_resources.repositories.matching import evidence_key
 from pvm_resources.repositories.purging import Purging
-from pvm_resources.repositories.rows import Result
-from pvm_resources.settings import Settings, load_settings
+from pvm_resources.settings import Settings
 from tests.pvm_resources import world
-
-_HOUR = timedelta(hours=1)
-#: The source of the world's products, in order: one free, one of each restricted shop.
-_SOURCES = ("file", "ebay", "amazon")
-
-
-@dataclass
-class Place:
-    """A machine with one completed job over three sources."""
-
-    repos: Repositories
-    media: MediaStore
-    settings: Settings
-    made: world.World
-
-    @property
-    def job_id(self) -> str:
-        return self.made.job.job_id
-
-    def purge(self, batch: int = 100) -> Purge:
-        return Purge(self.repos.database, self.media, self.settings, batch=batch)
-
-    def after(self, hours: float) -> datetime:
-        return Purging(self.repos.database).now() + hours * _HOUR
-
-    def results(self) -> dict[str, Result]:
-        return {r.product: r for r in self.repos.matching.results(self.job_id)}
-
-    def files_of(self, product: int) -> set[str]:
-        """Every media key that shows a product or was computed from a picture of it."""
-        ids_of = {str(i.img_id) for i in self.made.images if i.product_id == self.product_id(product)}
-        match = str(world.matches(self.made)[product].match_id)
-        marks = {*ids_of, str(self.product_id(product)), match}
-        return {key for key in self.media.keys() if any(mark in key for mark in marks)}  # noqa: SIM118
-
-    def product_id(self, product: int) -> uuid.UUID:
-        return self.made.products[product].product_id
-
-    def count(self, table: str, product: int) -> int:
-        """Rows of a table that hang on the product's pictures."""
-        found = self.repos.database.value(
-            f"SELECT count(*) FROM {table} WHERE img_id = ANY(%s)",
-            [[i.img_id for i in self.made.images if i.product_id == self.product_id(product)]],
-        )
-        return int(found)
-
-
-def build(repos: Repositories, home: Path, policies: dict[str, Any] | None = None) -> Place:
-    """Writes the world with all its files; the second and third product come from eBay and from Amazon."""
-    settings = load_settings(
-        home / "none.env", home=home, source_policies=json.dumps(policies) if policies else ""
-    )
-    media = MediaStore(settings.media)
-    plain = world.make(repos)
-    made = replace(plain, products=[replace(p, src=s) for p, s in zip(plain.products, _SOURCES, strict=True)])
-    world.write(repos, made)
-    for table in ("source_answers", "dead_letters", "video_files"):
-        repos.database.commit(Statement(f"DELETE FROM {table}"))
-    job, found = made.job.job_id, world.matches(made)
-    repos.matching.set_evidence(job, {m.match_id: evidence_key(job, m.match_id) for m in found[:2]})
-    pictures = [
-        GalleryPicture(i.product_id, i.position, f"https://shop/{i.source_ref}", None) for i in made.images
-    ]
-    repos.catalogue.set_products(job, made.products, also=Galleries.writes(job, pictures))
-    for source in _SOURCES:
-        Collecting(repos.database).keep_answer(job, source, "search|pillow", {"title": "Gối"})
-    for path in _paths(repos.database):
-        media.put(path, b"x" * 10)
-    for match in found:
-        media.put(evidence_key(job, match.match_id), b"x")
-    return Place(repos, media, settings, made)
-
-
-def _paths(database: Database) -> list[str]:
-    rows = database.tuples(
-        "SELECT local_path FROM stored_images UNION SELECT local_path FROM stored_frames "
-        "UNION SELECT mask_path FROM masks UNION SELECT kp_blob_path FROM keypoint_sets"
-    )
-    return [row[0] for row in rows if row[0] is not None]
+from tests.pvm_resources.purge_place import SOURCES, Place, build, paths
 
 
 @pytest.fixture
@@ -331,7 +251,7 @@ def test_killed_at_every_deletion_a_purge_ends_where_an_undisturbed_one_ends(
         child.join(60)
         kills += child.exitcode == -signal.SIGKILL
         # Whatever has no file any more still has the row that says so: nothing is lost track of.
-        named = {*_paths(place.repos.database)}
+        named = {*paths(place.repos.database)}
         shown = {k for k in place.media.keys() if not k.startswith("evidence/")}  # noqa: SIM118
         assert shown <= named
     assert kills >= 4
@@ -492,7 +412,7 @@ def test_what_must_be_able_to_go_is_found_by_key(place: Place) -> None:
     keys = [i.local_path for i in place.made.images] + [f.local_path or "" for f in place.made.frames]
     evidence = [evidence_key(place.job_id, m.match_id) for m in world.matches(place.made)[:2]]
     products, platforms = purging.sources_of(place.job_id)
-    assert (set(products), platforms) == (set(_SOURCES), ["folder"])
+    assert (set(products), platforms) == (set(SOURCES), ["folder"])
     found = purging.restricted(place.job_id, ["ebay"], [], [*keys, *evidence])
     assert {r.key for r in found} == {i.local_path for i in place.made.images[2:4]} | {evidence[1]}
     assert {(r.source, r.name, r.url) for r in found} == {("ebay", "P1", "u")}
