@@ -159,7 +159,11 @@ class LinkList:
                     records[key] = record
                     self._context.report(f"links: {len(records)} of {len(links)} looked into")
         found = tuple(_unique(records.values()))
-        return Collected(self._status(len(found), problems, codes), found, tuple(problems))
+        status = self._status(len(found), problems, codes)
+        if status.state == "ok" and self._runtime.lack and any(r.platform == "youtube" for r in found):
+            reason = f"{self._runtime.lack}, without which YouTube withholds formats of many videos"
+            status = SourceStatus(self.name, "partial", reason, runtimes.REMEDY)
+        return Collected(status, found, tuple(problems))
 
     def fetch(self, record: VideoRecord, folder: Path) -> Path:
         """The video as a whole file under `folder`; one that is there already costs no request.
@@ -182,7 +186,11 @@ class LinkList:
         from pvm_resources.sources.ytdlp.client import Client
 
         settings = self._context.settings
-        return Client(settings, Extractors.linked(settings), runtimes.detect().runtime, self._stop)
+        return Client(settings, Extractors.linked(settings), self._runtime.runtime, self._stop)
+
+    @cached_property
+    def _runtime(self) -> runtimes.JsSupport:
+        return runtimes.detect()
 
     @cached_property
     def _fetching(self) -> Fetching:

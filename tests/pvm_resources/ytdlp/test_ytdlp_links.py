@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pvm_core.errors import InputError
 from pvm_resources.sources.base import Collected, Query, VideoRecord, VideoSource
-from pvm_resources.sources.ytdlp import LinkList
+from pvm_resources.sources.ytdlp import LinkList, runtimes
 from pvm_resources.sources.ytdlp.links import read_links
 from tests.pvm_resources.ytdlp.conftest import Stand
 
@@ -252,3 +252,13 @@ def test_sites_that_show_products_are_allowed(stand: Stand, url: str) -> None:
     with Client(settings, Extractors.linked(settings)).extracting() as session:
         assert any(one.suitable(url) for one in session._ydl._ies.values())
         assert "Generic" not in session._ydl._ies
+
+
+def test_youtube_links_without_a_runtime_say_so(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtimes, "detect", lambda: runtimes.JsSupport(None, "no JavaScript runtime is here"))
+    url = "https://www.youtube.com/watch?v=BaW_jenozKc"
+    info = {"id": "BaW_jenozKc", "title": "t", "extractor_key": "Youtube", "formats": []}
+    stand.answers.put(f"link|{url}", {"at": NOW, "info": info})
+    got = LinkList(url, stand.context()).collect(Query("x"))
+    assert [(r.platform, r.external_id) for r in got.records] == [("youtube", "BaW_jenozKc")]
+    assert (got.status.state, got.status.remedy) == ("partial", runtimes.REMEDY)
