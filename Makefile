@@ -37,6 +37,7 @@ format: $(FULL) ## let ruff mend and format the code
 
 test: lint ## lint, then the whole suite (real PostgreSQL, Dagster and Chromium)
 	@bash tools/chromium.sh
+	@bash tools/rabbitmq.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the started platform

@@ -152,6 +152,8 @@ def relay(
     ] = _LEASE_S,
 ) -> None:
     """Delivers events until it is stopped (Ctrl-C or SIGTERM)."""
+    import logging
+
     from pvm_cli.session import opened
     from pvm_resources import logs
     from pvm_resources.database import Database
@@ -160,6 +162,8 @@ def relay(
     with opened() as session:
         settings = session.settings
         logs.setup(settings.log_format, settings.log_level)
+        # Its failures reach us as errors, and are told once.
+        logging.getLogger("pika").setLevel(logging.CRITICAL)
         # Each worker holds a connection while it claims and writes; the watching thread and the inbox too.
         with Database(session.database.dsn, max_connections=workers + 3) as database:
             one = make_relay(settings, database, workers=workers, lease_s=lease)

@@ -13,9 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 _DROPPED = (("features", "ready"), ("features", "extraction", "completed"), ("match", "result", "enriched"))
 
 
+def dropped() -> list[str]:
+    """The names themselves."""
+    return [".".join(parts) for parts in _DROPPED]
+
+
 def occurrences(root: Path = ROOT) -> list[str]:
     """Lines ``path:number:text`` of files known to git under `root` that hold a dropped name."""
-    patterns = [option for parts in _DROPPED for option in ("-e", ".".join(parts))]
+    patterns = [option for name in dropped() for option in ("-e", name)]
     found = subprocess.run(
         ["git", "grep", "-nIF", "--untracked", *patterns],
         cwd=root,

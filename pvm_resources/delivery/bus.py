@@ -16,7 +16,6 @@ import contextlib
 import json
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -25,11 +24,12 @@ from pvm_core import inbound
 from pvm_core.errors import InputError, StoreError
 from pvm_core.events import REQUESTS
 from pvm_resources.delivery.bodies import Outgoing, delivered, encode
+from pvm_resources.delivery.publisher import Message, Publisher
 from pvm_resources.delivery.schedule import Answer
 from pvm_resources.delivery.webhooks import Receiver
 
 if TYPE_CHECKING:
-    from pika import BasicProperties, BlockingConnection
+    from pika import BasicProperties, BlockingConnection, URLParameters
     from pika.adapters.blocking_connection import BlockingChannel
     from pika.spec import Basic
 
@@ -44,8 +44,6 @@ DELIVERY_LIMIT: Final = 3
 _UNROUTED_MAX: Final = 100_000
 _HEARTBEAT_S: Final = 30
 _BLOCKED_S: Final = 30.0
-#: A connection left alone for longer is made anew: nobody has answered its heartbeats.
-_FRESH_S: Final = 15.0
 _PAUSES_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
@@ -65,16 +63,29 @@ def connect(url: str) -> BlockingConnection:
     import pika
 
     with _faults():
-        try:
-            parameters = pika.URLParameters(url)
-        except (ValueError, TypeError, IndexError) as error:
-            raise StoreError(
-                "bus.url", "BUS_BROKER", "it is no AMQP address", "Write amqp://user:password@host:5672/"
-            ) from error
-        parameters.heartbeat = _HEARTBEAT_S
-        parameters.blocked_connection_timeout = _BLOCKED_S
-        parameters.socket_timeout = parameters.stack_timeout = 10.0
-        return pika.BlockingConnection(parameters)
+        return pika.BlockingConnection(parameters_of(url))
+
+
+def parameters_of(url: str) -> URLParameters:
+    """The broker's address for pika.
+
+    Raises:
+        StoreError: ``bus.url``; the message does not hold the address, which has a password in it.
+    """
+    import pika
+
+    try:
+        if not url.startswith(("amqp://", "amqps://")):
+            raise ValueError(url)
+        found = pika.URLParameters(url)
+    except (ValueError, TypeError, IndexError):
+        raise StoreError(
+            "bus.url", "BUS_BROKER", "it is no AMQP address", "Write amqp://user:password@host:5672/"
+        ) from None
+    found.heartbeat = _HEARTBEAT_S
+    found.blocked_connection_timeout = _BLOCKED_S
+    found.socket_timeout = found.stack_timeout = 10.0
+    return found
 
 
 def declare(channel: BlockingChannel) -> None:
@@ -115,59 +126,49 @@ def _quorum(channel: BlockingChannel, name: str, arguments: Mapping[str, Any]) -
 
 
 class BusSink:
-    """Publishes events, each confirmed by the broker before the next.
+    """Publishes events, of one job each confirmed by the broker before the next.
 
     Args:
         url: of the broker.
     """
 
     batch = 50
-    parallel = 1
+    parallel = 4
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._connection: BlockingConnection | None = None
-        self._channel: BlockingChannel | None = None
-        self._used = 0.0
+        self._publisher: Publisher | None = None
+        self._lock = threading.Lock()
 
     def send(self, receiver: Receiver, events: Sequence[Outgoing]) -> list[Answer]:
         """Publishes `events` in order, up to the first that the broker does not take."""
         answers: list[Answer] = []
         try:
-            channel = self._opened()
+            publisher = self._declared()
             for event in events:
-                with _faults():
-                    _publish(channel, event)
+                _publish(publisher, event)
                 answers.append(Answer(200))
         except StoreError as error:
-            self.close()
             answers.append(Answer(None, f"{error.reason} [{error.code}]"))
-        self._used = time.monotonic()
         return answers
 
     def close(self) -> None:
-        """Closes the connection."""
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
-            with contextlib.suppress(StoreError), _faults():
-                connection.close()
+        """Ends the connection; what has no confirm yet fails."""
+        if self._publisher is not None:
+            self._publisher.close()
 
-    def _opened(self) -> BlockingChannel:
-        if time.monotonic() - self._used > _FRESH_S:
-            self.close()
-        if self._channel is None:
-            self._connection = connect(self._url)
-            with _faults():
-                channel = self._connection.channel()
-            declare(channel)
-            channel.confirm_delivery()
-            self._channel = channel
-        return self._channel
+    def _declared(self) -> Publisher:
+        with self._lock:
+            if self._publisher is None:
+                self._publisher = Publisher(parameters_of(self._url))
+            if not self._publisher.live:
+                with opened(self._url) as channel:
+                    declare(channel)
+            return self._publisher
 
 
-def _publish(channel: BlockingChannel, event: Outgoing) -> None:
+def _publish(publisher: Publisher, event: Outgoing) -> None:
     import pika
-    from pika.exceptions import UnroutableError
 
     properties = pika.BasicProperties(
         content_type="application/json",
@@ -179,11 +180,9 @@ def _publish(channel: BlockingChannel, event: Outgoing) -> None:
         headers={"job_id": event.job_id, "seq": event.seq},
     )
     body = encode(delivered(event))
-    try:
-        channel.basic_publish(EXCHANGE, event.name, body, properties, mandatory=True)
-    except UnroutableError:
+    if not publisher.publish(Message(EXCHANGE, event.name, body, properties)):
         # An alternate exchange would do the same, were `events` always ours to declare.
-        channel.basic_publish(UNROUTED, event.name, body, properties, mandatory=True)
+        publisher.publish(Message(UNROUTED, event.name, body, properties))
 
 
 class Consumer:

@@ -1,0 +1,52 @@
+"""Every event that a real job writes keeps its contract, as it is delivered."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+from stand import Stand
+
+from pvm_core import contracts
+from pvm_core.events import BATCH, PER_ITEM, PER_JOB
+from pvm_core.phases import BARRIERS
+from pvm_resources.delivery.bodies import BODY_MAX, Links, Outgoing, delivered, webhook_body
+from pvm_resources.repositories.rows import OutboxEvent
+
+
+def _outgoing(event: OutboxEvent) -> Outgoing:
+    return Outgoing(event.event_id, event.job_id, event.seq, event.name, event.payload, event.created_at)
+
+
+def test_every_event_of_a_job_keeps_its_contract(fresh: Stand) -> None:
+    job = fresh.job()
+    outcome = fresh.run(job)
+    assert outcome.status == "completed", outcome.error
+    events = fresh.repos.outbox.events(job.job_id, limit=10_000)
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for event in events:
+        payload = json.loads(json.dumps(delivered(_outgoing(event))))
+        contracts.validate(event.name, payload)
+        assert payload["job_id"] == job.job_id
+        body = json.loads(webhook_body(_outgoing(event), Links("http://pvm.example")))
+        contracts.validate(body["type"], body["data"])
+        assert len(webhook_body(_outgoing(event), Links("x"))) < BODY_MAX
+        by_name[event.name].append(event.seq)
+
+    expected = {*PER_ITEM, *BATCH, *PER_JOB} - {"job.failed", "job.cancelled"}
+    assert set(by_name) == expected, "the job writes every event there is"
+    assert all(len(by_name[name]) == 1 for name in (*BATCH, *PER_JOB) if name in by_name)
+    order = [max(by_name[name] for name in names)[0] for _, names in BARRIERS]
+    assert order == sorted(order) < [*by_name["job.completed"]], "phases in their order, the end last"
+    counts = fresh.repos.jobs.counts(job.job_id)
+    batches = {e.name: e.payload for e in events if e.name in BATCH}
+    assert batches["products.images.ready.batch"]["total_images"] == counts.images
+    assert batches["videos.keyframes.ready.batch"]["total_keyframes"] == counts.frames
+
+
+def test_a_job_that_fails_says_why_under_its_contract(fresh: Stand) -> None:
+    job = fresh.job(products=str(fresh.case / "none.csv"))
+    assert fresh.run(job).status == "failed"
+    (failed,) = [e for e in fresh.repos.outbox.events(job.job_id) if e.name == "job.failed"]
+    contracts.validate("job.failed", delivered(_outgoing(failed)))
+    assert failed.payload["error"]["code"]
