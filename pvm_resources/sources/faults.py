@@ -35,3 +35,13 @@ class CallError(PvmError):
     """
 
     retry_after_s: float | None = None
+
+
+class TooManyError(CallError):
+    """The server answers 429; always retryable."""
+
+    def ending(self, source: str, who: str) -> SourceError:
+        """What it means for the source once waiting has not helped."""
+        wait = "" if self.retry_after_s is None else f"; it asks to wait {self.retry_after_s:,.0f} s"
+        reason = f"{who} takes no more requests ({self.reason}){wait}"
+        return SourceError.of("rate_limited", source, reason, self.remedy)

@@ -9,6 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from pvm_resources.sources.faults import CallError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,21 @@ class Pace:
         backoff = min(self.first_wait_s * 2**retries_made, self.max_wait_s) * (0.5 + self.chance())
         self.sleep(backoff if retry_after_s is None else retry_after_s + self.chance() * self.first_wait_s)
         return True
+
+    def call(self, ask: Callable[[], T]) -> T:
+        """What `ask` returns, asked again while it fails in a way that may pass.
+
+        Raises:
+            CallError: the last failure.
+        """
+        retries_made = 0
+        while True:
+            try:
+                return ask()
+            except CallError as error:
+                if not error.retryable or not self.again(retries_made, error.retry_after_s):
+                    raise
+            retries_made += 1
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:

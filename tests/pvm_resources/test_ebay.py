@@ -19,7 +19,8 @@ from pvm_resources.repositories.ledger import Ledger
 from pvm_resources.server import EmbeddedServer
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
 from pvm_resources.sources.ebay import Ebay
-from pvm_resources.sources.ebay.client import MINTS_A_DAY, Account, Limits
+from pvm_resources.sources.ebay.account import Account
+from pvm_resources.sources.ebay.client import MINTS_A_DAY, Limits
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
 from tests.standins.ebay import (
     AWAY,
@@ -331,7 +332,14 @@ def test_a_wrong_secret_is_refused_by_the_server_itself(ebay: EbayStandIn, ask: 
 
 @pytest.mark.parametrize(
     "token",
-    [{}, [], {"access_token": ""}, {"access_token": "t"}, {"access_token": "t", "expires_in": "soon"}],
+    [
+        {},
+        [],
+        {"access_token": ""},
+        {"access_token": "t"},
+        {"access_token": "t", "expires_in": "soon"},
+        {"access_token": "t", "expires_in": float("nan")},
+    ],
 )
 def test_an_answer_that_is_no_token_is_no_token(ebay: EbayStandIn, ask: Ask, token: Any) -> None:
     ebay.fail(TOKEN_PATH, status=200, times=None, body=token)

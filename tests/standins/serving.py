@@ -222,7 +222,7 @@ class _Handler(BaseHTTPRequestHandler):
             pass
         elif fault.kind == "status":
             headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
-            answer = Answer.of(fault.body or {}, fault.status, headers)
+            answer = Answer.of({} if fault.body is None else fault.body, fault.status, headers)
         elif fault.kind == "slow":
             time.sleep(fault.seconds)
         elif fault.kind == "content_type":

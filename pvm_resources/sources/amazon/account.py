@@ -4,37 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
 from amazon_creatorsapi.core.auth import TimeoutOAuth2TokenManager
 from amazon_creatorsapi.core.constants import DEFAULT_HOST, TimeoutValue
-from amazon_creatorsapi.core.oauth import VERSION_ENDPOINTS, get_auth_endpoint
+from amazon_creatorsapi.core.oauth import DEFAULT_EXPIRATION, VERSION_ENDPOINTS, get_auth_endpoint
 from amazon_creatorsapi.errors import AuthenticationError, InvalidArgumentError
 from creatorsapi_python_sdk.auth.oauth2_config import OAuth2Config
 from pydantic import SecretStr
 
 from pvm_resources.repositories.ledger import Ledger, Token
 from pvm_resources.settings import Settings
-from pvm_resources.sources.faults import CallError, SourceError
+from pvm_resources.sources.faults import CallError, SourceError, TooManyError
+from pvm_resources.sources.oauth import read_token
 from pvm_resources.sources.pace import retry_after
 
-T = TypeVar("T")
-
 NAME: Final = "amazon"
-#: The code of 429, which ends the asking where waiting does not help.
-TOO_MANY: Final = "amazon.too_many"
 LATER: Final = "Run the job again later; what was answered is not asked again"
 _KEYS_REMEDY: Final = (
     "Check AMAZON_CREDENTIAL_ID, AMAZON_CREDENTIAL_SECRET and AMAZON_CREDENTIAL_VERSION: Associates Central "
     "shows all three with the credential, under Tools, Creators API"
 )
-#: A token lives 1 hour; a life beyond a day is no statement to rely on.
-_LIFE_MAX_S: Final = 86_400.0
-_LIFE_S: Final = 3_600.0
+#: What the library takes for a token's life, seconds, where the server does not say.
+_LIFE_S: Final = float(DEFAULT_EXPIRATION)
 
 #: Marketplace -> its languages, the main one first. The marketplaces are those of the library.
 MARKETS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -176,18 +172,18 @@ class SharedTokens(TimeoutOAuth2TokenManager):
         content = _content(response)
         if response.status_code == 429 or response.status_code >= 500:
             reason = f"Amazon's token server answers {response.status_code}"
-            code = TOO_MANY if response.status_code == 429 else "amazon.server"
-            fault = CallError(code, "token", reason, LATER, retryable=True)
+            kind = TooManyError if response.status_code == 429 else CallError
+            fault = kind("amazon.server", "token", reason, LATER, retryable=True)
             fault.retry_after_s = retry_after(response.headers.get("Retry-After"))
             raise fault
         if response.status_code != 200:
             said = str(content.get("error") or response.status_code)[:100]
             raise _not_configured(f"Amazon refuses the credential ({said})", _KEYS_REMEDY)
-        value, life_s = content.get("access_token"), content.get("expires_in", _LIFE_S)
-        if not isinstance(value, str) or not value or not isinstance(life_s, int | float):
+        token = read_token(content, asked, _LIFE_S)
+        if token is None:
             reason = "Amazon's token server answers without a token"
             raise CallError("amazon.unreadable", "token", reason, LATER, retryable=True)
-        return Token(value, asked + timedelta(seconds=min(max(life_s, 0), _LIFE_MAX_S)))
+        return token
 
 
 def refused_token(said: str) -> SourceError:

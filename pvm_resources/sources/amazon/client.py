@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -33,13 +32,12 @@ from pvm_resources.repositories.ledger import Ledger
 from pvm_resources.sources.amazon.account import (
     LATER,
     NAME,
-    TOO_MANY,
     Account,
     SharedTokens,
     refused_tag,
     refused_token,
 )
-from pvm_resources.sources.faults import CallError, SourceError
+from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.pace import Pace, retry_after
 
 T = TypeVar("T")
@@ -174,19 +172,10 @@ class CreatorsClient:
         return parse_page(result, number, self._api.partial_errors)
 
     def _retrying(self, ask: Callable[[], T]) -> T:
-        for retries_made in itertools.count():
-            try:
-                return ask()
-            except CallError as error:
-                if error.retryable and self._pace.again(retries_made, error.retry_after_s):
-                    continue
-                if error.code == TOO_MANY:
-                    wait = error.retry_after_s
-                    asked = "" if wait is None else f"; it asks to wait {wait:,.0f} s"
-                    reason = f"Amazon takes no more requests ({error.reason}){asked}"
-                    raise SourceError.of("rate_limited", NAME, reason, LATER) from error
-                raise
-        raise AssertionError("unreachable")
+        try:
+            return self._pace.call(ask)
+        except TooManyError as error:
+            raise error.ending(NAME, "Amazon") from error
 
     def _fault(self, error: AmazonCreatorsApiError, subject: str) -> PvmError:
         told = _told(error)
@@ -200,7 +189,7 @@ class CreatorsClient:
         if isinstance(error, AuthenticationError):
             return refused_token(said or "401")
         if isinstance(error, TooManyRequestsError):
-            many = CallError(TOO_MANY, subject, said or "429", LATER, retryable=True)
+            many = TooManyError("amazon.too_many", subject, said or "429", LATER, retryable=True)
             many.retry_after_s = _retry_after(cause)
             return many
         if isinstance(error, InvalidArgumentError):

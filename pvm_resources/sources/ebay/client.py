@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
-from pydantic import SecretStr
 
 from pvm_resources.repositories.ledger import Ledger, Token
-from pvm_resources.settings import Settings
-from pvm_resources.sources.base import State
-from pvm_resources.sources.ebay.markets import MARKETS
+from pvm_resources.sources.ebay.account import NAME, Account, not_configured
 from pvm_resources.sources.ebay.parsing import describe, errors_of
-from pvm_resources.sources.faults import CallError, SourceError
+from pvm_resources.sources.faults import CallError, SourceError, TooManyError
+from pvm_resources.sources.oauth import read_token
 from pvm_resources.sources.pace import Pace, retry_after
 
 T = TypeVar("T")
 
-NAME: Final = "ebay"
 _TOKEN_PATH: Final = "/identity/v1/oauth2/token"
 _BROWSE: Final = "/buy/browse/v1"
 _SCOPE: Final = "https://api.ebay.com/oauth/api_scope"
@@ -34,8 +30,6 @@ _SCOPE: Final = "https://api.ebay.com/oauth/api_scope"
 MINTS_A_DAY: Final = 1_000
 #: A page of 200 listings is 1 MB.
 _MAX_BYTES: Final = 20_000_000
-#: A token lives 2 hours; a life beyond a day is no statement to rely on.
-_LIFE_MAX_S: Final = 86_400.0
 _RETRYABLE: Final = frozenset((408, 425, 500, 502, 503, 504))
 _KEYS_REMEDY: Final = (
     "Check EBAY_CLIENT_ID and EBAY_CLIENT_SECRET: both of the production key set, not of the sandbox. eBay "
@@ -46,61 +40,6 @@ _ACCESS_REMEDY: Final = (
     "Ask at developer.ebay.com whether the account's review has ended and whether its key set may use the "
     "Buy APIs"
 )
-
-
-@dataclass(frozen=True)
-class Account:
-    """An eBay key set and what it may be used for.
-
-    Attributes:
-        client_id, secret: the key set.
-        url: where the API is, without a final slash.
-        marketplace: whose listings are asked for.
-        daily_calls: calls that the key set has in a day.
-    """
-
-    client_id: str
-    secret: SecretStr = field(repr=False)
-    url: str
-    marketplace: str
-    daily_calls: int
-
-    @classmethod
-    def of(cls, settings: Settings) -> Account:
-        """The account that the settings describe.
-
-        Raises:
-            SourceError: ``source.not_configured``, naming the variables that are missing or wrong.
-        """
-        given = {
-            "EBAY_CLIENT_ID": settings.ebay_client_id,
-            "EBAY_CLIENT_SECRET": settings.ebay_client_secret,
-        }
-        missing = [name for name, value in given.items() if not value]
-        if missing or settings.ebay_client_id is None or settings.ebay_client_secret is None:
-            raise _not_configured(
-                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
-                "Set them to a production key set of developer.ebay.com; docs/sources.md says how to get one",
-            )
-        # eBay takes an unknown marketplace for EBAY_US without a word.
-        if settings.ebay_marketplace not in MARKETS:
-            reason = f"EBAY_MARKETPLACE is {settings.ebay_marketplace!r}, which the Browse API does not serve"
-            raise _not_configured(reason, f"Set it to one of {', '.join(MARKETS)}")
-        url = settings.ebay_api_url.rstrip("/")
-        if not _is_web_address(url):
-            raise _not_configured("EBAY_API_URL is no http(s) URL", "Correct it, or leave it out")
-        return cls(
-            settings.ebay_client_id,
-            settings.ebay_client_secret,
-            url,
-            settings.ebay_marketplace,
-            settings.ebay_daily_calls,
-        )
-
-    @property
-    def key(self) -> str:
-        """Under what its token and its budget are kept: the key set at that address."""
-        return f"{self.client_id}@{urlsplit(self.url).netloc}"
 
 
 @dataclass(frozen=True)
@@ -191,7 +130,7 @@ class BrowseClient:
                 self._ledger.forget_token(NAME, self._account.key, token)
                 refused = error
         reason = f"eBay refuses its own token{f': {refused.reason}' if refused else ''}"
-        raise _not_configured(reason, _KEYS_REMEDY) from refused
+        raise not_configured(reason, _KEYS_REMEDY) from refused
 
     def _ask(self, path: str, query: Mapping[str, str], subject: str, token: str) -> Mapping[str, Any]:
         account = self._account
@@ -247,24 +186,18 @@ class BrowseClient:
         if answer.status in (400, 401, 403):
             raise _mint_refused(answer)
         content = answer.content("token")
-        value, life_s = content.get("access_token"), content.get("expires_in")
-        if not isinstance(value, str) or not value or not isinstance(life_s, int | float):
+        token = read_token(content, asked)
+        if token is None:
             raise _unreadable("token", "it holds no token with a life time")
-        return Token(value, asked + timedelta(seconds=min(max(life_s, 0), _LIFE_MAX_S)))
+        return token
 
     # -- requests ----------------------------------------------------------------------------------
 
     def _retrying(self, ask: Callable[[], T]) -> T:
-        for retries_made in itertools.count():
-            try:
-                return ask()
-            except CallError as error:
-                if error.retryable and self._pace.again(retries_made, error.retry_after_s):
-                    continue
-                if isinstance(error, _TooManyError):
-                    raise error.ending() from error
-                raise
-        raise AssertionError("unreachable")
+        try:
+            return self._pace.call(ask)
+        except TooManyError as error:
+            raise error.ending(NAME, "eBay") from error
 
     def _send(self, request: httpx.Request, subject: str) -> _Answer:
         deadline = time.monotonic() + self._limits.total_s
@@ -283,7 +216,7 @@ class BrowseClient:
             raise _unreadable(subject, "its compression is broken") from error
         answer = _Answer(response.status_code, response.headers, body)
         if answer.status == 429:
-            too_many = _TooManyError(
+            too_many = TooManyError(
                 "ebay.too_many", subject, answer.said or "429 Too Many Requests", _LATER, retryable=True
             )
             too_many.retry_after_s = retry_after(response.headers.get("Retry-After"))
@@ -306,17 +239,6 @@ _LATER: Final = "Run the job again later; what was answered is not asked again"
 
 class _TokenRefusedError(CallError):
     """The server takes the token for invalid."""
-
-
-class _TooManyError(CallError):
-    """429."""
-
-    def ending(self) -> SourceError:
-        """What it means once waiting has not helped."""
-        wait = "" if self.retry_after_s is None else f"; it asks to wait {self.retry_after_s:,.0f} s"
-        return SourceError.of(
-            "rate_limited", NAME, f"eBay takes no more requests ({self.reason}){wait}", _LATER
-        )
 
 
 @dataclass(frozen=True)
@@ -365,12 +287,7 @@ def _mint_refused(answer: _Answer) -> SourceError:
     error = str(told.get("error") or answer.said or answer.status)[:100]
     if error == "invalid_scope":
         return SourceError.of("not_eligible", NAME, "the key set may not use the Browse API", _ACCESS_REMEDY)
-    return _not_configured(f"eBay refuses the key set ({error})", _KEYS_REMEDY)
-
-
-def _not_configured(reason: str, remedy: str) -> SourceError:
-    state: State = "not_configured"
-    return SourceError.of(state, NAME, reason, remedy)
+    return not_configured(f"eBay refuses the key set ({error})", _KEYS_REMEDY)
 
 
 def _unreadable(subject: str, reason: str) -> CallError:
@@ -382,11 +299,3 @@ def _unreadable(subject: str, reason: str) -> CallError:
 
 def _late(subject: str) -> CallError:
     return CallError("ebay.timeout", subject, "eBay did not answer in time", _LATER, retryable=True)
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False

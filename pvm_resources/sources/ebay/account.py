@@ -1,0 +1,83 @@
+"""An eBay key set, as the settings describe it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from pvm_resources.settings import Settings
+from pvm_resources.sources.ebay.markets import MARKETS
+from pvm_resources.sources.faults import SourceError
+
+NAME: Final = "ebay"
+
+
+@dataclass(frozen=True)
+class Account:
+    """An eBay key set and what it may be used for.
+
+    Attributes:
+        client_id, secret: the key set.
+        url: where the API is, without a final slash.
+        marketplace: whose listings are asked for.
+        daily_calls: calls that the key set has in a day.
+    """
+
+    client_id: str
+    secret: SecretStr = field(repr=False)
+    url: str
+    marketplace: str
+    daily_calls: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Account:
+        """The account that the settings describe.
+
+        Raises:
+            SourceError: ``source.not_configured``, naming the variables that are missing or wrong.
+        """
+        given = {
+            "EBAY_CLIENT_ID": settings.ebay_client_id,
+            "EBAY_CLIENT_SECRET": settings.ebay_client_secret,
+        }
+        missing = [name for name, value in given.items() if not value]
+        if missing or settings.ebay_client_id is None or settings.ebay_client_secret is None:
+            raise not_configured(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
+                "Set them to a production key set of developer.ebay.com; docs/sources.md says how to get one",
+            )
+        # eBay takes an unknown marketplace for EBAY_US without a word.
+        if settings.ebay_marketplace not in MARKETS:
+            reason = f"EBAY_MARKETPLACE is {settings.ebay_marketplace!r}, which the Browse API does not serve"
+            raise not_configured(reason, f"Set it to one of {', '.join(MARKETS)}")
+        url = settings.ebay_api_url.rstrip("/")
+        if not _is_web_address(url):
+            raise not_configured("EBAY_API_URL is no http(s) URL", "Correct it, or leave it out")
+        return cls(
+            settings.ebay_client_id,
+            settings.ebay_client_secret,
+            url,
+            settings.ebay_marketplace,
+            settings.ebay_daily_calls,
+        )
+
+    @property
+    def key(self) -> str:
+        """Under what its token and its budget are kept: the key set at that address."""
+        return f"{self.client_id}@{urlsplit(self.url).netloc}"
+
+
+def not_configured(reason: str, remedy: str) -> SourceError:
+    """The fault of a setting that is missing or refused."""
+    return SourceError.of("not_configured", NAME, reason, remedy)
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
