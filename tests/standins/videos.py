@@ -11,9 +11,9 @@ the plug-in beside this file (``yt_dlp_plugins``), with these variables set:
 
 ``videos.json`` in the folder says more about the clips: a list of objects with `id`, `file`, `title`,
 `duration`, `timestamp`, `live_status`, `words` (found only by queries that hold one of them), `formats`
-(each with its own `file`), and faults: `watch` (status of its page), `says` (a kind of `refused` in the
-plug-in), `media` (status of its file), `cut` (bytes after which the connection ends, one number a request),
-`rate` (bytes a second), `kind` (content type), `lies` (no length stated, no ranges). Without it every clip is
+(each with its own `file`; one with a `protocol` is a playlist beside its pieces), and faults: `watch` (status
+of its page), `says` (a kind of `refused` in the plug-in), `media` (status of its file), `cut` (bytes after which
+the connection ends, one number a request), `rate` (bytes a second), `kind` (content type), `lies` (no length stated, no ranges). Without it every clip is
 found by every query.
 
 ``/_counts`` answers how often each path was asked for.
@@ -113,6 +113,8 @@ def _handler(site: VideoSite) -> type[BaseHTTPRequestHandler]:
                     self._watch(name)
                 elif place == "media":
                     self._media(name, number)
+                elif place == "file":
+                    self._file(name)
                 elif place == "goto":
                     self._goto(parse_qs(parts.query)["to"][0])
                 else:
@@ -142,7 +144,9 @@ def _handler(site: VideoSite) -> type[BaseHTTPRequestHandler]:
                 {
                     "ext": Path(one["file"]).suffix[1:],
                     **{k: v for k, v in one.items() if k != "file"},
-                    "url": f"{site.url}/media/{video_id}/{one.get('format_id', n)}",
+                    "url": f"{site.url}/file/{one['file']}"
+                    if one.get("protocol")
+                    else f"{site.url}/media/{video_id}/{one.get('format_id', n)}",
                 }
                 for n, one in enumerate(_formats(video))
             ]
@@ -190,6 +194,17 @@ def _handler(site: VideoSite) -> type[BaseHTTPRequestHandler]:
                 self.wfile.flush()
                 self.close_connection = True
                 self.connection.shutdown(2)
+
+        def _file(self, name: str) -> None:
+            path = site.folder / Path(name).name
+            if not path.is_file():
+                self._status(404)
+                return
+            data = path.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
         def _goto(self, to: str) -> None:
             self._status(302, {"Location": to})

@@ -74,8 +74,9 @@ _SAID: Final = tuple(
             "video.private", "its maker keeps it private", _OTHER)),
         (r"live event|premieres? in|is live\b|livestream|not (currently )?live|will begin in", _LIVE),
         (r"(in|from) your (country|region|location)|geo.?restrict", _GEO),
+        (r"no longer available|terminated|has been (removed|deleted)", _GONE),
         (r"confirm your age|age.restricted|inappropriate", _LOGIN),
-        (r"members.only|join this channel|supporter.only|premium|purchase|requires payment", _Meaning(
+        (r"members.only|channel.s members|join this channel|supporter.only|premium|purchase", _Meaning(
             "video.login", "only paying members see it", _COOKIES)),
         (r"log.?in|logged.in|sign in|account|fresh cookies|cookies .{0,20}(needed|required)", _LOGIN),
         (r"\bdrm\b", _Meaning("video.unsupported", "it is protected against copying (DRM)", _OTHER)),
@@ -84,7 +85,7 @@ _SAID: Final = tuple(
         (r"requested format is not available|only images are|no video formats|no formats", _Meaning(
             "video.no_format", "no format of it can be fetched here",
             'Update yt-dlp with a JavaScript runtime: pip install -U "yt-dlp[default,deno]"')),
-        (r"unavailable|no longer available|not available|removed|deleted|does ?n.t exist|terminated", _GONE),
+        (r"unavailable|not available|removed|deleted|does ?n.t exist", _GONE),
     )
 )  # fmt: skip
 _GONE_STATUS: Final = frozenset((404, 410))

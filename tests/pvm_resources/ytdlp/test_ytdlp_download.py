@@ -23,7 +23,7 @@ from pvm_resources.sources.base import Query, VideoRecord
 from pvm_resources.sources.ytdlp import LinkList, YouTubeVideos, options
 from pvm_resources.sources.ytdlp import fetching as fetching_module
 from pvm_resources.sources.ytdlp.places import Place, safe_name
-from tests.pvm_core.make_video import write_sound
+from tests.pvm_core.make_video import drawing, panned, write_clip, write_sound
 from tests.pvm_resources.ytdlp.conftest import STANDINS, Stand
 
 
@@ -83,6 +83,39 @@ def test_a_small_video_only_format_is_taken(stand: Stand) -> None:
 def test_a_format_of_unknown_height_will_do(stand: Stand) -> None:
     stand.put({"id": "a", "formats": [{"format_id": "only", "file": "small.mp4"}]})
     assert YouTubeVideos(stand.context()).fetch(record(stand, "a"), stand.downloads).exists()
+
+
+def in_pieces(stand: Stand, count: int) -> list[dict[str, Any]]:
+    """A video as Vimeo and Dailymotion give them: a playlist (HLS) of pieces of two seconds."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:2", "#EXT-X-VERSION:3"]
+    for number in range(count):
+        times = [2_000 * number + 100 * n for n in range(20)]
+        frames = panned(drawing(number, 240, 320), 2.0)
+        write_clip(stand.folder / f"piece{number}.ts", frames, times_ms=times, container={"muxpreload": "0"})
+        lines += ["#EXTINF:2.0,", f"piece{number}.ts"]
+    (stand.folder / "list.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]), encoding="utf-8")
+    return [{"file": "list.m3u8", "format_id": "hls", "ext": "mp4", "protocol": "m3u8_native", "height": 320}]
+
+
+def test_a_video_in_pieces_is_put_together_without_ffmpeg(stand: Stand) -> None:
+    stand.put({"id": "a", "formats": in_pieces(stand, 4), "duration": 8})
+    path = YouTubeVideos(stand.context()).fetch(record(stand, "a"), stand.downloads)
+    assert probe(path).duration_s == pytest.approx(8, abs=0.5)
+    assert path.stat().st_size == sum(p.stat().st_size for p in stand.folder.glob("piece*.ts"))
+
+
+def test_a_video_whose_pieces_are_not_all_there_is_no_video(stand: Stand) -> None:
+    stand.put({"id": "a", "formats": in_pieces(stand, 4), "duration": 8})
+    third = stand.folder / "piece2.ts"
+    data = third.read_bytes()
+    third.unlink()
+    error = refused(stand, "a")
+    assert error.code in ("video.unavailable", "video.network")
+    third.write_bytes(data)
+    path = YouTubeVideos(stand.context()).fetch(record(stand, "a"), stand.downloads)
+    assert probe(path).duration_s == pytest.approx(8, abs=0.5)
+    # The pieces that had come were not asked for again.
+    assert stand.site.counts["/file/piece0.ts"] == 1
 
 
 def test_a_cut_connection_is_continued_where_it_broke(stand: Stand) -> None:
@@ -273,6 +306,19 @@ def test_an_answer_without_a_video_says_what_it_is(
         ("Join this channel to get access to members-only content", "video.login", False),
         ("This live event will begin in 3 hours", "video.live", True),
         ("Video unavailable. This video has been removed by the uploader", "video.unavailable", False),
+        (
+            "This video is no longer available because its YouTube account has been terminated",
+            "video.unavailable",
+            False,
+        ),
+        (
+            "This content isn't available. Your session has been rate-limited by YouTube",
+            "video.rate_limited",
+            True,
+        ),
+        ("Requested format is not available", "video.no_format", False),
+        ("This video is available to this channel's members on level: Gold", "video.login", False),
+        ("The page needs to be reloaded", "video.refused", False),
         ("This video is DRM protected", "video.unsupported", False),
         ("Fresh cookies (not necessarily logged in) are needed", "video.login", False),
     ],
@@ -482,6 +528,16 @@ def test_proxies_of_the_environment_are_not_used(stand: Stand, monkeypatch: pyte
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     stand.put({"id": "a"})
     assert YouTubeVideos(stand.context()).fetch(record(stand, "a"), stand.downloads).exists()
+
+
+def test_a_proxy_that_is_set_makes_the_connections(stand: Stand) -> None:
+    stand.put({"id": "a"})
+    one = VideoRecord("youtube", "youtube", "a", "a", url="http://10.0.0.9:80/watch/a")
+    with pytest.raises(MediaError) as caught:
+        YouTubeVideos(stand.context()).fetch(one, stand.downloads)
+    assert caught.value.code == "video.address"
+    source = YouTubeVideos(stand.context(ytdlp_proxy=stand.site.url))
+    assert source.fetch(one, stand.downloads).exists()
 
 
 def test_the_users_cookies_are_sent_and_their_file_stays_as_it_is(stand: Stand, tmp_path: Path) -> None:
