@@ -32,6 +32,11 @@ _STATUS: Final[Mapping[str, int]] = {
     "upload.large": 413,
     "picture.too_large": 413,
 }
+#: What an address names and is not there.
+_ABSENT: Final = frozenset(
+    f"{kind}.unknown"
+    for kind in ("job", "industry", "match", "product", "video", "image", "frame", "evidence", "key")
+)
 
 
 class FieldError(BaseModel):
@@ -135,7 +140,7 @@ def status_of(error: PvmError) -> int:
         return error.status
     if error.code in _STATUS:
         return _STATUS[error.code]
-    if error.code.endswith(".unknown") and isinstance(error, InputError) and "source" not in error.code:
+    if error.code in _ABSENT:
         return 404
     if isinstance(error, InputError):
         return 422

@@ -13,9 +13,14 @@ from pvm_resources.repositories.rows import Industry
 PERCENT: Final = {"collection": 0, "feature_extraction": 25, "matching": 60, "evidence": 85, "completed": 100}
 
 
-def percent_of(phase: str, reached: str) -> int:
-    """Per cent of a job in `phase`; for one that failed or was cancelled, of the phase it had reached."""
-    return PERCENT.get(phase, PERCENT.get(reached, 0))
+#: All phases are through, and the run has not said so yet.
+_ALMOST: Final = 99
+
+
+def percent_of(row: JobRow, reached: str) -> int:
+    """Per cent of a job; of one that failed or was cancelled, of the phase it had reached."""
+    percent = PERCENT.get(row.phase, PERCENT.get(reached, 0))
+    return percent if row.status == "completed" else min(percent, _ALMOST)
 
 
 def job(row: JobRow, base: str, reached: str) -> models.Job:
@@ -23,7 +28,7 @@ def job(row: JobRow, base: str, reached: str) -> models.Job:
     return models.Job(
         **_but(asdict(row), "error"),
         error=models.Fault(**_known(row.error)) if row.error else None,
-        percent=percent_of(row.phase, reached),
+        percent=percent_of(row, reached),
         status_url=f"{base}/v1/jobs/{row.job_id}",
         results_url=f"{base}/v1/results?job={row.job_id}",
     )

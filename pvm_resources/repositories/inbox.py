@@ -255,9 +255,9 @@ class Inbox(Repository):
                 raise
             names = _names(cursor, job_id)
             cursor.execute(
-                "UPDATE inbox SET status = 'done', ended_at = now() WHERE job_id = %s "
+                "UPDATE inbox SET status = 'done', ended_at = now() WHERE job_id = %s AND topic = ANY(%s) "
                 "AND status IN ('received', 'claimed', 'started')",
-                [job_id],
+                [job_id, [START, RETRY]],
             )
             cursor.execute("DELETE FROM jobs WHERE job_id = %s", [job_id])
             if status not in ENDED:

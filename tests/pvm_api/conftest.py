@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -16,6 +18,7 @@ from pvm_resources.database import Database
 from pvm_resources.media import MediaStore
 from pvm_resources.repositories import Repositories
 from pvm_resources.repositories.keys import Keys
+from pvm_resources.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
@@ -61,6 +64,24 @@ def client(app: FastAPI, tokens: dict[str, str]) -> Iterator[TestClient]:
     headers = {"X-API-Key": tokens["admin"]}
     with TestClient(app, headers=headers, raise_server_exceptions=False) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def shared_client(
+    server: EmbeddedServer, migrated: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
+    """A caller who may do everything, for tests that leave nothing behind; one database for a module."""
+    name = f"api_{uuid.uuid4().hex}"
+    home = tmp_path_factory.mktemp("api")
+    settings = load_settings(home / "none.env", home=home / "home", api_rate=100_000)
+    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated} STRATEGY file_copy")
+        with Database(server.uri(name)) as database:
+            headers = {"X-API-Key": Keys(database).create("all", ["admin"])[1]}
+            app = create_app(settings, database, MediaStore(settings.media))
+            with TestClient(app, headers=headers, raise_server_exceptions=False) as found:
+                yield found
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

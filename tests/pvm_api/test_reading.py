@@ -1,0 +1,356 @@
+"""Reading over HTTP: pages that lose and repeat nothing, pictures in parts, search, rules."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pvm_api.paging import Cursors
+from pvm_api.problems import ApiError
+from pvm_core import ids
+from pvm_core.embedders import EmbedInput, load_embedder
+from pvm_core.pictures import decode_picture
+from pvm_resources.database import Database, Statement
+from pvm_resources.media import MediaStore
+from pvm_resources.repositories import Repositories
+from pvm_resources.repositories.rows import Embedding, JobVideo, Match, Model, Product
+from tests.pvm_api.conftest import jpeg
+from tests.pvm_resources import world
+from tests.pvm_resources.world import World
+
+
+def _pages(client: TestClient, url: str) -> list[dict[str, Any]]:
+    """Every item of a list, by following `next`."""
+    found: list[dict[str, Any]] = []
+    following: str | None = url
+    while following is not None:
+        answer = client.get(following)
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["items"]
+        following = answer.json()["next"]
+        assert following is None or following.startswith("http://testserver/")
+    return found
+
+
+def _many(repos: Repositories, base: World, count: int, seed: int = 0) -> list[Match]:
+    """More matches of the job: one product each, scores that repeat."""
+    rng = np.random.default_rng(seed)
+    template = world.matches(base)[2]
+    products = [
+        Product(ids.product_id("many", f"{seed}-{n}"), "file", "many", f"{seed}-{n}") for n in range(count)
+    ]
+    repos.catalogue.set_products(base.job.job_id, [*base.products, *products])
+    return [
+        replace(
+            template,
+            match_id=ids.match_id(base.job.job_id, p.product_id, template.video_id),
+            product_id=p.product_id,
+            score=float(rng.integers(0, 8)) / 10,
+            status="rejected",
+        )
+        for p in products
+    ]
+
+
+# -- pages --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1, 7, 200])
+def test_every_match_comes_once_best_first(
+    client: TestClient, repos: Repositories, done: World, limit: int
+) -> None:
+    repos.matching.replace_matches("job-1", [*world.matches(done), *_many(repos, done, 40)])
+    found = _pages(client, f"/v1/results?job=job-1&limit={limit}")
+    assert len(found) == len({row["match_id"] for row in found}) == 43
+    scores = [row["score"] for row in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_rows_written_meanwhile_neither_hide_nor_repeat_others(
+    client: TestClient, repos: Repositories, done: World
+) -> None:
+    first = [*world.matches(done), *_many(repos, done, 60)]
+    repos.matching.replace_matches("job-1", first)
+    stop = threading.Event()
+
+    def write() -> None:
+        more = list(first)
+        for seed in range(1, 40):
+            if stop.is_set():
+                return
+            more += _many(repos, done, 3, seed)
+            repos.matching.replace_matches("job-1", more)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        found = _pages(client, "/v1/results?job=job-1&limit=3")
+    finally:
+        stop.set()
+        writer.join()
+    met = [row["match_id"] for row in found]
+    assert len(met) == len(set(met))
+    assert {str(match.match_id) for match in first} <= set(met)
+
+
+def test_jobs_made_meanwhile_neither_hide_nor_repeat_others(client: TestClient, repos: Repositories) -> None:
+    slug = repos.industries.ensure("giày").slug
+    first = [repos.jobs.create(slug, {}).job_id for _ in range(9)]
+    found, following = [], "/v1/jobs?limit=2&industry=giày"
+    while following:
+        page = client.get(following).json()
+        found += [job["job_id"] for job in page["items"]]
+        following = page["next"]
+        repos.jobs.create(slug, {})
+    assert found == first[::-1]
+
+
+def test_events_and_problems_come_once(client: TestClient, done: World) -> None:
+    events = _pages(client, "/v1/jobs/job-1/events?limit=2")
+    assert len({event["event_id"] for event in events}) == len(events) > 10
+    assert len(_pages(client, "/v1/jobs/job-1/problems?limit=1")) == 1
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "AAAA", "%00", "a" * 3_000])
+def test_a_cursor_that_is_not_ours_is_refused(shared_client: TestClient, cursor: str) -> None:
+    answer = shared_client.get(f"/v1/results?cursor={cursor}")
+    assert answer.status_code == (200 if cursor == "" else 422)
+
+
+def test_a_cursor_of_other_filters_is_refused(client: TestClient, done: World) -> None:
+    following = client.get("/v1/results?limit=1").json()["next"]
+    cursor = following.rpartition("cursor=")[2]
+    assert client.get(f"/v1/results?limit=2&cursor={cursor}").status_code == 200, "the size may change"
+    for other in ("/v1/results?min_score=0.1&limit=1", "/v1/jobs?limit=1"):
+        assert client.get(f"{other}&cursor={cursor}").json()["code"] == "cursor.invalid"
+
+
+_place = st.lists(st.one_of(st.text(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
+
+
+@given(_place, st.integers(0, 200))
+@hypothesis_settings(max_examples=200, deadline=None)
+def test_a_cursor_says_what_it_was_given_and_no_bit_can_be_changed(place: list[Any], at: int) -> None:
+    cursors = Cursors(lambda: b"k" * 32)
+    text = cursors.write("list", {"a": 1}, place)
+    assert cursors.read("list", {"a": 1, "b": None}, text) == place
+    at %= len(text)
+    changed = text[:at] + ("A" if text[at] != "A" else "Q") + text[at + 1 :]
+    with contextlib.suppress(ApiError):
+        assert cursors.read("list", {"a": 1}, changed) == place, "the last letter holds unused bits"
+
+
+# -- results ------------------------------------------------------------------------------------------
+
+
+def test_results_are_those_of_the_latest_job_of_each_industry(
+    client: TestClient, repos: Repositories, done: World
+) -> None:
+    newer = world.make(repos, job_id="job-2")
+    world.write(repos, newer)
+    other = world.make(repos, "giày", job_id="job-3")
+    world.write(repos, other)
+    jobs = {row["job_id"] for row in _pages(client, "/results")}
+    assert jobs == {"job-2", "job-3"}
+    assert {r["job_id"] for r in _pages(client, "/results?industry=giày")} == {"job-3"}
+    assert {r["job_id"] for r in _pages(client, "/results?job=job-1")} == {"job-1"}
+    assert _pages(client, "/results?job=job-1&industry=giày") == []
+    assert len(_pages(client, "/results?all=true")) == 9
+    assert {r["job_id"] for r in _pages(client, "/results?all=true&industry=giày")} == {"job-3"}
+    repos.jobs.set_running("job-2", "again")
+    assert {r["job_id"] for r in _pages(client, "/results")} == {"job-1", "job-3"}, (
+        "a running job is no result"
+    )
+
+
+def test_results_are_filtered_and_flat(client: TestClient, done: World) -> None:
+    (row,) = client.get("/results?min_score=0.8").json()["items"]
+    assert (row["product"], row["video"], row["status"], row["title"]) == ("P0", "clip0", "accepted", "Gối 0")
+    assert not any(isinstance(value, dict | list) for value in row.values())
+    assert [r["status"] for r in _pages(client, "/results?status=review&status=rejected")] == [
+        "review",
+        "rejected",
+    ]
+    product = done.products[1].product_id
+    assert [r["product"] for r in _pages(client, f"/results?product={product}")] == ["P1"]
+    assert client.get("/results?status=maybe").status_code == 422
+    assert client.get("/results?min_score=nan").status_code == 422
+    for name in ("match_url", "evidence_url", "product_image_url", "frame_url"):
+        assert client.get(row[name]).status_code == 200, name
+
+
+def test_a_match_outlives_its_pictures(client: TestClient, database: Database, done: World) -> None:
+    match = world.matches(done)[0]
+    database.commit(
+        Statement(
+            "UPDATE matches SET best_img_id = NULL, evidence_path = NULL, media_purged_at = now() "
+            "WHERE match_id = %s",
+            [match.match_id],
+        )
+    )
+    row = client.get(f"/v1/matches/{match.match_id}").json()
+    assert row["evidence_url"] is None
+    assert row["product_image_url"] is None
+    assert row["media_purged_at"] is not None
+    assert row["product_url"] == "u"
+    assert client.get(f"/v1/matches/{match.match_id}/evidence").status_code == 404
+
+
+def test_one_by_one(client: TestClient, done: World) -> None:
+    match, product, video = world.matches(done)[0].match_id, done.products[0], done.videos[0]
+    for prefix in ("", "/v1"):
+        assert client.get(f"{prefix}/matches/{match}").json()["match_id"] == str(match)
+        assert client.get(f"{prefix}/products/{product.product_id}").json()["product"] == "P0"
+        assert len(client.get(f"{prefix}/videos/{video.video_id}").json()["frames"]) == 3
+        for kind in ("matches", "products", "videos"):
+            assert client.get(f"{prefix}/{kind}/{uuid.uuid4()}").status_code == 404
+            assert client.get(f"{prefix}/{kind}/1").status_code == 422
+
+
+# -- pictures and videos ------------------------------------------------------------------------------
+
+
+def test_a_picture_is_served_once_and_in_parts(client: TestClient, media: MediaStore, done: World) -> None:
+    image = done.images[0]
+    url, data = f"/v1/images/{image.img_id}", media.get(image.local_path)
+    whole = client.get(url)
+    assert (whole.status_code, whole.content) == (200, data)
+    assert whole.headers["content-type"] == "image/jpeg"
+    assert "immutable" in whole.headers["cache-control"]
+    tag = whole.headers["etag"]
+    assert tag.startswith('"')
+    for known in (tag, f"W/{tag}", f'"x", {tag}', "*"):
+        same = client.get(url, headers={"If-None-Match": known})
+        assert (same.status_code, same.content) == (304, b"")
+        assert same.headers["etag"] == tag
+    assert client.get(url, headers={"If-None-Match": '"x"'}).status_code == 200
+    for asked, expected in (
+        ("bytes=0-9", data[:10]),
+        ("bytes=10-", data[10:]),
+        ("bytes=-7", data[-7:]),
+        (f"bytes=5-{10**15}", data[5:]),
+    ):
+        part = client.get(url, headers={"Range": asked})
+        assert (part.status_code, part.content) == (206, expected)
+        first = len(data) - len(expected) if asked != "bytes=0-9" else 0
+        assert part.headers["content-range"] == f"bytes {first}-{first + len(expected) - 1}/{len(data)}"
+    for ignored in ("bytes=9-3", "bytes=-", "lines=1-2", "bytes=0-1,4-5", "bytes=a-b"):
+        assert client.get(url, headers={"Range": ignored}).content == data, ignored
+    for outside in (f"bytes={len(data)}-", "bytes=-0"):
+        refused = client.get(url, headers={"Range": outside})
+        assert refused.status_code == 416, outside
+        assert refused.headers["content-range"] == f"bytes */{len(data)}"
+    assert client.get(url, headers={"Range": "bytes=0-9", "If-Range": '"old"'}).content == data
+    assert len(client.get(url, headers={"Range": "bytes=0-9", "If-Range": tag}).content) == 10
+
+
+@pytest.mark.parametrize("kind", ["images", "frames", "matches", "videos"])
+@pytest.mark.parametrize("name", ["..%2f..%2fetc%2fpasswd", "%00", "x", str(uuid.UUID(int=1))])
+def test_no_path_leads_to_a_file(shared_client: TestClient, kind: str, name: str) -> None:
+    tail = {"matches": "/evidence", "videos": "/file"}.get(kind, "")
+    answer = shared_client.get(f"/v1/{kind}/{name}{tail}")
+    assert answer.status_code in (404, 422)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_lost_picture_is_not_there(client: TestClient, media: MediaStore, done: World) -> None:
+    media.delete(done.images[0].local_path)
+    assert client.get(f"/v1/images/{done.images[0].img_id}").json()["code"] == "media.missing"
+
+
+def test_a_video_is_served_where_its_file_is_kept(
+    client: TestClient, repos: Repositories, done: World, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip0.mp4"
+    path.write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 4_000)
+    video, size = done.videos[0], path.stat().st_size
+    url = f"/v1/videos/{video.video_id}/file"
+    assert client.get(url).json()["code"] == "video.not_kept"
+    repos.videos.set_videos(
+        "job-1", done.videos, [JobVideo("clip0", video.video_id, str(path), size, 1.0, 0), *done.members[1:]]
+    )
+    assert client.get(f"/v1/videos/{video.video_id}").json()["file_url"].endswith(url)
+    whole = client.get(url)
+    assert (whole.content, whole.headers["content-type"]) == (path.read_bytes(), "video/mp4")
+    part = client.get(url, headers={"Range": "bytes=1000-1999"})
+    assert (part.status_code, part.content) == (206, path.read_bytes()[1000:2000])
+    assert part.headers["content-length"] == "1000"
+    assert client.get(url, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+    path.write_bytes(b"another file of another size")
+    assert client.get(url).status_code == 404
+
+
+# -- search -------------------------------------------------------------------------------------------
+
+
+def test_products_like_a_picture(client: TestClient, repos: Repositories, done: World) -> None:
+    embedder = load_embedder("classic", None)
+    model = Model("search", "classic", "embedder", embedder.dim, {"masks": "off"}, active=True)
+    repos.features.register_model(model)
+    for n, image in enumerate(done.images):
+        rgb = decode_picture(jpeg(n), "x").rgb
+        (views,) = embedder.embed_views([EmbedInput(rgb)], "product", False)
+        repos.features.write_embeddings(
+            [Embedding(image.img_id, "product", "search", "classic", 0, views.rgb[0])]
+        )
+    found = client.post("/v1/products/similar?limit=3", files={"picture": ("a.jpg", jpeg(2), "image/jpeg")})
+    assert found.status_code == 200, found.text
+    best = found.json()["items"][0]
+    assert best["image_id"] == str(done.images[2].img_id)
+    assert best["similarity"] == pytest.approx(1.0, abs=1e-3)
+    assert len(found.json()["items"]) == 3
+    stored = client.get(f"/v1/products/similar?image_id={done.images[2].img_id}&limit=2").json()["items"]
+    assert str(done.images[2].img_id) not in {one["image_id"] for one in stored}
+    for data, code in ((b"", "picture.empty"), (b"GIF89a", "picture.type"), (jpeg(1)[:200], None)):
+        refused = client.post("/v1/products/similar", files={"picture": ("a.jpg", data, "image/jpeg")})
+        assert refused.status_code == 422
+        assert code in (None, refused.json()["code"])
+    large = client.post("/v1/products/similar", files={"picture": ("a.jpg", jpeg(1) + b"\0" * 16_000_000)})
+    assert large.status_code == 413
+    assert client.post("/v1/products/similar", data={"picture": "text"}).status_code == 422
+
+
+def test_search_before_anything_was_embedded(shared_client: TestClient) -> None:
+    answer = shared_client.post("/v1/products/similar", files={"picture": ("a.jpg", jpeg(1))})
+    assert (answer.status_code, answer.json()["code"]) == (409, "model.none")
+
+
+# -- industries and rules -----------------------------------------------------------------------------
+
+
+def test_industries_and_their_rules(client: TestClient, repos: Repositories) -> None:
+    made = client.post(
+        "/v1/industries",
+        json={"name": "gối công thái học", "queries": {"vi": ["gối"]}, "every_hours": 24,
+              "sources": {"products": "https://shop.example/feed.xml", "videos": ["youtube"]}},
+    )  # fmt: skip
+    assert made.status_code == 201, made.text
+    one = made.headers["location"]
+    assert client.get(one).json() == made.json()
+    assert made.json()["sources"]["products"] == ["https://shop.example/feed.xml"]
+    assert client.patch(one, json={"every_hours": None}).json()["every_hours"] is None
+    assert client.patch(one, json={"sources": {"products": ["/etc"]}}).json()["code"] == "source.forbidden"
+    rules = f"{one}/rules"
+    assert client.put(rules, json={"overrides": {"accept": 0.9}}).json()["effective"]["accept"] == 0.9
+    changed = client.patch(rules, json={"overrides": {"MATCH_ACCEPT": 0.85, "min_inliers": 9}}).json()
+    assert changed["overrides"] == {"accept": 0.85, "min_inliers": 9}
+    assert client.patch(rules, json={"overrides": {"accept": None}}).json()["overrides"] == {"min_inliers": 9}
+    for bad in ({"rule_set": "none"}, {"overrides": {"acept": 1}}, {"overrides": {"accept": 7}}):
+        assert client.put(rules, json=bad).status_code == 422
+    assert client.get(rules).json()["overrides"] == {"min_inliers": 9}
+    repos.jobs.create("goi-cong-thai-hoc", {})
+    assert client.delete(one).status_code == 409
+    repos.jobs.delete(repos.jobs.list()[0].job_id)
+    assert client.delete(one).status_code == 204
+    assert client.get(one).status_code == 404
