@@ -184,7 +184,11 @@ def _videos_write(videos: Sequence[Video]) -> Write:
     )  # fmt: skip
     return Copy(
         "videos", _VIDEO, rows, ("video_id",),
-        extra={n: f"coalesce(excluded.{n}, t.{n})" for n in ("duration_s", "width", "height")},
+        extra={
+            **{n: f"coalesce(excluded.{n}, t.{n})" for n in ("duration_s", "width", "height")},
+            # Texts that a purge has blanked come back with the next collection.
+            **{n: f"coalesce(nullif(t.{n}, ''), excluded.{n})" for n in ("title", "url")},
+        },
     )  # fmt: skip
 
 

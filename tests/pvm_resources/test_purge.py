@@ -212,8 +212,8 @@ def test_a_store_out_of_reach_ends_the_purge_and_loses_nothing(place: Place) -> 
 # -- crashes ------------------------------------------------------------------------------------------
 
 
-def _purge_and_die(dsn: str, settings: Settings, now: datetime, steps: int) -> None:
-    """A purge in its own process that is killed after some deletions."""
+def _purge_and_die(dsn: str, settings: Settings, now: datetime, steps: int, after_drop: bool) -> None:
+    """A purge in its own process that is killed after some deletions, or right before it would commit."""
     left = [steps]
 
     class Deadly(MediaStore):
@@ -223,8 +223,21 @@ def _purge_and_die(dsn: str, settings: Settings, now: datetime, steps: int) -> N
             left[0] -= 1
             super().delete(key)
 
+    class Late(Purging):
+        def drop(self, *args: Any) -> Any:
+            dropped = super().drop(*args)
+            if after_drop:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return dropped
+
     with Database(dsn) as database:
-        Purge(database, Deadly(settings.media), settings, batch=1).run(now=now)
+        purge = Purge(database, Deadly(settings.media), settings, batch=1)
+        purge._repo = Late(database)
+        purge.run(now=now)
+
+
+def _rows(place: Place) -> list[int]:
+    return [int(place.repos.database.value(f"SELECT count(*) FROM {table}")) for table in _DERIVED]
 
 
 def _state(place: Place) -> tuple[Any, ...]:
@@ -244,17 +257,21 @@ def test_killed_at_every_deletion_a_purge_ends_where_an_undisturbed_one_ends(
     place = build(repos, tmp_path / "home")
     now = place.after(25)
     forked = multiprocessing.get_context("spawn")
-    kills = 0
-    for steps in (0, 1, 2, 3, 4):
-        child = forked.Process(target=_purge_and_die, args=(database_url, place.settings, now, steps))
+    kills, before = 0, _rows(place)
+    for steps, after_drop in ((0, False), (1, False), (2, False), (99, True), (3, False), (99, True)):
+        child = forked.Process(
+            target=_purge_and_die, args=(database_url, place.settings, now, steps, after_drop)
+        )
         child.start()
-        child.join(60)
+        child.join(120)
         kills += child.exitcode == -signal.SIGKILL
         # Whatever has no file any more still has the row that says so: nothing is lost track of.
         named = {*paths(place.repos.database)}
         shown = {k for k in place.media.keys() if not k.startswith("evidence/")}  # noqa: SIM118
         assert shown <= named
-    assert kills >= 4
+        # A lot that did not reach its commit has every row it had.
+        assert _rows(place) == before or not after_drop
+    assert kills == 6
     place.purge().run(now=now)
     crashed = _state(place)
     assert crashed[1]["stored_images"] == 2
