@@ -1,4 +1,4 @@
-"""How often and how long a source tries again."""
+"""How long a source waits for an answer, how often and how late it tries again."""
 
 from __future__ import annotations
 
@@ -57,6 +57,20 @@ class Pace:
                 if not error.retryable or not self.again(retries_made, error.retry_after_s):
                     raise
             retries_made += 1
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may cost.
+
+    Attributes:
+        connect_s, read_s: seconds to connect, and between two pieces of an answer.
+        total_s: seconds for all of it, counted between pieces.
+    """
+
+    connect_s: float = 10.0
+    read_s: float = 15.0
+    total_s: float = 30.0
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:

@@ -19,6 +19,7 @@ from pvm_resources.sources.amazon import Amazon
 from pvm_resources.sources.amazon.account import MARKETS, Account
 from pvm_resources.sources.amazon.client import RATE_S, Page, parse_page
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
+from pvm_resources.sources.pace import Limits
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
 from tests.standins.amazon import (
     CREDENTIAL_ID,
@@ -71,8 +72,8 @@ def ask(amazon: AmazonStandIn, job: Shopping, waits: Waits) -> Ask:
 
 def make(amazon: AmazonStandIn, job: Shopping, waits: Waits, *, rate_s: float = 0.0, **given: Any) -> Amazon:
     context = job.context(settings_of(**{**credential(amazon), **given}))
-    timeout = (5.0, 0.7) if waits.impatient else (10.0, 25.0)
-    return Amazon(context, pace=waits.pace, rate_s=rate_s, timeout=timeout)
+    limits = Limits(5.0, 0.7, 1.0) if waits.impatient else None
+    return Amazon(context, pace=waits.pace, limits=limits, rate_s=rate_s)
 
 
 def credential(amazon: AmazonStandIn) -> dict[str, Any]:
@@ -321,6 +322,7 @@ def test_a_token_server_that_stumbles(
         ({"kind": "broken", "times": 1}, [1.0]),
         ({"kind": "hang_up", "times": 1}, [1.0]),
         ({"kind": "slow", "times": 1, "seconds": 1.5}, [1.0]),
+        ({"kind": "drip", "times": 1, "seconds": 4}, [1.0]),
     ],
 )
 def test_a_search_that_stumbles_is_made_again(

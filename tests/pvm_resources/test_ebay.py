@@ -20,7 +20,8 @@ from pvm_resources.server import EmbeddedServer
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
 from pvm_resources.sources.ebay import Ebay
 from pvm_resources.sources.ebay.account import Account
-from pvm_resources.sources.ebay.client import MINTS_A_DAY, Limits
+from pvm_resources.sources.ebay.client import MINTS_A_DAY
+from pvm_resources.sources.pace import Limits
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
 from tests.standins.ebay import (
     AWAY,

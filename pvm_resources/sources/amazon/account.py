@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import requests
 from amazon_creatorsapi.core.auth import TimeoutOAuth2TokenManager
-from amazon_creatorsapi.core.constants import DEFAULT_HOST, TimeoutValue
+from amazon_creatorsapi.core.constants import DEFAULT_HOST
 from amazon_creatorsapi.core.oauth import DEFAULT_EXPIRATION, VERSION_ENDPOINTS, get_auth_endpoint
 from amazon_creatorsapi.errors import AuthenticationError, InvalidArgumentError
 from creatorsapi_python_sdk.auth.oauth2_config import OAuth2Config
@@ -21,7 +21,7 @@ from pvm_resources.repositories.ledger import Ledger, Token
 from pvm_resources.settings import Settings
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.oauth import read_token
-from pvm_resources.sources.pace import retry_after
+from pvm_resources.sources.pace import Limits, retry_after
 
 NAME: Final = "amazon"
 LATER: Final = "Run the job again later; what was answered is not asked again"
@@ -126,7 +126,7 @@ class SharedTokens(TimeoutOAuth2TokenManager):
         account: whose tokens.
         ledger: where they are kept.
         retrying: calls until it succeeds or is to be given up.
-        timeout: seconds to connect and between two pieces of an answer.
+        limits: what one request may cost; a token is small, so its total is not counted.
     """
 
     def __init__(
@@ -134,11 +134,11 @@ class SharedTokens(TimeoutOAuth2TokenManager):
         account: Account,
         ledger: Ledger,
         retrying: Callable[[Callable[[], Token]], Token],
-        timeout: TimeoutValue,
+        limits: Limits,
     ) -> None:
         secret = account.secret.get_secret_value()
         config = OAuth2Config(account.credential_id, secret, account.version, account.token_url)  # type: ignore[no-untyped-call]
-        super().__init__(config, timeout)
+        super().__init__(config, (limits.connect_s, limits.read_s))
         self._account = account
         self._ledger = ledger
         self._retrying = retrying

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from types import TracebackType
@@ -10,7 +11,6 @@ from typing import Any, Final, TypeVar
 
 import urllib3
 from amazon_creatorsapi import AmazonCreatorsApi
-from amazon_creatorsapi.core.constants import TimeoutValue
 from amazon_creatorsapi.errors import (
     AccessDeniedError,
     AmazonCreatorsApiError,
@@ -20,11 +20,13 @@ from amazon_creatorsapi.errors import (
     ItemsNotFoundError,
     TooManyRequestsError,
 )
+from creatorsapi_python_sdk.configuration import Configuration
 from creatorsapi_python_sdk.exceptions import ApiException
 from creatorsapi_python_sdk.models.images import Images
 from creatorsapi_python_sdk.models.item import Item
 from creatorsapi_python_sdk.models.search_items_resource import SearchItemsResource as Resource
 from creatorsapi_python_sdk.models.search_result import SearchResult
+from creatorsapi_python_sdk.rest import RESTClientObject, RESTResponse
 
 from pvm_core.errors import PvmError
 from pvm_resources.repositories.base import clean
@@ -38,7 +40,7 @@ from pvm_resources.sources.amazon.account import (
     refused_token,
 )
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
-from pvm_resources.sources.pace import Pace, retry_after
+from pvm_resources.sources.pace import Limits, Pace, retry_after
 
 T = TypeVar("T")
 
@@ -49,7 +51,9 @@ PAGES: Final = 10
 RATE_S: Final = 1.0
 #: How an empty answer calls itself; that is no error.
 _NOTHING: Final = "NoResults"
-_TIMEOUT: Final = (10.0, 25.0)
+_PIECE: Final = 65_536
+#: A page of ten products is 50 kB.
+_MAX_BYTES: Final = 5_000_000
 _RESOURCES: Final = [
     Resource.IMAGES_DOT_PRIMARY_DOT_LARGE,
     Resource.IMAGES_DOT_PRIMARY_DOT_HIGH_RES,
@@ -113,22 +117,14 @@ class CreatorsClient:
         ledger: where tokens are kept.
         pace: how often and how long to try again.
         rate_s: seconds between two requests.
-        timeout: seconds to connect and between two pieces of an answer.
+        limits: what one request may cost.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        ledger: Ledger,
-        pace: Pace,
-        *,
-        rate_s: float = RATE_S,
-        timeout: TimeoutValue = _TIMEOUT,
-    ) -> None:
+    def __init__(self, account: Account, ledger: Ledger, pace: Pace, rate_s: float, limits: Limits) -> None:
         self._account = account
         self._pace = pace
-        tokens = SharedTokens(account, ledger, self._retrying, timeout)
-        self._api = _Api(account, tokens, rate_s, timeout)
+        tokens = SharedTokens(account, ledger, self._retrying, limits)
+        self._api = _Api(account, tokens, rate_s, limits)
 
     def __enter__(self) -> CreatorsClient:
         return self
@@ -214,9 +210,9 @@ class CreatorsClient:
 
 
 class _Api(AmazonCreatorsApi):
-    """The library's client with tokens of ours, keeping the partial errors that it drops."""
+    """The library's client with tokens of ours, answers in time, and the partial errors that it drops."""
 
-    def __init__(self, account: Account, tokens: SharedTokens, rate_s: float, timeout: TimeoutValue) -> None:
+    def __init__(self, account: Account, tokens: SharedTokens, rate_s: float, limits: Limits) -> None:
         super().__init__(
             account.credential_id,
             account.secret.get_secret_value(),
@@ -224,12 +220,13 @@ class _Api(AmazonCreatorsApi):
             account.partner_tag,
             marketplace=account.marketplace,
             throttling=rate_s,
-            timeout=timeout,
+            timeout=(limits.connect_s, limits.read_s),
             retries=0,
             host=account.api_url,
             auth_endpoint=account.token_url,
         )
         self._api_client._token_manager = tokens
+        self._api_client.rest_client = _WholeAnswers(self._api_client.configuration, limits.total_s)
         self.partial_errors: tuple[str, ...] = ()
 
     def _call(self, operation: Callable[..., T], **kwargs: Any) -> T:
@@ -238,6 +235,27 @@ class _Api(AmazonCreatorsApi):
         errors = [one for one in getattr(response, "errors", None) or [] if one.code != _NOTHING]
         self.partial_errors = tuple(clean(f"{error.code}: {error.message}")[:300] for error in errors)
         return response
+
+
+class _WholeAnswers(RESTClientObject):
+    """The SDK's transport, reading answers within a time and a size: by itself it waits for ever for one that
+    comes a byte at a time."""
+
+    def __init__(self, configuration: Configuration, total_s: float) -> None:
+        super().__init__(configuration)
+        self._total_s = total_s
+
+    def request(self, method: str, url: str, *given: Any, **named: Any) -> RESTResponse:
+        deadline = time.monotonic() + self._total_s
+        answer: RESTResponse = super().request(method, url, *given, **named)  # type: ignore[no-untyped-call]
+        body = bytearray()
+        while piece := answer.response.read1(_PIECE):
+            body += piece
+            if time.monotonic() > deadline or len(body) > _MAX_BYTES:
+                answer.response.close()
+                raise urllib3.exceptions.HTTPError("the answer is too long or too slow")
+        answer.data = bytes(body)  # type: ignore[assignment]  # where `read` keeps it; typed by its first value
+        return answer
 
 
 def parse_page(result: SearchResult, number: int, errors: tuple[str, ...] = ()) -> Page:

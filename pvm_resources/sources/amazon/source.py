@@ -18,7 +18,7 @@ from pvm_resources.sources.base import (
 )
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.faults import CallError, SourceError
-from pvm_resources.sources.pace import Pace
+from pvm_resources.sources.pace import Limits, Pace
 from pvm_resources.sources.phrases import Phrases, choose, round_robin
 
 #: The stage these problems belong to.
@@ -36,8 +36,8 @@ class Amazon:
     Args:
         context: what a source is given.
         pace: how often and how long to try again.
+        limits: what one request may cost.
         rate_s: seconds between two requests.
-        timeout: seconds to connect and between two pieces of an answer.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class Amazon:
         context: SourceContext,
         *,
         pace: Pace | None = None,
+        limits: Limits | None = None,
         rate_s: float = RATE_S,
-        timeout: tuple[float, float] = (10.0, 25.0),
     ) -> None:
         self._context = context
         self._pace = pace or Pace()
         self._rate_s = rate_s
-        self._timeout = timeout
+        self._limits = limits or Limits()
 
     @property
     def name(self) -> str:
@@ -70,8 +70,8 @@ class Amazon:
         except SourceError as error:
             return Collected(error.status, ())
         phrases = choose(query, MARKETS[account.marketplace])
-        ledger, pace = self._context.ledger, self._pace
-        with CreatorsClient(account, ledger, pace, rate_s=self._rate_s, timeout=self._timeout) as client:
+        ledger = self._context.ledger
+        with CreatorsClient(account, ledger, self._pace, self._rate_s, self._limits) as client:
             run = _Run(self._context, client, account.marketplace)
             return run.collect(phrases, query.limit or TOP_DEFAULT)
 

@@ -19,7 +19,7 @@ from pvm_resources.sources.ebay.account import NAME, Account, not_configured
 from pvm_resources.sources.ebay.parsing import describe, errors_of
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.oauth import read_token
-from pvm_resources.sources.pace import Pace, retry_after
+from pvm_resources.sources.pace import Limits, Pace, retry_after
 
 T = TypeVar("T")
 
@@ -40,20 +40,6 @@ _ACCESS_REMEDY: Final = (
     "Ask at developer.ebay.com whether the account's review has ended and whether its key set may use the "
     "Buy APIs"
 )
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may cost.
-
-    Attributes:
-        connect_s, read_s: seconds to connect, and between two pieces of an answer.
-        total_s: seconds for all of it, counted between pieces.
-    """
-
-    connect_s: float = 10.0
-    read_s: float = 15.0
-    total_s: float = 30.0
 
 
 class BrowseClient:

@@ -21,10 +21,10 @@ from pvm_resources.sources.base import (
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.ebay import markets
 from pvm_resources.sources.ebay.account import NAME, Account
-from pvm_resources.sources.ebay.client import BrowseClient, Limits
+from pvm_resources.sources.ebay.client import BrowseClient
 from pvm_resources.sources.ebay.parsing import Listing, Page, parse_item, parse_page
 from pvm_resources.sources.faults import CallError, SourceError
-from pvm_resources.sources.pace import Pace
+from pvm_resources.sources.pace import Limits, Pace
 from pvm_resources.sources.phrases import Phrases, choose, round_robin
 
 #: The stage these problems belong to.
