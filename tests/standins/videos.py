@@ -11,10 +11,10 @@ the plug-in beside this file (``yt_dlp_plugins``), with these variables set:
 
 ``videos.json`` in the folder says more about the clips: a list of objects with `id`, `file`, `title`,
 `duration`, `timestamp`, `live_status`, `words` (found only by queries that hold one of them), `formats`
-(each with its own `file`; one with a `protocol` is a playlist beside its pieces), and faults: `watch` (status
-of its page), `says` (a kind of `refused` in the plug-in), `media` (status of its file), `cut` (bytes after which
-the connection ends, one number a request), `rate` (bytes a second), `kind` (content type), `lies` (no length stated, no ranges). Without it every clip is
-found by every query.
+(each with its own `file`; one with a `protocol` is a playlist beside its pieces), and faults: `watch`
+(status of its page), `says` (a kind of `refused` in the plug-in), `media` (status of its file), `cut`
+(bytes after which the connection ends, one number a request), `rate` (bytes a second), `kind` (content
+type), `lies` (no length stated, no ranges). Without it every clip is found by every query.
 
 ``/_counts`` answers how often each path was asked for.
 """

@@ -102,13 +102,17 @@ class Fetching:
 
     Args:
         context: what the source was given.
-        client: yt-dlp.
+        client: gives yt-dlp, which the first request imports.
         stop: set to end transfers and waits.
         longest_s: seconds; a longer video is refused. None = any length.
     """
 
     def __init__(
-        self, context: SourceContext, client: Client, stop: threading.Event, longest_s: float | None = None
+        self,
+        context: SourceContext,
+        client: Callable[[], Client],
+        stop: threading.Event,
+        longest_s: float | None = None,
     ) -> None:
         self._context = context
         self._client = client
@@ -161,21 +165,28 @@ class Fetching:
     def _download(self, record: VideoRecord, place: Place, key: str) -> Path:
         self._pauses.check(record.platform, record.given_name)
         stored = self._context.answers.get(key)
+        found: Path | None = None
         try:
             if stored and time.time() - stored["at"] < _FRESH_S:
-                try:
-                    return self._whole(record, place, stored["info"])
-                except MediaError as error:
-                    if error.code not in _STALE:
-                        raise
-            with self._client.extracting() as session:
-                info = self._asked(session, key, record.url)
-            found = self._whole(record, place, info)
+                found = self._unless_stale(record, place, stored["info"])
+            if found is None:
+                with self._client().extracting() as session:
+                    info = self._asked(session, key, record.url)
+                found = self._whole(record, place, info)
         except MediaError as error:
             self._pauses.note(record.platform, error.code)
             raise _named(error, record) from error
         self._pauses.note(record.platform, "")
         return found
+
+    def _unless_stale(self, record: VideoRecord, place: Place, info: Mapping[str, Any]) -> Path | None:
+        """The video by addresses that were good a while ago; None where they may have run out."""
+        try:
+            return self._whole(record, place, info)
+        except MediaError as error:
+            if error.code in _STALE:
+                return None
+            raise
 
     def _whole(self, record: VideoRecord, place: Place, info: Mapping[str, Any]) -> Path:
         self._refuse_long(record, info)
@@ -184,7 +195,7 @@ class Fetching:
         place.work.mkdir(parents=True, exist_ok=True)
         watch = self._watch(record.given_name)
         try:
-            path = self._client.download(info, record.given_name, place.work, watch)
+            path = self._client().download(info, record.given_name, place.work, watch)
             check_whole(path)
         except MediaError as error:
             if error.code in _BROKEN:

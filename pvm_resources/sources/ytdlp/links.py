@@ -122,6 +122,7 @@ class LinkList:
         self._location = location
         self._context = context
         self._stop = threading.Event()
+        self._fetching = Fetching(context, lambda: self._client, self._stop)
 
     @property
     def name(self) -> str:
@@ -191,10 +192,6 @@ class LinkList:
     @cached_property
     def _runtime(self) -> runtimes.JsSupport:
         return runtimes.detect()
-
-    @cached_property
-    def _fetching(self) -> Fetching:
-        return Fetching(self._context, self._client, self._stop)
 
     def _links(self) -> tuple[list[Link], list[Problem]]:
         if re.match(r"https?://", self._location, re.IGNORECASE):

@@ -94,6 +94,7 @@ class _SearchedVideos:
     def __init__(self, context: SourceContext) -> None:
         self._context = context
         self._stop = threading.Event()
+        self._fetching = Fetching(context, lambda: self._client, self._stop, search.MAX_S)
 
     @property
     def name(self) -> str:
@@ -174,10 +175,6 @@ class _SearchedVideos:
 
         settings = self._context.settings
         return Client(settings, self._extractors(settings), self._runtime.runtime, self._stop)
-
-    @cached_property
-    def _fetching(self) -> Fetching:
-        return Fetching(self._context, self._client, self._stop, search.MAX_S)
 
     def _key(self, external_id: str) -> str:
         return f"video|{self.name}|{external_id}"
