@@ -47,7 +47,7 @@ def add(
         ),
     ] = None,
     secret: _Secret = None,
-    name: Annotated[str, typer.Option(help="What you call it.")] = "",
+    name: Annotated[str, typer.Option(help="What you call it; default its host.", show_default=False)] = "",
 ) -> None:
     """Adds a webhook and prints its id and, this once, its secret."""
     from pvm_cli.session import opened
@@ -101,7 +101,7 @@ def rm(endpoint: _Id) -> None:
         endpoints = Endpoints(session.database)
         found = endpoints.get(endpoint)
         endpoints.remove(found.endpoint_id)
-    note(f"removed {found.name or found.url}")
+    note(f"removed {found.name}")
 
 
 @app.command()

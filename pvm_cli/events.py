@@ -233,7 +233,7 @@ def _table(found: Sequence[Delivery]) -> None:
         following = one.next_attempt_at.strftime("%m-%d %H:%M:%S") if one.next_attempt_at else ""
         last = one.last_error or (str(one.last_status) if one.last_status else "")
         cells = [
-            str(one.event_id), one.name, one.job_id, shorten(one.endpoint or one.url, 40), one.state,
+            str(one.event_id), one.name, one.job_id, shorten(one.endpoint, 40), one.state,
             str(one.attempts + one.conflicts), following, shorten(last, 80),
         ]  # fmt: skip
         table.add_row(*map(Text, cells))

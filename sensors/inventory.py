@@ -17,6 +17,7 @@ import dagster as dg
 from pvm_core.errors import StoreError
 from pvm_resources.connect import database_dsn
 from pvm_resources.database import Database
+from pvm_resources.repositories.deliveries import Deliveries
 from pvm_resources.repositories.inbox import Inbox
 from pvm_resources.repositories.standing import Standing
 from pvm_resources.settings import load_settings
@@ -65,7 +66,11 @@ def partitions_healthy(database: Database) -> Finding:
 def events_delivered(database: Database) -> Finding:
     """Every endpoint got its events within fifteen minutes."""
     found = Standing(database).undelivered(LATE_S)
-    return Finding("events_delivered", [f"{u.endpoint}: {u.dead} given up, {u.late} late" for u in found])
+    lines = [f"{u.endpoint}: {u.dead} given up, {u.late} late" for u in found]
+    backlog = Deliveries(database).backlog()
+    if backlog.unseen_s is not None and backlog.unseen_s > LATE_S:
+        lines.append(f"{backlog.unseen} events that no relay has looked at: pvm up, or pvm events relay")
+    return Finding("events_delivered", lines)
 
 
 INVENTORY: Final[tuple[Callable[[Database], Finding], ...]] = (

@@ -206,7 +206,7 @@ class Relay:
             attempts += len(answers)
             results = [_result(receiver, e, a) for e, a in zip(events, answers, strict=False)]
             if not self._deliveries.record(self.owner, stream, results):
-                _tell(endpoint.name or str(endpoint.endpoint_id), events[len(answers) - 1], results[-1])
+                _tell(endpoint.name, events[len(answers) - 1], results[-1])
                 break
         return attempts
 

@@ -91,15 +91,11 @@ _STATES: Final = {
     "delivered": "d.delivered_at IS NOT NULL",
 }
 _BACKLOG = """
-SELECT n.unseen, n.unseen_s, w.open, w.untried_s, g.dead FROM
+SELECT n.unseen, n.unseen_s, w.open FROM
 (SELECT count(*) AS unseen, extract(epoch FROM now() - min(created_at))::float8 AS unseen_s
  FROM outbox WHERE NOT fanned_out) n,
-(SELECT count(*) AS open, extract(epoch FROM now() - min(d.created_at) FILTER (
-     WHERE d.attempts + d.conflicts = 0 AND s.next_attempt_at <= now()))::float8 AS untried_s
- FROM deliveries d JOIN endpoints e USING (endpoint_id)
- LEFT JOIN delivery_streams s ON s.endpoint_id = d.endpoint_id AND s.job_id = d.job_id
- WHERE d.delivered_at IS NULL AND d.dead_at IS NULL AND e.enabled) w,
-(SELECT count(*) AS dead FROM deliveries WHERE dead_at > now() - make_interval(secs => %(recent)s)) g
+(SELECT count(*) AS open FROM deliveries d JOIN endpoints e USING (endpoint_id)
+ WHERE d.delivered_at IS NULL AND d.dead_at IS NULL AND e.enabled) w
 """
 
 
@@ -145,15 +141,11 @@ class Backlog:
     Attributes:
         unseen: events that no relay has looked at yet; `unseen_s` is the age of the oldest, seconds.
         open: deliveries that wait for an attempt.
-        dead: deliveries given up within the time asked for.
-        untried_s: how long the oldest that is due has waited for its first attempt, seconds; None without.
     """
 
     unseen: int
     unseen_s: float | None
     open: int
-    dead: int
-    untried_s: float | None
 
 
 class Deliveries(Repository):
@@ -345,13 +337,9 @@ class Deliveries(Repository):
             cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
         return len(streams)
 
-    def backlog(self, recent_s: float = 86_400.0) -> Backlog:
-        """What has not been delivered to endpoints that are enabled.
-
-        Args:
-            recent_s: dead deliveries count for that long, seconds.
-        """
-        found = self._db.one(Backlog, _BACKLOG, {"recent": recent_s})
+    def backlog(self) -> Backlog:
+        """What has not been delivered to endpoints that are enabled."""
+        found = self._db.one(Backlog, _BACKLOG)
         assert found is not None
         return found
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Final
+from urllib.parse import urlsplit
 
 from pvm_core import ids
 from pvm_core.errors import InputError
@@ -77,8 +78,16 @@ class Endpoints(Repository):
     def add(
         self, url: str, *, secret: str, events: Sequence[str] = DEFAULT_EVENTS, name: str = ""
     ) -> Endpoint:
-        """A webhook for all jobs; it is told of events from now on."""
-        return self.put(uuid.uuid4(), "webhook", url, events, secret=secret, name=name)
+        """A webhook for all jobs; it is told of events from now on.
+
+        Args:
+            name: for people; default the address's host, as the rest of an address may be a secret.
+
+        Raises:
+            InputError: ``endpoint.events``.
+        """
+        shown = name or urlsplit(url).hostname or "webhook"
+        return self.put(uuid.uuid4(), "webhook", url, events, secret=secret, name=shown)
 
     def put(
         self,

@@ -99,13 +99,14 @@ class Standing(Repository):
         )
 
     def undelivered(self, older_than_s: float) -> list[Undelivered]:
-        """Endpoints that events do not reach."""
+        """Endpoints that events do not reach: given up within a week, or late by that many seconds."""
         return self._db.all(
             Undelivered,
             "SELECT e.name AS endpoint, count(*) FILTER (WHERE d.dead_at IS NOT NULL) AS dead, "
             "count(*) FILTER (WHERE d.dead_at IS NULL) AS late "
             "FROM deliveries d JOIN endpoints e USING (endpoint_id) WHERE d.delivered_at IS NULL "
-            "AND (d.dead_at IS NOT NULL OR d.created_at < now() - make_interval(secs => %s)) "
+            "AND (d.dead_at > now() - interval '7 days' "
+            "OR d.dead_at IS NULL AND e.enabled AND d.created_at < now() - make_interval(secs => %s)) "
             "GROUP BY e.endpoint_id, e.name ORDER BY e.name",
             [older_than_s],
         )

@@ -18,11 +18,11 @@ def _outgoing(event: OutboxEvent) -> Outgoing:
     return Outgoing(event.event_id, event.job_id, event.seq, event.name, event.payload, event.created_at)
 
 
-def test_every_event_of_a_job_keeps_its_contract(fresh: Stand) -> None:
-    job = fresh.job()
-    outcome = fresh.run(job)
+def test_every_event_of_a_job_keeps_its_contract(stand: Stand) -> None:
+    job = stand.job()
+    outcome = stand.run(job)
     assert outcome.status == "completed", outcome.error
-    events = fresh.repos.outbox.events(job.job_id, limit=10_000)
+    events = stand.repos.outbox.events(job.job_id, limit=10_000)
     by_name: dict[str, list[int]] = defaultdict(list)
     for event in events:
         payload = json.loads(json.dumps(delivered(_outgoing(event))))
@@ -38,15 +38,15 @@ def test_every_event_of_a_job_keeps_its_contract(fresh: Stand) -> None:
     assert all(len(by_name[name]) == 1 for name in (*BATCH, *PER_JOB) if name in by_name)
     order = [max(by_name[name] for name in names)[0] for _, names in BARRIERS]
     assert order == sorted(order) < [*by_name["job.completed"]], "phases in their order, the end last"
-    counts = fresh.repos.jobs.counts(job.job_id)
+    counts = stand.repos.jobs.counts(job.job_id)
     batches = {e.name: e.payload for e in events if e.name in BATCH}
     assert batches["products.images.ready.batch"]["total_images"] == counts.images
     assert batches["videos.keyframes.ready.batch"]["total_keyframes"] == counts.frames
 
 
-def test_a_job_that_fails_says_why_under_its_contract(fresh: Stand) -> None:
-    job = fresh.job(products=str(fresh.case / "none.csv"))
-    assert fresh.run(job).status == "failed"
-    (failed,) = [e for e in fresh.repos.outbox.events(job.job_id) if e.name == "job.failed"]
+def test_a_job_that_fails_says_why_under_its_contract(stand: Stand) -> None:
+    job = stand.job(products=str(stand.case / "none.csv"))
+    assert stand.run(job).status == "failed"
+    (failed,) = [e for e in stand.repos.outbox.events(job.job_id) if e.name == "job.failed"]
     contracts.validate("job.failed", delivered(_outgoing(failed)))
     assert failed.payload["error"]["code"]

@@ -17,7 +17,11 @@ from pvm_resources.repositories import Repositories
 from tests.pvm_resources import world
 
 #: Tables that no finished job fills by itself.
-_EMPTY = {"job_pictures", "source_tokens", "source_budgets"} | {"inbox", "api_keys", "api_secrets", "idempotency"}
+_EMPTY = {
+    *("job_pictures", "source_tokens", "source_budgets"),
+    *("inbox", "api_keys", "api_secrets", "idempotency"),
+    *("endpoints", "deliveries", "delivery_streams"),
+}
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 
 
