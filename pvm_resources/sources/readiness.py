@@ -57,7 +57,7 @@ def languages(source: str, settings: Settings) -> tuple[str, ...]:
 
 
 def _ebay(settings: Settings) -> Readiness:
-    from pvm_resources.sources.ebay.client import NAME, Account
+    from pvm_resources.sources.ebay.account import NAME, Account
 
     try:
         account = Account.of(settings)
