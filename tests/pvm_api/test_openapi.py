@@ -11,10 +11,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from schemathesis.schemas import BaseSchema
+from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from pvm_api.problems import MEDIA_TYPE
 from pvm_cli.api import described
 
+#: Keys have a table of their own (test_auth); a source that is nowhere is refused, which no schema can say.
+_TOLD_ELSEWHERE = [ignored_auth, positive_data_acceptance]
 _COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 
 
@@ -37,7 +40,7 @@ def test_every_answer_conforms(api_schema: BaseSchema, shared_client: TestClient
     @given(case=api_schema[path][method].as_strategy())
     @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def conforms(case: schemathesis.Case) -> None:
-        case.call_and_validate(headers=headers)
+        case.call_and_validate(headers=headers, excluded_checks=_TOLD_ELSEWHERE)
 
     conforms()
 
