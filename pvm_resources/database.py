@@ -498,7 +498,21 @@ def _register_vector(cursor: _Cursor) -> None:
     register_vector_info(cursor, info)  # type: ignore[arg-type]  # any adapt context will do
 
 
-_OUTBOX: Final = {"event_id": "uuid", "job_id": "text", "name": "text", "item": "text", "payload": "jsonb"}
+_OUTBOX: Final = """
+INSERT INTO outbox (event_id, job_id, name, item, payload)
+SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::jsonb[])
+ON CONFLICT (job_id, name, item) DO NOTHING
+"""
+
+
+def _columns(events: Sequence[Event]) -> list[list[Any]]:
+    return [
+        [e.event_id for e in events],
+        [e.job_id for e in events],
+        [e.name for e in events],
+        [e.item for e in events],
+        [Jsonb(e.payload) for e in events],
+    ]
 
 
 def _emit(cursor: _Cursor, events: Iterable[Event]) -> None:
@@ -513,8 +527,8 @@ def _emit(cursor: _Cursor, events: Iterable[Event]) -> None:
         "SELECT 1 FROM jobs WHERE job_id = ANY(%s) ORDER BY job_id FOR NO KEY UPDATE",
         [sorted({event.job_id for event in listed})],
     )
-    rows = [(e.event_id, e.job_id, e.name, e.item, Jsonb(e.payload)) for e in listed]
-    _write(cursor, Copy("outbox", _OUTBOX, rows, ("job_id", "name", "item")))
+    # Arrays, not COPY: most commits carry few events, and a staging table costs more than their rows.
+    cursor.execute(_OUTBOX, _columns(listed))
     if not phases:
         return
     cursor.execute(
