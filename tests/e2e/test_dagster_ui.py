@@ -133,7 +133,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     try:
         ran = pvm.run(case.products, case.videos, INDUSTRY)
         assert ran.returncode == 0, ran.stderr
-        started = pvm("up", "--port", str(_free_port()))
+        started = pvm("up", "--port", str(_free_port()), "--api-port", str(_free_port()))
         assert started.returncode == 0, started.stderr
         url = next(word for word in started.stdout.split() if word.startswith("http://"))
         job = json.loads(pvm("status", "--json").stdout)["jobs"][0]

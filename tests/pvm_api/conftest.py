@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import psycopg
 import pytest
 from fastapi import FastAPI
@@ -20,17 +18,9 @@ from pvm_resources.repositories import Repositories
 from pvm_resources.repositories.keys import Keys
 from pvm_resources.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
+from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
-
-
-def jpeg(seed: int, width: int = 120, height: int = 90) -> bytes:
-    """A small picture."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)
-    done, data = cv2.imencode(".jpg", cv2.resize(coarse, (width, height)))
-    assert done
-    return data.tobytes()
 
 
 @pytest.fixture

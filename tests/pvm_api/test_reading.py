@@ -25,7 +25,7 @@ from pvm_resources.database import Database, Statement
 from pvm_resources.media import MediaStore
 from pvm_resources.repositories import Repositories
 from pvm_resources.repositories.rows import Embedding, JobVideo, Match, Model, Product
-from tests.pvm_api.conftest import jpeg
+from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
 

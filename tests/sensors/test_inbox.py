@@ -294,7 +294,7 @@ def test_cancelling_ends_the_run_and_cleans_the_partition(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended: list[str] = []
-    monkeypatch.setattr(instance.run_coordinator, "cancel_run", lambda run_id: ended.append(run_id) or True)
+    monkeypatch.setattr(instance.run_coordinator, "cancel_run", ended.append)
     job = repos.jobs.get(_submit(repos, inbox))
     (request,) = desk.look(0)
     instance.add_dynamic_partitions(PARTITIONS_NAME, [job.partition_key])
@@ -318,7 +318,7 @@ def test_an_order_to_cancel_spares_the_run_of_a_later_retry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ended: list[str] = []
-    monkeypatch.setattr(instance.run_coordinator, "cancel_run", lambda run_id: ended.append(run_id) or True)
+    monkeypatch.setattr(instance.run_coordinator, "cancel_run", ended.append)
     job = repos.jobs.get(_submit(repos, inbox))
     inbox.cancel(job.job_id, "test")
     inbox.retry(job.job_id, "test")
@@ -341,7 +341,10 @@ def test_a_job_put_away_leaves_no_partition(
     instance.add_dynamic_partitions(PARTITIONS_NAME, [job.partition_key])
     repos.jobs.set_running(job.job_id, "run-1")
     repos.jobs.complete(job.job_id)
-    _ = inbox.delete(job.job_id, "test") if how == "delete" else inbox.archive(job.job_id, "test")
+    if how == "delete":
+        inbox.delete(job.job_id, "test")
+    else:
+        inbox.archive(job.job_id, "test")
     desk.look(0)
     assert not instance.has_dynamic_partition(PARTITIONS_NAME, job.partition_key)
     assert (repos.jobs.find(job.job_id) is None) is (how == "delete")

@@ -1,0 +1,179 @@
+"""From one POST through a real daemon to results with their proof; a killed daemon loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import tiny
+from harness import Pvm
+
+from pvm_resources.server import EmbeddedServer
+
+_PHASES = ["collection", "feature_extraction", "matching", "evidence", "completed"]
+#: Generous: the suite shares its cores. What an idle machine does, bench/bench_start.py measures.
+_PATIENCE_S = 240.0
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A started platform and a caller who may run jobs."""
+
+    pvm: Pvm
+    case: tiny.Tiny
+    client: httpx.Client
+
+    def body(self, industry: str) -> dict[str, Any]:
+        """A job over the tiny case."""
+        return {
+            "industry": industry,
+            "products": [str(self.case.products)],
+            "videos": [str(self.case.videos)],
+        }
+
+    def start(self, industry: str) -> str:
+        """Posts a job; returns its id."""
+        answer = self.client.post("/orchestrator/start-job", json=self.body(industry))
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["job_id"])
+
+    def status(self, job: str) -> dict[str, Any]:
+        """How the job goes."""
+        found: dict[str, Any] = self.client.get(f"/status/{job}").json()
+        return found
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """`pvm up`, a key and a tiny case in a folder that callers may name."""
+    folder = tmp_path_factory.mktemp("api")
+    pvm = Pvm(folder / "home")
+    case = tiny.write_case(folder / "case", products=3, clips=2)
+    ports = [_free_port(), _free_port()]
+    try:
+        _up(pvm, case, *ports)
+        made = pvm("keys", "create", "n8n", "--scope", "run")
+        headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+        base = f"http://127.0.0.1:{ports[1]}"
+        with httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=30) as client:
+            yield Platform(pvm, case, client)
+    finally:
+        pvm.torn_down()
+
+
+def _up(pvm: Pvm, case: tiny.Tiny, port: int, api_port: int) -> None:
+    roots = str(case.products.parent)
+    started = pvm("up", "--port", str(port), "--api-port", str(api_port), PVM_API_SOURCE_ROOTS=roots)
+    assert started.returncode == 0, started.stderr
+    assert f"http://127.0.0.1:{api_port}" in started.stdout
+    if not (pvm.home / "seen").exists():
+        assert "pvm keys create" in started.stderr, "a first start says how to call"
+    (pvm.home / "seen").touch()
+
+
+def test_one_post_ends_in_matches_with_their_proof(
+    platform: Platform, record_property: Callable[[str, object], None]
+) -> None:
+    industry = "gối công thái học"
+    job = platform.start(industry)
+    phases: list[str] = []
+    _until(lambda: _note(phases, platform.status(job)) in ("completed", "failed", "cancelled"))
+    status = platform.status(job)
+    assert status["status"] == "completed", status["error"]
+    assert status["percent"] == 100
+    assert phases == [phase for phase in _PHASES if phase in phases]
+    first = platform.client.get(f"/v1/jobs/{job}/events?limit=1").json()["items"][0]
+    seconds = _seconds(status["created_at"], first["created_at"])
+    record_property("start_latency_s", round(seconds, 1))
+
+    rows = platform.client.get("/results", params={"industry": industry, "min_score": 0.8}).json()["items"]
+    assert {(row["video"], row["product"]) for row in rows} == set(platform.case.shown.items())
+    picture = platform.client.get(rows[0]["evidence_url"])
+    assert picture.headers["content-type"] == "image/jpeg"
+    assert len(picture.content) > 5_000
+
+
+def test_a_running_job_is_cancelled_and_deleted(platform: Platform) -> None:
+    job = platform.start("giày")
+    _until(lambda: platform.status(job)["status"] == "running")
+    assert platform.client.post(f"/v1/jobs/{job}/cancel").status_code == 202
+    _until(lambda: platform.status(job)["status"] == "cancelled")
+    assert f"giay|{job}" in _partitions(platform.pvm)
+    assert platform.client.delete(f"/v1/jobs/{job}").status_code == 204
+    _until(lambda: f"giay|{job}" not in _partitions(platform.pvm))
+    assert platform.client.get(f"/status/{job}").status_code == 404
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_500)
+def test_twenty_jobs_and_a_killed_daemon(platform: Platform) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        jobs = list(pool.map(lambda n: platform.start(f"ngành {n % 10}"), range(20)))
+    _until(lambda: any(platform.status(job)["status"] == "running" for job in jobs))
+    daemon = json.loads((platform.pvm.home / "run" / "daemon.json").read_text())["pid"]
+    os.kill(daemon, signal.SIGKILL)
+    time.sleep(5)
+    webserver = json.loads((platform.pvm.home / "run" / "webserver.json").read_text())["url"]
+    port = int(webserver.rpartition(":")[2])
+    _up(platform.pvm, platform.case, port, int(platform.client.base_url.port or 0))
+    ended = {"completed", "failed", "cancelled"}
+    _until(lambda: all(platform.status(job)["status"] in ended for job in jobs), 1_200)
+
+    assert Counter(platform.status(job)["status"] for job in jobs) == {"completed": 20}
+    for job in jobs:
+        events = platform.client.get(f"/v1/jobs/{job}/events?limit=200").json()["items"]
+        names = Counter(event["name"] for event in events if event["name"].endswith(".completed"))
+        assert set(names.values()) == {1}
+        assert names["job.completed"] == 1
+    runs = _successes(platform.pvm)
+    assert {runs[job] for job in jobs} == {1}
+
+
+def _note(phases: list[str], status: dict[str, Any]) -> str:
+    if status["phase"] not in phases:
+        phases.append(status["phase"])
+    return str(status["status"])
+
+
+def _until(done: Callable[[], bool], seconds: float = _PATIENCE_S) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.2)
+
+
+def _seconds(first: str, last: str) -> float:
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+
+
+def _partitions(pvm: Pvm) -> set[str]:
+    with psycopg.connect(EmbeddedServer(pvm.home).uri("dagster")) as connection:
+        return {row[0] for row in connection.execute("SELECT partition FROM dynamic_partitions")}
+
+
+def _successes(pvm: Pvm) -> Counter[str]:
+    """Runs that succeeded, by job."""
+    query = (
+        "SELECT t.value FROM runs r JOIN run_tags t USING (run_id) "
+        "WHERE t.key = 'pvm/job' AND r.status = 'SUCCESS'"
+    )
+    with psycopg.connect(EmbeddedServer(pvm.home).uri("dagster")) as connection:
+        return Counter(row[0] for row in connection.execute(query))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
