@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,3 +143,14 @@ def test_schemas_are_written_the_same_way() -> None:
     for entry in (files("pvm_core.contracts") / "schemas").iterdir():
         text = entry.read_text(encoding="utf-8")
         assert text == json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n", entry.name
+
+
+def test_the_page_about_events_names_each_and_its_fields() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+    envelope = {"job_id", "event_id", "occurred_at"}
+    for name in contracts.NAMES:
+        assert f"`{name}`" in page
+        schema = contracts.load(name)
+        if name not in REQUESTS:
+            for field in set(schema["properties"]) - envelope:
+                assert f"`{field}`" in page, f"{name}.{field}"

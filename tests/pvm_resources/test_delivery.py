@@ -387,6 +387,26 @@ def test_two_relays_send_each_event_once_and_in_order(post: Post, receivers: Any
     assert _by_job(receiver.got) == sent
 
 
+def test_a_relay_outlives_its_connections(post: Post, receivers: Any) -> None:
+    receiver = receivers()
+    post.hook(receiver, "*")
+    job, sent = post.job("job-1"), []
+    others = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with running(post.relay(receiver, lease_s=1.0)):
+        for n, name in enumerate(_PHASES):
+            sent += post.write(job, name)
+            if n in (2, 5):
+                with Database(post.database.dsn) as another:
+                    another.tuples(others)
+        receiver.wait_for(len(_PHASES), 30)
+        time.sleep(0.5)
+    assert _by_job(receiver.got) == {job: sent}
+    assert set(post.states()) == {"delivered"}
+
+
 def test_a_relay_that_is_killed_again_and_again_loses_nothing(
     post: Post, receivers: Any, tmp_path: Path
 ) -> None:
