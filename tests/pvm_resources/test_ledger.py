@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing.pool import Pool
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -77,10 +79,16 @@ def test_a_failing_mint_stores_nothing_and_lets_the_next_one_try(ledger: Ledger)
 
 def test_threads_at_once_mint_one_token_and_do_not_drain_the_pool(database_url: str) -> None:
     minted: list[str] = []
-    mint = _minter(minted, pause_s=0.2)
-    # Three connections for twenty threads: waiting must not hold one each.
+    # Three connections for twenty threads: were each to hold one while it waits, none were left for the
+    # mint's own budget.
     with Database(database_url, max_connections=3) as database, ThreadPoolExecutor(20) as pool:
         ledger = Ledger(database)
+
+        def mint() -> Token:
+            time.sleep(0.3)
+            assert ledger.spend("ebay", "tokens", 10)
+            return _minter(minted)()
+
         found = list(pool.map(lambda _: ledger.token("ebay", "a", mint), range(20)))
     assert minted == ["t0"]
     assert set(found) == {"t0"}
@@ -104,7 +112,7 @@ def test_accounts_do_not_wait_for_each_other(ledger: Ledger) -> None:
 
 def test_processes_at_once_mint_one_token(database_url: str, processes: Pool, tmp_path: Path) -> None:
     log = tmp_path / "minted"
-    found = processes.starmap(_token_in_a_process, [(database_url, str(log))] * 8, chunksize=1)
+    found = processes.starmap(_token_in_a_process, [(database_url, str(log))] * _PROCESSES, chunksize=1)
     assert len(log.read_text().split()) == 1
     assert set(found) == set(log.read_text().split())
 
@@ -172,35 +180,47 @@ def test_never_more_than_the_limit_is_spent(ledger: Ledger, limit: int, orders: 
 def test_processes_at_once_spend_no_more_than_the_limit(
     database_url: str, processes: Pool, ledger: Ledger
 ) -> None:
-    taken = processes.starmap(_spend_in_a_process, [(database_url, 60, 25)] * 4, chunksize=1)
+    taken = processes.starmap(_spend_in_a_process, [(database_url, 60, 25)] * _PROCESSES, chunksize=1)
     assert sum(taken) == 60 == ledger.used("ebay", "a")
 
 
 # -- other processes ---------------------------------------------------------------------------------
 
 
+_PROCESSES = 4
+_together: Barrier
+
+
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Pool]:
     context = multiprocessing.get_context("spawn")
-    with context.Pool(4) as pool:
+    barrier = context.Barrier(_PROCESSES, timeout=120)
+    with context.Pool(_PROCESSES, initializer=_meet_at, initargs=(barrier,)) as pool:
         yield pool
 
 
-def _token_in_a_process(url: str, log: str) -> str:
-    import os
+def _meet_at(barrier: Barrier) -> None:
+    global _together
+    _together = barrier
 
+
+def _token_in_a_process(url: str, log: str) -> str:
     def mint() -> Token:
         time.sleep(0.3)
-        value = f"from-{os.getpid()}-{time.monotonic_ns()}"
+        value = f"from-{os.getpid()}"
         with Path(log).open("a") as file:
             file.write(value + "\n")
         return Token(value, datetime.now(UTC) + HOUR)
 
     with Database(url) as database:
+        database.ping()
+        _together.wait()
         return Ledger(database).token("ebay", "a", mint)
 
 
 def _spend_in_a_process(url: str, limit: int, times: int) -> int:
     with Database(url) as database:
         ledger = Ledger(database)
+        database.ping()
+        _together.wait()
         return sum(ledger.spend("ebay", "a", limit) for _ in range(times))
