@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Final
 from pvm_assets.letters import letter_of
 from pvm_assets.retries import NETWORK
 from pvm_assets.sources import web_fetcher
-from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_assets.stage import BATCH, Column, Report, Stage, job_asset
 from pvm_assets.versions import version_of
 from pvm_assets.work.pictures import PictureDesk, PictureTask, StoredPicture, store_picture
 from pvm_core.errors import InputError, MediaError, Problem
@@ -29,6 +29,9 @@ from pvm_resources.sources.picture_reader import Pictures
 #: What stands for the fingerprint of a URL: it is taken to name one picture for good. Catalogues give a
 #: changed picture a new URL; asking every server again would cost what is saved.
 _BY_URL: Final = "url"
+#: Downloaded pictures stored together: all that a killed run has to ask for again.
+_PORTION: Final = 16
+_PORTION_BYTES: Final = 32_000_000
 
 
 @job_asset(
@@ -61,9 +64,10 @@ def product_images(stage: Stage) -> Report:
         kept.extend(images := [_image(p) for p in pictures])
         _write_images(stage, images, [_source(p) for p in pictures if p.fingerprint])
 
+    desk = partial(PictureDesk, stage.bench.media, Pictures())
     with web_fetcher(stage) as web:
-        desk = partial(PictureDesk, stage.bench.media, Pictures())
-        stage.settle(stage.bench.pool.map(store_picture, _with_bytes(stage, web, tasks), desk), write)
+        for some in _portions(_with_bytes(stage, web, tasks)):
+            stage.settle(stage.bench.pool.map(store_picture, some, desk), write)
     if not kept:
         raise _none_usable(stage)
     return _report(stage, kept)
@@ -124,6 +128,21 @@ def _with_bytes(stage: Stage, web: Fetcher, tasks: Sequence[PictureTask]) -> Ite
             _give_up(stage, task, answer)
         else:
             yield replace(task, data=answer.data)
+
+
+def _portions(tasks: Iterable[PictureTask]) -> Iterator[list[PictureTask]]:
+    """Tasks in small portions, each stored before the next is awaited: what has been downloaded is kept
+    though the next server is slow, and the bytes held are bounded."""
+    portion: list[PictureTask] = []
+    held = 0
+    for task in tasks:
+        portion.append(task)
+        held += len(task.data or b"")
+        if held >= _PORTION_BYTES or len(portion) >= (_PORTION if task.data is not None else BATCH):
+            yield portion
+            portion, held = [], 0
+    if portion:
+        yield portion
 
 
 def _give_up(stage: Stage, task: PictureTask, error: MediaError) -> None:
