@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from collections.abc import Mapping
 from datetime import datetime
 
 import httpx
@@ -39,7 +40,7 @@ def main() -> None:
     print(f"median  {statistics.median(found):5.1f} s, slowest {max(found):.1f} s")
 
 
-def _start(client: httpx.Client, body: dict[str, object]) -> float:
+def _start(client: httpx.Client, body: Mapping[str, object]) -> float:
     job = client.post("/v1/jobs", json=body).raise_for_status().json()["job_id"]
     while True:
         status = client.get(f"/v1/jobs/{job}").raise_for_status().json()

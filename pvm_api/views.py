@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pvm_api import models
@@ -26,7 +26,7 @@ def percent_of(row: JobRow, reached: str) -> int:
 def job(row: JobRow, base: str, reached: str) -> models.Job:
     """A job; `reached` is the phase that its events tell."""
     return models.Job(
-        **_but(asdict(row), "error"),
+        **_but(vars(row), "error"),
         error=models.Fault(**_known(row.error)) if row.error else None,
         percent=percent_of(row, reached),
         status_url=f"{base}/v1/jobs/{row.job_id}",
@@ -36,7 +36,7 @@ def job(row: JobRow, base: str, reached: str) -> models.Job:
 
 def result(row: Found, base: str) -> models.Result:
     """A match with its links."""
-    kept = _but(asdict(row), "best_img_id", "best_frame_id", "has_evidence")
+    kept = _but(vars(row), "best_img_id", "best_frame_id", "has_evidence")
     match = f"{base}/v1/matches/{row.match_id}"
     return models.Result(
         **kept,
@@ -50,7 +50,7 @@ def result(row: Found, base: str) -> models.Result:
 def product(row: ProductRow, pictures: list[PictureRow], base: str) -> models.Product:
     """A product with its pictures."""
     return models.Product(
-        **asdict(row),
+        **vars(row),
         pictures=[_picture(one, f"{base}/v1/images") for one in pictures],
         matches_url=f"{base}/v1/results?product={row.product_id}",
     )
@@ -59,7 +59,7 @@ def product(row: ProductRow, pictures: list[PictureRow], base: str) -> models.Pr
 def video(row: VideoRow, frames: list[PictureRow], kept: bool, base: str) -> models.Video:
     """A video with its keyframes; `kept`: its file can be had."""
     return models.Video(
-        **_but(asdict(row), "sha256"),
+        **_but(vars(row), "sha256"),
         file_url=f"{base}/v1/videos/{row.video_id}/file" if kept else None,
         frames=[_picture(one, f"{base}/v1/frames") for one in frames],
         matches_url=f"{base}/v1/results?video={row.video_id}",
@@ -89,7 +89,7 @@ def _picture(row: PictureRow, folder: str) -> models.Picture:
     )
 
 
-def _but(values: dict[str, Any], *names: str) -> dict[str, Any]:
+def _but(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
 
 

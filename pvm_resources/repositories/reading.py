@@ -432,7 +432,11 @@ def _where(wanted: ResultFilter, after: tuple[float, uuid.UUID] | None) -> tuple
     if wanted.min_score > 0:
         parts.append("m.score >= %(min)s")
         values["min"] = wanted.min_score
-    if wanted.statuses:
+    if len(wanted.statuses) == 1:
+        # With one status the index gives the order as well.
+        parts.append("m.status = %(status)s")
+        values["status"] = wanted.statuses[0]
+    elif wanted.statuses:
         parts.append("m.status = ANY(%(statuses)s)")
         values["statuses"] = list(wanted.statuses)
     for name in ("product", "video"):

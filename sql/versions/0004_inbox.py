@@ -71,6 +71,7 @@ ALTER TABLE industries ADD COLUMN every_hours integer CHECK (every_hours BETWEEN
 COMMENT ON COLUMN industries.every_hours IS 'The standing sources are run again after that many hours';
 CREATE INDEX jobs_by_time ON jobs (created_at DESC, job_id DESC);
 CREATE INDEX matches_by_rank ON matches (score DESC, match_id);
+CREATE INDEX matches_by_status ON matches (status, score DESC, match_id);
 """
 
 
@@ -80,7 +81,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP INDEX matches_by_rank, jobs_by_time")
+    op.execute("DROP INDEX matches_by_status, matches_by_rank, jobs_by_time")
     op.execute("ALTER TABLE industries DROP COLUMN every_hours")
     op.execute("ALTER TABLE jobs DROP COLUMN archived_at")
     op.execute("DROP TABLE idempotency, api_secrets, api_keys, inbox")
