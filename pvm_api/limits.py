@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pvm_api.problems import ApiError
+from pvm_api.problems import SECURITY, ApiError
 
 #: A JSON body larger than this is no request.
 BODY_MAX: Final = 1_000_000
@@ -23,13 +23,6 @@ _WINDOW_S: Final = 60.0
 #: Callers remembered at once; the longest silent is forgotten, which only ever lets more through.
 _CALLERS_MAX: Final = 10_000
 _ID_MAX: Final = 64
-_SECURITY: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
 
 
 @dataclass(frozen=True)
@@ -165,7 +158,7 @@ def _id_of(given: str | None) -> str:
 def _seal(headers: MutableHeaders, scope: Scope) -> None:
     state = scope["state"]
     headers["X-Request-ID"] = state["request_id"]
-    for name, value in _SECURITY.items():
+    for name, value in SECURITY.items():
         headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")
     rate: Rate | None = state.get("rate")

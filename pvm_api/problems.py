@@ -21,6 +21,15 @@ _TYPE: Final = "urn:pvm:problem:"
 _RETRY_S: Final = 5
 _log: Final = logging.getLogger("pvm.api")
 
+#: On every answer.
+SECURITY: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
 #: Codes whose status their kind does not tell.
 _STATUS: Final[Mapping[str, int]] = {
     "job.open": 409,
@@ -191,4 +200,6 @@ def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
     detail = "the request failed for a reason that is ours; the log has it under request_id"
-    return answer(request, 500, "internal", detail)
+    # This answer is made outside of what seals the others.
+    headers = {**SECURITY, "X-Request-ID": request_id(request), "Cache-Control": "no-store"}
+    return answer(request, 500, "internal", detail, headers=headers)

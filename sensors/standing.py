@@ -28,6 +28,7 @@ def standing_industries(context: dg.ScheduleEvaluationContext) -> dg.SkipReason:
     settings = load_settings()
     with Database(database_dsn(settings), max_connections=2) as database:
         ordered = order_due(database, settings, context.log.warning)
+        Inbox(database).prune()
     return dg.SkipReason(f"{len(ordered)} industries are due" + "".join(f"; job {job}" for job in ordered))
 
 
