@@ -6,6 +6,10 @@ from typing import Final
 
 import dagster as dg
 
+from pvm_assets.execution.names import INDUSTRY_TAG
+from pvm_assets.partitions import JOB_PARTITIONS
+from pvm_core.ids import split_partition_key
+
 JOB_NAME: Final = "pvm_job_run"
 
 
@@ -16,4 +20,10 @@ def whole_job() -> dg.UnresolvedAssetJobDefinition:
         selection=dg.AssetSelection.all(),
         description="From a job's sources to its proven matches; what is finished is not computed again.",
         tags={"dagster/max_retries": "2"},
+        # By its industry a run queues behind others of it, whoever launched it.
+        config=dg.PartitionedConfig(
+            JOB_PARTITIONS,
+            run_config_for_partition_key_fn=lambda _key: {},
+            tags_for_partition_key_fn=lambda key: {INDUSTRY_TAG: split_partition_key(key)[0]},
+        ),
     )

@@ -30,6 +30,11 @@ def test_definitions_load_and_hold_the_job() -> None:
     assert defs.resolve_job_def(JOB_NAME).partitions_def == JOB_PARTITIONS
 
 
+def test_a_run_of_the_job_carries_its_industry() -> None:
+    tags = defs.resolve_job_def(JOB_NAME).get_tags_for_partition_key("goi|job-1", selected_asset_keys=None)
+    assert tags["pvm/industry"] == "goi"
+
+
 def test_the_ten_assets_are_there_with_the_lineage_of_the_design() -> None:
     assert {_name(a) for a in ASSETS} == set(NODES)
     graph = defs.resolve_asset_graph()
