@@ -24,7 +24,7 @@ from pvm_core import inbound
 from pvm_core.errors import InputError, StoreError
 from pvm_core.events import REQUESTS
 from pvm_resources.delivery.bodies import Outgoing, delivered, encode
-from pvm_resources.delivery.publisher import Message, Publisher
+from pvm_resources.delivery.publisher import Message, Publisher, why
 from pvm_resources.delivery.schedule import Answer
 from pvm_resources.delivery.webhooks import Receiver
 
@@ -320,7 +320,10 @@ def _faults() -> Iterator[None]:
             "bus.refused", "the broker", "it did not take the message", "Look at its log", retryable=True
         ) from error
     except (pika_errors.AMQPError, OSError) as error:
-        reason = str(error) or type(error).__name__
         raise StoreError(
-            "bus.unreachable", "the broker", reason[:200], "Start it, or correct BUS_BROKER", retryable=True
+            "bus.unreachable",
+            "the broker",
+            why(error)[:200],
+            "Start it, or correct BUS_BROKER",
+            retryable=True,
         ) from error

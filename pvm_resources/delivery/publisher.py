@@ -7,6 +7,7 @@ after a crash may never send one. So the connection lives in a thread of its own
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 #: Seconds for a connection to open, and for a message to be confirmed.
 OPEN_S: Final = 15.0
 CONFIRM_S: Final = 15.0
+#: Seconds the broker has to take its leave.
+_CLOSE_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,9 @@ class _Line:
             on_open_error_callback=self._on_lost,
             on_close_callback=self._on_lost,
         )
-        threading.Thread(target=self._connection.ioloop.start, name="bus", daemon=True).start()
+        self._gate = threading.Lock()
+        self._over = False
+        threading.Thread(target=self._run, name="bus", daemon=True).start()
 
     def publish(self, message: Message) -> Future[bool]:
         """The result: True once confirmed, False where it came back for want of a queue."""
@@ -118,10 +123,19 @@ class _Line:
         """Ends the connection, whatever state it is in."""
         self._call(partial(self._end, "the connection was closed"))
 
-    def _call(self, step: Any) -> None:
-        self._connection.ioloop.add_callback_threadsafe(step)
+    def _call(self, step: Callable[[], None]) -> None:
+        with self._gate:
+            if not self._over:
+                self._connection.ioloop.add_callback_threadsafe(step)
 
     # -- in the connection's thread ----------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._connection.ioloop.start()
+        with self._gate:
+            self._over = True
+            # Gives back its files; a broker that is away for days is asked thousands of times.
+            self._connection.ioloop.close()
 
     def _on_open(self, connection: Connection) -> None:
         connection.channel(on_open_callback=self._on_channel)
@@ -165,19 +179,27 @@ class _Line:
                 _settle(answer, error=refused)
 
     def _on_lost(self, _where: object, reason: BaseException | str) -> None:
-        self._end(str(reason) or type(reason).__name__)
+        self._end(reason if isinstance(reason, str) else why(reason))
 
     def _end(self, reason: str) -> None:
-        if not self.live:
-            return
         self.live = False
         _settle(self.ready, error=_fault(reason))
         for _, answer in self._waiting.values():
             _settle(answer, error=_fault(reason))
         self._waiting.clear()
-        if not (self._connection.is_closed or self._connection.is_closing):
+        if self._connection.is_closed:
+            self._connection.ioloop.stop()
+        elif not self._connection.is_closing:
+            self._connection.ioloop.call_later(_CLOSE_S, self._connection.ioloop.stop)
+            # Once it is closed we are called again.
             self._connection.close()
-        self._connection.ioloop.stop()
+
+
+def why(error: BaseException) -> str:
+    """What went wrong, in words: pika wraps the cause of a connection that does not open, twice."""
+    wrapped = (*getattr(error, "exceptions", ()), getattr(error, "exception", None), *error.args)
+    within = [one for one in wrapped if isinstance(one, BaseException)]
+    return why(within[-1]) if within else str(error) or type(error).__name__
 
 
 def _settle(answer: Future[Any], value: Any = None, error: StoreError | None = None) -> None:

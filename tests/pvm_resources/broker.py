@@ -42,7 +42,7 @@ class Broker:
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self._web}\n"
             "log.console = false\nvm_memory_high_watermark.absolute = 512MB\n"
-            "disk_free_limit.absolute = 10MB\n"
+            "disk_free_limit.absolute = 10MB\ncollect_statistics_interval = 500\n"
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
@@ -25,6 +26,7 @@ from pvm_core.inbound import COLLECT, SEARCH
 from pvm_core.phases import BARRIERS, derive_phase
 from pvm_resources.database import Database
 from pvm_resources.delivery import bus
+from pvm_resources.delivery.publisher import Message, Publisher
 from pvm_resources.delivery.relay import Relay
 from pvm_resources.repositories import Repositories
 from pvm_resources.repositories.deliveries import Deliveries
@@ -194,7 +196,23 @@ def test_a_broker_that_is_away_costs_no_attempt_its_life(repos: Repositories) ->
             cursor.execute("UPDATE delivery_streams SET next_attempt_at = now()")
     (one,) = Deliveries(repos.database).listed()
     assert (one.state, one.attempts) == ("open", 15)
-    assert "bus.unreachable" in (one.last_error or "")
+    assert "Connection refused" in (one.last_error or "")
+
+
+def test_a_broker_that_is_away_for_long_costs_no_files(broker: Broker) -> None:
+    message = Message("nowhere", "a", b"", pika.BasicProperties(message_id="1"))
+    others = threading.active_count()
+    for url in ("amqp://guest:guest@127.0.0.1:9/", broker.url):
+        publisher = Publisher(bus.parameters_of(url))
+        before = 0
+        for n in range(12):
+            # There is no such exchange, so the broker closes the channel, and we the connection.
+            with pytest.raises(StoreError, match=r"bus\.unreachable"):
+                publisher.publish(message)
+            _wait(lambda: threading.active_count() == others)
+            gc.collect()
+            before = before if n else len(list(Path("/proc/self/fd").iterdir()))
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
 
 
 @pytest.mark.parametrize(
