@@ -94,6 +94,17 @@ def test_no_match_is_an_empty_list(n8n: N8n, standin: StandInApi, path: str) -> 
 
 
 @both
+def test_who_does_not_want_to_wait_is_answered_at_once(n8n: N8n, standin: StandInApi, path: str) -> None:
+    standin.tell(Story(pages=(("a",), ("b",))))
+    answer = n8n.post(f"{path}-standin", {"industry": "x", "wait": False})
+    assert answer.status_code == 202
+    assert answer.json()["status_url"] == f"{standin.url}/v1/jobs/job-1"
+    execution = n8n.last_execution()
+    assert execution.status == "success"
+    assert len(standin.of("GET", "/v1/results")) == 2
+
+
+@both
 def test_only_what_the_caller_names_is_asked_for(n8n: N8n, standin: StandInApi, path: str) -> None:
     given = {"industry": INDUSTRY, "products": ["ebay"], "top": 7, "queries": {"vi": ["gối"]}}
     standin.tell(Story())
