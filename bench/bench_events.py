@@ -1,6 +1,6 @@
 """Events a second: written to the outbox, handed to endpoints, sent by webhook, published to a broker.
 
-    python bench/bench_events.py [--events 5000] [--bus amqp://guest:guest@localhost:5672/]
+    python -m bench.bench_events [--events 5000] [--bus amqp://guest:guest@localhost:5672/]
 
 Writers, relay, receiver and database share this machine. The database is a fresh embedded server in a folder
 of its own, durable as in production.
