@@ -16,7 +16,7 @@ from pvm_resources.policies import load_policies
 from pvm_resources.queries import query_for
 from pvm_resources.repositories.collecting import SourceKind, SourceState
 from pvm_resources.repositories.ledger import Ledger
-from pvm_resources.sources.base import Collected, Query, Record, Source, SourceStatus
+from pvm_resources.sources.base import Collected, Query, Record, Source, SourceStatus, VideoSource
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.registry import SourceSpec
 
@@ -70,9 +70,15 @@ def gather(
     found: dict[int, Gathered[Record]] = {}
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="source") as pool:
         futures = {pool.submit(asker.ask, spec, request): n for n, spec in enumerate(specs)}
-        for future in as_completed(futures):
-            found[futures[future]] = future.result()
-            _keep_states(stage, kind, [found[n] for n in sorted(found)])
+        try:
+            for future in as_completed(futures):
+                found[futures[future]] = future.result()
+                _keep_states(stage, kind, [found[n] for n in sorted(found)])
+        except BaseException:
+            # A run that is cancelled must not wait for answers that nobody wants any more.
+            pool.shutdown(wait=False, cancel_futures=True)
+            asker.cancel()
+            raise
     gathered = [found[n] for n in sorted(found)]
     for one in gathered:
         stage.note(one.answer.problems)
@@ -89,11 +95,19 @@ class _Asker:
         self._web = web
         self._lock = threading.Lock()
         self._policies = load_policies(stage.bench.settings)
+        self._made: list[object] = []
+
+    def cancel(self) -> None:
+        """Ends what the sources are doing in their threads, as far as they can."""
+        for source in self._made:
+            if isinstance(source, VideoSource):
+                source.cancel()
 
     def ask(self, spec: SourceSpec[Record], request: JobRequest) -> Gathered[Record]:
         self._say(spec.label, "asked")
         try:
             source = spec.make(self._context(spec))
+            self._made.append(source)
             answer = source.collect(self._query(spec, request))
         except InputError as error:
             status = SourceStatus(spec.label, "failed", error.reason, error.remedy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -232,7 +233,7 @@ def _print_matches(session: Session, job: Job) -> None:
 
 
 def _conclude(session: Session, job: Job, outcome: RunOutcome, seconds: float) -> Exit:
-    counts = session.jobs.counts(job.job_id)
+    counts = _worked_on(session, job)
     if outcome.status == "cancelled":
         note(f"cancelled after {seconds:.0f} s; resume with pvm retry {job.job_id}")
         return Exit.CANCELLED
@@ -245,6 +246,13 @@ def _conclude(session: Session, job: Job, outcome: RunOutcome, seconds: float) -
         f"{counts.accepted:,} accepted, {counts.review:,} to review, {counts.rejected:,} rejected"
     )
     return Exit.OK if counts.images and counts.frames else Exit.NOTHING
+
+
+def _worked_on(session: Session, job: Job) -> JobCounts:
+    """What the job has, with the pictures it worked on: some sources let none be kept past its end."""
+    counts = session.jobs.counts(job.job_id)
+    state = session.state.asset(job.job_id, "product_images")
+    return replace(counts, images=max(counts.images, state.rows if state else 0))
 
 
 def _conclude_failed(

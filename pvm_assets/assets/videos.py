@@ -162,12 +162,16 @@ def _fetched(stage: Stage, listed: Sequence[_Listed]) -> Iterator[VideoTask]:
                     yield VideoTask(future.result(), one.name)
                 except MediaError as error:
                     _give_up(stage, one, error)
-        finally:
+        except BaseException:
+            # A run that is cancelled must not wait for transfers that nobody wants any more.
             pool.shutdown(wait=False, cancel_futures=True)
+            for one in remote:
+                one.source.cancel()
+            raise
 
 
 def _store(stage: Stage, listed: Mapping[str, _Listed], read: Mapping[str, tuple[ReadVideo, Path]]) -> None:
-    rows = [_video(listed[name].record, video) for name, (video, _) in read.items()]
+    rows = [_video(one.source.details(one.record), read[name][0]) for name, one in listed.items()]
     files = [
         Collecting.video_file_write(
             VideoFile(record.platform, record.external_id, video.video_id, str(path), path.stat().st_size)

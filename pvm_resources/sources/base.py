@@ -237,6 +237,14 @@ class VideoSource(Protocol):
         """
         ...
 
+    def details(self, record: VideoRecord) -> VideoRecord:
+        """The record with what fetching it has told since; asks nobody."""
+        ...
+
+    def cancel(self) -> None:
+        """Ends what other threads are doing with this source; what has come is kept for the next try."""
+        ...
+
 
 @runtime_checkable
 class PictureReader(Protocol):

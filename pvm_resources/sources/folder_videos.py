@@ -87,6 +87,13 @@ class FolderVideos:
             raise MediaError("video.missing", record.given_name, "the file is no longer there", "Put it back")
         return record.path
 
+    def details(self, record: VideoRecord) -> VideoRecord:
+        """The record itself: a file tells nothing more."""
+        return record
+
+    def cancel(self) -> None:
+        """Nothing to end: files are looked at, not transferred."""
+
     def _files(self, problems: list[Problem]) -> Iterator[Path]:
         if self._path.is_file():
             yield self._path
