@@ -84,7 +84,7 @@ _SAID: Final = tuple(
         (r"no suitable extractor|unsupported url|not a valid url", _UNSUPPORTED),
         (r"requested format is not available|only images are|no video formats|no formats", _Meaning(
             "video.no_format", "no format of it can be fetched here",
-            'Update yt-dlp with a JavaScript runtime: pip install -U "yt-dlp[default,deno]"')),
+            'Update yt-dlp with a JavaScript runtime: pip install -U yt-dlp deno yt-dlp-ejs')),
         (r"unavailable|not available|removed|deleted|does ?n.t exist", _GONE),
     )
 )  # fmt: skip

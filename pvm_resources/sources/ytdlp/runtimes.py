@@ -21,7 +21,7 @@ MINIMUM: Final[Mapping[str, Version]] = MappingProxyType(
 )
 #: The package with the scripts that run in it.
 _SCRIPTS: Final = "yt_dlp_ejs"
-REMEDY: Final = 'Install it: pip install "yt-dlp[default,deno]"'
+REMEDY: Final = "Install it: pip install deno yt-dlp-ejs"
 _ANSWER_S: Final = 10.0
 
 
