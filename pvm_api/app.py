@@ -15,7 +15,7 @@ from pvm_api import problems
 from pvm_api.auth import Authenticator, Gate
 from pvm_api.limits import Envelope
 from pvm_api.metrics import Figures
-from pvm_api.routes import health, industries, jobs, media, results, similar, uploads
+from pvm_api.routes import health, industries, jobs, labels, media, results, similar, uploads
 from pvm_api.services import Services
 from pvm_resources.database import Database
 from pvm_resources.media import MediaStore
@@ -34,6 +34,7 @@ _ROUTERS: Final = (
     jobs.router,
     uploads.router,
     results.router,
+    labels.router,
     media.router,
     industries.router,
     health.router,
@@ -138,7 +139,7 @@ def _declare(path: str, operation: dict[str, Any]) -> None:
             "413": "The body is too large.",
             "415": "Of no such type.",
         }
-    if path.endswith(("/cancel", "/retry", "/archive", "similar")) or "delete" in operation["operationId"]:
+    if path.endswith(("/cancel", "/retry", "/archive", "/label", "similar")) or "delete" in operation["operationId"]:
         statuses["409"] = "Not in this state."
     ranged = "416" in operation["responses"]
     for status, description in sorted(statuses.items() | ({("416", "Outside.")} if ranged else set())):

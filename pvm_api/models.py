@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 T = TypeVar("T")
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
 Verdict = Literal["accepted", "review", "rejected"]
+Label = Literal["accept", "reject", "unsure"]
 _JOB = "01kaq2x8r3n6m4tz"
 _UUID = "3f1c1c0e-7a55-5b0b-9d0a-2f6a6f0f7c11"
 
@@ -209,6 +210,70 @@ class Result(BaseModel):
     match_url: str
     media_purged_at: datetime | None
     created_at: datetime
+    label: Label | None = Field(description="What people say of product and video; null: nothing.")
+
+
+class LabelBody(_Model):
+    """What somebody says of a match."""
+
+    verdict: Literal["accept", "reject", "unsure", "undo"] = Field(
+        description="`undo` takes the newest verdict back, and what was said before it counts again."
+    )
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"verdict": "accept"}]})
+
+
+class LabelRow(BaseModel):
+    """A verdict with the version of the match it was given on. It belongs to product and video within the
+    industry, so it counts for the matches of later jobs as well."""
+
+    label_id: uuid.UUID
+    industry: str
+    product_id: uuid.UUID
+    product: str = Field(description="The product's id as its source gave it.")
+    title: str
+    video_id: uuid.UUID
+    video: str = Field(description="The video's newest name in the industry.")
+    match_id: uuid.UUID = Field(description="The match it was given on; its job may be gone.")
+    job_id: str
+    verdict: Literal["accept", "reject", "unsure", "none"] = Field(
+        description="`none`: an undo took back the only verdict there was."
+    )
+    who: str
+    score: float
+    status: Verdict
+    ts: float
+    calibration: str
+    embed_model: str
+    rules_key: str
+    source: str
+    platform: str
+    may_train: bool = Field(description="The terms of both sources allowed learning from it at that time.")
+    created_at: datetime
+    superseded_at: datetime | None = Field(description="A newer verdict counts since then.")
+
+
+class Labelled(BaseModel):
+    """What counts for a match after a verdict."""
+
+    match_id: uuid.UUID
+    label: LabelRow | None = Field(description="Null: nothing is said of it.")
+
+
+class IndustryPrecision(BaseModel):
+    """What people say of the accepted matches of an industry's latest completed job."""
+
+    industry: str
+    job_id: str
+    accepted: int = Field(description="Accepted matches.")
+    right: int = Field(description="Those that people accept.")
+    wrong: int = Field(description="Those that people reject.")
+    unsure: int
+    missed: int = Field(description="Matches not accepted that people accept.")
+    precision: float | None = Field(description="right / (right + wrong); null where nobody judged any.")
+    bound: float | None = Field(
+        description="One-sided 95 % lower bound (Clopper and Pearson), were the judged ones drawn at random."
+    )
 
 
 class Picture(BaseModel):

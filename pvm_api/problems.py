@@ -35,6 +35,7 @@ _STATUS: Final[Mapping[str, int]] = {
     "job.open": 409,
     "job.ended": 409,
     "industry.in_use": 409,
+    "label.none": 409,
     "store.refused": 409,
     "media.missing": 404,
     "store.text": 422,

@@ -12,10 +12,12 @@ from pvm_resources.database import Database
 from pvm_resources.fetch.guard import AllowList, Guard
 from pvm_resources.intake import Places
 from pvm_resources.media import MediaStore
+from pvm_resources.policies import Policies, load_policies
 from pvm_resources.repositories import Repositories
 from pvm_resources.repositories.collecting import Collecting
 from pvm_resources.repositories.inbox import Inbox
 from pvm_resources.repositories.keys import Keys
+from pvm_resources.repositories.labels import Labels
 from pvm_resources.repositories.reading import Reading
 from pvm_resources.repositories.standing import Standing
 from pvm_resources.settings import Settings
@@ -37,11 +39,14 @@ class Services:
     guard: Guard
     gate: Gate
     cursors: Cursors
+    policies: Policies
+    labels: Labels
 
     @classmethod
     def over(cls, settings: Settings, database: Database, media: MediaStore, gate: Gate) -> Services:
         """Handles over these stores."""
         keys = Keys(database)
+        policies = load_policies(settings)
         allow = AllowList.parse(settings.callback_allow, "CALLBACK_ALLOWED_HOSTS")
         return cls(
             settings,
@@ -56,6 +61,8 @@ class Services:
             Guard(allow),
             gate,
             Cursors(lambda: keys.secret("cursors")),
+            policies,
+            Labels(database, policies),
         )
 
     def base(self, request: Request) -> str:

@@ -39,6 +39,7 @@ class ResultLine:
         reason: why it has this status.
         title: the product's title; not a column.
         purged: its pictures had to go, by their source's terms; not a column.
+        label: what people say of it: accept, reject or unsure; None: nothing; not a column.
     """
 
     product: str
@@ -58,9 +59,10 @@ class ResultLine:
     reason: str
     title: str = ""
     purged: bool = False
+    label: str | None = None
 
 
-COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name not in ("title", "purged"))
+COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name not in ("title", "purged", "label"))
 
 
 def write_csv(lines: Iterable[ResultLine], stream: TextIO) -> None:

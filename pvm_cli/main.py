@@ -17,6 +17,7 @@ from pvm_cli import (
     exits,
     industries,
     keys,
+    labels,
     models,
     purge,
     results,
@@ -97,6 +98,7 @@ app.command("sources", rich_help_panel=_TUNE)(sources.sources)
 app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)
 app.add_typer(rules.app, name="rules", rich_help_panel=_TUNE)
 app.add_typer(models.app, name="models", rich_help_panel=_TUNE)
+app.add_typer(labels.app, name="labels", rich_help_panel=_TUNE)
 app.command("evaluate", rich_help_panel=_TUNE)(evaluate.evaluate)
 
 if __name__ == "__main__":

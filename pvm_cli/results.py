@@ -115,6 +115,7 @@ def _line(row: Result, media: MediaStore) -> ResultLine:
         reason=row.reason,
         title=row.title,
         purged=row.purged_at is not None,
+        label=row.label,
     )
 
 

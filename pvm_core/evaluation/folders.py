@@ -27,15 +27,23 @@ class PhotoSet:
 
     Attributes:
         name: of the folder.
-        products: the reference pictures; each is a product of its own.
+        products: the reference pictures; each is a product of its own unless the table names products.
         scenes: the photos in which products are looked for.
-        positives: (product, scene name) of the true pairs; every other combination is false.
+        positives: (product, scene name) of the true pairs.
+        negatives: (product, scene name) of the false pairs; None: every other combination is false.
     """
 
     name: str
     products: tuple[ProductPicture, ...]
     scenes: tuple[Path, ...]
     positives: frozenset[tuple[str, str]]
+    negatives: frozenset[tuple[str, str]] | None = None
+
+    def label(self, product: str, scene: str) -> bool | None:
+        """Whether the scene shows the product; None where nobody said."""
+        if (product, scene) in self.positives:
+            return True
+        return False if self.negatives is None or (product, scene) in self.negatives else None
 
 
 @dataclass(frozen=True)
@@ -85,12 +93,20 @@ def open_folder(path: Path) -> PhotoSet | CaseFolder:
 def _photo_set(path: Path) -> PhotoSet:
     rows = _rows(path / "pairs.csv", ("reference", "scene"))
     references = sorted(p for p in (path / "reference").glob("*") if p.suffix.lower() in _PICTURES)
-    products = tuple(ProductPicture(p.name, p.name, p) for p in references)
-    true = {(Path(r["reference"]).name, Path(r["scene"]).name) for r in rows if r.get("label", "1") != "0"}
-    names = {scene for _, scene in true}
+    owner = {Path(r["reference"]).name: r["product"] for r in rows if r.get("product")}
+    products = tuple(ProductPicture(owner.get(p.name, p.name), p.name, p) for p in references)
+    # Labels that people gave (`pvm labels export`) judge single pairs and say nothing of the others.
+    judged = bool(rows) and "verdict" in rows[0]
+    said: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+    for row in rows:
+        name = Path(row["reference"]).name
+        true = row["verdict"] == "accept" if judged else row.get("label", "1") != "0"
+        said[true].add((owner.get(name, name), Path(row["scene"]).name))
+    names = {scene for _, scene in said[True] | (said[False] if judged else set())}
     scenes = tuple(sorted(p for p in (path / "scene").glob("*") if p.name in names))
     _not_empty(path, products, scenes)
-    return PhotoSet(path.name, products, scenes, frozenset(true))
+    negatives = frozenset(said[False] - said[True]) if judged else None
+    return PhotoSet(path.name, products, scenes, frozenset(said[True]), negatives)
 
 
 def _case(path: Path) -> CaseFolder:

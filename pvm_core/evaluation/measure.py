@@ -129,7 +129,7 @@ def _scene_pairs(folder: PhotoSet, state: tuple[Tools, tuple[Item, ...]], path: 
     tools, products = state
     rgb = decode_picture(path.read_bytes(), path.name).rgb
     frame = make_item(tools, normalise(rgb, FRAME_SIDE), "frame", path.name, path.name)
-    labels: list[bool | None] = [(p.owner, path.name) in folder.positives for p in products]
+    labels = [folder.label(p.owner, path.name) for p in products]
     return pairs_of_frame(tools, frame, products, labels, folder.name)
 
 

@@ -11,6 +11,7 @@ from psycopg.rows import tuple_row
 from pvm_core.events import Event
 from pvm_resources.database import Copy, Statement, Write
 from pvm_resources.repositories.base import Repository, clean, json
+from pvm_resources.repositories.labels import JOIN
 from pvm_resources.repositories.rows import (
     Candidate,
     CandidatePair,
@@ -282,7 +283,7 @@ class Matching(Repository):
         """Matches with ids as given, one row per given name of a video, best first; streamed."""
         return self._db.stream(
             Result,
-            f"{_RESULTS} {_FILTER} "
+            f"{_RESULTS} {JOIN} {_FILTER} "
             "ORDER BY m.score DESC, p.asin_or_itemid, v.position, v.given_name LIMIT %(limit)s",
             {**_filter(job_id, statuses, min_score), "limit": limit},
         )
@@ -307,8 +308,9 @@ LEFT JOIN pair_evidence e ON e.frame_id = m.best_frame_id AND e.img_id = m.best_
 _RESULTS: Final = """
 SELECT m.job_id, m.match_id, p.asin_or_itemid AS product, v.given_name AS video, m.score, m.ts, m.status,
        m.evidence_path AS evidence, m.sim_deep, m.sim_kp, m.sim_edge, m.score_pair, m.consistency, m.coverage,
-       m.reason, p.title, p.brand, p.url, m.embed_model, m.calibration, m.media_purged_at AS purged_at
-FROM matches m JOIN products p USING (product_id)
+       m.reason, p.title, p.brand, p.url, m.embed_model, m.calibration, m.media_purged_at AS purged_at,
+       l.verdict AS label
+FROM matches m JOIN jobs j USING (job_id) JOIN products p USING (product_id)
 JOIN job_videos v ON v.job_id = m.job_id AND v.video_id = m.video_id
 """
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pvm_core.errors import InputError
 from pvm_resources.repositories.base import Repository
+from pvm_resources.repositories.labels import JOIN, Verdict
 from pvm_resources.repositories.rows import JobStatus, MatchStatus, OutboxEvent
 
 
@@ -40,6 +41,7 @@ class Found:
         product: the product's id as its source gave it; video: the video's name in the job.
         best_img_id, best_frame_id: None once the source's terms ended their keeping (`media_purged_at`).
         has_evidence: an evidence picture is stored.
+        label: what people say of product and video; None: nothing.
     """
 
     match_id: uuid.UUID
@@ -73,6 +75,7 @@ class Found:
     has_evidence: bool
     media_purged_at: datetime | None
     created_at: datetime
+    label: Verdict | None
 
 
 @dataclass(frozen=True)
@@ -152,10 +155,12 @@ SELECT m.match_id, m.job_id, j.industry, m.product_id, p.asin_or_itemid AS produ
        p.brand, p.url AS product_url, m.video_id, coalesce(v.given_name, '') AS video, w.platform,
        w.url AS video_url, w.title AS video_title, m.ts, m.score, m.status, m.reason, m.sim_deep, m.sim_kp,
        m.sim_edge, m.score_pair, m.consistency, m.coverage, m.embed_model, m.calibration, m.best_img_id,
-       m.best_frame_id, m.evidence_path IS NOT NULL AS has_evidence, m.media_purged_at, m.created_at
+       m.best_frame_id, m.evidence_path IS NOT NULL AS has_evidence, m.media_purged_at, m.created_at,
+       l.verdict AS label
 FROM page m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos w USING (video_id)
 LEFT JOIN LATERAL (SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
                    ORDER BY v.position, v.given_name LIMIT 1) v ON true
+{labels}
 ORDER BY m.score DESC, m.match_id
 """
 
@@ -262,7 +267,7 @@ class Reading(Repository):
         if wanted.jobs is not None and not wanted.jobs:
             return []
         where, values = _where(wanted, after)
-        return self._db.all(Found, _RESULTS.format(where=where), {**values, "limit": limit})
+        return self._db.all(Found, _RESULTS.format(where=where, labels=JOIN), {**values, "limit": limit})
 
     def match(self, match_id: uuid.UUID) -> Found:
         """One match.
@@ -270,7 +275,7 @@ class Reading(Repository):
         Raises:
             InputError: ``match.unknown``.
         """
-        query = _RESULTS.format(where="WHERE m.match_id = %(match)s")
+        query = _RESULTS.format(where="WHERE m.match_id = %(match)s", labels=JOIN)
         found = self._db.one(Found, query, {"match": match_id, "limit": 1})
         if found is None:
             raise _unknown("match", match_id)

@@ -386,7 +386,7 @@ class MatchItem:
 @dataclass(frozen=True)
 class Result:
     """A row of `pvm results`: ids as given; one row per given name of a video. `purged_at` is set where the
-    evidence picture had to go with its source's pictures."""
+    evidence picture had to go with its source's pictures. `label`: what people say of the pair, or None."""
 
     job_id: str
     match_id: uuid.UUID
@@ -409,6 +409,7 @@ class Result:
     embed_model: str
     calibration: str
     purged_at: datetime | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ _MORE = {
     ("POST", "/v1/jobs/{job_id}/retry"): _RUN,
     ("POST", "/v1/jobs/{job_id}/archive"): _RUN,
     ("DELETE", "/v1/jobs/{job_id}"): _RUN,
+    ("POST", "/v1/matches/{match_id}/label"): {"review", "admin"},
     ("POST", "/v1/industries"): {"admin"},
     ("PATCH", "/v1/industries/{industry}"): {"admin"},
     ("DELETE", "/v1/industries/{industry}"): {"admin"},

@@ -18,6 +18,7 @@ from tests.pvm_resources import world
 
 #: Tables that no finished job fills by itself.
 _EMPTY = {
+    "labels",
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency"),
     *("endpoints", "deliveries", "delivery_streams"),

@@ -1,0 +1,82 @@
+"""Labels: what people say of matches, and what that says of precision."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from pvm_api import models
+from pvm_api.auth import Principal, require
+from pvm_api.deps import Base, Hand, IndustryFilter, Reader
+from pvm_api.paging import Cursor, Limit, cut, next_url
+from pvm_resources.repositories.labels import Label
+
+router: Final = APIRouter(tags=["labels"])
+
+Reviewer = Annotated[Principal, Depends(require("review"))]
+History = Annotated[bool, Query(description="Verdicts that count no more as well, and undoings.")]
+JobFilter = Annotated[
+    str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="Given in this job only.")
+]
+
+
+@router.post("/v1/matches/{match_id}/label", operation_id="labelMatch", summary="Judge a match")
+def label_match(match_id: uuid.UUID, body: models.LabelBody, hand: Hand, caller: Reviewer) -> models.Labelled:
+    """Accepts or rejects a match, or takes the newest verdict on it back."""
+    if body.verdict == "undo":
+        found = hand.labels.undo(match_id, caller.name)
+    else:
+        found = hand.labels.give(match_id, body.verdict, caller.name)
+    return models.Labelled(match_id=match_id, label=None if found is None else _row(found))
+
+
+@router.get("/v1/labels", operation_id="listLabels", summary="Labels, newest first")
+def list_labels(
+    request: Request,
+    hand: Hand,
+    base: Base,
+    caller: Reader,
+    industry: IndustryFilter = None,
+    job: JobFilter = None,
+    verdict: models.Label | None = None,
+    history: History = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> models.Page[models.LabelRow]:
+    """Verdicts that count, one for each product and video of an industry."""
+    filters: dict[str, Any] = {"industry": industry, "job": job, "verdict": verdict, "history": history}
+    after = int(hand.cursors.read("labels", filters, cursor)[0]) if cursor else None
+    slug = hand.repos.industries.get(industry).slug if industry else None
+    rows = hand.labels.list(limit + 1, industry=slug, job=job, verdict=verdict, history=history, after=after)
+    page, last = cut(rows, limit)
+    follow = hand.cursors.write("labels", filters, [last.seq]) if last else None
+    return models.Page[models.LabelRow](
+        items=[_row(one) for one in page], next=next_url(request, base, follow)
+    )
+
+
+@router.get("/v1/labels/precision", operation_id="getPrecision", summary="Precision of each industry")
+def precision(
+    hand: Hand, caller: Reader, industry: IndustryFilter = None
+) -> models.Page[models.IndustryPrecision]:
+    """Of each industry's latest completed job: how many of its accepted matches people judged, and how many
+    of those are right."""
+    slug = hand.repos.industries.get(industry).slug if industry else None
+    jobs = [hand.reading.job(job) for job in hand.reading.latest_jobs(slug, hand.reading.now())]
+    tallies = hand.labels.tallies([job.job_id for job in jobs])
+    found = [
+        models.IndustryPrecision(
+            industry=job.industry, job_id=job.job_id, accepted=t.accepted, right=t.right, wrong=t.wrong,
+            unsure=t.unsure, missed=t.missed, precision=t.precision, bound=t.bound,
+        )
+        for job in jobs
+        for t in (tallies[job.job_id],)
+    ]  # fmt: skip
+    return models.Page[models.IndustryPrecision](items=found, next=None)
+
+
+def _row(label: Label) -> models.LabelRow:
+    shown = models.LabelRow.model_fields
+    return models.LabelRow(**{name: value for name, value in vars(label).items() if name in shown})
