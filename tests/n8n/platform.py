@@ -45,7 +45,8 @@ class Platform:
     def up(self, case: Tiny) -> str:
         """Starts everything and adds the industry; returns an API key that may start jobs."""
         self._pvm("up", "--port", free_port())
-        self._pvm("industries", "add", INDUSTRY, "--products", case.products, "--videos", case.videos)
+        added = self._pvm("industries", "add", INDUSTRY, "--products", case.products, "--videos", case.videos)
+        assert INDUSTRY in added
         return self._pvm("keys", "create", "n8n", "--scope", "run").split()[-1]
 
     def down(self) -> None:

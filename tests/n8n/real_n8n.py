@@ -110,8 +110,11 @@ class N8n:
         """Calls a production webhook, as `curl` does."""
         return httpx.post(f"{self.url}/webhook/{path}", json=body, timeout=timeout_s, trust_env=False)
 
-    def last_execution(self) -> Execution:
-        """The newest execution, once it has ended."""
+    def last_execution(self, holding: str = "") -> Execution:
+        """The newest execution, once it has ended and its data hold that text; as it is after a minute.
+
+        n8n stores an execution's status a moment before its data.
+        """
         deadline = time.monotonic() + 60
         while True:
             with sqlite3.connect(self.folder / ".n8n" / "database.sqlite") as database:
@@ -120,7 +123,8 @@ class N8n:
                     "ON d.executionId = e.id ORDER BY e.id DESC LIMIT 1"
                 ).fetchone()
             found = Execution(*row)
-            if found.status not in ("new", "running", "waiting") or time.monotonic() > deadline:
+            ended = found.status not in ("new", "running", "waiting") and holding in found.data
+            if ended or time.monotonic() > deadline:
                 return found
             time.sleep(0.1)
 
