@@ -15,9 +15,11 @@ from pvm_assets.graph import NODES, ancestors
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.runner import job_pointer
+from pvm_assets.stage import clear_failure
 from pvm_core.errors import InputError
 
 _GPU_ASSETS = {"embeddings"}
+_NETWORK_ASSETS = {"products", "videos", "product_images"}
 _GPU_CHECKS = {"vectors_reproducible"}
 
 
@@ -79,6 +81,18 @@ def test_exactly_the_gpu_steps_carry_the_gpu_constant(definition: Any) -> None:
     wants = bool(names & (_GPU_ASSETS | _GPU_CHECKS))
     assert (pool == GPU["pool"]) is wants
     assert all((tag in tags) is wants for tag in GPU["op_tags"])
+
+
+@pytest.mark.parametrize("asset", ASSETS, ids=_name)
+def test_exactly_the_assets_that_ask_the_network_are_retried(asset: dg.AssetsDefinition) -> None:
+    assert (asset.op.retry_policy is not None) == (_name(asset) in _NETWORK_ASSETS)
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_a_permanent_fault_is_not_retried(retryable: bool) -> None:
+    with pytest.raises(dg.Failure) as caught, clear_failure():
+        raise InputError("products.none", "ebay", "why", "what to do", retryable=retryable)
+    assert caught.value.allow_retries is retryable
 
 
 def test_ancestors_are_all_that_lie_upstream() -> None:
