@@ -88,9 +88,7 @@ def _up(pvm: Pvm, case: tiny.Tiny, port: int, api_port: int) -> None:
     (pvm.home / "seen").touch()
 
 
-def test_one_post_ends_in_matches_with_their_proof(
-    platform: Platform, record_property: Callable[[str, object], None]
-) -> None:
+def test_one_post_ends_in_matches_with_their_proof(platform: Platform) -> None:
     industry = "gối công thái học"
     job = platform.start(industry)
     phases: list[str] = []
@@ -101,7 +99,8 @@ def test_one_post_ends_in_matches_with_their_proof(
     assert phases == [phase for phase in _PHASES if phase in phases]
     first = platform.client.get(f"/v1/jobs/{job}/events?limit=1").json()["items"][0]
     seconds = _seconds(status["created_at"], first["created_at"])
-    record_property("start_latency_s", round(seconds, 1))
+    print(f"first data {seconds:.1f} s after the request")
+    assert seconds < _PATIENCE_S / 4
 
     rows = platform.client.get("/results", params={"industry": industry, "min_score": 0.8}).json()["items"]
     assert {(row["video"], row["product"]) for row in rows} == set(platform.case.shown.items())
@@ -133,11 +132,14 @@ def test_twenty_jobs_and_a_killed_daemon(platform: Platform) -> None:
     webserver = json.loads((platform.pvm.home / "run" / "webserver.json").read_text())["url"]
     port = int(webserver.rpartition(":")[2])
     _up(platform.pvm, platform.case, port, int(platform.client.base_url.port or 0))
-    open_states = {"queued", "running"}
-    _until(lambda: not open_states & {platform.states()[job] for job in jobs}, 1_200)
+    ended: dict[str, str] = {}
 
-    states = platform.states()
-    assert Counter(states[job] for job in jobs) == {"completed": 20}
+    def all_ended() -> bool:
+        ended.update(platform.states())
+        return not {"queued", "running"} & {ended[job] for job in jobs}
+
+    _until(all_ended, 1_200)
+    assert Counter(ended[job] for job in jobs) == {"completed": 20}
     for job in jobs:
         events = platform.client.get(f"/v1/jobs/{job}/events?limit=200").json()["items"]
         names = Counter(event["name"] for event in events if event["name"].endswith(".completed"))
