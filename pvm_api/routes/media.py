@@ -18,6 +18,8 @@ router: Final = APIRouter(tags=["media"])
 #: The content of a stored picture never changes; evidence is drawn again where its match changed.
 _FOREVER: Final = "private, max-age=31536000, immutable"
 _ASK: Final = "private, no-cache"
+#: Material that a source's terms let be kept for a while only must not live on in the caller's cache.
+_RESTRICTED: Final = "no-store"
 
 
 def _binary(kind: str) -> dict[int | str, dict[str, Any]]:
@@ -79,7 +81,8 @@ def video_file(request: Request, video_id: uuid.UUID, hand: Hand, caller: Reader
     path = first_file(hand.reading.video_places(video_id))
     if path is not None:
         try:
-            return serve_file(request, path, row.sha256, f"{video_id}{path.suffix[:8]}", _FOREVER)
+            cache = cache_rule(hand, video_id, _FOREVER)
+            return serve_file(request, path, row.sha256, f"{video_id}{path.suffix[:8]}", cache)
         except OSError:
             path = None
     raise ApiError(404, "video.not_kept", "its file is not kept here", "Open the video's own address")
@@ -92,4 +95,13 @@ def _picture(
         raise InputError(
             f"{kind}.unknown", str(item), f"there is no such {kind}", "Take the address from a result"
         )
-    return serve_bytes(request, hand.media.get(key), f"{kind}-{item}.jpg", cache)
+    return serve_bytes(request, hand.media.get(key), f"{kind}-{item}.jpg", cache_rule(hand, item, cache))
+
+
+def cache_rule(hand: Services, item: uuid.UUID, free: str) -> str:
+    """`free`, or no keeping at all where the terms of the item's source limit how long it may be kept."""
+    sources, platforms = hand.reading.origins(item)
+    restricted = any(hand.policies.restricted(source) for source in sources) or any(
+        hand.policies.of_platform(platform).restricted for platform in platforms
+    )
+    return _RESTRICTED if restricted else free

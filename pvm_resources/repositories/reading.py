@@ -351,6 +351,20 @@ class Reading(Repository):
         """Media key of a match's evidence picture."""
         return _text(self._db.value("SELECT evidence_path FROM matches WHERE match_id = %s", [match_id]))
 
+    def origins(self, item: uuid.UUID) -> tuple[set[str], set[str]]:
+        """Where the pixels of a product picture, a frame, a video or a match's evidence come from: sources of
+        products, platforms of videos."""
+        found = self._db.tuples(
+            "SELECT src, NULL FROM stored_images JOIN products USING (product_id) WHERE img_id = %(item)s "
+            "UNION ALL SELECT NULL, platform FROM stored_frames JOIN videos USING (video_id) "
+            "WHERE frame_id = %(item)s "
+            "UNION ALL SELECT NULL, platform FROM videos WHERE video_id = %(item)s "
+            "UNION ALL SELECT p.src, v.platform FROM matches JOIN products p USING (product_id) "
+            "JOIN videos v USING (video_id) WHERE match_id = %(item)s",
+            {"item": item},
+        )
+        return {row[0] for row in found if row[0]}, {row[1] for row in found if row[1]}
+
     def video_places(self, video_id: uuid.UUID) -> list[tuple[str, int | None]]:
         """Where the video's file was last seen, and its size in bytes: downloads that are kept first, then
         the files of folders, newest job first."""

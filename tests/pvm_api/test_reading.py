@@ -221,6 +221,15 @@ def test_one_by_one(client: TestClient, done: World) -> None:
 # -- pictures and videos ------------------------------------------------------------------------------
 
 
+def test_what_must_go_again_is_kept_in_no_cache(client: TestClient, repos: Repositories, done: World) -> None:
+    urls = (f"/v1/images/{done.images[0].img_id}", f"/v1/matches/{world.matches(done)[0].match_id}/evidence")
+    frame = f"/v1/frames/{done.frames[0].frame_id}"
+    assert "no-store" not in {client.get(url).headers["cache-control"] for url in (*urls, frame)}
+    repos.database.commit(Statement("UPDATE products SET src = 'ebay'"))
+    assert {client.get(url).headers["cache-control"] for url in urls} == {"no-store"}
+    assert "immutable" in client.get(frame).headers["cache-control"]
+
+
 def test_a_picture_is_served_once_and_in_parts(client: TestClient, media: MediaStore, done: World) -> None:
     image = done.images[0]
     url, data = f"/v1/images/{image.img_id}", media.get(image.local_path)
