@@ -15,6 +15,8 @@ from pvm_api import problems
 from pvm_api.auth import Authenticator, Gate
 from pvm_api.limits import Envelope
 from pvm_api.metrics import Figures
+from pvm_api.review import pages
+from pvm_api.review.access import Sessions
 from pvm_api.routes import health, industries, jobs, labels, media, results, similar, uploads
 from pvm_api.services import Services
 from pvm_resources.database import Database
@@ -57,7 +59,7 @@ def create_app(
     """The API over these stores. Nothing is connected to before the first request.
 
     Args:
-        routers: more routes, e.g. the review page's. They ask who calls by `pvm_api.auth.require`.
+        routers: more routes. They ask who calls by `pvm_api.auth.require`.
         authenticators: more ways to know a caller than a key in a header, e.g. by a cookie.
 
     Raises:
@@ -65,7 +67,9 @@ def create_app(
     """
     check_api_host(settings)
     keys = Keys(database) if settings.api_auth else None
-    hand = Services.over(settings, database, media, Gate(keys, settings.api_rate, authenticators))
+    sessions = Sessions(Keys(database), settings.api_auth)
+    gate = Gate(keys, settings.api_rate, (sessions, *authenticators))
+    hand = Services.over(settings, database, media, gate)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -84,10 +88,11 @@ def create_app(
         separate_input_output_schemas=False,
     )
     app.state.services = hand
+    app.state.sessions = sessions
     app.state.figures = Figures(hand.reading, hand.inbox)
     problems.install(app)
     # Before results: /v1/products/similar is no product.
-    for router in (similar.router, *_ROUTERS, *routers):
+    for router in (similar.router, *_ROUTERS, pages.router, *routers):
         app.include_router(router)
     origins = [origin.strip() for origin in settings.api_cors.split(",") if origin.strip()]
     if origins:
@@ -139,7 +144,10 @@ def _declare(path: str, operation: dict[str, Any]) -> None:
             "413": "The body is too large.",
             "415": "Of no such type.",
         }
-    if path.endswith(("/cancel", "/retry", "/archive", "/label", "similar")) or "delete" in operation["operationId"]:
+    if (
+        path.endswith(("/cancel", "/retry", "/archive", "/label", "similar"))
+        or "delete" in operation["operationId"]
+    ):
         statuses["409"] = "Not in this state."
     ranged = "416" in operation["responses"]
     for status, description in sorted(statuses.items() | ({("416", "Outside.")} if ranged else set())):

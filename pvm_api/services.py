@@ -8,6 +8,7 @@ from fastapi import Request
 
 from pvm_api.auth import Gate
 from pvm_api.paging import Cursors
+from pvm_api.review.thumbs import Thumbnails
 from pvm_resources.database import Database
 from pvm_resources.fetch.guard import AllowList, Guard
 from pvm_resources.intake import Places
@@ -19,6 +20,7 @@ from pvm_resources.repositories.inbox import Inbox
 from pvm_resources.repositories.keys import Keys
 from pvm_resources.repositories.labels import Labels
 from pvm_resources.repositories.reading import Reading
+from pvm_resources.repositories.reviewing import Reviewing
 from pvm_resources.repositories.standing import Standing
 from pvm_resources.settings import Settings
 
@@ -41,6 +43,8 @@ class Services:
     cursors: Cursors
     policies: Policies
     labels: Labels
+    reviewing: Reviewing
+    thumbs: Thumbnails
 
     @classmethod
     def over(cls, settings: Settings, database: Database, media: MediaStore, gate: Gate) -> Services:
@@ -63,6 +67,8 @@ class Services:
             Cursors(lambda: keys.secret("cursors")),
             policies,
             Labels(database, policies),
+            Reviewing(database),
+            Thumbnails(media),
         )
 
     def base(self, request: Request) -> str:

@@ -19,6 +19,7 @@ __all__ = [
     "EvidenceInput",
     "contact_sheet",
     "encode_within",
+    "evidence_stage",
     "mask_overlay",
     "preview_sheet",
     "render_evidence",
@@ -32,6 +33,9 @@ _MARGIN: Final = 40
 _PAD: Final = 24
 _STAGE_HEIGHT: Final = 600
 _SIDE_WIDTH: Final = 300
+_HEADER: Final = 132
+_FOOT: Final = 232
+_HEIGHT: Final = _HEADER + _STAGE_HEIGHT + 2 * _PAD + 34 + _FOOT
 _SIDE_WIDEST: Final = 520
 #: Lines and dots drawn at most; more hide what they point at.
 _MAX_LINES: Final = 32
@@ -135,8 +139,8 @@ def render_evidence(given: EvidenceInput) -> Rgb:
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f"a picture must be uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
     geometry = _geometry(given)
-    header, foot = 132, 232
-    page = Page(_WIDTH, header + _STAGE_HEIGHT + 2 * _PAD + 34 + foot)
+    header, foot = _HEADER, _FOOT
+    page = Page(_WIDTH, _HEIGHT)
     _header(page, given)
     stage = Rect(_MARGIN, header, _WIDTH - 2 * _MARGIN, _STAGE_HEIGHT + 2 * _PAD + 34)
     page.box(stage, CARD, 14, HAIRLINE)
@@ -146,6 +150,20 @@ def render_evidence(given: EvidenceInput) -> Rgb:
         page, given, geometry, Rect(_MARGIN + 780, stage.bottom + 28, _WIDTH - 2 * _MARGIN - 780, foot - 60)
     )
     return page.finish()
+
+
+def evidence_stage(rgb: Rgb) -> Rgb:
+    """The part of an evidence picture, at any size, where product and frame stand side by side; a picture of
+    other proportions is returned whole."""
+    high, wide = rgb.shape[:2]
+    scale = wide / _WIDTH
+    if abs(high - _HEIGHT * scale) > 2:
+        return rgb
+    left, top = _MARGIN + _PAD // 2, _HEADER + _PAD // 2
+    return rgb[
+        round(top * scale) : round((top + _STAGE_HEIGHT + _PAD) * scale),
+        round(left * scale) : round((_WIDTH - left) * scale),
+    ]
 
 
 def _geometry(given: EvidenceInput) -> _Geometry:

@@ -98,6 +98,12 @@ class Keys(Repository):
             )
         return found
 
+    def active(self, key_id: str) -> ApiKey | None:
+        """The key of that id; None where there is none, or where it is revoked."""
+        return self._db.one(
+            ApiKey, f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = %s AND revoked_at IS NULL", [key_id]
+        )
+
     def list(self) -> list[ApiKey]:
         """All keys, revoked ones too, oldest first."""
         return self._db.all(ApiKey, f"SELECT {_COLUMNS} FROM api_keys ORDER BY created_at, key_id")

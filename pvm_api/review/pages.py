@@ -1,0 +1,403 @@
+"""Routes of the review page."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote, urlsplit
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from pvm_api.auth import Principal
+from pvm_api.deps import Hand
+from pvm_api.paging import cut
+from pvm_api.problems import ApiError, status_of
+from pvm_api.review.access import Anybody, Known, SignIn, Visitor, sessions_of
+from pvm_api.review.filters import STATUSES, Filters
+from pvm_api.review.links import at_second, web, within
+from pvm_api.review.view import (
+    LANGUAGE,
+    THEME,
+    THEMES,
+    assets,
+    fragment,
+    here_of,
+    page,
+    version,
+    words_of,
+)
+from pvm_api.review.words import LANGUAGES
+from pvm_api.services import Services
+from pvm_api.serving import first_file, serve_bytes
+from pvm_core.errors import InputError, PvmError
+from pvm_resources.repositories.labels import Verdict
+from pvm_resources.repositories.reading import JobRow
+from pvm_resources.repositories.reviewing import COUNTED, SAID, SORTS, Card
+from pvm_resources.repositories.rows import Industry
+
+#: Matches of one page; further ones follow as it is scrolled.
+PAGE: Final = 60
+_JOBS: Final = 10
+_YEAR_S: Final = 31_536_000
+
+
+class PageRoute(APIRoute):
+    """A route whose refusals are pages too, and whose first answer sets the session."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, wrapped."""
+        handler = super().get_route_handler()
+
+        async def answered(request: Request) -> Response:
+            try:
+                response: Response = await handler(request)
+            except SignIn:
+                response = _asked_to_sign_in(request)
+            except PvmError as error:
+                response = _refused(request, error)
+            except RequestValidationError:
+                response = _refused(request, _no_page("the address is not complete"))
+            visitor: Visitor | None = getattr(request.state, "visitor", None)
+            if visitor is not None and visitor.fresh and "set-cookie" not in response.headers:
+                sessions_of(request).set(request, response, visitor.session)
+            return response
+
+        return answered
+
+
+router: Final = APIRouter(prefix="/review", include_in_schema=False, route_class=PageRoute)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a page may show of a match, by the terms of its sources.
+
+    Attributes:
+        pictures: they may be shown and are there.
+        restricted: the terms never let them be kept.
+        version: changes with what a thumbnail shows.
+        attributions: what the terms ask to be said beside the material.
+        product_url, video_url: None where there is no address of the web; the video's is at the second
+            where its site can be asked for one (`video_seeks`).
+    """
+
+    pictures: bool
+    restricted: bool
+    version: str
+    attributions: tuple[str, ...]
+    product_url: str | None
+    video_url: str | None
+    video_seeks: bool
+
+
+def shown_of(card: Card, hand: Services) -> Shown:
+    """What may be shown of a match."""
+    terms = (hand.policies[card.source], hand.policies.of_platform(card.platform))
+    restricted = not all(one.store_media for one in terms)
+    there = any((card.evidence_path, card.best_img_id, card.best_frame_id))
+    drawn = (
+        f"{card.evidence_path}|{card.best_img_id}|{card.best_frame_id}|{card.ts}|{card.score}|{card.status}"
+    )
+    video, plain = at_second(card.video_url, card.ts), web(card.video_url)
+    return Shown(
+        pictures=there and not restricted and card.media_purged_at is None,
+        restricted=restricted,
+        version=hashlib.sha256(drawn.encode()).hexdigest()[:12],
+        attributions=tuple(dict.fromkeys(one.attribution for one in terms if one.attribution)),
+        product_url=web(card.product_url),
+        video_url=video,
+        video_seeks=video != plain,
+    )
+
+
+# -- who sits there -----------------------------------------------------------------------------------
+
+
+@router.get("/session/in")
+def ask(request: Request, visitor: Anybody, back: str = "/review") -> Response:
+    """The page that asks for a key."""
+    if visitor.principal is not None:
+        return RedirectResponse(within(back), 303)
+    return page(request, "login.html", back=within(back), wrong=False)
+
+
+@router.post("/session/in")
+def sign_in(
+    request: Request,
+    visitor: Anybody,
+    key: Annotated[str, Form(max_length=500)] = "",
+    back: Annotated[str, Form()] = "/review",
+    proof: Annotated[str, Form()] = "",
+) -> Response:
+    """Takes a key, and has the browser keep a session in its place."""
+    sessions = sessions_of(request)
+    sessions.check(visitor, request, proof)
+    session = sessions.sign_in(request, key)
+    if session is None:
+        return page(request, "login.html", 403, back=within(back), wrong=True)
+    response = RedirectResponse(within(back), 303)
+    sessions.set(request, response, session)
+    return response
+
+
+@router.post("/session/out")
+def sign_out(request: Request, visitor: Anybody, proof: Annotated[str, Form()] = "") -> Response:
+    """Ends the session of this browser."""
+    sessions_of(request).check(visitor, request, proof)
+    response = RedirectResponse("/review/session/in", 303)
+    sessions_of(request).end(response)
+    return response
+
+
+@router.get("/session/look")
+def look(request: Request, lang: str = "", theme: str = "", back: str = "/review") -> Response:
+    """Keeps language and colours; the one thing a link may change, for it concerns this browser alone."""
+    response = RedirectResponse(within(back), 303)
+    for name, value, known in ((LANGUAGE, lang, tuple(LANGUAGES)), (THEME, theme, THEMES)):
+        if value in known:
+            response.set_cookie(name, value, max_age=_YEAR_S, httponly=True, samesite="lax", path="/review")
+    return response
+
+
+# -- files --------------------------------------------------------------------------------------------
+
+
+@router.get("/static/{_version}/{name}")
+def static_file(_version: str, name: str) -> Response:
+    """A file of the page itself."""
+    if name not in assets():
+        raise _no_page("no such file")
+    data, kind = assets()[name]
+    keep = f"public, max-age={_YEAR_S}, immutable" if _version == version() else "no-store"
+    return Response(data, media_type=kind, headers={"Cache-Control": keep})
+
+
+@router.get("/thumb/{match_id}")
+def thumbnail(request: Request, match_id: uuid.UUID, hand: Hand, visitor: Known) -> Response:
+    """A match's proof, small."""
+    pictures = hand.reviewing.pictures(match_id)
+    terms = (hand.policies[pictures.source], hand.policies.of_platform(pictures.platform))
+    tag = hand.thumbs.tag(pictures) if all(one.store_media for one in terms) else None
+    if tag is None:
+        raise ApiError(404, "evidence.unknown", "there is no picture of it", "Open the match")
+    # What must be able to go again is kept by nobody: not here, not in the browser.
+    passing = any(one.restricted for one in terms)
+    if not passing and f'"{tag}"' in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers={"ETag": f'"{tag}"', "Cache-Control": _KEEP})
+    data = hand.thumbs.make(pictures, tag, keep=not passing)
+    response = serve_bytes(request, data, f"proof-{match_id}.jpg", "no-store" if passing else _KEEP)
+    response.headers["ETag"] = f'"{tag}"'
+    return response
+
+
+_KEEP: Final = "private, max-age=3600"
+
+
+# -- matches ------------------------------------------------------------------------------------------
+
+
+@router.get("")
+def overview(request: Request, hand: Hand, visitor: Known) -> Response:
+    """Industries with their figures, and their jobs."""
+    latest = {
+        row.industry: row for row in map(hand.reading.job, hand.reading.latest_jobs(None, hand.reading.now()))
+    }
+    listed = [
+        (one, latest.get(one.slug), hand.reading.jobs(_JOBS, industry=one.slug))
+        for one in hand.repos.industries.list()
+    ]
+    ids = {job.job_id for _, last, jobs in listed for job in [*jobs, *([last] if last else [])]}
+    tallies = hand.labels.tallies(sorted(ids))
+    industries = [
+        {
+            "slug": one.slug, "name": one.name, "latest": last,
+            "tally": tallies[last.job_id] if last else None,
+            "jobs": [(job, tallies[job.job_id]) for job in jobs],
+        }
+        for one, last, jobs in listed
+    ]  # fmt: skip
+    return page(request, "overview.html", industries=industries)
+
+
+@router.get("/match/{match_id}")
+def match(
+    request: Request, match_id: uuid.UUID, hand: Hand, visitor: Known, last: uuid.UUID | None = None
+) -> Response:
+    """One match, large."""
+    card = hand.reviewing.card(match_id)
+    filters = Filters.parse(request.query_params)
+    wanted, place = filters.wanted(card.job_id), card.place(filters.sort)
+    following = hand.reviewing.cards(wanted, 1, place)
+    before = hand.reviewing.cards(wanted, 1, place, backwards=True)
+    judged = hand.reviewing.card(last) if last is not None else None
+    w = words_of(request)
+    return page(
+        request, "match.html", card=card, shown=shown_of(card, hand), filters=filters,
+        industry=hand.repos.industries.get(card.industry), reason=w.reason(card.reason),
+        next=following[0].match_id if following else None,
+        next_pictures=any(one.evidence_path and shown_of(one, hand).pictures for one in following),
+        previous=before[0].match_id if before else None,
+        last=judged if judged is not None and judged.label else None,
+        kept=first_file(hand.reading.video_places(card.video_id)) is not None,
+        history=hand.labels.history(match_id),
+    )  # fmt: skip
+
+
+@router.post("/match/{match_id}/verdict")
+def judge(
+    request: Request,
+    match_id: uuid.UUID,
+    hand: Hand,
+    visitor: Known,
+    verdict: Annotated[Literal["accept", "reject", "unsure", "undo"], Form()],
+    proof: Annotated[str, Form()] = "",
+    back: Annotated[str, Form(max_length=4_000)] = "/review",
+    advance: Annotated[bool, Form()] = False,
+) -> Response:
+    """Takes a verdict, or takes one back; answers a script with what changed, a form with the next page."""
+    sessions_of(request).check(visitor, request, proof)
+    principal = visitor.principal
+    assert principal is not None
+    card = _said(hand, match_id, verdict, principal)
+    back = within(back)
+    filters = Filters.parse(QueryParams(urlsplit(back).query))
+    if request.headers.get("x-requested-with") == "review":
+        return JSONResponse(_changed(request, hand, visitor, card, verdict, filters, back))
+    if not advance:
+        return RedirectResponse(f"{back}#m-{match_id}", 303)
+    if verdict == "undo":
+        return RedirectResponse(f"/review/match/{match_id}{filters.query()}", 303)
+    following = _next_open(hand, card, filters)
+    if following is None:
+        return RedirectResponse(f"/review/{card.job_id}{filters.query(done='1')}", 303)
+    return RedirectResponse(f"/review/match/{following}{filters.query(last=match_id)}", 303)
+
+
+@router.get("/{place}")
+def grid(
+    request: Request,
+    place: str,
+    hand: Hand,
+    visitor: Known,
+    cursor: Annotated[str | None, Query(max_length=2_000)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = PAGE,
+    done: str = "",
+) -> Response:
+    """Matches of a job, or of an industry's latest completed one."""
+    industry, job = _place(hand, place)
+    filters = Filters.parse(request.query_params)
+    # Later pages are of the same job as the first one, whatever completes meanwhile.
+    given = {"filters": filters.query()}
+    at = hand.cursors.read("review", given, cursor) if cursor else None
+    if at is not None:
+        job = hand.reading.job(at[0])
+    wanted = filters.wanted(job.job_id)
+    rows = hand.reviewing.cards(wanted, limit + 1, at[1] if at else None)
+    cards, last = cut(rows, limit)
+    follow = hand.cursors.write("review", given, [job.job_id, last.place(filters.sort)]) if last else None
+    size = {"limit": limit} if limit != PAGE else {}
+    w, count = words_of(request), hand.reviewing.count(wanted)
+    key = "found.more" if count > COUNTED else "found"
+    return page(
+        request, "grid.html", industry=industry, job=job, filters=filters,
+        path=request.url.path, cards=[(card, shown_of(card, hand)) for card in cards],
+        next=f"{request.url.path}{filters.query(cursor=follow, **size)}" if follow else None,
+        found=w(key, n=count, count=w.number(min(count, COUNTED))), first_page=at is not None,
+        tally=hand.labels.tallies([job.job_id])[job.job_id], done=bool(done),
+        statuses=STATUSES, saids=SAID, sorts=SORTS,
+        only_product=cards[0].title or cards[0].product if cards else "–",
+        only_video=cards[0].video_title or cards[0].video if cards else "–",
+    )  # fmt: skip
+
+
+def _place(hand: Services, place: str) -> tuple[Industry, JobRow]:
+    try:
+        job = hand.reading.job(place)
+    except InputError:
+        industry = hand.repos.industries.get(place)
+        found = hand.reading.latest_jobs(industry.slug, hand.reading.now())
+        if not found:
+            raise InputError(
+                "job.none", industry.name, "no job of it has completed", "See its jobs"
+            ) from None
+        return industry, hand.reading.job(found[0])
+    return hand.repos.industries.get(job.industry), job
+
+
+def _said(
+    hand: Services, match_id: uuid.UUID, verdict: Verdict | Literal["undo"], principal: Principal
+) -> Card:
+    if verdict == "undo":
+        hand.labels.undo(match_id, principal.name)
+    else:
+        hand.labels.give(match_id, verdict, principal.name)
+    return hand.reviewing.card(match_id)
+
+
+def _changed(
+    request: Request,
+    hand: Services,
+    visitor: Visitor,
+    card: Card,
+    verdict: str,
+    filters: Filters,
+    back: str,
+) -> dict[str, Any]:
+    w = words_of(request)
+    tally = hand.labels.tallies([card.job_id])[card.job_id]
+    names = {"product": card.title or card.product, "video": card.video_title or card.video}
+    return {
+        "card": fragment(request, "card_of", card, shown_of(card, hand), w, visitor, filters, back),
+        "tally": fragment(request, "tally_of", tally, w),
+        "said": w(f"said.{verdict}", **names),
+        "label": card.label,
+    }
+
+
+def _next_open(hand: Services, card: Card, filters: Filters) -> uuid.UUID | None:
+    """The next match nobody judged, in the order of the list; from its beginning where the end is reached."""
+    wanted = filters.wanted(card.job_id)
+    if filters.said and "open" not in filters.said:
+        found = hand.reviewing.cards(wanted, 1, card.place(filters.sort))
+        return found[0].match_id if found else None
+    opened = Filters(**{**vars(filters), "said": ("open",)}).wanted(card.job_id)
+    found = hand.reviewing.cards(opened, 1, card.place(filters.sort)) or hand.reviewing.cards(opened, 1)
+    return found[0].match_id if found else None
+
+
+def _asked_to_sign_in(request: Request) -> Response:
+    if request.method in ("GET", "HEAD") and "/thumb/" not in request.url.path:
+        return RedirectResponse(f"/review/session/in?back={quote(here_of(request), safe='')}", 303)
+    return page(
+        request, "error.html", 401, kind="refused", code="auth.missing", detail="you are signed out",
+        remedy="Sign in, then do it again",
+    )  # fmt: skip
+
+
+def _no_page(reason: str) -> ApiError:
+    return ApiError(404, "review.address", reason, "Begin at the overview")
+
+
+def _refused(request: Request, error: PvmError) -> Response:
+    status = status_of(error)
+    if request.headers.get("x-requested-with") == "review":
+        return JSONResponse({"reason": error.reason, "code": error.code}, status)
+    kind = "missing" if status == 404 else "refused" if status < 500 else "ours"
+    detail = (
+        f"{error.subject}: {error.reason}" if status < 500 and error.subject != "request" else error.reason
+    )
+    headers = dict(error.headers) if isinstance(error, ApiError) else {}
+    remedy = error.remedy if status < 500 else ""
+    response = page(
+        request, "error.html", status, kind=kind, code=error.code,
+        detail=detail if status < 500 else "the store is out of reach", remedy=remedy,
+    )  # fmt: skip
+    response.headers.update(headers)
+    return response

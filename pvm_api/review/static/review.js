@@ -1,0 +1,316 @@
+"use strict";
+// Everything here is a shortcut for a link or a form of the page, which work without it.
+
+document.documentElement.classList.add("js");
+const $ = (query, root = document) => root.querySelector(query);
+const all = (query, root = document) => [...root.querySelectorAll(query)];
+const words = document.body.dataset;
+const say = $("#say");
+let fading = 0;
+
+function tell(text) {
+  // Emptied first: a reader announces the same text again only where it changed.
+  say.textContent = "";
+  say.classList.remove("past");
+  clearTimeout(fading);
+  requestAnimationFrame(() => { say.textContent = text; });
+  fading = setTimeout(() => say.classList.add("past"), 5000);
+}
+
+// -- pictures that zoom ------------------------------------------------------------------------------
+
+function zoomable(box) {
+  const picture = $("img", box);
+  const at = { scale: 1, x: 0, y: 0 };
+  const held = new Map();
+  const draw = () => {
+    const wide = box.clientWidth, high = box.clientHeight;
+    at.scale = Math.min(12, Math.max(1, at.scale));
+    at.x = Math.min(0, Math.max(wide - wide * at.scale, at.x));
+    at.y = Math.min(0, Math.max(high - high * at.scale, at.y));
+    picture.style.transform = at.scale === 1 ? "" : `translate(${at.x}px, ${at.y}px) scale(${at.scale})`;
+    box.dataset.scale = at.scale.toFixed(2);
+  };
+  const zoom = (factor, x = box.clientWidth / 2, y = box.clientHeight / 2) => {
+    const next = Math.min(12, Math.max(1, at.scale * factor)), ratio = next / at.scale;
+    Object.assign(at, { scale: next, x: x - (x - at.x) * ratio, y: y - (y - at.y) * ratio });
+    draw();
+  };
+  const move = (x, y) => { at.x += x; at.y += y; draw(); };
+  const fit = () => { Object.assign(at, { scale: 1, x: 0, y: 0 }); draw(); };
+  const point = (event) => {
+    const edge = box.getBoundingClientRect();
+    return [event.clientX - edge.left, event.clientY - edge.top];
+  };
+  box.addEventListener("wheel", (event) => {
+    // A page longer than the screen must go on scrolling over its pictures.
+    if (!event.ctrlKey && at.scale === 1 && !box.closest("dialog")) return;
+    event.preventDefault();
+    zoom(Math.exp(-event.deltaY * 0.002), ...point(event));
+  }, { passive: false });
+  box.addEventListener("pointerdown", (event) => {
+    held.set(event.pointerId, point(event));
+    box.setPointerCapture(event.pointerId);
+  });
+  box.addEventListener("pointermove", (event) => {
+    const before = held.get(event.pointerId);
+    if (!before) return;
+    const now = point(event), other = [...held].find(([id]) => id !== event.pointerId);
+    held.set(event.pointerId, now);
+    if (other) {
+      const apart = (p) => Math.hypot(p[0] - other[1][0], p[1] - other[1][1]);
+      zoom(apart(now) / Math.max(1, apart(before)), (now[0] + other[1][0]) / 2, (now[1] + other[1][1]) / 2);
+    } else move(now[0] - before[0], now[1] - before[1]);
+  });
+  for (const end of ["pointerup", "pointercancel"]) box.addEventListener(end, (event) => held.delete(event.pointerId));
+  box.addEventListener("dblclick", (event) => (at.scale > 1 ? fit() : zoom(3, ...point(event))));
+  box.addEventListener("keydown", (event) => {
+    const step = 60;
+    const acts = {
+      "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), "0": fit,
+      ArrowLeft: () => move(step, 0), ArrowRight: () => move(-step, 0),
+      ArrowUp: () => move(0, step), ArrowDown: () => move(0, -step),
+    };
+    const moves = event.key.startsWith("Arrow");
+    if (event.ctrlKey || event.metaKey || event.altKey || !acts[event.key] || (moves && at.scale === 1)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    acts[event.key]();
+  });
+  return { zoom, fit };
+}
+
+const viewers = new Map(all("[data-viewer]").map((box) => [box, zoomable(box)]));
+for (const button of all("[data-zoom]")) {
+  const viewer = viewers.get($("[data-viewer]", button.closest("figure")));
+  const acts = { in: () => viewer.zoom(1.6), out: () => viewer.zoom(1 / 1.6), fit: () => viewer.fit() };
+  button.addEventListener("click", acts[button.dataset.zoom]);
+}
+
+// -- dialogs -----------------------------------------------------------------------------------------
+
+for (const button of all("[data-opens]")) {
+  button.addEventListener("click", () => $(`#${button.dataset.opens}`).showModal());
+}
+
+function enlarge(source, name) {
+  const dialog = $("#large");
+  if (!dialog || !source) return;
+  const box = $("[data-viewer]", dialog), picture = $("img", box);
+  picture.src = source;
+  picture.alt = name;
+  $("#large-name").textContent = name;
+  viewers.get(box).fit();
+  dialog.showModal();
+  box.focus();
+}
+
+// -- the video ---------------------------------------------------------------------------------------
+
+const video = $("video[data-at]");
+if (video) {
+  const seek = () => { video.currentTime = Number(video.dataset.at); };
+  // The fragment of its address starts it there as well, but not every browser heeds it.
+  const first = () => { if (Math.abs(video.currentTime - Number(video.dataset.at)) > 0.5) seek(); };
+  if (video.readyState > 0) first(); else video.addEventListener("loadedmetadata", first, { once: true });
+  $("[data-seek]").addEventListener("click", () => { seek(); video.play(); });
+}
+
+// -- the list ----------------------------------------------------------------------------------------
+
+const list = $("#cards");
+const cards = () => (list ? list.children : []);
+const said = [];
+let now = null;
+
+function choose(card, { focus = true } = {}) {
+  if (!card) return;
+  if (now) { now.classList.remove("now"); now.tabIndex = -1; }
+  now = card;
+  now.classList.add("now");
+  now.tabIndex = 0;
+  if (focus) {
+    now.focus({ preventScroll: true });
+    now.scrollIntoView({ block: "nearest", behavior: "instant" });
+  }
+  if (!now.nextElementSibling) follow();
+}
+
+const step = (by) => choose(cards()[now ? [...cards()].indexOf(now) + by : 0]);
+
+function row(by) {
+  if (!now) return step(0);
+  const from = now.getBoundingClientRect();
+  let card = now;
+  // The next row begins where the cards' height on the page changes.
+  do { card = by > 0 ? card.nextElementSibling : card.previousElementSibling; }
+  while (card && (Math.abs(card.getBoundingClientRect().top - from.top) < 8
+    || Math.abs(card.getBoundingClientRect().left - from.left) > from.width / 2));
+  choose(card);
+}
+
+function nextOpen(card) {
+  for (let one = card.nextElementSibling; one; one = one.nextElementSibling) {
+    if (!one.dataset.verdict) return one;
+  }
+  return null;
+}
+
+function replaced(card, html) {
+  const holder = document.createElement("template");
+  holder.innerHTML = html;
+  const fresh = holder.content.firstElementChild;
+  // The picture that is there already stays, so that nothing flickers.
+  const old = $(".proof img", card), img = $(".proof img", fresh);
+  if (old && img && old.getAttribute("src") === img.getAttribute("src")) img.replaceWith(old);
+  fresh.tabIndex = card.tabIndex;
+  card.replaceWith(fresh);
+  return fresh;
+}
+
+async function judge(card, verdict) {
+  const form = $("form.judge", card);
+  const body = new URLSearchParams(new FormData(form));
+  body.set("verdict", verdict);
+  body.set("back", location.pathname + location.search);
+  card.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(form.action, { method: "POST", body, headers: { "X-Requested-With": "review" } });
+    if (answer.status === 401) throw new Error(words.signedOut);
+    const found = await answer.json();
+    if (!answer.ok) throw new Error(found.reason || answer.statusText);
+    const was = now === card;
+    const fresh = replaced(card, found.card);
+    if (was) { now = null; choose(fresh, { focus: verdict === "undo" }); }
+    $("#tally").outerHTML = found.tally;
+    tell(found.said);
+    return fresh;
+  } catch (error) {
+    card.removeAttribute("aria-busy");
+    tell(`${words.failed} ${error.message}`);
+    return null;
+  }
+}
+
+let busy = Promise.resolve();
+
+function decide(verdict) {
+  const card = now;
+  if (!card || card.getAttribute("aria-busy")) return;
+  // One goes on at once; what was said is saved behind, in its order.
+  const target = nextOpen(card);
+  said.push(card.dataset.match);
+  busy = busy.then(() => judge(card, verdict)).then((fresh) => {
+    if (!fresh) said.splice(said.lastIndexOf(card.dataset.match), 1);
+  });
+  if (target) choose(target);
+  else busy = busy.then(async () => {
+    await follow();
+    const further = [...cards()].find((one) => !one.dataset.verdict);
+    if (further) choose(further); else tell(words.end);
+  });
+}
+
+function undo() {
+  busy = busy.then(async () => {
+    const id = said.pop() || (now && now.dataset.verdict ? now.dataset.match : null);
+    const card = id && document.getElementById(`m-${id}`);
+    if (!card) return tell(words.nothing);
+    choose(card);
+    await judge(card, "undo");
+  });
+}
+
+let following = null;
+
+function follow() {
+  const more = $("#more");
+  if (!more) return following;
+  following ??= (async () => {
+    try {
+      const answer = await fetch(more.href);
+      if (!answer.ok) return;
+      const found = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const card of all(".card", found)) {
+        if (!document.getElementById(card.id)) { card.tabIndex = -1; list.append(card); }
+      }
+      const next = $("#more", found);
+      if (next) more.href = next.getAttribute("href"); else more.remove();
+    } finally { following = null; }
+    const left = $("#more");
+    if (left) { watch.unobserve(left); watch.observe(left); }
+  })();
+  return following;
+}
+
+const watch = new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) follow(); }, { rootMargin: "1200px" });
+
+if (list) {
+  if ($("#more")) watch.observe($("#more"));
+  for (const card of cards()) card.tabIndex = -1;
+  const named = location.hash && document.getElementById(location.hash.slice(1));
+  choose(named || cards()[0], { focus: Boolean(named) });
+  list.addEventListener("focusin", (event) => choose(event.target.closest(".card"), { focus: false }));
+  list.addEventListener("submit", (event) => {
+    const card = event.target.closest(".card");
+    if (!card || !event.submitter) return;
+    event.preventDefault();
+    choose(card, { focus: false });
+    if (event.submitter.value === "undo") judge(card, "undo"); else decide(event.submitter.value);
+  });
+}
+
+const filters = $(".filters");
+if (filters) {
+  const apply = () => {
+    // Empty fields would only make the address long.
+    for (const field of all("input, select", filters)) field.disabled = !field.value || (field.name === "sort" && field.value === "best");
+    filters.submit();
+  };
+  filters.addEventListener("change", (event) => { if (event.target.type !== "search" || event.target.value) apply(); });
+  filters.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
+}
+
+// -- keys --------------------------------------------------------------------------------------------
+
+const press = (query) => { const found = $(query); if (found) found.click(); return Boolean(found); };
+const onList = {
+  a: () => decide("accept"), r: () => decide("reject"), s: () => decide("unsure"), u: undo,
+  j: () => step(1), k: () => step(-1), ArrowRight: () => step(1), ArrowLeft: () => step(-1),
+  ArrowDown: () => row(1), ArrowUp: () => row(-1),
+  Enter: () => now && $("h2 a", now).click(), " ": () => now && $("h2 a", now).click(),
+  z: () => now && enlarge(($("[data-large]", now) || {}).dataset?.large || ($(".proof img", now) || {}).src, $("h2", now).textContent.trim()),
+  b: () => { location.href = "/review"; }, "/": () => $("[name=q]").focus(),
+};
+const onMatch = {
+  a: () => press(".judge .accept"), r: () => press(".judge .reject"), s: () => press(".judge .unsure"),
+  u: () => press("#undo-last") || press(".judge .undo") || tell(words.nothing),
+  j: () => press("[rel=next].button"), k: () => press("[rel=prev].button"),
+  ArrowRight: () => press("[rel=next].button"), ArrowLeft: () => press("[rel=prev].button"),
+  z: () => { const shown = $("#evidence") || $("#frame"); if (shown) enlarge(shown.src, shown.alt); },
+  b: () => press("#up"), Escape: () => press("#up"),
+};
+const acts = list ? onList : document.body.classList.contains("match") ? onMatch : {};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  const open = $("dialog[open]");
+  if (open) {
+    if ((open.id === "large" && event.key === "z") || (open.id === "help" && event.key === "?")) open.close();
+    return;
+  }
+  const target = event.target;
+  if (target.matches("input:not([type=checkbox]), select, textarea, video")) {
+    if (event.key === "Escape") target.blur();
+    return;
+  }
+  const own = target.matches("a, button, summary, input") && (event.key === "Enter" || event.key === " ");
+  if (event.key === "?" && $("#help")) { event.preventDefault(); $("#help").showModal(); return; }
+  const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!act || own || (event.repeat && !/^Arrow|^[jk]$/.test(event.key))) return;
+  event.preventDefault();
+  act();
+});
+
+// A reader announces only what changes after the page is there.
+if (say.textContent.trim()) tell(say.textContent.trim());

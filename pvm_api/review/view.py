@@ -1,0 +1,102 @@
+"""Pages from templates: their words, their colours, their assets, and the headers that guard them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from pvm_api.review.access import sessions_of, visitor_of
+from pvm_api.review.words import LANGUAGES, Words, choose, clock, figure, words
+
+LANGUAGE: Final = "pvm_lang"
+THEME: Final = "pvm_theme"
+THEMES: Final = ("light", "auto", "dark")
+_TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+_GUARDS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Vary": "Cookie, Accept-Language",
+}
+
+
+@cache
+def assets() -> Mapping[str, tuple[bytes, str]]:
+    """Static files by name: content and media type."""
+    folder = files("pvm_api.review") / "static"
+    return {
+        one.name: (one.read_bytes(), _TYPES[one.name.rpartition(".")[2]])
+        for one in folder.iterdir()
+        if one.name.rpartition(".")[2] in _TYPES
+    }
+
+
+@cache
+def version() -> str:
+    """Changes with any static file, so that browsers may keep them for good."""
+    digest = hashlib.sha256()
+    for name, (data, _) in sorted(assets().items()):
+        digest.update(f"{name}\n".encode() + data)
+    return digest.hexdigest()[:12]
+
+
+def static(name: str) -> str:
+    """Address of a static file."""
+    return f"/review/static/{version()}/{name}"
+
+
+def day(at: datetime) -> str:
+    """A time as people read it, UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("pvm_api.review"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    made.globals |= {"static": static, "clock": clock, "figure": figure, "day": day, "languages": LANGUAGES}
+    return made
+
+
+def words_of(request: Request) -> Words:
+    """The catalogue that the request is answered in."""
+    header = request.headers.get("accept-language", "")
+    return words(choose(request.cookies.get(LANGUAGE), header))
+
+
+def here_of(request: Request) -> str:
+    """Path and query of the page, to come back to."""
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+    """A page."""
+    visitor = getattr(request.state, "visitor", None) or visitor_of(request)
+    theme = request.cookies.get(THEME, "auto")
+    given = {
+        "w": words_of(request),
+        "theme": theme if theme in THEMES else "auto",
+        "here": here_of(request),
+        "visitor": visitor,
+        "auth": sessions_of(request).auth,
+        **context,
+    }
+    text = _environment().get_template(template).render(given)
+    return HTMLResponse(text, status, _GUARDS)
+
+
+def fragment(request: Request, macro: str, *values: Any) -> str:
+    """What a macro makes of `values`, as a page has it."""
+    module = _environment().get_template("macros.html").make_module()
+    return str(getattr(module, macro)(*values))
