@@ -1,5 +1,7 @@
 """A stand-in of n8n's resume endpoint: 409 while an execution runs, 200 once it waits, 409 after that.
 
+n8n stores that an execution waits a moment before what it waits with; who calls in between gets a 500.
+
 Statuses and bodies are those of n8n 1.123.81; `tests/n8n` compares them with a real one.
 """
 
@@ -21,12 +23,14 @@ class Execution:
     Attributes:
         target: path and query of its resume URL, as handed out.
         busy: requests it refuses because it has not reached its Wait node.
+        torn: requests after those that find it stored by half.
         answers: statuses given, in order; a request with another signature is in here too.
         resumed: bodies that resumed it; n8n resumes an execution once.
     """
 
     target: str
     busy: int
+    torn: int = 0
     answers: list[int] = field(default_factory=list)
     resumed: list[Any] = field(default_factory=list)
 
@@ -69,13 +73,15 @@ class ResumeEndpoint:
         """Where it listens."""
         return int(self._server.server_address[1])
 
-    def execution(self, number: int, *, busy: int = 0, query: str = "") -> tuple[str, Execution]:
+    def execution(
+        self, number: int, *, busy: int = 0, torn: int = 0, query: str = ""
+    ) -> tuple[str, Execution]:
         """A new execution: its resume URL, and what becomes of it.
 
         Args:
             query: with its question mark, as newer n8n appends ``?signature=<token>``.
         """
-        made = Execution(f"/webhook-waiting/{number}{query}", busy)
+        made = Execution(f"/webhook-waiting/{number}{query}", busy, torn)
         self._executions[str(number)] = made
         return f"http://127.0.0.1:{self.port}{made.target}", made
 
@@ -108,6 +114,8 @@ class ResumeEndpoint:
             return 401, {"error": "Invalid token"}
         if len(execution.answers) < execution.busy:
             return 409, _error(409, f'The execution "{number}" is running already.')
+        if len(execution.answers) < execution.busy + execution.torn:
+            return 500, _error(0, "Cannot read properties of undefined (reading 'pop')")
         if execution.resumed:
             return 409, _error(409, f'The execution "{number} has finished already.')
         return 200, dict(STARTED)

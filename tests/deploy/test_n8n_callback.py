@@ -51,6 +51,11 @@ def _ended_job(database: Database, callback_url: str, how: str = "job.completed"
     return job
 
 
+def _hurry(database: Database) -> None:
+    """What waits for a later attempt is due now."""
+    database.commit(Statement("UPDATE delivery_streams SET next_attempt_at = now()"))
+
+
 def test_a_callback_resumes_its_execution_once_after_conflicts(
     database: Database, deliveries: Deliveries, n8n: ResumeEndpoint
 ) -> None:
@@ -88,6 +93,21 @@ def test_a_job_without_results_resumes_the_execution_too(
     assert [body["type"] for body in execution.resumed] == [how]
 
 
+def test_an_execution_that_is_stored_by_half_is_called_again(
+    database: Database, deliveries: Deliveries, n8n: ResumeEndpoint
+) -> None:
+    url, execution = n8n.execution(17, busy=1, torn=1)
+    _ended_job(database, url)
+    relay = _relay(database, f"127.0.0.1:{n8n.port}")
+    for _ in range(4):
+        _hurry(database)
+        relay.drain()
+    assert execution.answers == [409, 500, 200]
+    assert len(execution.resumed) == 1
+    (delivery,) = deliveries.listed()
+    assert (delivery.state, delivery.conflicts, delivery.attempts) == ("delivered", 1, 2)
+
+
 def test_an_execution_that_has_ended_is_left_alone_in_the_end(
     database: Database, deliveries: Deliveries, n8n: ResumeEndpoint
 ) -> None:
@@ -96,7 +116,7 @@ def test_an_execution_that_has_ended_is_left_alone_in_the_end(
     _ended_job(database, url)
     relay = _relay(database, f"127.0.0.1:{n8n.port}")
     for _ in range(len(CONFLICTS_S) + 3):
-        database.commit(Statement("UPDATE delivery_streams SET next_attempt_at = now()"))
+        _hurry(database)
         relay.drain()
     assert execution.answers == [409] * (len(CONFLICTS_S) + 1)
     assert execution.resumed == ["by hand"]

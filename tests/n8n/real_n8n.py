@@ -106,7 +106,7 @@ class N8n:
                 self._process.kill()
                 self._process.wait()
 
-    def post(self, path: str, body: Mapping[str, Any], timeout_s: float = 600.0) -> httpx.Response:
+    def post(self, path: str, body: Mapping[str, Any], timeout_s: float = 300.0) -> httpx.Response:
         """Calls a production webhook, as `curl` does."""
         return httpx.post(f"{self.url}/webhook/{path}", json=body, timeout=timeout_s, trust_env=False)
 

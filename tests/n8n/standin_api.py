@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -150,9 +151,9 @@ class StandInApi:
         return answer.status_code
 
     def _call_until_heard(self, url: str) -> None:
-        pause = threading.Event()
-        while self._call(url) == 409:
-            pause.wait(0.2)
+        # As the platform does: anything but success is tried again.
+        while self._call(url) != 200:
+            time.sleep(0.2)
 
 
 def _next(path: str, page: int) -> str:
