@@ -34,7 +34,17 @@ _TABLES = (
     "candidate_pairs", "pair_evidence", "pair_scores", "matches", "asset_states", "check_verdicts",
     "problems", "phase_events", "outbox",
 )  # fmt: skip
-_FLEETING = {"created_at", "seen_at", "fetched_at", "updated_at", "finished_at", "received_at", "event_id", "seq", "metadata"}
+_FLEETING = {
+    "created_at",
+    "seen_at",
+    "fetched_at",
+    "updated_at",
+    "finished_at",
+    "received_at",
+    "event_id",
+    "seq",
+    "metadata",
+}
 #: Rows that are computed, not remembered: a finished one is never computed again.
 _COMPUTED = ("stored_images", "stored_frames", "masks", "embeddings", "keypoint_sets", "pair_evidence")
 _STEPS = (
