@@ -113,19 +113,33 @@ def sources(
     name: _Name,
     products: _Products = None,
     videos: _Videos = None,
+    every: Annotated[
+        int | None,
+        typer.Option("--every", min=0, help="Run them by themselves every so many hours; 0: no more."),
+    ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Forget the standing sources first.")] = False,
 ) -> None:
-    """Sets the standing sources of an industry."""
+    """Sets the standing sources of an industry, and how often they run by themselves (while pvm up runs)."""
     from pvm_cli.session import opened
+    from pvm_resources.repositories.standing import Standing
 
     given = sources_of(products, videos)
-    if not given and not clear:
-        raise InputError("sources.none", name, "no source is given", "Name --products, --videos or --clear")
+    if not given and not clear and every is None:
+        reason, remedy = "no source is given", "Name --products, --videos, --every or --clear"
+        raise InputError("sources.none", name, reason, remedy)
     with opened() as session:
         industry = session.industries.get(name)
-        session.industries.set_sources(industry.slug, {**({} if clear else industry.sources), **given})
-    said = "; ".join(f"{kind}: {', '.join(tokens)}" for kind, tokens in given.items())
-    note(f"sources of {industry.name}: {said or 'none'}")
+        kept = {**({} if clear else industry.sources), **given}
+        session.industries.set_sources(industry.slug, kept)
+        if every is not None:
+            Standing(session.database).set_every(industry.slug, every or None)
+        hours = Standing(session.database).every(industry.slug)
+    said = "; ".join(f"{kind}: {_listed(value)}" for kind, value in kept.items())
+    note(f"sources of {industry.name}: {said or 'none'}" + (f"; every {hours} h" if hours else ""))
+
+
+def _listed(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @app.command()

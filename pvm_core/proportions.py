@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from math import lgamma
 
-import numpy as np
-
 
 def lower_bound(hits: int, n: int, confidence: float = 0.95) -> float:
     """One-sided Clopper-Pearson lower bound on a proportion, by bisection on the binomial tail.
@@ -16,6 +14,9 @@ def lower_bound(hits: int, n: int, confidence: float = 0.95) -> float:
     """
     if hits == 0:
         return 0.0
+    # Loading numpy is a good part of a command's start, and most commands reach this module only.
+    import numpy as np
+
     # Terms in logarithms: binomials of a few thousand pairs leave the range of a float.
     k = np.arange(hits, n + 1)
     ways = np.array([lgamma(n + 1) - lgamma(i + 1) - lgamma(n - i + 1) for i in k])

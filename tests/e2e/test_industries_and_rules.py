@@ -36,6 +36,17 @@ def test_a_new_industry_is_listed_with_its_sources(shared_pvm: Pvm, industry: st
     assert "rules     default" in shown
 
 
+def test_an_industry_runs_by_itself_until_told_otherwise(shared_pvm: Pvm, industry: str) -> None:
+    set_ = shared_pvm("industries", "sources", industry, "--every", "24")
+    assert set_.returncode == 0, set_.stderr
+    assert "every 24 h" in set_.stderr
+    assert "products.csv" in set_.stderr
+    assert "every" not in shared_pvm("industries", "sources", industry, "--every", "0").stderr
+    refused = shared_pvm("industries", "sources", industry, "--every", "99999")
+    assert refused.returncode == 2
+    assert "[industry.every]" in refused.stderr
+
+
 def test_rules_are_set_shown_and_taken_back(shared_pvm: Pvm, industry: str) -> None:
     before = _rules(shared_pvm, industry)
     done = shared_pvm("rules", "set", "-i", industry, "retrieval_topk=33", "edge_term=false")
