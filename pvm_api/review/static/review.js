@@ -267,7 +267,8 @@ if (filters) {
     for (const field of all("input, select", filters)) field.disabled = !field.value || (field.name === "sort" && field.value === "best");
     filters.submit();
   };
-  filters.addEventListener("change", (event) => { if (event.target.type !== "search" || event.target.value) apply(); });
+  // Text is applied by Enter: leaving the field half written asks for nothing.
+  filters.addEventListener("change", (event) => { if (event.target.type !== "search") apply(); });
   filters.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
 }
 
@@ -301,7 +302,7 @@ document.addEventListener("keydown", (event) => {
   }
   const target = event.target;
   if (target.matches("input:not([type=checkbox]), select, textarea, video")) {
-    if (event.key === "Escape") target.blur();
+    if (event.key === "Escape") { target.value = target.defaultValue; target.blur(); }
     return;
   }
   const own = target.matches("a, button, summary, input") && (event.key === "Enter" || event.key === " ");

@@ -97,8 +97,9 @@ def fill(database: Database, media: MediaStore, folder: Path) -> Shelf:
         JOB, images, [ImageSource(i.product_id, i.source_ref, "f", i.img_id) for i in images]
     )
     repos.videos.set_videos(JOB, videos, [
-        JobVideo(f"clip{n}", video.video_id, str(folder / f"clip{n}.mp4"), (folder / f"clip{n}.mp4").stat().st_size, 1.0, n)
+        JobVideo(f"clip{n}", video.video_id, str(path), path.stat().st_size, 1.0, n)
         for n, video in enumerate(videos)
+        for path in (folder / f"clip{n}.mp4",)
     ])  # fmt: skip
     repos.videos.write_frames(frames, [KeyframeSet(video.video_id, "k1", 3, 0) for video in videos])
     matches = [
@@ -149,7 +150,7 @@ def _video(path: Path, n: int) -> Video:
     platform, url, title = (
         ("file", "", ""),
         ("youtube", "https://www.youtube.com/watch?v=abc123", "Top 5 gối chống đau cổ 2025"),
-        ("bilibili", "https://www.bilibili.com/video/BV1xx?p=2", "人体工学枕头 开箱"),
+        ("bilibili", "https://www.bilibili.com/video/BV1xx?p=2", "Mở hộp gối cao su non"),
     )[n]
     return Video(ids.video_id(digest), digest, platform, url, title, 6.0)
 

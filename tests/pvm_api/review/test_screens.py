@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.pvm_api.review.conftest import Site, forget, opened
 from pvm_resources.policies import parse_policies
 from pvm_resources.repositories.labels import Labels
+from tests.pvm_api.review.conftest import Site, forget, opened
 
 pytestmark = pytest.mark.browser
 

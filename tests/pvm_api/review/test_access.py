@@ -1,0 +1,278 @@
+"""Who may see and say what: sessions, forms of others, what a session may do over the API, odd addresses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from pvm_api.app import create_app
+from pvm_api.review.access import COOKIE
+from pvm_resources.database import Database
+from pvm_resources.media import MediaStore
+from pvm_resources.policies import parse_policies
+from pvm_resources.repositories import Repositories
+from pvm_resources.repositories.labels import Labels
+from pvm_resources.settings import Settings, load_settings
+from tests.pvm_api.drawn import jpeg
+from tests.pvm_resources import world
+from tests.pvm_resources.world import World
+
+_KEYS = ("read", "run", "review", "admin")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a home of its own."""
+    return load_settings(tmp_path / "none.env", home=tmp_path / "home", api_rate=100_000)
+
+
+@pytest.fixture
+def media(settings: Settings) -> MediaStore:
+    """The home's media store."""
+    return MediaStore(settings.media)
+
+
+@pytest.fixture
+def done(repos: Repositories, media: MediaStore) -> World:
+    """A finished job with pictures."""
+    made = world.make(repos, job_id="job-1")
+    world.write(repos, made)
+    for n, image in enumerate(made.images):
+        media.put(image.local_path, jpeg(n))
+    for n, frame in enumerate(made.frames):
+        media.put(str(frame.local_path), jpeg(100 + n))
+    media.put(f"evidence/{world.matches(made)[0].match_id}.jpg", jpeg(999, 1500, 1046))
+    return made
+
+
+@pytest.fixture
+def app(settings: Settings, database: Database, media: MediaStore) -> FastAPI:
+    """The application with keys on."""
+    return create_app(settings, database, media)
+
+
+@pytest.fixture
+def visitor(app: FastAPI) -> Iterator[TestClient]:
+    """A browser that nobody signed in with."""
+    with TestClient(app, follow_redirects=False, raise_server_exceptions=False) as found:
+        yield found
+
+
+@pytest.fixture
+def tokens(database: Database) -> dict[str, str]:
+    """A key for each scope."""
+    from pvm_resources.repositories.keys import Keys
+
+    return {scope: Keys(database).create(scope, [scope])[1] for scope in _KEYS}
+
+
+@pytest.fixture
+def reviewer(visitor: TestClient, tokens: dict[str, str]) -> TestClient:
+    """A browser that a reviewer signed in with."""
+    assert _sign_in(visitor, tokens["review"]).status_code == 303
+    return visitor
+
+
+def _proof(client: TestClient, path: str) -> str:
+    found = re.search(r'name="proof" value="([0-9a-f]+)"', client.get(path).text)
+    assert found is not None
+    return found[1]
+
+
+def _sign_in(client: TestClient, key: str, back: str = "/review") -> object:
+    proof = _proof(client, "/review/session/in")
+    return client.post("/review/session/in", data={"key": key, "proof": proof, "back": back})
+
+
+def _first(done: World) -> uuid.UUID:
+    return world.matches(done)[0].match_id
+
+
+def test_every_page_asks_who_is_there(visitor: TestClient, done: World) -> None:
+    match = _first(done)
+    for path in ("/review", "/review/job-1", f"/review/match/{match}", "/review/no-such", "/review/x?q=1"):
+        answer = visitor.get(path)
+        assert answer.status_code == 303, path
+        assert answer.headers["location"].startswith("/review/session/in?back=%2Freview")
+    assert visitor.get(f"/review/thumb/{match}").status_code == 401
+    assert visitor.post(f"/review/match/{match}/verdict", data={"verdict": "accept"}).status_code == 401
+
+
+def test_only_a_reviewer_signs_in(visitor: TestClient, tokens: dict[str, str], done: World) -> None:
+    for scope in ("read", "run"):
+        assert _sign_in(visitor, tokens[scope]).status_code == 403  # type: ignore[attr-defined]
+        assert visitor.get("/review").status_code == 303
+    for scope in ("review", "admin"):
+        visitor.cookies.clear()
+        assert _sign_in(visitor, tokens[scope]).status_code == 303  # type: ignore[attr-defined]
+        assert visitor.get("/review").status_code == 200
+
+
+def test_guessing_keys_is_slowed_down(visitor: TestClient) -> None:
+    proof = _proof(visitor, "/review/session/in")
+    answers = [
+        visitor.post("/review/session/in", data={"key": f"wrong{n}", "proof": proof}).status_code
+        for n in range(25)
+    ]
+    assert (answers[0], answers[-1]) == (403, 429)
+
+
+@pytest.mark.parametrize(
+    "back", ["https://evil.example/", "//evil.example", "/v1/jobs", "/reviewer",
+             "/review\\@evil", "/review/\r\nX: 1", ""],
+)  # fmt: skip
+def test_one_is_sent_back_to_pages_of_ours_only(
+    visitor: TestClient, tokens: dict[str, str], back: str
+) -> None:
+    answer = _sign_in(visitor, tokens["review"], back)
+    assert answer.headers["location"] == "/review"  # type: ignore[attr-defined]
+
+
+def test_a_session_that_is_none_of_ours(reviewer: TestClient) -> None:
+    good = str(reviewer.cookies[COOKIE]).strip('"')
+    body, _, signature = good.rpartition(".")
+    later = json.loads(base64.urlsafe_b64decode(body)) | {"ends": 9_999_999_999}
+    forged = base64.urlsafe_b64encode(json.dumps(later).encode()).decode()
+    for cookie in (f"{forged}.{signature}", f"{body}.{'0' * 64}", f"{body}.", "x", "", f"{body}.ключ"):
+        reviewer.cookies.clear()
+        answer = reviewer.get("/review", headers={"Cookie": f"{COOKIE}={cookie}".encode()})
+        assert answer.status_code == 303, cookie
+    assert reviewer.get("/review", headers={"Cookie": f"{COOKIE}={good}"}).status_code == 200
+
+
+def test_forms_of_others_are_refused(reviewer: TestClient, done: World, database: Database) -> None:
+    path = f"/review/match/{_first(done)}"
+    proof = _proof(reviewer, path)
+    given = {"verdict": "accept", "proof": proof}
+    for data, headers in (
+        ({"verdict": "accept"}, {}),
+        ({"verdict": "accept", "proof": "0" * 64}, {}),
+        ({"verdict": "accept", "proof": "é"}, {}),
+        (given, {"Sec-Fetch-Site": "cross-site"}),
+        (given, {"Sec-Fetch-Site": "same-site"}),
+    ):
+        refused = reviewer.post(f"{path}/verdict", data=data, headers=headers)
+        assert refused.status_code == 403, (data, headers)
+    assert Labels(database, parse_policies("")).list(9) == []
+    assert reviewer.post(f"{path}/verdict", data=given).status_code == 303
+    assert Labels(database, parse_policies("")).list(9)[0].who == "review"
+
+
+def test_a_session_looks_over_the_api_and_does_nothing_else(
+    reviewer: TestClient, done: World, database: Database
+) -> None:
+    match = _first(done)
+    assert reviewer.get(f"/v1/matches/{match}/evidence").status_code == 200
+    assert reviewer.get("/v1/results?job=job-1").status_code == 200
+    assert reviewer.post(f"/v1/matches/{match}/label", json={"verdict": "accept"}).status_code == 401
+    assert reviewer.post("/v1/jobs", json={"industry": "x"}).status_code == 401
+    assert reviewer.delete("/v1/jobs/job-1").status_code == 401
+    assert Labels(database, parse_policies("")).list(9) == []
+
+
+def test_signing_out(reviewer: TestClient) -> None:
+    proof = _proof(reviewer, "/review")
+    assert reviewer.post("/review/session/out", data={"proof": "0"}).status_code == 403
+    assert reviewer.post("/review/session/out", data={"proof": proof}).status_code == 303
+    assert reviewer.get("/review").status_code == 303
+
+
+def test_headers_of_pages(reviewer: TestClient, done: World) -> None:
+    answer = reviewer.get(f"/review/match/{_first(done)}")
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert answer.headers["cache-control"] == "no-store"
+    assert not re.search(r"<script(?![^>]*src=)|\sstyle=|\son[a-z]+=", answer.text)
+
+
+def test_refusals_are_pages(reviewer: TestClient, done: World) -> None:
+    for path, status in (
+        ("/review/no-such", 404), (f"/review/match/{uuid.uuid4()}", 404), ("/review/match/x", 404),
+        ("/review/job-1?min=2", 422), ("/review/job-1?status=good", 422), ("/review/job-1?cursor=x", 422),
+        ("/review/job-1?product=x", 422), ("/review/static/x/../app.py", 404),
+        ("/review/static/x/none.js", 404),
+    ):  # fmt: skip
+        answer = reviewer.get(path)
+        assert answer.status_code == status, path
+        if not path.startswith("/review/static/x/.."):
+            assert answer.headers["content-type"].startswith("text/html"), path
+    assert "&lt;b&gt;" in reviewer.get("/review/%3Cb%3E").text
+
+
+def test_text_of_sources_is_text(reviewer: TestClient, done: World, database: Database) -> None:
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE products SET title = %s, brand = %s, url = 'javascript:alert(1)'",
+            ["<script>alert(1)</script>\"'>", "<img src=x onerror=alert(1)>"],
+        )
+        cursor.execute("UPDATE videos SET title = '</title><b>', url = 'data:text/html,x'")
+    for path in ("/review/job-1", f"/review/match/{_first(done)}", "/review/job-1?q=%3Cscript%3E"):
+        text = reviewer.get(path).text
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+        assert "javascript:" not in text
+        assert "data:text" not in text
+
+
+def test_thumbnails_are_made_once_and_not_kept_where_terms_forbid(
+    reviewer: TestClient, done: World, database: Database, media: MediaStore
+) -> None:
+    match = _first(done)
+    path = f"/review/thumb/{match}"
+    first = reviewer.get(path)
+    assert (first.status_code, first.headers["content-type"]) == (200, "image/jpeg")
+    assert "max-age" in first.headers["cache-control"]
+    assert reviewer.get(path, headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    media.put(f"evidence/{match}.jpg", jpeg(5, 1500, 1046))
+    again = reviewer.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 200
+    assert again.content != first.content
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE products SET src = 'ebay'")
+    assert reviewer.get(path).headers["cache-control"] == "no-store"
+    assert reviewer.get(path, headers={"If-None-Match": again.headers["etag"]}).status_code == 200
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE products SET src = 'amazon'")
+    assert reviewer.get(path).status_code == 404
+    assert "<img loading" not in reviewer.get("/review/job-1").text
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE products SET src = 'file'")
+    media.delete(f"evidence/{match}.jpg")
+    assert reviewer.get(path).status_code == 404
+
+
+def test_a_match_without_evidence_is_shown_by_its_two_pictures(reviewer: TestClient, done: World) -> None:
+    second = world.matches(done)[1].match_id
+    assert reviewer.get(f"/review/thumb/{second}").headers["content-type"] == "image/jpeg"
+
+
+def test_a_page_of_an_earlier_job_goes_on_with_that_job(
+    reviewer: TestClient, repos: Repositories, done: World
+) -> None:
+    found = re.search(
+        r'id="more" rel="next" href="([^"]+)"', reviewer.get("/review/goi-cong-thai-hoc?limit=2").text
+    )
+    assert found is not None
+    later = world.make(repos, job_id="job-2")
+    world.write(repos, later)
+    text = reviewer.get(found[1].replace("&amp;", "&")).text
+    assert str(world.matches(done)[2].match_id) in text
+    assert str(world.matches(later)[0].match_id) in reviewer.get("/review/goi-cong-thai-hoc").text
+
+
+def test_an_empty_platform(reviewer: TestClient, repos: Repositories) -> None:
+    assert "pvm run" in reviewer.get("/review").text
+    repos.industries.ensure("giày")
+    assert "No job has completed" in reviewer.get("/review").text
+    answer = reviewer.get("/review/giay")
+    assert answer.status_code in (404, 422)
