@@ -7,7 +7,7 @@ BASE := $(VENV)/.base
 FULL := $(VENV)/.full
 CODE := pvm_core pvm_resources pvm_assets pvm_cli pvm_api sensors sql tests tools $(wildcard bench)
 
-.PHONY: help setup base demo up down test test-n8n bench lint format pin clean
+.PHONY: help setup base demo up down test test-long test-n8n bench lint format pin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -39,6 +39,9 @@ test: lint ## lint, then the whole suite (real PostgreSQL, Dagster and Chromium)
 	@bash tools/chromium.sh
 	@bash tools/rabbitmq.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, a job killed ten times
+	$(BIN)/python -m pytest -v -m long --timeout=900 tests
 
 test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the started platform
 	@bash tools/n8n.sh

@@ -120,7 +120,7 @@ def test_a_running_job_is_cancelled_and_deleted(platform: Platform) -> None:
     assert platform.client.get(f"/status/{job}").status_code == 404
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1_500)
 def test_twenty_jobs_and_a_killed_daemon(platform: Platform) -> None:
     with ThreadPoolExecutor(8) as pool:

@@ -161,7 +161,7 @@ def _moments() -> list[tuple[str, float]]:
     return [("embeddings", 0.0)] + [(random_.choice(_STEPS), random_.random() * 0.4) for _ in range(9)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_ten_times_a_job_ends_with_the_rows_of_an_unbroken_run(fresh: Stand, zygote: Zygote) -> None:
     job = fresh.job("case")
     slots_held = False
