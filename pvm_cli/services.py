@@ -61,6 +61,7 @@ def up(
         webserver, api = _start_missing(settings, folder, host, port)
     out().print(f"Dagster UI   [bold]{webserver.url}[/bold]")
     out().print(f"REST API     [bold]{api.url}[/bold]")
+    out().print(f"review page  [bold]{api.url}/review[/bold]")
     out().print(f"logs         {folder.log_path(WEBSERVER).parent}", soft_wrap=True)
     if foreground:
         _stay(settings, folder)

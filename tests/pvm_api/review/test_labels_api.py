@@ -1,0 +1,90 @@
+"""Labels over the API and on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from pvm_api.app import create_app
+from pvm_cli.main import app as cli
+from pvm_resources.database import Database
+from pvm_resources.media import MediaStore
+from pvm_resources.repositories import Repositories
+from pvm_resources.repositories.keys import Keys
+from pvm_resources.settings import load_settings
+from tests.pvm_api.drawn import jpeg
+from tests.pvm_resources import world
+from tests.pvm_resources.world import World
+
+
+@pytest.fixture
+def done(repos: Repositories, tmp_path: Path) -> World:
+    """A finished job with pictures."""
+    made = world.make(repos, job_id="job-1")
+    world.write(repos, made)
+    media = MediaStore(str(tmp_path / "media"))
+    for n, image in enumerate(made.images):
+        media.put(image.local_path, jpeg(n))
+    for n, frame in enumerate(made.frames):
+        media.put(str(frame.local_path), jpeg(100 + n))
+    return made
+
+
+@pytest.fixture
+def client(database: Database, tmp_path: Path, done: World) -> Iterator[TestClient]:
+    """A caller who may judge."""
+    settings = load_settings(tmp_path / "none.env", home=tmp_path, api_rate=100_000)
+    token = Keys(database).create("n8n", ["review"])[1]
+    made = create_app(settings, database, MediaStore(settings.media))
+    with TestClient(made, headers={"X-API-Key": token}) as found:
+        yield found
+
+
+def test_a_verdict_is_given_shown_counted_and_taken_back(client: TestClient, done: World) -> None:
+    right, wrong, _ = (match.match_id for match in world.matches(done))
+    path = f"/v1/matches/{right}/label"
+    given = client.post(path, json={"verdict": "accept"}).json()["label"]
+    assert (given["verdict"], given["who"], given["score"], given["product"]) == ("accept", "n8n", 0.9, "P0")
+    assert client.get(f"/v1/matches/{right}").json()["label"] == "accept"
+    client.post(f"/v1/matches/{wrong}/label", json={"verdict": "reject"})
+    labels = [one["label"] for one in client.get("/v1/results?job=job-1").json()["items"]]
+    assert labels == ["accept", "reject", None]
+    (figures,) = client.get("/v1/labels/precision").json()["items"]
+    assert (figures["right"], figures["wrong"], figures["precision"]) == (1, 0, 1.0)
+    assert figures["bound"] == pytest.approx(0.05)
+    page = client.get("/v1/labels?limit=1").json()
+    assert [one["verdict"] for one in page["items"]] == ["reject"]
+    assert [one["verdict"] for one in client.get(page["next"]).json()["items"]] == ["accept"]
+    assert client.post(path, json={"verdict": "undo"}).json() == {"match_id": str(right), "label": None}
+    again = client.post(path, json={"verdict": "undo"})
+    assert (again.status_code, again.json()["code"]) == (409, "label.none")
+    assert client.post(path, json={"verdict": "none"}).status_code == 422
+    history = client.get("/v1/labels?history=true&industry=goi-cong-thai-hoc").json()["items"]
+    assert [one["verdict"] for one in history] == ["none", "reject", "accept"]
+    assert client.get("/v1/labels?industry=none").status_code == 404
+
+
+def test_the_command_line(
+    client: TestClient, done: World, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PVM_HOME", str(tmp_path))
+    monkeypatch.setenv("PVM_DATABASE_URL", database_url)
+    runner = CliRunner()
+    assert runner.invoke(cli, ["labels", "list"]).exit_code == 0
+    for match, verdict in zip(world.matches(done), ("accept", "reject"), strict=False):
+        client.post(f"/v1/matches/{match.match_id}/label", json={"verdict": verdict})
+    listed = runner.invoke(cli, ["labels", "list", "-i", "gối công thái học", "--format", "json"])
+    assert [one["verdict"] for one in json.loads(listed.stdout)] == ["reject", "accept"]
+    table = runner.invoke(cli, ["labels", "list"])
+    assert "1 of 1 judged accepted matches are right" in table.output.replace("\n", " ")
+    out = tmp_path / "learn"
+    done_ = runner.invoke(cli, ["labels", "export", str(out)])
+    assert done_.exit_code == 0, done_.output
+    assert (out / "pairs.csv").read_text().count("\n") == 3
+    results = runner.invoke(cli, ["results", "--job", "job-1", "--min-score", "0", "--format", "json"])
+    assert [one["label"] for one in json.loads(results.stdout)] == ["accept", "reject", None]
