@@ -20,7 +20,11 @@ pytestmark = pytest.mark.browser
         ("review-grid", "/review/{job}", {}),
         ("review-grid-vi-dark", "/review/{job}", {"locale": "vi-VN", "color_scheme": "dark"}),
         ("review-match", "/review/match/{match}", {}),
-        ("review-match-vi", "/review/match/{match}", {"locale": "vi-VN"}),
+        (
+            "review-match-vi",
+            "/review/match/{match}",
+            {"locale": "vi-VN", "viewport": {"width": 1440, "height": 1280}},
+        ),
         ("review-match-dark", "/review/match/{match}", {"color_scheme": "dark"}),
         ("review-overview", "/review", {}),
         ("review-purged", "/review/match/{purged}", {}),
