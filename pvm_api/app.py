@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from pvm_api import problems
-from pvm_api.auth import Authenticator, Gate
+from pvm_api.auth import Authenticator, Gate, check_host
 from pvm_api.limits import Envelope
 from pvm_api.metrics import Figures
 from pvm_api.review import pages
@@ -83,6 +83,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=() if settings.api_auth else (Depends(check_host),),
         # A redirect to the same path with a slash would repeat a POST without its body's limits.
         redirect_slashes=False,
         separate_input_output_schemas=False,

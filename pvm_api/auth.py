@@ -14,6 +14,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from pvm_api.limits import RateLimiter
 from pvm_api.problems import ApiError
 from pvm_resources.repositories.keys import SCOPES, ApiKey, Keys, Scope
+from pvm_resources.settings import LOOPBACK
 
 #: Seconds for which a key's row is believed; a revoked key ends after them.
 _BELIEVED_S: Final = 5.0
@@ -136,6 +137,22 @@ def require(scope: Scope) -> Callable[..., Principal]:
 
     caller.__name__ = f"require_{scope}"
     return caller
+
+
+def check_host(request: Request) -> None:
+    """Without keys a page of another site, whose name its owner has pointed at this machine (DNS rebinding),
+    would speak for the user.
+
+    Raises:
+        ApiError: 403 ``auth.host``.
+    """
+    if (request.url.hostname or "") not in LOOPBACK:
+        raise ApiError(
+            403,
+            "auth.host",
+            "keys are off, and the request names another host than this machine",
+            "Ask http://127.0.0.1, or turn keys on (PVM_API_AUTH=true)",
+        )
 
 
 def _unauthorised(code: str, reason: str) -> ApiError:

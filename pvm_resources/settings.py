@@ -15,7 +15,7 @@ from pvm_core.errors import InputError
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 #: Addresses that only this machine reaches.
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 #: Settings that override a field of `pvm_core.rules.Rules` for every job of this machine.
 _RULES: Final = {
@@ -228,7 +228,7 @@ def check_api_host(settings: Settings) -> None:
     Raises:
         InputError: ``api.host``.
     """
-    if not settings.api_auth and settings.api_host not in _LOOPBACK:
+    if not settings.api_auth and settings.api_host not in LOOPBACK:
         raise InputError(
             "api.host",
             f"PVM_API_HOST={settings.api_host}",

@@ -114,9 +114,12 @@ def test_without_keys_only_this_machine_is_served(
     database: Database, media: MediaStore, settings: Settings
 ) -> None:
     off = settings.model_copy(update={"api_auth": False})
-    with TestClient(create_app(off, database, media)) as client:
+    with TestClient(create_app(off, database, media), base_url="http://127.0.0.1:8080") as client:
         assert client.get("/v1/jobs").status_code == 200
         assert client.post("/v1/industries", json={"name": "giày"}).status_code == 201
+        for name in ("evil.example", "127.0.0.1.evil.example:8080"):
+            refused = client.get("/v1/jobs", headers={"Host": name})
+            assert (refused.status_code, refused.json()["code"]) == (403, "auth.host")
     for host in ("0.0.0.0", "192.168.1.5", ""):
         with pytest.raises(InputError, match="PVM_API_AUTH"):
             create_app(off.model_copy(update={"api_host": host}), database, media)
