@@ -35,7 +35,7 @@ format: $(FULL) ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint ## lint, then the whole suite (real PostgreSQL, Dagster and Chromium)
+test: lint ## lint, then the whole suite (real PostgreSQL, Dagster, RabbitMQ, Chromium)
 	@bash tools/chromium.sh
 	@bash tools/rabbitmq.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
