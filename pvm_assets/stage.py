@@ -16,7 +16,7 @@ from pvm_assets.guard import Guard
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.preview import contact_preview, links_preview, page_preview
 from pvm_assets.workbench import Bench, Workbench
-from pvm_core.errors import MediaError, Problem, PvmError
+from pvm_core.errors import MediaError, Problem, PvmError, StoreError
 from pvm_core.events import Event
 from pvm_core.parallel import Done
 from pvm_core.rules import Rules
@@ -292,5 +292,6 @@ class clear_failure:  # noqa: N801 - reads as a statement
                     "remedy": error.remedy,
                     "retryable": error.retryable,
                 },
-                allow_retries=error.retryable,
+                # A store that is gone or full stays so for longer than a retry waits; `pvm retry` resumes.
+                allow_retries=error.retryable and not isinstance(error, StoreError),
             ) from error

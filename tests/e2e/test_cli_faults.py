@@ -57,7 +57,7 @@ def _wait_for_line(process: subprocess.Popen[str], start: str) -> list[str]:
     raise AssertionError(f"no line {start!r} in {seen}")
 
 
-@pytest.mark.parametrize("stage", ["keyframes", "embeddings"])
+@pytest.mark.parametrize("stage", ["keyframes", pytest.param("embeddings", marks=pytest.mark.long)])
 def test_ctrl_c_cancels_cleanly_and_retry_finishes(
     pvm: Pvm, case: tiny.Tiny, expected: list[tuple[str, str, str]], stage: str
 ) -> None:

@@ -16,7 +16,7 @@ from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.runner import job_pointer
 from pvm_assets.stage import clear_failure
-from pvm_core.errors import InputError
+from pvm_core.errors import InputError, StoreError
 
 _GPU_ASSETS = {"embeddings"}
 _NETWORK_ASSETS = {"products", "videos", "product_images"}
@@ -93,6 +93,12 @@ def test_a_permanent_fault_is_not_retried(retryable: bool) -> None:
     with pytest.raises(dg.Failure) as caught, clear_failure():
         raise InputError("products.none", "ebay", "why", "what to do", retryable=retryable)
     assert caught.value.allow_retries is retryable
+
+
+def test_a_store_that_is_gone_is_not_waited_for() -> None:
+    with pytest.raises(dg.Failure) as caught, clear_failure():
+        raise StoreError("store.unreachable", "the database", "why", "what to do", retryable=True)
+    assert not caught.value.allow_retries
 
 
 def test_ancestors_are_all_that_lie_upstream() -> None:

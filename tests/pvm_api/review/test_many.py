@@ -157,7 +157,7 @@ def _md5(text: str) -> str:
 
 
 @pytest.mark.browser
-@pytest.mark.slow
+@pytest.mark.long
 def test_five_thousand_matches_are_scrolled(many: tuple[str, Database, int], browser: Browser) -> None:
     url, _, _ = many
     page = opened(browser)
