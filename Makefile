@@ -38,7 +38,8 @@ format: $(FULL) ## let ruff mend and format the code
 test: lint ## lint, then the whole suite (real PostgreSQL, Dagster, RabbitMQ, Chromium)
 	@bash tools/chromium.sh
 	@bash tools/rabbitmq.sh
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@# Four workers on two cores: half of a whole-job test is waiting for processes to start and servers to answer.
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, a job killed ten times
 	$(BIN)/python -m pytest -v -m long --timeout=900 tests
