@@ -13,7 +13,7 @@ import pytest
 
 from tests.deploy.workflows import NAMES, load
 from tests.e2e.tiny import Tiny, write_case
-from tests.n8n.platform import Platform
+from tests.n8n.started import Platform
 from tests.n8n.real_n8n import N8n, free_port
 from tests.n8n.standin_api import KEY, StandInApi
 
