@@ -38,6 +38,8 @@ format: $(FULL) ## let ruff mend and format the code
 test: lint ## lint, then the whole suite (real PostgreSQL, Dagster, RabbitMQ, Chromium)
 	@bash tools/chromium.sh
 	@bash tools/rabbitmq.sh
+	@# Whole-job tests start a hundred processes; where Python writes no bytecode each would compile the project.
+	@$(BIN)/python -m compileall -q -j 0 pvm_core pvm_resources pvm_assets pvm_cli pvm_api sensors sql
 	@# Four workers on two cores: half of a whole-job test is waiting for processes to start and servers to answer.
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
