@@ -43,7 +43,7 @@ test: lint ## lint, then the whole suite (real PostgreSQL, Dagster, RabbitMQ, Ch
 	@# Four workers on two cores: half of a whole-job test is waiting for processes to start and servers to answer.
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, a job killed ten times
+test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, a job killed ten times, faults on the command line
 	$(BIN)/python -m pytest -v -m long --timeout=900 tests
 
 test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the started platform

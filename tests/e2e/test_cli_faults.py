@@ -16,6 +16,8 @@ import pytest
 import tiny
 from harness import Pvm
 
+#: The same faults at the level of assets are in the default suite (tests/pvm_assets/test_faults.py).
+pytestmark = pytest.mark.long
 INDUSTRY = "Sự cố"
 
 
@@ -57,7 +59,7 @@ def _wait_for_line(process: subprocess.Popen[str], start: str) -> list[str]:
     raise AssertionError(f"no line {start!r} in {seen}")
 
 
-@pytest.mark.parametrize("stage", ["keyframes", pytest.param("embeddings", marks=pytest.mark.long)])
+@pytest.mark.parametrize("stage", ["keyframes", "embeddings"])
 def test_ctrl_c_cancels_cleanly_and_retry_finishes(
     pvm: Pvm, case: tiny.Tiny, expected: list[tuple[str, str, str]], stage: str
 ) -> None:

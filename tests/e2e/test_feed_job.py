@@ -13,6 +13,7 @@ from harness import Pvm
 
 from tests.standins.serving import Answer, Request, StandIn
 
+pytestmark = pytest.mark.long
 INDUSTRY = "Hộp từ cửa hàng"
 PRODUCTS = 5
 JOB = "from-a-feed"
