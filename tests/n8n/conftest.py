@@ -13,9 +13,9 @@ import pytest
 
 from tests.deploy.workflows import NAMES, load
 from tests.e2e.tiny import Tiny, write_case
-from tests.n8n.started import Platform
 from tests.n8n.real_n8n import N8n, free_port
 from tests.n8n.standin_api import KEY, StandInApi
+from tests.n8n.started import Platform
 
 _ROOT = Path(__file__).resolve().parents[2]
 _CREDENTIAL = "Product-video matching"

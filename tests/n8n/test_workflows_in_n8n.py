@@ -10,9 +10,9 @@ import pytest
 from tests.deploy.resume_endpoint import STARTED, ResumeEndpoint
 from tests.deploy.workflows import NAMES
 from tests.e2e.tiny import Tiny
-from tests.n8n.started import INDUSTRY, Platform
 from tests.n8n.real_n8n import N8n
 from tests.n8n.standin_api import StandInApi, Story
+from tests.n8n.started import INDUSTRY, Platform
 
 pytestmark = pytest.mark.n8n
 
