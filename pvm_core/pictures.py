@@ -167,7 +167,9 @@ def _looks_finished(data: bytes) -> bool:
 
 def _to_rgb(image: Image.Image) -> Rgb:
     """RGB uint8 of a loaded Pillow image: upright, sRGB, alpha on white."""
-    upright = ImageOps.exif_transpose(image)
+    # In place: the other form copies a picture that stands upright already.
+    ImageOps.exif_transpose(image, in_place=True)
+    upright = image
     if upright.mode.startswith("I") or upright.mode == "F":
         # Pillow clips 16-bit grey to 255 on conversion; the high byte is the picture.
         grey = (np.asarray(upright, dtype=np.float64) / 257.0).clip(0, 255).astype(np.uint8)
@@ -186,7 +188,7 @@ def _to_rgb(image: Image.Image) -> Rgb:
 def _to_srgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     if not profile:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     if image.mode not in ("RGB", "CMYK", "L"):
         image = image.convert("RGB")
     try:
