@@ -235,6 +235,9 @@ def job_asset(
     def decorate(work: Callable[[Stage], Report]) -> dg.AssetsDefinition:
         name = work.__name__
         node = NODES[name]
+        placed = dict(placement or {})
+        policy: dg.RetryPolicy | None = placed.pop("retry_policy", None)
+        retries = {"pvm/transport_retries": policy.max_retries} if policy else {}
         schema = dg.TableSchema([dg.TableColumn(c.name, c.type, c.description or None) for c in columns])
 
         @dg.asset(  # type: ignore[untyped-decorator]
@@ -246,11 +249,15 @@ def job_asset(
             kinds=kinds,
             description=work.__doc__,
             code_version=code_version,
-            metadata={"dagster/column_schema": schema, "dagster/table_name": f"pvm.public.{table}"},
-            **(placement or {}),
+            metadata={
+                "dagster/column_schema": schema,
+                "dagster/table_name": f"pvm.public.{table}",
+                **retries,
+            },
+            **placed,
         )
         def run(context: dg.AssetExecutionContext, workbench: Workbench) -> dg.MaterializeResult[Any]:
-            with clear_failure():
+            with clear_failure(policy, context.retry_number):
                 return _materialise(name, work, context, workbench.bench)
 
         made: dg.AssetsDefinition = run
@@ -278,11 +285,20 @@ def _materialise(
 class clear_failure:  # noqa: N801 - reads as a statement
     """Turns a `PvmError` into a Dagster failure that names reason and remedy."""
 
+    def __init__(self, policy: dg.RetryPolicy | None = None, attempt: int = 0) -> None:
+        self._policy = policy
+        self._attempt = attempt
+
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, PvmError):
+            # A store that is gone or full stays so for longer than a retry waits; `pvm retry` resumes.
+            passing = error.retryable and not isinstance(error, StoreError)
+            if passing and self._policy is not None and self._attempt < self._policy.max_retries:
+                seconds = self._policy.calculate_delay(self._attempt + 1)
+                raise dg.RetryRequested(self._policy.max_retries, seconds) from error
             raise dg.Failure(
                 description=str(error),
                 metadata={
@@ -292,6 +308,5 @@ class clear_failure:  # noqa: N801 - reads as a statement
                     "remedy": error.remedy,
                     "retryable": error.retryable,
                 },
-                # A store that is gone or full stays so for longer than a retry waits; `pvm retry` resumes.
-                allow_retries=error.retryable and not isinstance(error, StoreError),
+                allow_retries=passing,
             ) from error

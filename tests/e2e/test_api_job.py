@@ -35,17 +35,14 @@ class Platform:
     case: tiny.Tiny
     client: httpx.Client
 
-    def body(self, industry: str) -> dict[str, Any]:
-        """A job over the tiny case."""
-        return {
-            "industry": industry,
-            "products": [str(self.case.products)],
-            "videos": [str(self.case.videos)],
-        }
+    def body(self, industry: str, case: tiny.Tiny | None = None) -> dict[str, Any]:
+        """A job over the tiny case, or over another below its folder."""
+        case = case or self.case
+        return {"industry": industry, "products": [str(case.products)], "videos": [str(case.videos)]}
 
-    def start(self, industry: str) -> str:
+    def start(self, industry: str, case: tiny.Tiny | None = None) -> str:
         """Posts a job; returns its id."""
-        answer = self.client.post("/orchestrator/start-job", json=self.body(industry))
+        answer = self.client.post("/orchestrator/start-job", json=self.body(industry, case))
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job_id"])
 
@@ -110,10 +107,13 @@ def test_one_post_ends_in_matches_with_their_proof(platform: Platform) -> None:
 
 
 def test_a_running_job_is_cancelled_and_deleted(platform: Platform) -> None:
-    job = platform.start("giày")
+    # Work enough for the order to arrive before the end.
+    case = tiny.write_case(platform.case.products.parent / "more", products=6, clips=40)
+    job = platform.start("giày", case)
     _until(lambda: platform.status(job)["status"] == "running")
     assert platform.client.post(f"/v1/jobs/{job}/cancel").status_code == 202
-    _until(lambda: platform.status(job)["status"] == "cancelled")
+    _until(lambda: platform.status(job)["status"] != "running")
+    assert platform.status(job)["status"] == "cancelled"
     assert f"giay|{job}" in _partitions(platform.pvm)
     assert platform.client.delete(f"/v1/jobs/{job}").status_code == 204
     _until(lambda: f"giay|{job}" not in _partitions(platform.pvm))

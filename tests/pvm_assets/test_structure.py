@@ -85,7 +85,16 @@ def test_exactly_the_gpu_steps_carry_the_gpu_constant(definition: Any) -> None:
 
 @pytest.mark.parametrize("asset", ASSETS, ids=_name)
 def test_exactly_the_assets_that_ask_the_network_are_retried(asset: dg.AssetsDefinition) -> None:
-    assert (asset.op.retry_policy is not None) == (_name(asset) in _NETWORK_ASSETS)
+    retried = "pvm/transport_retries" in asset.metadata_by_key[asset.key]
+    assert retried == (_name(asset) in _NETWORK_ASSETS)
+    assert asset.op.retry_policy is None, "Dagster would try a cancelled step again"
+
+
+def test_a_passing_fault_of_the_network_is_tried_again_as_often_as_the_policy_says() -> None:
+    policy = dg.RetryPolicy(max_retries=2, delay=1)
+    for attempt, expected in ((0, dg.RetryRequested), (1, dg.RetryRequested), (2, dg.Failure)):
+        with pytest.raises(expected), clear_failure(policy, attempt):
+            raise InputError("products.none", "ebay", "why", "what to do", retryable=True)
 
 
 @pytest.mark.parametrize("retryable", [True, False])
