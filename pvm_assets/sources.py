@@ -12,7 +12,6 @@ from pvm_assets.stage import Stage
 from pvm_core.errors import InputError, Problem
 from pvm_core.requests import JobRequest
 from pvm_resources.fetch import Fetcher
-from pvm_resources.policies import load_policies
 from pvm_resources.queries import query_for
 from pvm_resources.repositories.collecting import SourceKind, SourceState
 from pvm_resources.repositories.ledger import Ledger
@@ -94,7 +93,8 @@ class _Asker:
         self._stage = stage
         self._web = web
         self._lock = threading.Lock()
-        self._policies = load_policies(stage.bench.settings)
+        # Made here: threads must not race to make it.
+        self._policies = stage.policies
         self._made: list[object] = []
 
     def cancel(self) -> None:

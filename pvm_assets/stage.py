@@ -221,6 +221,7 @@ def job_asset(
     kinds: set[str],
     code_version: str,
     placement: Mapping[str, Any] | None = None,
+    retries: dg.RetryPolicy | None = None,
 ) -> Callable[[Callable[[Stage], Report]], dg.AssetsDefinition]:
     """Makes a partitioned asset of a function of a `Stage`; name and description are the function's own.
 
@@ -230,14 +231,13 @@ def job_asset(
         kinds: shown as icons in the UI.
         code_version: raised when the same inputs would give other rows.
         placement: `GPU` for steps that want the GPU.
+        retries: for faults that pass; a cancelled run is none.
     """
 
     def decorate(work: Callable[[Stage], Report]) -> dg.AssetsDefinition:
         name = work.__name__
         node = NODES[name]
-        placed = dict(placement or {})
-        policy: dg.RetryPolicy | None = placed.pop("retry_policy", None)
-        retries = {"pvm/transport_retries": policy.max_retries} if policy else {}
+        retried = {"pvm/transport_retries": retries.max_retries} if retries else {}
         schema = dg.TableSchema([dg.TableColumn(c.name, c.type, c.description or None) for c in columns])
 
         @dg.asset(  # type: ignore[untyped-decorator]
@@ -252,12 +252,12 @@ def job_asset(
             metadata={
                 "dagster/column_schema": schema,
                 "dagster/table_name": f"pvm.public.{table}",
-                **retries,
+                **retried,
             },
-            **placed,
+            **(placement or {}),
         )
         def run(context: dg.AssetExecutionContext, workbench: Workbench) -> dg.MaterializeResult[Any]:
-            with clear_failure(policy, context.retry_number):
+            with clear_failure(retries, context.retry_number):
                 return _materialise(name, work, context, workbench.bench)
 
         made: dg.AssetsDefinition = run

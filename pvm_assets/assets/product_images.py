@@ -20,7 +20,6 @@ from pvm_assets.work.pictures import PictureDesk, PictureTask, StoredPicture, st
 from pvm_core.errors import InputError, MediaError, Problem
 from pvm_core.gallery import GalleryItem, near_copies
 from pvm_resources.fetch import Fetcher
-from pvm_resources.policies import load_policies
 from pvm_resources.repositories.catalogue import Catalogue
 from pvm_resources.repositories.rows import Image, ImageSource
 from pvm_resources.sources.base import PictureRef
@@ -48,7 +47,7 @@ _PORTION_BYTES: Final = 32_000_000
     ),
     kinds={"python", "postgres", "image"},
     code_version="2",
-    placement=NETWORK,
+    retries=NETWORK,
 )
 def product_images(stage: Stage) -> Report:
     """Picture galleries: read or downloaded within limits, decoded, made uniform, stored once.
@@ -108,7 +107,7 @@ def _keep_stored(
 
 
 def _too_old(stage: Stage, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-    policies, now = load_policies(stage.bench.settings), datetime.now(UTC)
+    policies, now = stage.policies, datetime.now(UTC)
     return {
         img_id
         for img_id, (source, stored_at) in stage.bench.catalogue.ages(ids).items()

@@ -29,7 +29,7 @@ from pvm_resources.sources.registry import product_specs
     ),
     kinds={"python", "postgres"},
     code_version="2",
-    placement=NETWORK,
+    retries=NETWORK,
 )
 def products(stage: Stage) -> Report:
     """Products of the job's sources: rows with the references of their pictures, no pixels yet.

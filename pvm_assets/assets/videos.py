@@ -51,7 +51,7 @@ class _Listed:
     ),
     kinds={"python", "postgres", "ffmpeg"},
     code_version="2",
-    placement=NETWORK,
+    retries=NETWORK,
 )
 def videos(stage: Stage) -> Report:
     """Videos of the job's sources, by their content: searched, downloaded where they are elsewhere, opened.
