@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 FULL := $(VENV)/.full
-CODE := pvm_core pvm_resources pvm_assets pvm_cli pvm_api sensors sql tests tools $(wildcard bench)
+CODE := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_cli pvm_api sensors sql definitions.py tests tools $(wildcard bench)
 
 .PHONY: help setup base demo up down test test-long test-n8n bench lint format pin clean
 
@@ -25,10 +25,11 @@ up: $(BASE) ## start database, Dagster web server and daemon
 down: $(BASE) ## stop what `make up` started
 	@$(BIN)/pvm down
 
-lint: $(FULL) ## ruff, format, mypy, names that must stay away
+lint: $(FULL) ## ruff, format, mypy, rooms that import downwards, names that must stay away
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/python tools/dropped_names.py
 
 format: $(FULL) ## let ruff mend and format the code
@@ -39,7 +40,7 @@ test: lint ## lint, then the whole suite (real PostgreSQL, Dagster, RabbitMQ, Ch
 	@bash tools/chromium.sh
 	@bash tools/rabbitmq.sh
 	@# Whole-job tests start a hundred processes; where Python writes no bytecode each would compile the project.
-	@$(BIN)/python -m compileall -q -j 0 pvm_core pvm_resources pvm_assets pvm_cli pvm_api sensors sql
+	@$(BIN)/python -m compileall -q -j 0 pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_cli pvm_api sensors sql definitions.py
 	@# Four workers on two cores: half of a whole-job test is waiting for processes to start and servers to answer.
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 

@@ -16,19 +16,19 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from pvm_core.events import Event
-from pvm_resources import migrate
-from pvm_resources.database import Database
-from pvm_resources.delivery import signing
-from pvm_resources.delivery.bodies import Links
-from pvm_resources.delivery.bus import BusSink
-from pvm_resources.delivery.relay import Relay
-from pvm_resources.delivery.webhooks import Sink, WebhookSink
-from pvm_resources.fetch.guard import AllowList, PinnedTransport
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.deliveries import Deliveries
-from pvm_resources.repositories.endpoints import BUS_ID, Endpoints
-from pvm_resources.server import EmbeddedServer
+from pvm_jobs.events import Event
+from pvm_jobs.payloads import Links
+from pvm_resources.events import signing
+from pvm_resources.events.broker import BusSink
+from pvm_resources.events.relay import Relay
+from pvm_resources.events.webhooks import Sink, WebhookSink
+from pvm_resources.http.address_policy import AllowList, PinnedTransport
+from pvm_resources.postgres import migrate
+from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.server import EmbeddedServer
+from pvm_resources.store import Repositories
+from pvm_resources.store.deliveries import Deliveries
+from pvm_resources.store.endpoints import BUS_ID, Endpoints
 from tests.pvm_resources.receiver import Receiver
 
 _JOBS = 4

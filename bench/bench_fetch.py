@@ -30,10 +30,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from pvm_assets.work.pictures import PictureDesk, PictureTask, store_picture
-from pvm_core.parallel import WorkPool
-from pvm_resources.fetch import AllowList, Fetched, Fetcher
-from pvm_resources.media import MediaStore
+from pvm_assets.work.pictures import PictureTask, PictureWorkerState, store_picture
+from pvm_resources.http import AllowList, Fetched, Fetcher
+from pvm_resources.media.store import MediaStore
+from pvm_resources.process_pool import WorkPool
 from pvm_resources.sources.base import PictureRef
 from pvm_resources.sources.picture_reader import Pictures
 
@@ -111,7 +111,7 @@ def fetch_and_store(fetcher: Fetcher, urls: list[str], pool: WorkPool, media: Pa
             if isinstance(answer, Fetched):
                 yield replace(task, data=answer.data)
 
-    desk = partial(PictureDesk, MediaStore(str(media)), Pictures())
+    desk = partial(PictureWorkerState, MediaStore(str(media)), Pictures())
     return sum(done.error is None for done in pool.map(store_picture, with_bytes(), desk))
 
 

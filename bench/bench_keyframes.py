@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pvm_core.images import phash64
 from pvm_core.keyframes import Keyframe, KeyframeParams, RejectedFrame, iter_keyframes
-from pvm_core.pictures import phash64
-from pvm_core.video import LookPlan, iter_looks, probe
+from pvm_core.video import SamplingPlan, iter_sampled_frames, probe
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".mov"}
 
@@ -91,10 +91,10 @@ def main() -> None:
 
 def report(paths: list[Path], truth: list[dict[str, str]]) -> None:
     params = KeyframeParams()
-    plan = LookPlan(params.look_s, params.max_gap_s, params.max_s)
+    plan = SamplingPlan(params.look_s, params.max_gap_s, params.max_s)
     columns = {
         "keyframes": lambda p: results.__setitem__(p, list(iter_keyframes(p, params))),
-        "of that, decoding": lambda p: sum(1 for _ in iter_looks(p, plan)),
+        "of that, decoding": lambda p: sum(1 for _ in iter_sampled_frames(p, plan)),
         "plain loop": lambda p: plain_loop(p, params.look_s),
         "cv2 decode only": decode_only,
     }

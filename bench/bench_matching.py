@@ -22,8 +22,8 @@ import numpy as np
 
 from pvm_core.keypoints import KeypointParams, detect
 from pvm_core.rules import Rules
-from pvm_core.synthetic.pairs import make_pairs
 from pvm_core.verification import VerifyParams, View, verify_frame
+from pvm_demo.pairs import make_pairs
 
 
 def timed(call: Callable[[], object]) -> float:

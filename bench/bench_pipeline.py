@@ -54,11 +54,11 @@ def run_child(case: Path, home: Path) -> None:
     """Runs a job and prints what each stage took, as JSON; the work of the measured process."""
     os.environ["PVM_HOME"] = str(home)
     os.environ["EMBED_MODEL"] = "classic"
-    from pvm_assets.bootstrap import bootstrap
-    from pvm_assets.runner import StepNews, run_job
-    from pvm_resources.database import Database
-    from pvm_resources.repositories import Repositories
+    from pvm_assets.execution.bootstrap import bootstrap
+    from pvm_assets.execution.runner import StepNews, run_job
+    from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import load_settings
+    from pvm_resources.store import Repositories
 
     settings = load_settings()
     platform = bootstrap(settings)
@@ -130,20 +130,20 @@ def plain_loops(case: Path, home: Path) -> dict[str, float]:
     from pvm_assets.work.features import (
         EmbedTask,
         Stored,
-        embed_desk,
         embed_pictures,
-        keypoint_desk,
+        embed_worker_state,
         keypoint_picture,
-        mask_desk,
+        keypoint_worker_state,
         mask_picture,
+        mask_worker_state,
     )
     from pvm_assets.work.frames import CutTask, cut_video
+    from pvm_core.images import decode_picture, encode_jpeg, normalise
     from pvm_core.keyframes import KeyframeParams
     from pvm_core.keypoints import KeypointParams, detect
-    from pvm_core.pictures import decode_picture, encode_jpeg, normalise
-    from pvm_core.rules import resolve
     from pvm_core.verification import VerifyParams, View, verify_frame
-    from pvm_resources.media import MediaStore
+    from pvm_jobs.rules import resolve
+    from pvm_resources.media.store import MediaStore
 
     rules, source = resolve(), MediaStore(str(home / "media"))
     media, models = MediaStore(str(home / "plain")), home / "models"
@@ -162,12 +162,12 @@ def plain_loops(case: Path, home: Path) -> dict[str, float]:
     start = time.monotonic()
     cut = cut_video(media, task)
     found["keyframes"] = (time.monotonic() - start) / max(1, sum(f.key is not None for f in cut.frames))
-    desk = mask_desk(media, "classic", models)
+    desk = mask_worker_state(media, "classic", models)
     found["masks"] = _each(frames, lambda s: mask_picture(desk, s))
-    embedder = embed_desk(media, "classic", models, rules.grey_clahe)
+    embedder = embed_worker_state(media, "classic", models, rules.grey_clahe)
     found["embeddings"] = _each(frames, lambda s: embed_pictures(embedder, EmbedTask((s,))))
     points = KeypointParams.from_rules(rules)
-    finder = keypoint_desk(media, points, "plain")
+    finder = keypoint_worker_state(media, points, "plain")
     found["keypoints"] = _each(frames, lambda s: keypoint_picture(finder, s))
     views = [View(detect(s.rgb(media), None, points), s.rgb(media)) for s in (*frames[:10], *products)]
     verify = VerifyParams.from_rules(rules)

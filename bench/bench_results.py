@@ -22,10 +22,10 @@ from pathlib import Path
 
 import httpx
 
-from pvm_resources import migrate
-from pvm_resources.database import Database, Statement
-from pvm_resources.repositories.keys import Keys
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres import migrate
+from pvm_resources.postgres.driver import Database, Statement
+from pvm_resources.postgres.server import EmbeddedServer
+from pvm_resources.store.api_keys import Keys
 
 _FILL = (
     "INSERT INTO industries (slug, name) VALUES ('bench', 'bench')",

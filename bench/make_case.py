@@ -12,8 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from pvm_core.synthetic.clips import CaseSpec
-from pvm_resources.demo import write_case
+from pvm_demo.case import write_case
+from pvm_demo.clips import CaseSpec
 
 #: Shots of one clip; about a minute and a half, as long as short videos are.
 _SHOTS = 100

@@ -13,16 +13,16 @@ from starlette.middleware.cors import CORSMiddleware
 
 from pvm_api import problems
 from pvm_api.auth import Authenticator, Gate, check_host
-from pvm_api.limits import Envelope
+from pvm_api.limits import RequestMiddleware
 from pvm_api.metrics import Figures
 from pvm_api.review import pages
 from pvm_api.review.access import Sessions
 from pvm_api.routes import health, industries, jobs, labels, media, results, similar, uploads
 from pvm_api.services import Services
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories.keys import Keys
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, check_api_host
+from pvm_resources.store.api_keys import Keys
 
 #: What is open to everybody: it tells nothing about jobs.
 OPEN: Final = frozenset({"/healthz", "/readyz"})
@@ -102,7 +102,7 @@ def create_app(
             expose_headers=["Location", "ETag", "X-Request-ID", "Retry-After"],
         )  # fmt: skip
     app.add_middleware(
-        Envelope, upload_max=settings.api_upload_mb * 1_000_000 + _FORM_BYTES, uploads=_UPLOADS
+        RequestMiddleware, upload_max=settings.api_upload_mb * 1_000_000 + _FORM_BYTES, uploads=_UPLOADS
     )
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app

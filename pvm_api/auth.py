@@ -13,8 +13,8 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 
 from pvm_api.limits import RateLimiter
 from pvm_api.problems import ApiError
-from pvm_resources.repositories.keys import SCOPES, ApiKey, Keys, Scope
 from pvm_resources.settings import LOOPBACK
+from pvm_resources.store.api_keys import SCOPES, ApiKey, Keys, Scope
 
 #: Seconds for which a key's row is believed; a revoked key ends after them.
 _BELIEVED_S: Final = 5.0

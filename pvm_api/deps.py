@@ -9,7 +9,7 @@ from fastapi import Depends, Path, Query, Request
 from pvm_api.auth import Principal, require
 from pvm_api.services import Services, services
 
-Hand = Annotated[Services, Depends(services)]
+ServicesDep = Annotated[Services, Depends(services)]
 Reader = Annotated[Principal, Depends(require("read"))]
 Runner = Annotated[Principal, Depends(require("run"))]
 Admin = Annotated[Principal, Depends(require("admin"))]
@@ -21,7 +21,7 @@ IndustryName = Annotated[
 IndustryFilter = Annotated[str | None, Query(max_length=200, description="Name or slug.")]
 
 
-def base_url(request: Request, hand: Hand) -> str:
+def base_url(request: Request, hand: ServicesDep) -> str:
     """The address that links begin with."""
     return hand.base(request)
 

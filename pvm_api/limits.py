@@ -96,7 +96,7 @@ class RateLimiter:
         return rate, None if enough else max(1, math.ceil((1.0 - tokens) / speed))
 
 
-class Envelope:
+class RequestMiddleware:
     """Around every request: its id, the limit of its body, the headers of its answer. Pure ASGI.
 
     Args:

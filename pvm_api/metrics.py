@@ -11,9 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from pvm_core.events import PHASES
-from pvm_resources.repositories.inbox import Inbox
-from pvm_resources.repositories.reading import Reading
+from pvm_jobs.events import PHASES
+from pvm_resources.store.inbox import Inbox
+from pvm_resources.store.match_queries import MatchQueries
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,7 +25,7 @@ class Figures(Collector):
     there are.
     """
 
-    def __init__(self, reading: Reading, inbox: Inbox) -> None:
+    def __init__(self, reading: MatchQueries, inbox: Inbox) -> None:
         self._reading = reading
         self._inbox = inbox
         self._lock = threading.Lock()

@@ -8,9 +8,9 @@ import uvicorn
 
 from pvm_api.app import create_app
 from pvm_resources import logs
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
 
 #: Connections to the database; requests beyond them wait.

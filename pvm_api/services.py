@@ -8,21 +8,21 @@ from fastapi import Request
 
 from pvm_api.auth import Gate
 from pvm_api.paging import Cursors
-from pvm_api.review.thumbs import Thumbnails
-from pvm_resources.database import Database
-from pvm_resources.fetch.guard import AllowList, Guard
+from pvm_api.thumbnails import Thumbnails
+from pvm_jobs.source_policy import Policies
+from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.intake import Places
-from pvm_resources.media import MediaStore
-from pvm_resources.policies import Policies, load_policies
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.collecting import Collecting
-from pvm_resources.repositories.inbox import Inbox
-from pvm_resources.repositories.keys import Keys
-from pvm_resources.repositories.labels import Labels
-from pvm_resources.repositories.reading import Reading
-from pvm_resources.repositories.reviewing import Reviewing
-from pvm_resources.repositories.standing import Standing
-from pvm_resources.settings import Settings
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
+from pvm_resources.settings import Settings, load_policies
+from pvm_resources.store import Repositories
+from pvm_resources.store.api_keys import Keys
+from pvm_resources.store.inbox import Inbox
+from pvm_resources.store.labels import Labels
+from pvm_resources.store.match_queries import MatchQueries
+from pvm_resources.store.review_queries import ReviewQueries
+from pvm_resources.store.schedules import Schedules
+from pvm_resources.store.source_runs import SourceRuns
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,17 @@ class Services:
     repos: Repositories
     inbox: Inbox
     keys: Keys
-    reading: Reading
-    standing: Standing
-    collecting: Collecting
+    reading: MatchQueries
+    standing: Schedules
+    collecting: SourceRuns
     media: MediaStore
     places: Places
-    guard: Guard
+    guard: AddressPolicy
     gate: Gate
     cursors: Cursors
     policies: Policies
     labels: Labels
-    reviewing: Reviewing
+    reviewing: ReviewQueries
     thumbs: Thumbnails
 
     @classmethod
@@ -57,17 +57,17 @@ class Services:
             Repositories.over(database),
             Inbox(database),
             keys,
-            Reading(database),
-            Standing(database),
-            Collecting(database),
+            MatchQueries(database),
+            Schedules(database),
+            SourceRuns(database),
             media,
             Places.of(settings),
-            Guard(allow),
+            AddressPolicy(allow),
             gate,
             Cursors(lambda: keys.secret("cursors")),
             policies,
             Labels(database, policies),
-            Reviewing(database),
+            ReviewQueries(database),
             Thumbnails(media),
         )
 

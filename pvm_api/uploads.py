@@ -67,7 +67,7 @@ def check(path: Path, digest: str, size: int) -> models.Upload:
         InputError: ``table.*``, ``catalogue.*``.
     """
     from pvm_resources.sources.base import Query
-    from pvm_resources.sources.file_catalogue import FileCatalogue
+    from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
 
     try:
         found = FileCatalogue(path, namespace="").collect(Query(""))

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pvm_api import models
-from pvm_resources.repositories.reading import Found, JobRow, PictureRow, ProductRow, VideoRow
-from pvm_resources.repositories.rows import Industry
+from pvm_resources.store.match_queries import Found, JobRow, PictureRow, ProductRow, VideoRow
+from pvm_resources.store.records import Industry
 
 #: Founding document 2: progress follows the phases. The share of a phase is done when it ends.
 PERCENT: Final = {"collection": 0, "feature_extraction": 25, "matching": 60, "evidence": 85, "completed": 100}

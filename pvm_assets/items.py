@@ -9,9 +9,9 @@ from typing import Final
 
 from pvm_assets.stage import Stage
 from pvm_assets.work.features import Stored
-from pvm_core.events import Event
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories.rows import Item
+from pvm_jobs.events import Event
+from pvm_resources.media.store import MediaStore
+from pvm_resources.store.records import Item
 
 #: Events in one commit.
 _EVENTS_AT_ONCE: Final = 1_000

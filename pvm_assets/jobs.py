@@ -6,9 +6,9 @@ from typing import Final
 
 import dagster as dg
 
-from pvm_assets.execution.names import INDUSTRY_TAG
 from pvm_assets.partitions import JOB_PARTITIONS
-from pvm_core.ids import split_partition_key
+from pvm_assets.run_tags import INDUSTRY_TAG
+from pvm_jobs.job_ids import split_partition_key
 
 JOB_NAME: Final = "pvm_job_run"
 

@@ -14,9 +14,9 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from pvm_resources.media import MediaStore
-from pvm_resources.policies import Policies
-from pvm_resources.repositories.purging import Restricted
+from pvm_jobs.source_policy import Policies
+from pvm_resources.media.store import MediaStore
+from pvm_resources.store.retention import Restricted
 
 #: An event-log row holds the picture; in base 64 it is a third larger.
 _MAX_JPEG_BYTES: Final = 73_000
@@ -38,8 +38,8 @@ def contact_preview(
         alt: plain text shown in its place.
         masks: key of each picture's mask; what the mask drops is shown dimmed.
     """
-    from pvm_core.contact import contact_sheet, mask_overlay
-    from pvm_core.pictures import decode_mask, decode_stored
+    from pvm_core.evidence.contact_sheet import contact_sheet, mask_overlay
+    from pvm_core.images import decode_mask, decode_stored
 
     step = max(1, len(keys) // _PICTURES)
     pictures = [decode_stored(media.get(key)) for key in keys[::step][:_PICTURES]]
@@ -50,7 +50,7 @@ def contact_preview(
 
 def page_preview(media: MediaStore, keys: Sequence[str], alt: str) -> str:
     """The first two stored pages (evidence pictures, all of one size) under each other, as markdown."""
-    from pvm_core.pictures import decode_stored, normalise
+    from pvm_core.images import decode_stored, normalise
 
     pages = [normalise(decode_stored(media.get(key)), _PAGE_WIDTH) for key in keys[:_PAGES]]
     return _inline(np.vstack(pages), alt)
@@ -89,7 +89,7 @@ def _plain(text: str) -> str:
 
 
 def _inline(sheet: NDArray[np.uint8], alt: str) -> str:
-    from pvm_core.contact import encode_within
+    from pvm_core.evidence.contact_sheet import encode_within
 
     jpeg = encode_within(sheet, _MAX_JPEG_BYTES)
     return f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})"

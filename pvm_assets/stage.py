@@ -10,19 +10,19 @@ from typing import Any, Final, TypeVar
 
 import dagster as dg
 
-from pvm_assets.gate import require_upstream
+from pvm_assets.event_log_redactor import EventLogRedactor
 from pvm_assets.graph import NODES, OWNERS
-from pvm_assets.guard import Guard
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.preview import contact_preview, links_preview, page_preview
-from pvm_assets.workbench import Bench, Workbench
+from pvm_assets.services import JobServices, JobServicesResource
+from pvm_assets.upstream_check import require_upstream
 from pvm_core.errors import MediaError, Problem, PvmError, StoreError
-from pvm_core.events import Event
-from pvm_core.parallel import Done
 from pvm_core.rules import Rules
-from pvm_resources.policies import Policies
-from pvm_resources.repositories.purging import Restricted
-from pvm_resources.repositories.rows import AssetState, Job, Progress
+from pvm_jobs.events import Event
+from pvm_jobs.source_policy import Policies
+from pvm_resources.process_pool import Done
+from pvm_resources.store.records import AssetState, Job, Progress
+from pvm_resources.store.retention import Restricted
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,7 +61,7 @@ class Stage:
     name: str
     job: Job
     rules: Rules
-    bench: Bench
+    bench: JobServices
     log: Any
     total: int = 0
     done: int = 0
@@ -155,9 +155,9 @@ class Stage:
         return self._preview(page_preview(self.bench.media, shown, alt) if shown else "", hidden)
 
     @cached_property
-    def guard(self) -> Guard:
+    def guard(self) -> EventLogRedactor:
         """Tells what may enter the event log."""
-        return Guard(self.bench, self.job_id)
+        return EventLogRedactor(self.bench, self.job_id)
 
     @property
     def policies(self) -> Policies:
@@ -256,9 +256,11 @@ def job_asset(
             },
             **(placement or {}),
         )
-        def run(context: dg.AssetExecutionContext, workbench: Workbench) -> dg.MaterializeResult[Any]:
+        def run(
+            context: dg.AssetExecutionContext, job_services: JobServicesResource
+        ) -> dg.MaterializeResult[Any]:
             with clear_failure(retries, context.retry_number):
-                return _materialise(name, work, context, workbench.bench)
+                return _materialise(name, work, context, job_services.bench)
 
         made: dg.AssetsDefinition = run
         return made
@@ -267,7 +269,7 @@ def job_asset(
 
 
 def _materialise(
-    name: str, work: Callable[[Stage], Report], context: dg.AssetExecutionContext, bench: Bench
+    name: str, work: Callable[[Stage], Report], context: dg.AssetExecutionContext, bench: JobServices
 ) -> dg.MaterializeResult[Any]:
     job = bench.job_of(context.partition_key)
     require_upstream(bench.state, job.job_id, name)

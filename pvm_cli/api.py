@@ -33,7 +33,7 @@ def api(
     """Runs the API."""
     if context.invoked_subcommand is not None:
         return
-    from pvm_assets.bootstrap import bootstrap
+    from pvm_assets.execution.bootstrap import bootstrap
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
@@ -66,8 +66,8 @@ def described() -> str:
     import json
 
     from pvm_api.app import create_app
-    from pvm_resources.database import Database
-    from pvm_resources.media import MediaStore
+    from pvm_resources.media.store import MediaStore
+    from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import Settings
 
     # Nothing of this machine: no environment, no .env, no connection.

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pvm_cli.session import Session
-    from pvm_core.synthetic.scoring import CaseScore
-    from pvm_resources.demo import CaseInfo
-    from pvm_resources.repositories.rows import Job
+    from pvm_demo.case import CaseInfo
+    from pvm_demo.scoring import CaseScore
+    from pvm_resources.store.records import Job
 
 INDUSTRY: Final = "Demo"
 
@@ -47,7 +47,7 @@ def demo() -> None:
 def _rendered(folder: Path, workers: int) -> CaseInfo:
     from rich.progress import Progress
 
-    from pvm_resources.demo import write_case
+    from pvm_demo.case import write_case
 
     started = time.monotonic()
     with Progress(console=err(), transient=True) as bar:
@@ -65,8 +65,8 @@ def _rendered(folder: Path, workers: int) -> CaseInfo:
 
 def _judge(session: Session, job: Job, case: CaseInfo) -> None:
     from pvm_cli.results import find_lines
-    from pvm_core.synthetic.scoring import ResultRow
-    from pvm_resources.demo import score_results
+    from pvm_demo.case import score_results
+    from pvm_demo.scoring import ResultRow
 
     found = list(find_lines(session, job, 0.0, None))
     rows = [ResultRow(line.product, line.video, line.score, line.ts) for line in found]

@@ -11,7 +11,7 @@ from pvm_cli.group import PvmGroup
 from pvm_core.errors import InputError, PvmError
 
 if TYPE_CHECKING:
-    from pvm_resources.repositories.endpoints import Endpoint
+    from pvm_resources.store.endpoints import Endpoint
 
 app = typer.Typer(
     cls=PvmGroup,
@@ -51,9 +51,9 @@ def add(
 ) -> None:
     """Adds a webhook and prints its id and, this once, its secret."""
     from pvm_cli.session import opened
-    from pvm_resources.delivery import signing
-    from pvm_resources.fetch.guard import target_of
-    from pvm_resources.repositories.endpoints import DEFAULT_EVENTS, Endpoints
+    from pvm_resources.events import signing
+    from pvm_resources.http.address_policy import target_of
+    from pvm_resources.store.endpoints import DEFAULT_EVENTS, Endpoints
 
     target_of(url)
     given = secret or signing.new_secret()
@@ -74,7 +74,7 @@ def list_all(
     from rich.text import Text
 
     from pvm_cli.session import opened
-    from pvm_resources.repositories.endpoints import Endpoints
+    from pvm_resources.store.endpoints import Endpoints
 
     with opened() as session:
         found = Endpoints(session.database).list(callbacks=callbacks)
@@ -95,7 +95,7 @@ def list_all(
 def rm(endpoint: _Id) -> None:
     """Removes an endpoint with all its deliveries."""
     from pvm_cli.session import opened
-    from pvm_resources.repositories.endpoints import Endpoints
+    from pvm_resources.store.endpoints import Endpoints
 
     with opened() as session:
         endpoints = Endpoints(session.database)
@@ -108,7 +108,7 @@ def rm(endpoint: _Id) -> None:
 def enable(endpoint: _Id) -> None:
     """Sends to it again, from now on; what waited for it goes out as well."""
     from pvm_cli.session import opened
-    from pvm_resources.repositories.endpoints import Endpoints
+    from pvm_resources.store.endpoints import Endpoints
 
     with opened() as session:
         endpoints = Endpoints(session.database)
@@ -120,7 +120,7 @@ def enable(endpoint: _Id) -> None:
 def disable(endpoint: _Id) -> None:
     """Sends nothing to it; what waits for it waits on."""
     from pvm_cli.session import opened
-    from pvm_resources.repositories.endpoints import Endpoints
+    from pvm_resources.store.endpoints import Endpoints
 
     with opened() as session:
         endpoints = Endpoints(session.database)
@@ -132,8 +132,8 @@ def disable(endpoint: _Id) -> None:
 def rotate(endpoint: _Id, secret: _Secret = None) -> None:
     """Gives it a new secret and prints it; for 24 hours both sign."""
     from pvm_cli.session import opened
-    from pvm_resources.delivery import signing
-    from pvm_resources.repositories.endpoints import Endpoints
+    from pvm_resources.events import signing
+    from pvm_resources.store.endpoints import Endpoints
 
     given = secret or signing.new_secret()
     signing.key_of(given)
@@ -151,10 +151,10 @@ def test(endpoint: _Id) -> None:
     from datetime import UTC, datetime
 
     from pvm_cli.session import opened
-    from pvm_resources.delivery.bodies import Outgoing
-    from pvm_resources.delivery.webhooks import Receiver
-    from pvm_resources.delivery.wiring import webhook_sink
-    from pvm_resources.repositories.endpoints import Endpoints
+    from pvm_jobs.payloads import Outgoing
+    from pvm_resources.events.webhooks import Receiver
+    from pvm_resources.events.wiring import webhook_sink
+    from pvm_resources.store.endpoints import Endpoints
 
     now = datetime.now(UTC)
     with opened() as session:

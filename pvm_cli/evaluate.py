@@ -13,10 +13,10 @@ from pvm_cli.console import err, note, out
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
-    from pvm_core.calibration import Calibration
-    from pvm_core.evaluation import CaseFolder, PhotoSet, RawPair, Setting
     from pvm_core.rules import Rules
-    from pvm_core.scoring import PairScore
+    from pvm_core.scoring.calibration import Calibration
+    from pvm_core.scoring.pair_score import PairScore
+    from pvm_evaluation import CaseFolder, PhotoSet, RawPair, Setting
     from pvm_resources.settings import Settings
 
     Scored = list[tuple[RawPair, PairScore]]
@@ -89,10 +89,10 @@ def evaluate(
 
       pvm evaluate my-labels/ photos/grocery --fit calibration.json
     """
-    from pvm_core.calibration import load_calibration
-    from pvm_core.evaluation import Setting
-    from pvm_core.rules import resolve
-    from pvm_resources.calibrations import calibration_of
+    from pvm_core.scoring.calibration import load_calibration
+    from pvm_evaluation import Setting
+    from pvm_jobs.rules import resolve
+    from pvm_resources.models.calibrations import calibration_of
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
@@ -114,7 +114,7 @@ def evaluate_folders(
     ablations: bool,
 ) -> None:
     """Measures `folders`, prints what `evaluate` says, and fits where `fit` names a file."""
-    from pvm_core.evaluation import open_folder
+    from pvm_evaluation import open_folder
 
     measured: list[_Measured] = []
     for folder in [open_folder(path) for path in folders]:
@@ -137,8 +137,8 @@ class _Measured:
 
 
 def _measure(folder: PhotoSet | CaseFolder, setting: Setting, settings: Settings) -> list[RawPair]:
-    from pvm_core.evaluation import measure
-    from pvm_core.parallel import WorkPool
+    from pvm_evaluation import measure
+    from pvm_resources.process_pool import WorkPool
 
     how = "" if setting.segmenter else " without masks"
     with err().status(f"measuring {folder.name}{how}"), WorkPool(settings.worker_count) as pool:
@@ -163,7 +163,7 @@ def without_colour(pairs: Sequence[RawPair]) -> list[RawPair]:
 
 
 def _report(each: _Measured, measured: Sequence[_Measured], shipped: Calibration, rules: Rules) -> None:
-    from pvm_core.evaluation import retrieval_recall, score_pairs, true_count
+    from pvm_evaluation import retrieval_recall, score_pairs, true_count
 
     folder, pairs = each.folder, each.pairs
     recalls = ", ".join(f"{share:.3f} at {k}" for k, share in retrieval_recall(pairs).items())
@@ -186,7 +186,7 @@ def _held_out_rows(
     each: _Measured, measured: Sequence[_Measured], shipped: Calibration, rules: Rules
 ) -> list[Row]:
     """The folder judged by calibrations fitted on all folders without the product in question."""
-    from pvm_core.evaluation import cross_validate, to_samples
+    from pvm_evaluation import cross_validate, to_samples
 
     every = [pair for m in measured for pair in m.pairs]
     variants = {"score, product out": (each.pairs, every)}
@@ -203,7 +203,7 @@ def _held_out_rows(
 
 def terms(scored: Scored) -> list[Row]:
     """Each term alone."""
-    from pvm_core.evaluation import rank_terms
+    from pvm_evaluation import rank_terms
 
     rankings = rank_terms(scored, ("sim_deep", "sim_kp", "sim_edge"))
     return [Row(f"{r.term} alone", r.auc, r.recall) for r in rankings]
@@ -218,7 +218,7 @@ def variant(
     rules: Rules,
 ) -> Row:
     """A score: how it ranks, and what it accepts."""
-    from pvm_core.evaluation import CaseFolder, decide_pairs, precision_of, rank_terms, true_count
+    from pvm_evaluation import CaseFolder, decide_pairs, precision_of, rank_terms, true_count
 
     (ranking,) = rank_terms(scored, ("score_pair",))
     case = folder if isinstance(folder, CaseFolder) else None
@@ -230,9 +230,9 @@ def variant(
 
 
 def _fit(target: Path, measured: dict[str, list[RawPair]], setting: Setting) -> None:
-    from pvm_core.calibration import to_json
     from pvm_core.embedders import load_embedder
-    from pvm_core.evaluation import decide_pairs, fit, precision_of, true_count
+    from pvm_core.scoring.calibration import to_json
+    from pvm_evaluation import decide_pairs, fit, precision_of, true_count
 
     pairs = [pair for found in measured.values() for pair in found]
     embedder = load_embedder(setting.embedder, setting.models_dir)
@@ -267,7 +267,7 @@ def _fit(target: Path, measured: dict[str, list[RawPair]], setting: Setting) -> 
 def _print_reliability(decided: Sequence[Any]) -> None:
     from rich.table import Table
 
-    from pvm_core.evaluation import reliability
+    from pvm_evaluation import reliability
 
     table = Table("score", "matches", "mean score", "share true", title="reliability", header_style="bold")
     for each in reliability(decided):

@@ -14,10 +14,10 @@ from pvm_core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pvm_resources.database import Database
-    from pvm_resources.delivery.relay import Relay
-    from pvm_resources.repositories.deliveries import Delivery
+    from pvm_resources.events.relay import Relay
+    from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import Settings
+    from pvm_resources.store.deliveries import Delivery
 
 #: Seconds a stream stays with a relay that gives no sign of life; see repositories/deliveries.py.
 _LEASE_S: Final = 20.0
@@ -53,7 +53,7 @@ _Limit = Annotated[int, typer.Option(min=1, max=10_000, help="The most that is s
 @app.command()
 def names() -> None:
     """Lists the names of all events."""
-    from pvm_core.contracts import NAMES
+    from pvm_jobs.contracts import NAMES
 
     for name in NAMES:
         out().print(name)
@@ -64,7 +64,7 @@ def schema(name: Annotated[str, typer.Argument(help="Name of the event.", show_d
     """Prints the JSON Schema of an event."""
     import json
 
-    from pvm_core import contracts
+    from pvm_jobs import contracts
 
     typer.echo(json.dumps(contracts.load(name), indent=2, ensure_ascii=False))
 
@@ -103,7 +103,7 @@ def replay(
     They arrive after what went out meanwhile.
     """
     from pvm_cli.session import opened
-    from pvm_resources.repositories.deliveries import Deliveries
+    from pvm_resources.store.deliveries import Deliveries
 
     if everything and not (job or event or endpoint):
         raise InputError(
@@ -130,7 +130,7 @@ def declare(
     ] = None,
 ) -> None:
     """Makes exchanges and queues on the broker; what is there stays."""
-    from pvm_resources.delivery import bus
+    from pvm_resources.events import broker as bus
     from pvm_resources.settings import load_settings
 
     if bool(queue) != bool(bind):
@@ -156,8 +156,8 @@ def relay(
 
     from pvm_cli.session import opened
     from pvm_resources import logs
-    from pvm_resources.database import Database
-    from pvm_resources.delivery.wiring import make_relay
+    from pvm_resources.events.wiring import make_relay
+    from pvm_resources.postgres.driver import Database
 
     with opened() as session:
         settings = session.settings
@@ -177,8 +177,8 @@ def _serve(one: Relay, settings: Settings, database: Database) -> None:
     import signal
     import threading
 
-    from pvm_resources.delivery.bus import Consumer
-    from pvm_resources.repositories.inbox import Inbox
+    from pvm_resources.events.broker import Consumer
+    from pvm_resources.store.inbox import Inbox
 
     consumer = Consumer(_bus_url(settings), Inbox(database)) if settings.bus_url is not None else None
 
@@ -203,7 +203,7 @@ def _serve(one: Relay, settings: Settings, database: Database) -> None:
 
 def _show(state: str, job: str | None, event: str | None, endpoint: str | None, limit: int) -> None:
     from pvm_cli.session import opened
-    from pvm_resources.repositories.deliveries import Deliveries
+    from pvm_resources.store.deliveries import Deliveries
 
     with opened() as session:
         found = Deliveries(session.database).listed(
@@ -241,7 +241,7 @@ def _table(found: Sequence[Delivery]) -> None:
 
 
 def _endpoint(database: Database, reference: str | None) -> uuid.UUID | None:
-    from pvm_resources.repositories.endpoints import Endpoints
+    from pvm_resources.store.endpoints import Endpoints
 
     return None if reference is None else Endpoints(database).get(reference).endpoint_id
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pvm_cli.asked import KINDS, sources_of
 from pvm_cli.console import note, out
 from pvm_cli.group import PvmGroup
 from pvm_cli.lines import shorten
+from pvm_cli.source_args import KINDS, sources_of
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
-    from pvm_resources.repositories.rows import Industry
+    from pvm_resources.store.records import Industry
 
 app = typer.Typer(
     cls=PvmGroup,
@@ -121,7 +121,7 @@ def sources(
 ) -> None:
     """Sets the standing sources of an industry, and how often they run by themselves (while pvm up runs)."""
     from pvm_cli.session import opened
-    from pvm_resources.repositories.standing import Standing
+    from pvm_resources.store.schedules import Schedules
 
     given = sources_of(products, videos)
     if not given and not clear and every is None:
@@ -132,8 +132,8 @@ def sources(
         kept = {**({} if clear else industry.sources), **given}
         session.industries.set_sources(industry.slug, kept)
         if every is not None:
-            Standing(session.database).set_every(industry.slug, every or None)
-        hours = Standing(session.database).every(industry.slug)
+            Schedules(session.database).set_every(industry.slug, every or None)
+        hours = Schedules(session.database).every(industry.slug)
     said = "; ".join(f"{kind}: {_listed(value)}" for kind, value in kept.items())
     note(f"sources of {industry.name}: {said or 'none'}" + (f"; every {hours} h" if hours else ""))
 
@@ -170,7 +170,7 @@ def queries(
           --lang en "ergonomic pillow" "memory foam pillow"
     """
     from pvm_cli.session import opened
-    from pvm_core.requests import parse_queries
+    from pvm_jobs.request import parse_queries
 
     if phrases and not lang:
         raise InputError("queries.language", name, "phrases without a language", "Name it with --lang")
@@ -205,7 +205,7 @@ def rm(
             raise InputError(
                 "industry.in_use", industry.name, f"it has {len(found)} jobs", "Remove them too with --jobs"
             )
-        from pvm_resources.repositories.inbox import Inbox
+        from pvm_resources.store.inbox import Inbox
 
         # The daemon takes their partitions out of Dagster when it runs next.
         for job in found:
@@ -222,7 +222,7 @@ def _shown(industry: Industry, kind: str) -> str:
 
 def _query_lines(industry: Industry) -> list[str]:
     """The phrases kept, a line a language."""
-    from pvm_core.requests import parse_queries
+    from pvm_jobs.request import parse_queries
 
     kept = parse_queries(industry.queries)
     said = [f"{code}: {', '.join(phrases)}" for code, phrases in sorted(kept.items())]

@@ -37,7 +37,7 @@ def create(
 ) -> None:
     """Makes a key and prints it. It is shown this once."""
     from pvm_cli.session import opened
-    from pvm_resources.repositories.keys import Keys
+    from pvm_resources.store.api_keys import Keys
 
     with opened(create=True) as session:
         key, token = Keys(session.database).create(name, scope or ["read"])
@@ -53,7 +53,7 @@ def list_all() -> None:
     from rich.text import Text
 
     from pvm_cli.session import opened
-    from pvm_resources.repositories.keys import Keys
+    from pvm_resources.store.api_keys import Keys
 
     with opened() as session:
         keys = Keys(session.database).list()
@@ -75,7 +75,7 @@ def revoke(
 ) -> None:
     """Ends a key. A running API refuses it within five seconds."""
     from pvm_cli.session import opened
-    from pvm_resources.repositories.keys import Keys
+    from pvm_resources.store.api_keys import Keys
 
     with opened() as session:
         ended = Keys(session.database).revoke(key)

@@ -13,7 +13,7 @@ from pvm_cli.console import note, out
 from pvm_cli.group import PvmGroup
 
 if TYPE_CHECKING:
-    from pvm_resources.repositories.labels import Label, Tally
+    from pvm_resources.store.labels import Label, Tally
 
 app = typer.Typer(
     cls=PvmGroup,
@@ -55,8 +55,8 @@ def list_all(
 ) -> None:
     """Lists labels, newest first, and the precision they speak of."""
     from pvm_cli.session import opened
-    from pvm_resources.policies import load_policies
-    from pvm_resources.repositories.labels import Labels
+    from pvm_resources.settings import load_policies
+    from pvm_resources.store.labels import Labels
 
     with opened() as session:
         slug = session.industries.get(industry).slug if industry else None
@@ -82,10 +82,10 @@ def export(
     Labels on material whose terms forbid learning are never written; they are counted.
     """
     from pvm_cli.session import opened
-    from pvm_resources.labelled import export_labels
-    from pvm_resources.media import MediaStore
-    from pvm_resources.policies import load_policies
-    from pvm_resources.repositories.labels import Labels
+    from pvm_evaluation.label_export import export_labels
+    from pvm_resources.media.store import MediaStore
+    from pvm_resources.settings import load_policies
+    from pvm_resources.store.labels import Labels
 
     with opened() as session:
         slug = session.industries.get(industry).slug if industry else None

@@ -12,7 +12,7 @@ from pvm_cli.exits import Exit
 from pvm_cli.group import PvmGroup
 
 if TYPE_CHECKING:
-    from pvm_resources.models import ModelState, ModelStore, Progress
+    from pvm_resources.models.weights_store import ModelState, ModelStore, Progress
     from pvm_resources.settings import Settings
 
 app = typer.Typer(
@@ -48,7 +48,7 @@ def list_all() -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from pvm_resources.calibrations import calibrated
+    from pvm_resources.models.calibrations import calibrated
 
     settings = _settings()
     ready = calibrated(settings.models)
@@ -129,8 +129,8 @@ def calibrate(
     Prints how it fares on products it was not fitted on.
     """
     from pvm_cli.evaluate import evaluate_folders
-    from pvm_core.evaluation import Setting
-    from pvm_resources.calibrations import calibration_of, own_file
+    from pvm_evaluation import Setting
+    from pvm_resources.models.calibrations import calibration_of, own_file
 
     settings = _settings()
     target = own_file(settings.models, name)
@@ -146,8 +146,8 @@ def calibrate(
 
 
 def _generated(settings: Settings) -> Path:
-    from pvm_core.synthetic.clips import CaseSpec
-    from pvm_resources.demo import write_case
+    from pvm_demo.case import write_case
+    from pvm_demo.clips import CaseSpec
 
     spec = CaseSpec(seed=11, family="fit", n_products=_FIT_PRODUCTS, n_clips=_FIT_CLIPS)
     with err().status("rendering labelled clips"):
@@ -161,7 +161,7 @@ def _settings() -> Settings:
 
 
 def _store(settings: Settings) -> ModelStore:
-    from pvm_resources.models import ModelStore
+    from pvm_resources.models.weights_store import ModelStore
 
     return ModelStore(settings.models)
 

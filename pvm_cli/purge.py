@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pvm_cli.session import Session
-    from pvm_resources.purge import Purged
+    from pvm_resources.retention.purge import Purged
 
 
 def purge(
@@ -41,9 +41,9 @@ def purge(
     from datetime import UTC, datetime
 
     from pvm_cli.session import opened
-    from pvm_resources.media import MediaStore
-    from pvm_resources.orphans import remove_orphans
-    from pvm_resources.purge import Purge
+    from pvm_resources.media.store import MediaStore
+    from pvm_resources.retention.orphans import remove_orphans
+    from pvm_resources.retention.purge import Purge
 
     with opened() as session:
         media = MediaStore(session.settings.media)
@@ -59,14 +59,14 @@ def purge(
 
 
 def _known(session: Session, source: str | None) -> str | None:
-    from pvm_resources.policies import load_policies
-    from pvm_resources.repositories.purging import Purging
+    from pvm_resources.settings import load_policies
+    from pvm_resources.store.retention import Retention
 
     if source is None:
         return None
     names = {
         *load_policies(session.settings),
-        *(n for some in Purging(session.database).names() for n in some),
+        *(n for some in Retention(session.database).names() for n in some),
     }
     if source not in names:
         known = ", ".join(sorted(names))

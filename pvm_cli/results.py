@@ -16,8 +16,8 @@ from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
-    from pvm_resources.media import MediaStore
-    from pvm_resources.repositories.rows import Job, MatchStatus, Result
+    from pvm_resources.media.store import MediaStore
+    from pvm_resources.store.records import Job, MatchStatus, Result
 
 
 class Format(StrEnum):
@@ -88,7 +88,7 @@ def find_lines(
     session: Session, job: Job, min_score: float, status: MatchStatus | None
 ) -> Iterator[ResultLine]:
     """The pairs of `job` from `min_score` on and of `status` (None: any), best first; streamed."""
-    from pvm_resources.media import MediaStore
+    from pvm_resources.media.store import MediaStore
 
     media = MediaStore(session.settings.media)
     statuses = (status,) if status is not None else ()

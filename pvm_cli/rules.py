@@ -13,7 +13,7 @@ from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
-    from pvm_resources.repositories.rows import Industry
+    from pvm_resources.store.records import Industry
 
 app = typer.Typer(
     cls=PvmGroup,
@@ -38,7 +38,7 @@ def sets() -> None:
     """Shows the named rule sets side by side; what differs is bold."""
     from rich.table import Table
 
-    from pvm_core.rules import RULE_SETS
+    from pvm_jobs.rules import RULE_SETS
 
     values = {name: asdict(rules) for name, rules in RULE_SETS.items()}
     table = Table("rule", *values, header_style="bold")
@@ -118,7 +118,7 @@ def unset(
 
 
 def _store(write: Any, industry: Industry, rule_set: str, own: dict[str, Any]) -> None:
-    from pvm_core.rules import FOUNDING_NAMES, resolve
+    from pvm_jobs.rules import FOUNDING_NAMES, resolve
 
     valid = asdict(resolve(rule_set, own))
     typed = {FOUNDING_NAMES.get(name, name): valid[FOUNDING_NAMES.get(name, name)] for name in own}
@@ -138,7 +138,7 @@ def _parsed(values: list[str]) -> dict[str, str]:
 
 
 def _merged(rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> Rules:
-    from pvm_core.rules import resolve
+    from pvm_jobs.rules import resolve
 
     return resolve(rule_set, {**own, **environment})
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from pvm_cli import lines
-from pvm_cli.asked import KINDS, named, request_of, sources_of
 from pvm_cli.console import err, note, out, own_stderr
 from pvm_cli.exits import Exit
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import LiveProgress, StageCount
 from pvm_cli.results import find_lines
+from pvm_cli.source_args import KINDS, named, request_of, sources_of
 from pvm_cli.states import print_states
 from pvm_cli.status import error_text
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
-    from pvm_assets.runner import RunOutcome
+    from pvm_assets.execution.runner import RunOutcome
     from pvm_cli.session import Session
-    from pvm_core.requests import JobRequest
-    from pvm_resources.repositories.rows import CheckVerdict, Industry, Job, JobCounts
+    from pvm_jobs.request import JobRequest
+    from pvm_resources.store.records import CheckVerdict, Industry, Job, JobCounts
 
 _TABLE_ROWS: Final = 40
 _EXAMPLES: Final = 3
@@ -180,18 +180,22 @@ def exit_with(code: Exit) -> None:
 def _execute(session: Session, job: Job) -> RunOutcome:
     session.state.clear_progress(job.job_id)
     with err().status("starting Dagster"):
-        from pvm_assets.runner import run_job
+        from pvm_assets.execution.code_location import CodeLocation
+        from pvm_assets.execution.runner import run_job
+        from pvm_resources.settings import project_root
+
+        location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
 
     def poll() -> list[StageCount]:
         rows = session.state.progress(job.job_id)
         return [StageCount(p.stage, p.done, p.total or 0, p.reused) for p in rows]
 
     with own_stderr() as console, LiveProgress(poll, console):
-        return run_job(job.job_id, session.settings)
+        return run_job(job.job_id, session.settings, location)
 
 
 def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
-    from pvm_core.rules import resolve
+    from pvm_jobs.rules import resolve
 
     resolve(rule_set, industry.rules)
     session.industries.set_rules(industry.slug, rule_set, industry.rules)
@@ -199,8 +203,8 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
 
 def say_phrases(session: Session, industry: Industry, asked: JobRequest) -> None:
     """Says which sources have no phrase in a language of theirs: they look for the industry as typed."""
-    from pvm_resources.queries import UND, terms_for
     from pvm_resources.sources.readiness import languages
+    from pvm_resources.sources.search_terms import UND, terms_for
 
     found = terms_for(industry, asked, session.settings).phrases
     bare: dict[str, list[str]] = {}

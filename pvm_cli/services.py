@@ -137,7 +137,7 @@ def _check_ports(settings: Settings, webserver: tuple[str, int] | None, api: boo
 def _say_how_to_call(settings: Settings) -> None:
     """Without a key nobody can call the API: its first user is told how to make one."""
     from pvm_cli.session import opened
-    from pvm_resources.repositories.keys import Keys
+    from pvm_resources.store.api_keys import Keys
 
     if not settings.api_auth:
         note("the REST API asks for no key (PVM_API_AUTH=false)")
@@ -149,7 +149,7 @@ def _say_how_to_call(settings: Settings) -> None:
 
 def _prepare(settings: Settings) -> Mapping[str, str]:
     """Server up, schema and Dagster's home ready; the environment of the processes."""
-    from pvm_assets.bootstrap import bootstrap
+    from pvm_assets.execution.bootstrap import bootstrap
 
     return {**os.environ, **bootstrap(settings, keep=True).environment}
 
@@ -196,7 +196,7 @@ def answers(url: str) -> bool:
 
 
 def _stop_all(settings: Settings, folder: ServiceFolder, keep_database: bool) -> list[str]:
-    from pvm_resources.server import EmbeddedServer
+    from pvm_resources.postgres.server import EmbeddedServer
 
     stopped = [name for name in _ALL if folder.stop(name)]
     server = EmbeddedServer(settings.home)

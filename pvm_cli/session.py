@@ -11,14 +11,14 @@ from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
-    from pvm_resources.database import Database
-    from pvm_resources.repositories.collecting import Collecting
-    from pvm_resources.repositories.industries import Industries
-    from pvm_resources.repositories.jobs import Jobs
-    from pvm_resources.repositories.matching import Matching
-    from pvm_resources.repositories.rows import Industry, Job
-    from pvm_resources.repositories.state import State
+    from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import Settings
+    from pvm_resources.store.industries import Industries
+    from pvm_resources.store.jobs import Jobs
+    from pvm_resources.store.matching import Matching
+    from pvm_resources.store.records import Industry, Job
+    from pvm_resources.store.source_runs import SourceRuns
+    from pvm_resources.store.state import State
 
 
 @dataclass(frozen=True)
@@ -31,41 +31,41 @@ class Session:
     @property
     def industries(self) -> Industries:
         """Industries, their sources and rules."""
-        from pvm_resources.repositories.industries import Industries
+        from pvm_resources.store.industries import Industries
 
         return Industries(self.database)
 
     @property
     def jobs(self) -> Jobs:
         """Jobs."""
-        from pvm_resources.repositories.jobs import Jobs
+        from pvm_resources.store.jobs import Jobs
 
         return Jobs(self.database)
 
     @property
-    def collecting(self) -> Collecting:
+    def collecting(self) -> SourceRuns:
         """What sources answered, how they fared, what was given up."""
-        from pvm_resources.repositories.collecting import Collecting
+        from pvm_resources.store.source_runs import SourceRuns
 
-        return Collecting(self.database)
+        return SourceRuns(self.database)
 
     @property
     def matching(self) -> Matching:
         """Scores and matches."""
-        from pvm_resources.repositories.matching import Matching
+        from pvm_resources.store.matching import Matching
 
         return Matching(self.database)
 
     @property
     def state(self) -> State:
         """Asset states, verdicts, problems, progress."""
-        from pvm_resources.repositories.state import State
+        from pvm_resources.store.state import State
 
         return State(self.database)
 
     def rules_of(self, job: Job) -> Rules:
         """The rules of the job's industry as they are now; what the environment sets wins."""
-        from pvm_core.rules import resolve
+        from pvm_jobs.rules import resolve
 
         industry = self.industries.get(job.industry)
         return resolve(industry.rule_set, {**industry.rules, **self.settings.rules_overrides()})
@@ -101,9 +101,9 @@ def opened(*, create: bool = False) -> Iterator[Session]:
         InputError: ``home.empty`` where there is nothing yet and `create` is False.
         StoreError: the database is out of reach.
     """
-    from pvm_resources import migrate
-    from pvm_resources.database import Database
-    from pvm_resources.server import EmbeddedServer
+    from pvm_resources.postgres import migrate
+    from pvm_resources.postgres.driver import Database
+    from pvm_resources.postgres.server import EmbeddedServer
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
@@ -130,8 +130,8 @@ def ready(settings: Settings) -> Iterator[Session]:
     Raises:
         StoreError: server, database or home cannot be made ready.
     """
-    from pvm_assets.bootstrap import bootstrap
-    from pvm_resources.database import Database
+    from pvm_assets.execution.bootstrap import bootstrap
+    from pvm_resources.postgres.driver import Database
 
     _hear_only_ours(settings)
     platform = bootstrap(settings)

@@ -12,8 +12,8 @@ import typer
 from pvm_cli.console import note, out
 
 if TYPE_CHECKING:
+    from pvm_jobs.source_policy import SourcePolicy
     from pvm_resources.settings import Settings
-    from pvm_resources.sources.base import SourcePolicy
     from pvm_resources.sources.readiness import Readiness
 
 _STYLES = {"ok": "green", "partial": "yellow"}
@@ -37,8 +37,7 @@ def sources(
     Nobody is asked over the network for it. How to get each credential stands
     in docs/sources.md.
     """
-    from pvm_resources.policies import load_policies
-    from pvm_resources.settings import load_settings
+    from pvm_resources.settings import load_policies, load_settings
     from pvm_resources.sources.readiness import readiness
 
     settings = load_settings()
@@ -56,7 +55,7 @@ def _used(settings: Settings, found: Sequence[Readiness]) -> dict[str, int]:
     """Today's calls of the accounts that are set up; zero where there is no database yet."""
     from pvm_cli.session import opened
     from pvm_core.errors import InputError
-    from pvm_resources.repositories.ledger import Ledger
+    from pvm_resources.store.quotas import Ledger
 
     counted = {one.status.source: one.account for one in found if one.account is not None}
     if not counted:

@@ -10,7 +10,7 @@ from pvm_cli.lines import shorten
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pvm_resources.repositories.collecting import DeadLetter, SourceState
+    from pvm_resources.store.source_runs import DeadLetter, SourceState
 
 _STYLES = {"ok": "green", "partial": "yellow"}
 

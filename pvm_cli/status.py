@@ -18,9 +18,9 @@ from pvm_cli.states import letters_table, states_table
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
-    from pvm_resources.repositories.collecting import DeadLetter, SourceState
-    from pvm_resources.repositories.rows import Job, JobCounts, Progress
     from pvm_resources.settings import Settings
+    from pvm_resources.store.records import Job, JobCounts, Progress
+    from pvm_resources.store.source_runs import DeadLetter, SourceState
 
 _STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 
@@ -73,8 +73,8 @@ def status(
 
 def _services(settings: Settings) -> dict[str, str]:
     from pvm_cli.processes import ServiceFolder
-    from pvm_resources import dsn
-    from pvm_resources.server import EmbeddedServer
+    from pvm_resources.postgres import dsn
+    from pvm_resources.postgres.server import EmbeddedServer
 
     folder = ServiceFolder(settings.home)
     webserver, daemon = folder.find(WEBSERVER), folder.find(DAEMON)

@@ -21,8 +21,8 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from pvm_core.errors import MediaError
-from pvm_core.pictures import Rgb
-from pvm_core.sniffing import describe
+from pvm_core.file_type import describe
+from pvm_core.images import Rgb
 
 #: Demuxers a stranger's file may reach. Others (playlists, concatenation scripts, image sequences) open
 #: further files or addresses named inside the file.
@@ -70,7 +70,7 @@ class VideoInfo:
 
 
 @dataclass(frozen=True)
-class LookPlan:
+class SamplingPlan:
     """Which moments of a video are looked at.
 
     Attributes:
@@ -85,7 +85,7 @@ class LookPlan:
 
 
 @dataclass(frozen=True)
-class Look:
+class SampledFrame:
     """A decoded frame, not converted yet.
 
     Attributes:
@@ -186,11 +186,11 @@ def probe(path: str | Path) -> VideoInfo:
     """What the video at `path` is; decodes one frame.
 
     Raises:
-        MediaError: as `iter_looks`, apart from what only reading to the end shows.
+        MediaError: as `iter_sampled_frames`, apart from what only reading to the end shows.
     """
     with _opened(Path(path)) as video:
         duration = video.declared_s
-        look = next(_looks(video, LookPlan(step_s=60.0, max_gap_s=60.0, max_s=math.inf)), None)
+        look = next(_looks(video, SamplingPlan(step_s=60.0, max_gap_s=60.0, max_s=math.inf)), None)
         if look is None:
             raise _no_frame(video)
         if duration <= 0:
@@ -199,7 +199,7 @@ def probe(path: str | Path) -> VideoInfo:
         return VideoInfo(duration, width, height, look.rotation, video.stream.codec_context.name)
 
 
-def iter_looks(path: str | Path, plan: LookPlan) -> Iterator[Look]:
+def iter_sampled_frames(path: str | Path, plan: SamplingPlan) -> Iterator[SampledFrame]:
     """Frames of a video in order of time, at the moments the plan asks for.
 
     Memory is bounded by one segment of packets and the frames the caller holds.
@@ -302,7 +302,7 @@ def _has_index(file: Any, size: int) -> bool:
     return False
 
 
-def _looks(video: _Video, plan: LookPlan) -> Iterator[Look]:
+def _looks(video: _Video, plan: SamplingPlan) -> Iterator[SampledFrame]:
     last = -math.inf
     key_bytes = 0
     segments = _segments(video)
@@ -369,7 +369,9 @@ def _moments(begin: float, end: float, step: float) -> list[float]:
     return [begin + index * (end - begin) / count for index in range(count)]
 
 
-def _decode(video: _Video, segment: list[Any], wanted: list[float], *, continued: bool) -> Iterator[Look]:
+def _decode(
+    video: _Video, segment: list[Any], wanted: list[float], *, continued: bool
+) -> Iterator[SampledFrame]:
     """The first frame at or after each wanted moment.
 
     `continued`: the next segment goes on with this group of pictures, so the decoder needs all of this one.
@@ -401,7 +403,7 @@ def _feed(video: _Video, packet: Any) -> list[Any]:
         return []
 
 
-def _look_of(video: _Video, frame: Any) -> Look | None:
+def _look_of(video: _Video, frame: Any) -> SampledFrame | None:
     pts = frame.pts if frame.pts is not None else frame.dts
     if pts is None:
         video.timeless += 1
@@ -410,7 +412,7 @@ def _look_of(video: _Video, frame: Any) -> Look | None:
         video.broken += 1
         return None
     video.frames += 1
-    return Look(max(0.0, video.seconds(pts)), frame, video.aspect)
+    return SampledFrame(max(0.0, video.seconds(pts)), frame, video.aspect)
 
 
 def _no_frame(video: _Video) -> MediaError:

@@ -11,11 +11,11 @@ from pathlib import Path
 from dagster import ConfigurableResource, InitResourceContext
 from pydantic import PrivateAttr
 
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories import Repositories
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store import Repositories
 
 
 class SettingsResource(ConfigurableResource[Settings]):

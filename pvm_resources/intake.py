@@ -11,11 +11,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
-from pvm_core.founding import modernise
-from pvm_core.requests import JobRequest
-from pvm_resources.repositories.rows import Industry
+from pvm_jobs.legacy_request import from_legacy
+from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
+from pvm_resources.store.records import Industry
 
 _UPLOAD: Final = re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|jsonl|json|xml))")
 _URL_MAX: Final = 2_048
@@ -90,7 +90,7 @@ def parse_request(given: Mapping[str, Any]) -> JobRequest:
     Raises:
         InputError: ``request.*``.
     """
-    return JobRequest.parse(modernise(given))
+    return JobRequest.parse(from_legacy(given))
 
 
 def complete_request(asked: JobRequest, industry: Industry, settings: Settings) -> JobRequest:

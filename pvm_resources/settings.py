@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pvm_core.errors import InputError
+from pvm_jobs.source_policy import Policies, parse_policies
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
@@ -58,7 +59,7 @@ class Settings(BaseSettings):
         fetch_allow: hosts or networks of one's own that downloads may reach though they are not public,
             comma-separated (``PVM_FETCH_ALLOW``): ``localhost:8000,10.1.0.0/16``.
         source_policies: JSON object, source name -> fields of `SourcePolicy` that this machine sets.
-        translator: who offers search phrases, see `pvm_resources.queries`.
+        translator: who offers search phrases, see `pvm_resources.sources.search_terms`.
         api_*: where the REST API listens, whether it asks for keys, the URL under which users reach it,
             folders whose files its callers may name as sources, requests a minute of one caller, megabytes
             of an upload, origins of browsers it answers; see docs/api.md.
@@ -235,3 +236,12 @@ def check_api_host(settings: Settings) -> None:
             "keys are off (PVM_API_AUTH=false), and others could reach it there",
             "Leave the host at 127.0.0.1, or turn keys on",
         )
+
+
+def load_policies(settings: Settings) -> Policies:
+    """What each source's terms allow on this machine: the shipped table with what the settings change.
+
+    Raises:
+        InputError: ``settings.invalid``, naming the source and the field.
+    """
+    return parse_policies(settings.source_policies)

@@ -11,15 +11,16 @@ from typing import Any, Final
 
 import dagster as dg
 
-from pvm_assets.execution.ending import end_runs, forget_partition, runs_by_request
-from pvm_assets.execution.names import EVENT_TAG, INDUSTRY_TAG, JOB_TAG
+from pvm_assets.execution.run_termination import end_runs, forget_partition, runs_by_request
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import JOB_PARTITIONS
+from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG
 from pvm_core.errors import InputError, PvmError, StoreError
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
 from pvm_resources.intake import Places, complete_request, parse_request
-from pvm_resources.repositories.inbox import (
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
+from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store.inbox import (
     ATTEMPTS_MAX,
     CANCEL,
     COLLECT,
@@ -31,10 +32,9 @@ from pvm_resources.repositories.inbox import (
     InboxRow,
     News,
 )
-from pvm_resources.repositories.industries import Industries
-from pvm_resources.repositories.jobs import Jobs
-from pvm_resources.repositories.rows import Job
-from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store.industries import Industries
+from pvm_resources.store.jobs import Jobs
+from pvm_resources.store.records import Job
 
 #: The daemon looks at sensors every 5 s; a look that stays most of that time misses little.
 _STAY_S: Final = 4.0

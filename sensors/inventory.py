@@ -15,12 +15,12 @@ from typing import Any, Final
 import dagster as dg
 
 from pvm_core.errors import StoreError
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
-from pvm_resources.repositories.deliveries import Deliveries
-from pvm_resources.repositories.inbox import Inbox
-from pvm_resources.repositories.standing import Standing
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import load_settings
+from pvm_resources.store.deliveries import Deliveries
+from pvm_resources.store.inbox import Inbox
+from pvm_resources.store.schedules import Schedules
 
 #: Seconds after which a request without a run is stuck: runs start within seconds where the daemon works.
 STUCK_S: Final = 300.0
@@ -59,13 +59,13 @@ def requests_started(database: Database) -> Finding:
 
 def partitions_healthy(database: Database) -> Finding:
     """No failed job waits for a retry, an archive or a deletion."""
-    jobs = Standing(database).failed()
+    jobs = Schedules(database).failed()
     return Finding("partitions_healthy", [f"{j.partition_key}: {j.code or 'failed'}" for j in jobs])
 
 
 def events_delivered(database: Database) -> Finding:
     """Every endpoint got its events within fifteen minutes."""
-    found = Standing(database).undelivered(LATE_S)
+    found = Schedules(database).undelivered(LATE_S)
     lines = [f"{u.endpoint}: {u.dead} given up, {u.late} late" for u in found]
     backlog = Deliveries(database).backlog()
     if backlog.unseen_s is not None and backlog.unseen_s > LATE_S:

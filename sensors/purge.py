@@ -8,13 +8,13 @@ from typing import Any, Final
 import dagster as dg
 
 from pvm_core.errors import PvmError
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.orphans import remove_orphans
-from pvm_resources.purge import Purge, PurgeReport
-from pvm_resources.repositories.purging import Purging
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
+from pvm_resources.retention.orphans import remove_orphans
+from pvm_resources.retention.purge import Purge, PurgeReport
 from pvm_resources.settings import load_settings
+from pvm_resources.store.retention import Retention
 
 #: Time between two purges of the schedule. Each looks this far ahead, so that nothing outlives its limit
 #: between two of them.
@@ -48,7 +48,7 @@ def purge_due(context: dg.OpExecutionContext, config: PurgeConfig) -> None:
     media = MediaStore(settings.media)
     with Database(database_dsn(settings), max_connections=3) as database:
         try:
-            now = Purging(database).now() + timedelta(hours=config.ahead_h)
+            now = Retention(database).now() + timedelta(hours=config.ahead_h)
             report = Purge(database, media, settings).run(now=now, dry_run=config.dry_run)
             orphans = (
                 remove_orphans(database, media, datetime.now(UTC), dry_run=config.dry_run)

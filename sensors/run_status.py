@@ -9,11 +9,11 @@ from __future__ import annotations
 import dagster as dg
 
 from pvm_assets.graph import FINAL
-from pvm_core.ids import split_partition_key
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
-from pvm_resources.repositories.jobs import Jobs
+from pvm_jobs.job_ids import split_partition_key
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import load_settings
+from pvm_resources.store.jobs import Jobs
 
 
 @dg.run_status_sensor(

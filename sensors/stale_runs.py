@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dagster as dg
 
-from pvm_assets.execution.stale import fail_stale_runs
+from pvm_assets.execution.stale_runs import fail_stale_runs
 from pvm_core.errors import StoreError
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import load_settings
 
 

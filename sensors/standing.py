@@ -6,14 +6,14 @@ import dagster as dg
 
 from pvm_assets.jobs import JOB_NAME
 from pvm_core.errors import InputError
-from pvm_core.requests import JobRequest
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
+from pvm_jobs.request import JobRequest
 from pvm_resources.intake import complete_request
-from pvm_resources.repositories.inbox import Inbox
-from pvm_resources.repositories.industries import Industries
-from pvm_resources.repositories.standing import Standing
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store.inbox import Inbox
+from pvm_resources.store.industries import Industries
+from pvm_resources.store.schedules import Schedules
 
 
 @dg.schedule(
@@ -36,7 +36,7 @@ def order_due(database: Database, settings: Settings, warn: object = None) -> li
     """A job and the order to run it for every industry that is due; returns the new jobs' ids."""
     industries, inbox = Industries(database), Inbox(database)
     found = []
-    for due in Standing(database).due():
+    for due in Schedules(database).due():
         try:
             request = complete_request(JobRequest(), industries.get(due.slug), settings)
         except InputError as error:

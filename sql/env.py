@@ -1,4 +1,4 @@
-"""Alembic's entry: `pvm_resources.migrate` hands over an open connection, or the command line a URL."""
+"""Alembic's entry: `postgres.migrate` hands over an open connection, or the command line a URL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from alembic import context
 from sqlalchemy import create_engine, pool
 
-from pvm_resources.dsn import to_url
+from pvm_resources.postgres.dsn import to_url
 
 
 def run() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pvm_resources import migrate
-from pvm_resources.database import Database
-from pvm_resources.repositories import Repositories
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres import migrate
+from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.server import EmbeddedServer
+from pvm_resources.store import Repositories
 
 _count = itertools.count()
 

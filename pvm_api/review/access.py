@@ -19,7 +19,7 @@ from starlette.responses import Response
 from pvm_api.auth import Principal
 from pvm_api.limits import RateLimiter
 from pvm_api.problems import ApiError
-from pvm_resources.repositories.keys import SCOPES, ApiKey, Keys
+from pvm_resources.store.api_keys import SCOPES, ApiKey, Keys
 
 COOKIE: Final = "pvm_review"
 #: A working day.

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from pvm_core.errors import InputError
-from pvm_resources.repositories.reviewing import SAID, SORTS, Said, Sort, Wanted
-from pvm_resources.repositories.rows import MatchStatus
+from pvm_resources.store.records import MatchStatus
+from pvm_resources.store.review_queries import SAID, SORTS, Said, Sort, Wanted
 
 STATUSES: Final[tuple[MatchStatus, ...]] = get_args(MatchStatus)
 _TEXT_MAX: Final = 200

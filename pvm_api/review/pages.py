@@ -16,11 +16,12 @@ from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from pvm_api.auth import Principal
-from pvm_api.deps import Hand
+from pvm_api.deps import ServicesDep
 from pvm_api.paging import cut
 from pvm_api.problems import ApiError, status_of
 from pvm_api.review.access import Anybody, Known, SignIn, Visitor, sessions_of
 from pvm_api.review.filters import STATUSES, Filters
+from pvm_api.review.i18n import LANGUAGES
 from pvm_api.review.links import at_second, web, within
 from pvm_api.review.view import (
     LANGUAGE,
@@ -33,14 +34,13 @@ from pvm_api.review.view import (
     version,
     words_of,
 )
-from pvm_api.review.words import LANGUAGES
 from pvm_api.services import Services
 from pvm_api.serving import first_file, serve_bytes
 from pvm_core.errors import InputError, PvmError
-from pvm_resources.repositories.labels import Verdict
-from pvm_resources.repositories.reading import JobRow
-from pvm_resources.repositories.reviewing import COUNTED, SAID, SORTS, Card
-from pvm_resources.repositories.rows import Industry
+from pvm_resources.store.labels import Verdict
+from pvm_resources.store.match_queries import JobRow
+from pvm_resources.store.records import Industry
+from pvm_resources.store.review_queries import COUNTED, SAID, SORTS, Card
 
 #: Matches of one page; further ones follow as it is scrolled.
 PAGE: Final = 60
@@ -180,7 +180,7 @@ def static_file(_version: str, name: str) -> Response:
 
 
 @router.get("/thumb/{match_id}")
-def thumbnail(request: Request, match_id: uuid.UUID, hand: Hand, visitor: Known) -> Response:
+def thumbnail(request: Request, match_id: uuid.UUID, hand: ServicesDep, visitor: Known) -> Response:
     """A match's proof, small."""
     pictures = hand.reviewing.pictures(match_id)
     terms = (hand.policies[pictures.source], hand.policies.of_platform(pictures.platform))
@@ -204,7 +204,7 @@ _KEEP: Final = "private, max-age=3600"
 
 
 @router.get("")
-def overview(request: Request, hand: Hand, visitor: Known) -> Response:
+def overview(request: Request, hand: ServicesDep, visitor: Known) -> Response:
     """Industries with their figures, and their jobs."""
     latest = {
         row.industry: row for row in map(hand.reading.job, hand.reading.latest_jobs(None, hand.reading.now()))
@@ -228,7 +228,7 @@ def overview(request: Request, hand: Hand, visitor: Known) -> Response:
 
 @router.get("/match/{match_id}")
 def match(
-    request: Request, match_id: uuid.UUID, hand: Hand, visitor: Known, last: uuid.UUID | None = None
+    request: Request, match_id: uuid.UUID, hand: ServicesDep, visitor: Known, last: uuid.UUID | None = None
 ) -> Response:
     """One match, large."""
     card = hand.reviewing.card(match_id)
@@ -254,7 +254,7 @@ def match(
 def judge(
     request: Request,
     match_id: uuid.UUID,
-    hand: Hand,
+    hand: ServicesDep,
     visitor: Known,
     verdict: Annotated[Literal["accept", "reject", "unsure", "undo"], Form()],
     proof: Annotated[str, Form()] = "",
@@ -284,7 +284,7 @@ def judge(
 def grid(
     request: Request,
     place: str,
-    hand: Hand,
+    hand: ServicesDep,
     visitor: Known,
     cursor: Annotated[str | None, Query(max_length=2_000)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = PAGE,

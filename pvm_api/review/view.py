@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from pvm_api.review.access import sessions_of, visitor_of
-from pvm_api.review.words import LANGUAGES, Words, choose, clock, figure, words
+from pvm_api.review.i18n import LANGUAGES, Words, clock, figure, negotiate_language, words
 
 LANGUAGE: Final = "pvm_lang"
 THEME: Final = "pvm_theme"
@@ -72,7 +72,7 @@ def _environment() -> Environment:
 def words_of(request: Request) -> Words:
     """The catalogue that the request is answered in."""
     header = request.headers.get("accept-language", "")
-    return words(choose(request.cookies.get(LANGUAGE), header))
+    return words(negotiate_language(request.cookies.get(LANGUAGE), header))
 
 
 def here_of(request: Request) -> str:

@@ -7,10 +7,10 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from pvm_api import models
-from pvm_api.deps import Hand, Reader
+from pvm_api.deps import Reader, ServicesDep
 from pvm_api.metrics import CONTENT_TYPE, Figures
 from pvm_core.errors import PvmError
-from pvm_resources import migrate
+from pvm_resources.postgres import migrate
 
 router: Final = APIRouter(tags=["service"])
 
@@ -27,7 +27,7 @@ def healthz() -> models.Alive:
     responses={503: {"model": models.Ready, "description": "A part is missing."}},
     summary="Database, schema and media are there",
 )
-def readyz(response: Response, hand: Hand) -> models.Ready:
+def readyz(response: Response, hand: ServicesDep) -> models.Ready:
     """200 where jobs can be accepted and results read, else 503 with the part that is missing."""
     checks: dict[str, str] = {}
     for name, look in (("database", _database), ("schema", _schema), ("media", _media)):
@@ -53,15 +53,15 @@ def metrics(request: Request, caller: Reader) -> Response:
     return Response(figures.text(), media_type=CONTENT_TYPE)
 
 
-def _database(hand: Hand) -> str:
+def _database(hand: ServicesDep) -> str:
     hand.repos.database.ping()
     return "ok"
 
 
-def _schema(hand: Hand) -> str:
+def _schema(hand: ServicesDep) -> str:
     return "ok" if migrate.current(hand.repos.database.dsn) == migrate.head() else "store.schema"
 
 
-def _media(hand: Hand) -> str:
+def _media(hand: ServicesDep) -> str:
     hand.media.exists("ready")
     return "ok"

@@ -8,17 +8,17 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 
 from pvm_api import models, views
-from pvm_api.deps import Admin, Base, Hand, IndustryName, Reader
+from pvm_api.deps import Admin, Base, IndustryName, Reader, ServicesDep
 from pvm_api.services import Services
-from pvm_core import rules
-from pvm_core.requests import JobRequest, parse_queries
-from pvm_resources.repositories.rows import Industry
+from pvm_jobs import rules
+from pvm_jobs.request import JobRequest, parse_queries
+from pvm_resources.store.records import Industry
 
 router: Final = APIRouter(prefix="/v1/industries", tags=["industries"])
 
 
 @router.get("", operation_id="listIndustries", summary="All industries, by name")
-def list_industries(hand: Hand, base: Base, caller: Reader) -> models.Page[models.Industry]:
+def list_industries(hand: ServicesDep, base: Base, caller: Reader) -> models.Page[models.Industry]:
     """All industries on one page."""
     found = [_view(hand, industry, base) for industry in hand.repos.industries.list()]
     return models.Page[models.Industry](items=found, next=None)
@@ -26,7 +26,7 @@ def list_industries(hand: Hand, base: Base, caller: Reader) -> models.Page[model
 
 @router.post("", operation_id="createIndustry", status_code=201, summary="Make or change an industry")
 def create_industry(
-    body: models.IndustryBody, response: Response, hand: Hand, base: Base, caller: Admin
+    body: models.IndustryBody, response: Response, hand: ServicesDep, base: Base, caller: Admin
 ) -> models.Industry:
     """Makes an industry; one that exists keeps what is not named."""
     changes = _checked(hand, body)
@@ -37,14 +37,14 @@ def create_industry(
 
 
 @router.get("/{industry}", operation_id="getIndustry", summary="One industry")
-def get_industry(industry: IndustryName, hand: Hand, base: Base, caller: Reader) -> models.Industry:
+def get_industry(industry: IndustryName, hand: ServicesDep, base: Base, caller: Reader) -> models.Industry:
     """An industry by name or slug."""
     return _view(hand, hand.repos.industries.get(industry), base)
 
 
 @router.patch("/{industry}", operation_id="changeIndustry", summary="Change an industry")
 def change_industry(
-    industry: IndustryName, body: models.IndustryPatch, hand: Hand, base: Base, caller: Admin
+    industry: IndustryName, body: models.IndustryPatch, hand: ServicesDep, base: Base, caller: Admin
 ) -> models.Industry:
     """Sets queries, standing sources and how often they are run."""
     found = hand.repos.industries.get(industry)
@@ -54,25 +54,29 @@ def change_industry(
 @router.delete(
     "/{industry}", operation_id="deleteIndustry", status_code=204, summary="Remove an industry without jobs"
 )
-def delete_industry(industry: IndustryName, hand: Hand, caller: Admin) -> None:
+def delete_industry(industry: IndustryName, hand: ServicesDep, caller: Admin) -> None:
     """Removes an industry; one that has jobs is refused."""
     hand.repos.industries.delete(hand.repos.industries.get(industry).slug)
 
 
 @router.get("/{industry}/rules", operation_id="getRules", summary="Rules of an industry")
-def get_rules(industry: IndustryName, hand: Hand, caller: Reader) -> models.Rules:
+def get_rules(industry: IndustryName, hand: ServicesDep, caller: Reader) -> models.Rules:
     """Rules as stored and as they take effect."""
     return _rules(hand, hand.repos.industries.get(industry))
 
 
 @router.put("/{industry}/rules", operation_id="setRules", summary="Replace the rules of an industry")
-def set_rules(industry: IndustryName, body: models.RulesBody, hand: Hand, caller: Admin) -> models.Rules:
+def set_rules(
+    industry: IndustryName, body: models.RulesBody, hand: ServicesDep, caller: Admin
+) -> models.Rules:
     """A named set and the fields it overrides; jobs from now on are computed under them."""
     return _store(hand, hand.repos.industries.get(industry), body.rule_set, body.overrides)
 
 
 @router.patch("/{industry}/rules", operation_id="changeRules", summary="Change rules of an industry")
-def change_rules(industry: IndustryName, body: models.RulesPatch, hand: Hand, caller: Admin) -> models.Rules:
+def change_rules(
+    industry: IndustryName, body: models.RulesPatch, hand: ServicesDep, caller: Admin
+) -> models.Rules:
     """Sets single fields; null takes one back to its set."""
     found = hand.repos.industries.get(industry)
     merged = {**found.rules, **body.overrides}

@@ -19,16 +19,16 @@ from starlette.datastructures import FormData, UploadFile
 
 from pvm_api import models, uploads, views
 from pvm_api.auth import Principal
-from pvm_api.deps import Base, Hand, IndustryFilter, JobId, Reader, Runner
+from pvm_api.deps import Base, IndustryFilter, JobId, Reader, Runner, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_core.errors import InputError
-from pvm_core.phases import derive_phase
-from pvm_core.requests import JobRequest
+from pvm_jobs.phases import derive_phase
+from pvm_jobs.request import JobRequest
 from pvm_resources.intake import complete_request, parse_request
-from pvm_resources.repositories.inbox import Idempotency
-from pvm_resources.repositories.rows import Industry
+from pvm_resources.store.inbox import Idempotency
+from pvm_resources.store.records import Industry
 
 router: Final = APIRouter(tags=["jobs"])
 
@@ -98,7 +98,7 @@ class Asked:
 async def start_job(
     request: Request,
     response: Response,
-    hand: Hand,
+    hand: ServicesDep,
     base: Base,
     caller: Runner,
     idempotency_key: IdempotencyKey = None,
@@ -120,7 +120,7 @@ for _path, _name in (("/start-job", "startJobShort"), ("/orchestrator/start-job"
 @router.get("/v1/jobs", operation_id="listJobs", summary="List jobs, newest first")
 def list_jobs(
     request: Request,
-    hand: Hand,
+    hand: ServicesDep,
     base: Base,
     caller: Reader,
     industry: IndustryFilter = None,
@@ -150,7 +150,7 @@ def list_jobs(
 
 
 @router.get("/v1/jobs/{job_id}", operation_id="getJob", summary="How a job goes")
-def get_job(job_id: JobId, hand: Hand, base: Base, caller: Reader) -> models.JobDetail:
+def get_job(job_id: JobId, hand: ServicesDep, base: Base, caller: Reader) -> models.JobDetail:
     """Status, phase, per cent, counts, stages and sources of a job."""
     row = hand.reading.job(job_id)
     job = views.job(row, base, _reached(hand, [job_id])[job_id])
@@ -180,7 +180,7 @@ router.add_api_route(
 
 
 @router.post("/v1/jobs/{job_id}/cancel", operation_id="cancelJob", status_code=202, summary="Cancel a job")
-def cancel_job(job_id: JobId, hand: Hand, base: Base, caller: Runner) -> models.Job:
+def cancel_job(job_id: JobId, hand: ServicesDep, base: Base, caller: Runner) -> models.Job:
     """Ends the job. What is finished stays, and a retry goes on from there."""
     if not hand.inbox.cancel(job_id, caller.caller):
         raise ApiError(409, "job.ended", "the job has ended already", "Retry it, or delete it")
@@ -188,21 +188,21 @@ def cancel_job(job_id: JobId, hand: Hand, base: Base, caller: Runner) -> models.
 
 
 @router.post("/v1/jobs/{job_id}/retry", operation_id="retryJob", status_code=202, summary="Run a job again")
-def retry_job(job_id: JobId, hand: Hand, base: Base, caller: Runner) -> models.Job:
+def retry_job(job_id: JobId, hand: ServicesDep, base: Base, caller: Runner) -> models.Job:
     """Runs a job that has ended once more; finished items are reused."""
     hand.inbox.retry(job_id, caller.caller)
     return _one(hand, base, job_id)
 
 
 @router.post("/v1/jobs/{job_id}/archive", operation_id="archiveJob", summary="Put a job away")
-def archive_job(job_id: JobId, hand: Hand, base: Base, caller: Runner) -> models.Job:
+def archive_job(job_id: JobId, hand: ServicesDep, base: Base, caller: Runner) -> models.Job:
     """Takes a job that has ended out of lists and out of Dagster; its results stay readable."""
     hand.inbox.archive(job_id, caller.caller)
     return _one(hand, base, job_id)
 
 
 @router.delete("/v1/jobs/{job_id}", operation_id="deleteJob", status_code=204, summary="Delete a job")
-def delete_job(job_id: JobId, hand: Hand, caller: Runner) -> None:
+def delete_job(job_id: JobId, hand: ServicesDep, caller: Runner) -> None:
     """Removes a job that has ended, with its matches. Stored pictures and features stay for other jobs."""
     if not hand.inbox.delete(job_id, caller.caller):
         raise InputError("job.unknown", job_id, "no such job", "See the list of jobs")
@@ -210,7 +210,7 @@ def delete_job(job_id: JobId, hand: Hand, caller: Runner) -> None:
 
 @router.get("/v1/jobs/{job_id}/events", operation_id="listJobEvents", summary="Events of a job, in order")
 def list_events(
-    request: Request, job_id: JobId, hand: Hand, base: Base, caller: Reader, limit: Limit = 100,
+    request: Request, job_id: JobId, hand: ServicesDep, base: Base, caller: Reader, limit: Limit = 100,
     cursor: Cursor = None,
 ) -> models.Page[models.Event]:  # fmt: skip
     """Phase events and per-item events of a job, in the order of writing."""
@@ -230,7 +230,7 @@ def list_events(
 
 @router.get("/v1/jobs/{job_id}/problems", operation_id="listJobProblems", summary="What a job went without")
 def list_problems(
-    request: Request, job_id: JobId, hand: Hand, base: Base, caller: Reader, limit: Limit = 100,
+    request: Request, job_id: JobId, hand: ServicesDep, base: Base, caller: Reader, limit: Limit = 100,
     cursor: Cursor = None,
 ) -> models.Page[models.JobProblem]:  # fmt: skip
     """Failures of single items, by stage."""

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from pvm_api import models
 from pvm_api.auth import Principal, require
-from pvm_api.deps import Base, Hand, IndustryFilter, Reader
+from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
-from pvm_resources.repositories.labels import Label
+from pvm_resources.store.labels import Label
 
 router: Final = APIRouter(tags=["labels"])
 
@@ -23,7 +23,9 @@ JobFilter = Annotated[
 
 
 @router.post("/v1/matches/{match_id}/label", operation_id="labelMatch", summary="Judge a match")
-def label_match(match_id: uuid.UUID, body: models.LabelBody, hand: Hand, caller: Reviewer) -> models.Labelled:
+def label_match(
+    match_id: uuid.UUID, body: models.LabelBody, hand: ServicesDep, caller: Reviewer
+) -> models.Labelled:
     """Accepts or rejects a match, or takes the newest verdict on it back."""
     if body.verdict == "undo":
         found = hand.labels.undo(match_id, caller.name)
@@ -35,7 +37,7 @@ def label_match(match_id: uuid.UUID, body: models.LabelBody, hand: Hand, caller:
 @router.get("/v1/labels", operation_id="listLabels", summary="Labels, newest first")
 def list_labels(
     request: Request,
-    hand: Hand,
+    hand: ServicesDep,
     base: Base,
     caller: Reader,
     industry: IndustryFilter = None,
@@ -59,7 +61,7 @@ def list_labels(
 
 @router.get("/v1/labels/precision", operation_id="getPrecision", summary="Precision of each industry")
 def precision(
-    hand: Hand, caller: Reader, industry: IndustryFilter = None
+    hand: ServicesDep, caller: Reader, industry: IndustryFilter = None
 ) -> models.Page[models.IndustryPrecision]:
     """Of each industry's latest completed job: how many of its accepted matches people judged, and how many
     of those are right."""

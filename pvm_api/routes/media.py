@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from pvm_api.deps import Hand, Reader
+from pvm_api.deps import Reader, ServicesDep
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_api.serving import first_file, serve_bytes, serve_file
@@ -39,7 +39,7 @@ def _binary(kind: str) -> dict[int | str, dict[str, Any]]:
     responses=_binary("image/jpeg"),
     summary="The picture that proves a match",
 )
-def evidence(request: Request, match_id: uuid.UUID, hand: Hand, caller: Reader) -> Response:
+def evidence(request: Request, match_id: uuid.UUID, hand: ServicesDep, caller: Reader) -> Response:
     """Product and frame side by side, with the points that agree."""
     return _picture(request, hand, hand.reading.evidence_key(match_id), "evidence", match_id, _ASK)
 
@@ -51,7 +51,7 @@ def evidence(request: Request, match_id: uuid.UUID, hand: Hand, caller: Reader) 
     responses=_binary("image/jpeg"),
     summary="A product picture",
 )
-def image(request: Request, image_id: uuid.UUID, hand: Hand, caller: Reader) -> Response:
+def image(request: Request, image_id: uuid.UUID, hand: ServicesDep, caller: Reader) -> Response:
     """A product picture as stored, longest side 1,024 pixels at most."""
     return _picture(request, hand, hand.reading.image_key(image_id), "image", image_id, _FOREVER)
 
@@ -63,7 +63,7 @@ def image(request: Request, image_id: uuid.UUID, hand: Hand, caller: Reader) -> 
     responses=_binary("image/jpeg"),
     summary="A keyframe",
 )
-def frame(request: Request, frame_id: uuid.UUID, hand: Hand, caller: Reader) -> Response:
+def frame(request: Request, frame_id: uuid.UUID, hand: ServicesDep, caller: Reader) -> Response:
     """A keyframe as stored, longest side 960 pixels at most."""
     return _picture(request, hand, hand.reading.frame_key(frame_id), "frame", frame_id, _FOREVER)
 
@@ -75,7 +75,7 @@ def frame(request: Request, frame_id: uuid.UUID, hand: Hand, caller: Reader) -> 
     responses=_binary("video/mp4"),
     summary="A video's file, where it is kept",
 )
-def video_file(request: Request, video_id: uuid.UUID, hand: Hand, caller: Reader) -> Response:
+def video_file(request: Request, video_id: uuid.UUID, hand: ServicesDep, caller: Reader) -> Response:
     """The file with ranges, so that a player can seek."""
     row = hand.reading.video(video_id)
     path = first_file(hand.reading.video_places(video_id))

@@ -9,11 +9,11 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from pvm_api import models, views
-from pvm_api.deps import Base, Hand, IndustryFilter, Reader
+from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.services import Services
 from pvm_api.serving import first_file
-from pvm_resources.repositories.reading import ResultFilter
+from pvm_resources.store.match_queries import ResultFilter
 
 router: Final = APIRouter(tags=["results"])
 
@@ -34,7 +34,7 @@ Everything = Annotated[
 )
 def list_results(
     request: Request,
-    hand: Hand,
+    hand: ServicesDep,
     base: Base,
     caller: Reader,
     industry: IndustryFilter = None,
@@ -71,19 +71,19 @@ def list_results(
 
 
 @router.get("/v1/matches/{match_id}", operation_id="getMatch", summary="One match")
-def get_match(match_id: uuid.UUID, hand: Hand, base: Base, caller: Reader) -> models.Result:
+def get_match(match_id: uuid.UUID, hand: ServicesDep, base: Base, caller: Reader) -> models.Result:
     """A match with its score, its terms and its pictures."""
     return views.result(hand.reading.match(match_id), base)
 
 
 @router.get("/v1/products/{product_id}", operation_id="getProduct", summary="One product")
-def get_product(product_id: uuid.UUID, hand: Hand, base: Base, caller: Reader) -> models.Product:
+def get_product(product_id: uuid.UUID, hand: ServicesDep, base: Base, caller: Reader) -> models.Product:
     """A product with its stored pictures."""
     return views.product(hand.reading.product(product_id), hand.reading.pictures(product_id), base)
 
 
 @router.get("/v1/videos/{video_id}", operation_id="getVideo", summary="One video")
-def get_video(video_id: uuid.UUID, hand: Hand, base: Base, caller: Reader) -> models.Video:
+def get_video(video_id: uuid.UUID, hand: ServicesDep, base: Base, caller: Reader) -> models.Video:
     """A video with its first hundred keyframes."""
     row = hand.reading.video(video_id)
     kept = first_file(hand.reading.video_places(video_id)) is not None

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Query, Request, Response, UploadFile
 from starlette.concurrency import run_in_threadpool
 
 from pvm_api import models
-from pvm_api.deps import Base, Hand, Reader
+from pvm_api.deps import Base, Reader, ServicesDep
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_core.errors import InputError, ModelError, PvmError
-from pvm_resources.repositories.rows import Model
+from pvm_resources.store.records import Model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ _loading: Final = threading.Lock()
 
 @router.get("/v1/products/similar", operation_id="findSimilar", summary="Products like a stored picture")
 def similar(
-    hand: Hand,
+    hand: ServicesDep,
     base: Base,
     caller: Reader,
     image_id: Annotated[uuid.UUID, Query(description="A product picture of any job.")],
@@ -70,7 +70,7 @@ def similar(
     summary="Products like a picture of yours",
 )
 async def similar_to_picture(
-    request: Request, response: Response, hand: Hand, base: Base, caller: Reader, limit: Count = 20
+    request: Request, response: Response, hand: ServicesDep, base: Base, caller: Reader, limit: Count = 20
 ) -> models.SimilarList:
     """Product pictures of all jobs, most alike first. JPEG, PNG or WebP; the picture is not kept."""
     async with request.form(max_files=1, max_fields=1) as form:
@@ -82,7 +82,7 @@ async def similar_to_picture(
 
 
 async def _bytes(file: Any) -> bytes:
-    from pvm_core.pictures import PictureLimits
+    from pvm_core.images import PictureLimits
 
     upload: UploadFile = file
     # One byte more than allowed is enough to be refused.
@@ -90,7 +90,7 @@ async def _bytes(file: Any) -> bytes:
 
 
 def _by_picture(request: Request, hand: Services, base: str, data: bytes, limit: int) -> models.SimilarList:
-    from pvm_core.pictures import decode_picture, normalise
+    from pvm_core.images import decode_picture, normalise
 
     picture = decode_picture(data, "the picture")
     model = _active(hand)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from pvm_api import models, uploads
-from pvm_api.deps import Hand, Runner
+from pvm_api.deps import Runner, ServicesDep
 
 router: Final = APIRouter(tags=["jobs"])
 
@@ -29,7 +29,7 @@ _FILE: Final[dict[str, Any]] = {
 )
 async def upload(
     request: Request,
-    hand: Hand,
+    hand: ServicesDep,
     caller: Runner,
     filename: Annotated[
         str, Query(min_length=1, max_length=200, description="Tells the kind.", examples=["products.csv"])

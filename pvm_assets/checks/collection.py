@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from pvm_assets.checks import schemas
-from pvm_assets.checks.factory import Inquiry, Verdict, job_check
+from pvm_assets.checks.factory import CheckContext, Verdict, job_check
 from pvm_assets.checks.schemas import Validation
-from pvm_assets.guard import Guard
-from pvm_resources.repositories.collecting import SourceKind
+from pvm_assets.event_log_redactor import EventLogRedactor
+from pvm_resources.store.source_runs import SourceKind
 
 
 def of_rows(found: Validation, what: str) -> Verdict:
@@ -19,25 +19,25 @@ def of_rows(found: Validation, what: str) -> Verdict:
 
 
 @job_check("products", blocking=True)
-def products_valid(inquiry: Inquiry) -> Verdict:
+def products_valid(inquiry: CheckContext) -> Verdict:
     """Every product has a source, a namespace and an id of its own."""
     rows = inquiry.bench.catalogue.products(inquiry.job_id)
     return of_rows(schemas.validate(schemas.products(), rows, "product_id"), "products")
 
 
 @job_check("products", blocking=False)
-def product_sources_answered(inquiry: Inquiry) -> Verdict:
+def product_sources_answered(inquiry: CheckContext) -> Verdict:
     """Every product source of the job answered in full."""
     return _answered(inquiry, "products")
 
 
 @job_check("videos", blocking=False)
-def video_sources_answered(inquiry: Inquiry) -> Verdict:
+def video_sources_answered(inquiry: CheckContext) -> Verdict:
     """Every video source of the job answered in full."""
     return _answered(inquiry, "videos")
 
 
-def _answered(inquiry: Inquiry, kind: SourceKind) -> Verdict:
+def _answered(inquiry: CheckContext, kind: SourceKind) -> Verdict:
     states = [s for s in inquiry.bench.collecting.states(inquiry.job_id) if s.kind == kind]
     lacking = [s for s in states if s.state != "ok"]
     summary = f"{len(states) - len(lacking)} of {len(states)} sources answered in full"
@@ -50,31 +50,31 @@ def _answered(inquiry: Inquiry, kind: SourceKind) -> Verdict:
 
 
 @job_check("product_images", blocking=True)
-def pictures_decodable(inquiry: Inquiry) -> Verdict:
+def pictures_decodable(inquiry: CheckContext) -> Verdict:
     """Enough of the pictures the catalogue names could be read (rule min_decodable_ratio)."""
     given = inquiry.bench.galleries.count(inquiry.job_id)
     problems = inquiry.bench.state.problems(inquiry.job_id, "product_images")
-    guard = Guard(inquiry.bench, inquiry.job_id)
+    guard = EventLogRedactor(inquiry.bench, inquiry.job_id)
     bad = [guard.label(p.item) for p in problems]
     return _enough(inquiry, given - len(problems), given, "pictures", bad)
 
 
 @job_check("product_images", blocking=True)
-def pictures_valid(inquiry: Inquiry) -> Verdict:
+def pictures_valid(inquiry: CheckContext) -> Verdict:
     """Every stored picture has an identity of its own, a file and a size within bounds."""
     rows = inquiry.bench.catalogue.images(inquiry.job_id)
     return of_rows(schemas.validate(schemas.images(), rows, "img_id"), "pictures")
 
 
 @job_check("videos", blocking=True)
-def videos_decodable(inquiry: Inquiry) -> Verdict:
+def videos_decodable(inquiry: CheckContext) -> Verdict:
     """Enough of the videos given could be opened (rule min_decodable_ratio)."""
     given = int(inquiry.state.metadata.get("given", inquiry.state.rows))
     problems = inquiry.bench.state.problems(inquiry.job_id, "videos")
     return _enough(inquiry, inquiry.state.rows, given, "videos", [p.item for p in problems])
 
 
-def _enough(inquiry: Inquiry, good: int, given: int, what: str, bad: list[str]) -> Verdict:
+def _enough(inquiry: CheckContext, good: int, given: int, what: str, bad: list[str]) -> Verdict:
     ratio, wanted = good / max(1, given), inquiry.rules.min_decodable_ratio
     return Verdict(
         ratio >= wanted,
@@ -84,7 +84,7 @@ def _enough(inquiry: Inquiry, good: int, given: int, what: str, bad: list[str]) 
 
 
 @job_check("keyframes", blocking=True)
-def enough_frames(inquiry: Inquiry) -> Verdict:
+def enough_frames(inquiry: CheckContext) -> Verdict:
     """Videos have at least min_frames_per_video keyframes; the share that must is min_decodable_ratio."""
     repo, rules = inquiry.bench.videos, inquiry.rules
     frames = Counter(f.video_id for f in repo.frames(inquiry.job_id, inquiry.key("keyframes")))
@@ -100,7 +100,7 @@ def enough_frames(inquiry: Inquiry) -> Verdict:
 
 
 @job_check("keyframes", blocking=True)
-def frames_valid(inquiry: Inquiry) -> Verdict:
+def frames_valid(inquiry: CheckContext) -> Verdict:
     """Every keyframe has a second, a shot, a file and a size."""
     rows = inquiry.bench.videos.frames(inquiry.job_id, inquiry.key("keyframes"))
     return of_rows(schemas.validate(schemas.frames(), rows, "frame_id"), "keyframes")

@@ -11,18 +11,18 @@ import dagster as dg
 from dagster import PreviewWarning
 
 from pvm_assets.partitions import JOB_PARTITIONS
+from pvm_assets.services import JobServices, JobServicesResource
 from pvm_assets.stage import clear_failure
-from pvm_assets.workbench import Bench, Workbench
 from pvm_core.errors import InputError
 from pvm_core.rules import Rules
-from pvm_resources.repositories.rows import AssetState, CheckVerdict, Job
+from pvm_resources.store.records import AssetState, CheckVerdict, Job
 
 
 @dataclass(frozen=True)
-class Inquiry:
+class CheckContext:
     """What a check looks at: one job, its present rules, and the asset's state."""
 
-    bench: Bench
+    bench: JobServices
     job: Job
     rules: Rules
     state: AssetState
@@ -55,23 +55,25 @@ class Verdict:
 
 def job_check(
     asset: str, *, blocking: bool, placement: Mapping[str, Any] | None = None
-) -> Callable[[Callable[[Inquiry], Verdict]], dg.AssetChecksDefinition]:
-    """Makes a partitioned check of a function of an `Inquiry`; name and description are the function's own.
+) -> Callable[[Callable[[CheckContext], Verdict]], dg.AssetChecksDefinition]:
+    """Makes a partitioned check of a function of a `CheckContext`; name and description are its own.
 
     The verdict is stored for the data version it was given for; assets downstream ask for it
-    (`pvm_assets.gate`), also where they are launched alone.
+    (`pvm_assets.upstream_check`), also where they are launched alone.
 
     Args:
         blocking: a failure stops the downstream.
         placement: `GPU` for checks that want the GPU.
     """
 
-    def decorate(ask: Callable[[Inquiry], Verdict]) -> dg.AssetChecksDefinition:
+    def decorate(ask: Callable[[CheckContext], Verdict]) -> dg.AssetChecksDefinition:
         name = ask.__name__
 
-        def run(context: dg.AssetCheckExecutionContext, workbench: Workbench) -> dg.AssetCheckResult:
+        def run(
+            context: dg.AssetCheckExecutionContext, job_services: JobServicesResource
+        ) -> dg.AssetCheckResult:
             with clear_failure():
-                return _examine(asset, name, blocking, ask, context.partition_key, workbench.bench)
+                return _examine(asset, name, blocking, ask, context.partition_key, job_services.bench)
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def.*")
@@ -88,7 +90,12 @@ def job_check(
 
 
 def _examine(
-    asset: str, name: str, blocking: bool, ask: Callable[[Inquiry], Verdict], partition_key: str, bench: Bench
+    asset: str,
+    name: str,
+    blocking: bool,
+    ask: Callable[[CheckContext], Verdict],
+    partition_key: str,
+    bench: JobServices,
 ) -> dg.AssetCheckResult:
     job = bench.job_of(partition_key)
     state = bench.state.asset(job.job_id, asset)
@@ -99,7 +106,7 @@ def _examine(
             f"{asset} has not been materialised for this job",
             f"Materialise {asset} first",
         )
-    verdict = ask(Inquiry(bench, job, bench.rules_of(job), state))
+    verdict = ask(CheckContext(bench, job, bench.rules_of(job), state))
     metadata = {"summary": verdict.summary, **verdict.metadata}
     row = CheckVerdict(asset, name, state.data_version, verdict.passed, blocking, verdict.severity, metadata)
     bench.state.write_verdicts(job.job_id, [row])

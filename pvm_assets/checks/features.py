@@ -7,15 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from pvm_assets.checks.factory import Inquiry, Verdict, job_check
-from pvm_assets.execution.gpu import GPU
+from pvm_assets.checks.factory import CheckContext, Verdict, job_check
+from pvm_assets.gpu import GPU
 from pvm_assets.keys import MASKS_OFF
 from pvm_core.embedders import EmbedInput, embed_views, load_embedder
 from pvm_core.errors import StoreError
+from pvm_core.images import decode_mask, decode_stored
 from pvm_core.keypoints import from_npz
-from pvm_core.pictures import decode_mask, decode_stored
-from pvm_resources.repositories.features import Feature
-from pvm_resources.repositories.rows import Item, Kind
+from pvm_resources.store.features import Feature
+from pvm_resources.store.records import Item, Kind
 
 _KINDS: Final[tuple[Kind, Kind]] = ("product", "frame")
 #: Files opened by a check that looks into files.
@@ -25,7 +25,7 @@ _AGAIN: Final = 4
 _SAME_COSINE: Final = 0.995
 
 
-def _left_out(inquiry: Inquiry, feature: Feature, key: str) -> tuple[int, int]:
+def _left_out(inquiry: CheckContext, feature: Feature, key: str) -> tuple[int, int]:
     """Pictures without the feature, and all pictures of the job."""
     counts = [inquiry.bench.features.covered(inquiry.job_id, kind, feature, key) for kind in _KINDS]
     total = sum(all_ for _, all_ in counts)
@@ -33,7 +33,7 @@ def _left_out(inquiry: Inquiry, feature: Feature, key: str) -> tuple[int, int]:
 
 
 @job_check("masks", blocking=True)
-def masks_accounted(inquiry: Inquiry) -> Verdict:
+def masks_accounted(inquiry: CheckContext) -> Verdict:
     """Every picture has a mask, or the reason why it has none."""
     key = inquiry.key("masks")
     if key == MASKS_OFF:
@@ -45,7 +45,7 @@ def masks_accounted(inquiry: Inquiry) -> Verdict:
 
 
 @job_check("masks", blocking=False)
-def masks_in_time(inquiry: Inquiry) -> Verdict:
+def masks_in_time(inquiry: CheckContext) -> Verdict:
     """Segmentation kept its time limit (rule mask_timeout_s); a picture over it goes on unmasked."""
     late = int(inquiry.state.metadata.get("unmasked_for", {}).get("timeout", 0))
     limit = inquiry.rules.mask_timeout_s
@@ -55,7 +55,7 @@ def masks_in_time(inquiry: Inquiry) -> Verdict:
 
 
 @job_check("embeddings", blocking=True)
-def vectors_sound(inquiry: Inquiry) -> Verdict:
+def vectors_sound(inquiry: CheckContext) -> Verdict:
     """Every picture has vectors of the job's one model, of its dimension and of unit length."""
     key = inquiry.key("embeddings")
     faults = inquiry.bench.features.vector_faults(inquiry.job_id, key)
@@ -70,7 +70,7 @@ def vectors_sound(inquiry: Inquiry) -> Verdict:
 
 
 @job_check("embeddings", blocking=False, placement=GPU)
-def vectors_reproducible(inquiry: Inquiry) -> Verdict:
+def vectors_reproducible(inquiry: CheckContext) -> Verdict:
     """A few pictures embedded again give the stored vectors: this machine's model is the one of the rows."""
     settings, features = inquiry.bench.settings, inquiry.bench.features
     embedder = load_embedder(inquiry.job.embed_model or "", settings.models)
@@ -89,13 +89,13 @@ def vectors_reproducible(inquiry: Inquiry) -> Verdict:
     )
 
 
-def _load(inquiry: Inquiry, item: Item) -> EmbedInput:
+def _load(inquiry: CheckContext, item: Item) -> EmbedInput:
     media = inquiry.bench.media
     mask = decode_mask(media.get(item.mask_path)) if item.mask_path else None
     return EmbedInput(decode_stored(media.get(item.local_path)), mask)
 
 
-def _stored_vectors(inquiry: Inquiry, kind: Kind, items: list[Item]) -> dict[str, np.ndarray]:
+def _stored_vectors(inquiry: CheckContext, kind: Kind, items: list[Item]) -> dict[str, np.ndarray]:
     wanted = {item.item_id for item in items}
     found: dict[str, np.ndarray] = {}
     for batch in inquiry.bench.features.iter_embeddings(inquiry.job_id, kind, inquiry.key("embeddings"), 100):
@@ -108,7 +108,7 @@ def _stored_vectors(inquiry: Inquiry, kind: Kind, items: list[Item]) -> dict[str
 
 
 @job_check("keypoints", blocking=True)
-def keypoints_accounted(inquiry: Inquiry) -> Verdict:
+def keypoints_accounted(inquiry: CheckContext) -> Verdict:
     """Every picture has keypoints or is excused, and their files can be read."""
     key, media = inquiry.key("keypoints"), inquiry.bench.media
     missing, total = _left_out(inquiry, "keypoints", key)

@@ -8,18 +8,18 @@ from typing import Final
 
 from pvm_assets.checks import schemas
 from pvm_assets.checks.collection import of_rows
-from pvm_assets.checks.factory import Inquiry, Verdict, job_check
+from pvm_assets.checks.factory import CheckContext, Verdict, job_check
 from pvm_core.errors import PvmError
-from pvm_core.pictures import decode_stored
-from pvm_resources.calibrations import calibration_of
-from pvm_resources.repositories.rows import CandidatePair
+from pvm_core.images import decode_stored
+from pvm_resources.models.calibrations import calibration_of
+from pvm_resources.store.records import CandidatePair
 
 #: Evidence pictures opened; of the others the file must be there.
 _SAMPLE: Final = 25
 
 
 @job_check("candidate_pairs", blocking=True)
-def candidates_valid(inquiry: Inquiry) -> Verdict:
+def candidates_valid(inquiry: CheckContext) -> Verdict:
     """Every frame has candidates, with ranks from 1 and cosines in [-1, 1]."""
     frames: set[uuid.UUID] = set()
     total = inquiry.bench.jobs.counts(inquiry.job_id).frames
@@ -28,14 +28,14 @@ def candidates_valid(inquiry: Inquiry) -> Verdict:
     return Verdict(verdict.passed and len(frames) == total, summary, metadata=verdict.metadata)
 
 
-def _seen(inquiry: Inquiry, frames: set[uuid.UUID]) -> Iterator[CandidatePair]:
+def _seen(inquiry: CheckContext, frames: set[uuid.UUID]) -> Iterator[CandidatePair]:
     for row in inquiry.bench.matching.candidates(inquiry.job_id):
         frames.add(row.frame_id)
         yield row
 
 
 @job_check("candidate_pairs", blocking=False)
-def retrieval_recall(inquiry: Inquiry) -> Verdict:
+def retrieval_recall(inquiry: CheckContext) -> Verdict:
     """The search index finds what exact search finds (rule min_recall_at_k); a job's own search is exact."""
     recall, wanted = inquiry.state.metadata.get("recall_at_k"), inquiry.rules.min_recall_at_k
     if recall is None:
@@ -50,7 +50,7 @@ def retrieval_recall(inquiry: Inquiry) -> Verdict:
 
 
 @job_check("matches", blocking=True)
-def scores_valid(inquiry: Inquiry) -> Verdict:
+def scores_valid(inquiry: CheckContext) -> Verdict:
     """Scores and terms lie in [0, 1], each match has a status, a reason and a second."""
     rows = inquiry.bench.matching.matches(inquiry.job_id)
     found = schemas.validate(schemas.matches(), rows, "match_id")
@@ -60,7 +60,7 @@ def scores_valid(inquiry: Inquiry) -> Verdict:
 
 
 @job_check("matches", blocking=True)
-def accepted_over_threshold(inquiry: Inquiry) -> Verdict:
+def accepted_over_threshold(inquiry: CheckContext) -> Verdict:
     """A match is accepted if and only if its score reaches ACCEPT, and only under a calibrated model."""
     rows = inquiry.bench.matching.matches(inquiry.job_id)
     wrong = [m for m in rows if (m.status == "accepted") != (m.score >= m.accept)]
@@ -76,7 +76,7 @@ def accepted_over_threshold(inquiry: Inquiry) -> Verdict:
 
 
 @job_check("evidence", blocking=True)
-def evidence_readable(inquiry: Inquiry) -> Verdict:
+def evidence_readable(inquiry: CheckContext) -> Verdict:
     """No accepted match is without its picture, and the pictures can be read; a purged one needs none."""
     media = inquiry.bench.media
     listed = inquiry.bench.matching.matches(inquiry.job_id, statuses=("accepted", "review"))

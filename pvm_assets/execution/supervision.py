@@ -11,17 +11,17 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from pvm_assets.execution.names import FOREGROUND_TAG, PARTITION_TAG, job_lock_name, lock_name
 from pvm_assets.graph import FINAL
+from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG, job_lock_name, lock_name
 from pvm_core.errors import InputError, PvmError, StoreError
-from pvm_core.ids import split_partition_key
-from pvm_resources.connect import database_dsn
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.purge import Purge
-from pvm_resources.repositories.jobs import Jobs
-from pvm_resources.repositories.purging import Purging
+from pvm_jobs.job_ids import split_partition_key
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.driver import Database
+from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import load_settings
+from pvm_resources.store.jobs import Jobs
+from pvm_resources.store.retention import Retention
 
 _log = logging.getLogger("pvm.purge")
 Watch = Callable[[dg.DagsterEvent], None]
@@ -50,7 +50,7 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
     ):
         _take_locks(held, database, run, job_id)
         # From here on every purge leaves this job's material alone; one batch may still be on its way.
-        Purging(database).wait_for_batch()
+        Retention(database).wait_for_batch()
         if FINAL in steps:
             held.callback(purge_after_run, database, job_id)
         recorder = Recorder(Jobs(database), job_id, run.run_id, FINAL in steps)

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvm_core.embedders import Embedder, EmbedInput, embed_views, load_embedder
+from pvm_core.images import decode_mask, decode_stored, encode_mask
 from pvm_core.keypoints import KeypointParams, detect, to_npz
 from pvm_core.masks import Segmenter, load_segmenter
-from pvm_core.pictures import decode_mask, decode_stored, encode_mask
-from pvm_resources.media import MediaStore
+from pvm_resources.media.store import MediaStore
 
 Kind = Literal["product", "frame"]
 
@@ -60,19 +60,19 @@ class MaskDone:
 
 
 @dataclass(frozen=True)
-class MaskDesk:
+class MaskWorkerState:
     """What a worker needs to segment."""
 
     media: MediaStore
     segmenter: Segmenter
 
 
-def mask_desk(media: MediaStore, segmenter: str, models_dir: Path) -> MaskDesk:
+def mask_worker_state(media: MediaStore, segmenter: str, models_dir: Path) -> MaskWorkerState:
     """A desk in a worker process."""
-    return MaskDesk(media, load_segmenter(segmenter, models_dir))
+    return MaskWorkerState(media, load_segmenter(segmenter, models_dir))
 
 
-def mask_picture(desk: MaskDesk, item: Stored) -> MaskDone:
+def mask_picture(desk: MaskWorkerState, item: Stored) -> MaskDone:
     """Segments one picture and stores its mask, where it has one."""
     found = desk.segmenter.segment(item.rgb(desk.media), item.kind)
     if found.mask is None:
@@ -105,7 +105,7 @@ class EmbedDone:
 
 
 @dataclass(frozen=True)
-class EmbedDesk:
+class EmbedWorkerState:
     """What a worker needs to embed."""
 
     media: MediaStore
@@ -113,18 +113,20 @@ class EmbedDesk:
     gray: bool
 
 
-def embed_desk(media: MediaStore, embedder: str, models_dir: Path, gray: bool) -> EmbedDesk:
+def embed_worker_state(media: MediaStore, embedder: str, models_dir: Path, gray: bool) -> EmbedWorkerState:
     """A desk in a worker process, on the CPU."""
-    return EmbedDesk(media, load_embedder(embedder, models_dir, "cpu"), gray)
+    return EmbedWorkerState(media, load_embedder(embedder, models_dir, "cpu"), gray)
 
 
-def embed_pictures(desk: EmbedDesk, task: EmbedTask) -> list[EmbedDone]:
+def embed_pictures(desk: EmbedWorkerState, task: EmbedTask) -> list[EmbedDone]:
     """Vectors of the task's pictures, in their order."""
     inputs = [EmbedInput(item.rgb(desk.media), item.mask(desk.media)) for item in task.items]
     return embed_loaded(desk, task.items, inputs)
 
 
-def embed_loaded(desk: EmbedDesk, items: Sequence[Stored], inputs: Sequence[EmbedInput]) -> list[EmbedDone]:
+def embed_loaded(
+    desk: EmbedWorkerState, items: Sequence[Stored], inputs: Sequence[EmbedInput]
+) -> list[EmbedDone]:
     """Vectors of pictures that are decoded already; all of one kind."""
     views = embed_views(desk.embedder, inputs, items[0].kind, desk.gray)
     return [EmbedDone(i.item_id, i.kind, v.rgb, v.gray) for i, v in zip(items, views, strict=True)]
@@ -142,7 +144,7 @@ class KeypointsDone:
 
 
 @dataclass(frozen=True)
-class KeypointDesk:
+class KeypointWorkerState:
     """What a worker needs to find keypoints; `method_key` names detector, parameters and masks."""
 
     media: MediaStore
@@ -150,12 +152,12 @@ class KeypointDesk:
     method_key: str
 
 
-def keypoint_desk(media: MediaStore, params: KeypointParams, method_key: str) -> KeypointDesk:
+def keypoint_worker_state(media: MediaStore, params: KeypointParams, method_key: str) -> KeypointWorkerState:
     """A desk in a worker process."""
-    return KeypointDesk(media, params, method_key)
+    return KeypointWorkerState(media, params, method_key)
 
 
-def keypoint_picture(desk: KeypointDesk, item: Stored) -> KeypointsDone:
+def keypoint_picture(desk: KeypointWorkerState, item: Stored) -> KeypointsDone:
     """Finds and stores the keypoints of one picture; a picture without any is excused."""
     found = detect(item.rgb(desk.media), item.mask(desk.media), desk.params)
     if len(found) == 0:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pvm_core import ids
 from pvm_core.errors import MediaError, Problem
+from pvm_core.images import encode_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, RejectedFrame, iter_keyframes
-from pvm_core.pictures import encode_jpeg
 from pvm_core.video import probe
-from pvm_resources.media import MediaStore
+from pvm_resources.media.store import MediaStore
 
 #: JPEG quality of a stored frame.
 _QUALITY = 90

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pvm_assets.work.features import Stored
 from pvm_core.keypoints import from_npz
 from pvm_core.verification import VerifyParams, View, evidence_to_row, verify_frame
-from pvm_resources.media import MediaStore
+from pvm_resources.media.store import MediaStore
 
 #: Bytes of decoded product pictures a worker keeps; neighbouring frames share most candidates.
 _CACHE_BYTES: Final = 128 << 20
@@ -44,7 +44,7 @@ class PairDone:
 
 
 @dataclass
-class PairDesk:
+class PairWorkerState:
     """What a worker needs to verify; keeps the product pictures used last."""
 
     media: MediaStore
@@ -67,9 +67,9 @@ class PairDesk:
         return view
 
 
-def pair_desk(media: MediaStore, params: VerifyParams) -> PairDesk:
+def pair_worker_state(media: MediaStore, params: VerifyParams) -> PairWorkerState:
     """A desk in a worker process."""
-    return PairDesk(media, params)
+    return PairWorkerState(media, params)
 
 
 def load_view(media: MediaStore, picture: Comparable) -> View:
@@ -78,7 +78,7 @@ def load_view(media: MediaStore, picture: Comparable) -> View:
     return View(from_npz(media.get(picture.keypoints_key)), stored.rgb(media), stored.mask(media))
 
 
-def compare_frame(desk: PairDesk, task: PairTask) -> PairDone:
+def compare_frame(desk: PairWorkerState, task: PairTask) -> PairDone:
     """Raw figures of one frame against each of its candidates."""
     frame = load_view(desk.media, task.frame)
     found = verify_frame(frame, [desk.view(c) for c in task.candidates], desk.params)

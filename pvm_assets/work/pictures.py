@@ -6,8 +6,8 @@ import uuid
 from dataclasses import dataclass, field
 
 from pvm_core import ids
-from pvm_core.pictures import decode_picture, encode_jpeg, normalise
-from pvm_resources.media import MediaStore
+from pvm_core.images import decode_picture, encode_jpeg, normalise
+from pvm_resources.media.store import MediaStore
 from pvm_resources.sources.base import PictureReader, PictureRef
 
 
@@ -49,14 +49,14 @@ class StoredPicture:
 
 
 @dataclass(frozen=True)
-class PictureDesk:
+class PictureWorkerState:
     """What a worker needs to store pictures."""
 
     media: MediaStore
     reader: PictureReader
 
 
-def store_picture(desk: PictureDesk, task: PictureTask) -> StoredPicture:
+def store_picture(desk: PictureWorkerState, task: PictureTask) -> StoredPicture:
     """Reads and stores one picture.
 
     Raises:

@@ -7,11 +7,11 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from pvm_core.embedders.learned import LearnedEmbedder, pick_device
-from pvm_core.embedders.weights import weights_path
 from pvm_core.errors import ModelError
+from pvm_core.weights import weights_path
 
 if TYPE_CHECKING:
-    from pvm_core.embedders.registry import ModelSpec
+    from pvm_core.model_registry import ModelSpec
 
 
 def load_timm(spec: ModelSpec, models_dir: Path | None, device: str) -> LearnedEmbedder:

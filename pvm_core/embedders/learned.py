@@ -112,6 +112,6 @@ def _part(rgb: Bytes, box: Box) -> Bytes:
 
 
 def _grey(rgb: Bytes) -> Bytes:
-    from pvm_core.pictures import to_gray_clahe
+    from pvm_core.images import to_gray_clahe
 
     return np.repeat(to_gray_clahe(rgb)[..., None], 3, axis=2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 from pvm_core.ids import content_key
-from pvm_core.pictures import Rgb
+from pvm_core.images import Rgb
 from pvm_core.rules import Rules
 
 #: Raised whenever the same parameters would choose other frames, so that stored sets are computed again.

@@ -11,7 +11,7 @@ from pvm_core.masks.base import Kind, MaskResult, Segmenter
 from pvm_core.masks.classic import ClassicSegmenter
 
 if TYPE_CHECKING:
-    from pvm_core.embedders.registry import ModelSpec
+    from pvm_core.model_registry import ModelSpec
 
 __all__ = ["Kind", "MaskResult", "Segmenter", "load_segmenter"]
 
@@ -37,8 +37,8 @@ def load_segmenter(
     """
     if name == "classic":
         return ClassicSegmenter()
-    from pvm_core.embedders.registry import MODELS, require_library, resolve
     from pvm_core.masks.learned import load_rembg
+    from pvm_core.model_registry import MODELS, require_library, resolve
 
     chosen = tuple(resolve(part, MODELS if specs is None else specs) for part in name.split("+", 1))
     for spec in chosen:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pvm_core.embedders.weights import weights_path
 from pvm_core.errors import ModelError
 from pvm_core.ids import content_key
 from pvm_core.masks.base import Bytes, Kind, MaskResult
+from pvm_core.weights import weights_path
 
 if TYPE_CHECKING:
-    from pvm_core.embedders.registry import ModelSpec
+    from pvm_core.model_registry import ModelSpec
 
 #: Soft mask value (0-255) from which a pixel counts as inside.
 _INSIDE: Final = 128

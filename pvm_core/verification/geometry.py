@@ -36,8 +36,8 @@ MAX_SCALE_CONFLICT: Final = 2.5
 MIN_SIDE: Final = 24.0
 #: Cells a side, over the keypoints' own extent, in which the spread of inliers is counted.
 CELLS: Final = 6
-#: Where `confirm` looks around a predicted place (share of the product's side), the turn it allows (degrees),
-#: and the RootSIFT similarity from which a keypoint counts as the same.
+#: How far `guided_matching` looks around a predicted place (share of the product's side), the turn it allows
+#: (degrees), and the RootSIFT similarity from which a keypoint counts as the same.
 CONFIRM_REACH: Final = 0.03
 CONFIRM_ANGLE: Final = 30.0
 CONFIRM_ALIKE: Final = 0.80
@@ -81,7 +81,7 @@ class Fit:
     coverage: float
 
 
-def vote(product: Keypoints, frame: Keypoints, t: Tentative) -> Pose | None:
+def cluster_poses(product: Keypoints, frame: Keypoints, t: Tentative) -> Pose | None:
     """The pose on which most matches agree; each implies a scale, a rotation and a product centre.
 
     The agreement is loose enough for objects that are not flat, and cheap enough to be every pair's gate.
@@ -136,7 +136,7 @@ def fit(product: Keypoints, frame: Keypoints, t: Tentative, pose: Pose, minimum:
     tol = float(np.clip(FIT_TOL * side, *FIT_TOL_PX))
     flat = _homography(src, dst, tol)
     best: Fit | None = None
-    if flat is not None and is_sane(flat[0], product.width, product.height, pose.log_scale):
+    if flat is not None and is_plausible(flat[0], product.width, product.height, pose.log_scale):
         best = _fit_of("homography", flat[0], flat[1], product, t, pose, src, dst)
     if best is None or len(best.members) < 0.6 * pose.votes:
         best = _better(best, _loose(product, t, pose, src, dst, tol))
@@ -237,7 +237,7 @@ def corners_of(width: float, height: float) -> F64:
     return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
 
 
-def is_sane(matrix: F64, width: int, height: int, log_scale: float | None = None) -> bool:
+def is_plausible(matrix: F64, width: int, height: int, log_scale: float | None = None) -> bool:
     """Whether a matrix is a believable view of a picture of that size.
 
     No mirror image (det > 0 everywhere), a convex outline, bounded stretch and foreshortening, a size that
@@ -276,7 +276,7 @@ def _local(matrix: F64, spot: F64) -> tuple[float, float]:
     return float(np.linalg.det(jac)), float(singular[0] / max(singular[1], 1e-9))
 
 
-def confirm(product: Keypoints, frame: Keypoints, matrix: F64) -> tuple[int, float, float]:
+def guided_matching(product: Keypoints, frame: Keypoints, matrix: F64) -> tuple[int, float, float]:
     """Looks for each product keypoint where the transform says it should be.
 
     With the place known no ratio test is needed, so print that repeats, or is faint, confirms the pair too;

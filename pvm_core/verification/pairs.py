@@ -34,7 +34,7 @@ def verify_frame(frame: View, products: Sequence[View], params: VerifyParams) ->
 def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> PairEvidence:
     kp_product, kp_frame = product.keypoints, frame.keypoints
     size = min(len(kp_product), len(kp_frame))
-    pose = geometry.vote(kp_product, kp_frame, t)
+    pose = geometry.cluster_poses(kp_product, kp_frame, t)
     if pose is None or pose.votes < params.gate:
         return PairEvidence(len(t), 0, keypoints=size, votes=pose.votes if pose else 0)
     fitted = geometry.fit(kp_product, kp_frame, t, pose, params.gate)
@@ -47,9 +47,9 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
         )
         if compared is not None:
             seen = compared[0]
-            if geometry.is_sane(compared[1], kp_product.width, kp_product.height):
+            if geometry.is_plausible(compared[1], kp_product.width, kp_product.height):
                 matrix = compared[1]
-    confirmed, share, cover = geometry.confirm(kp_product, kp_frame, matrix)
+    confirmed, share, cover = geometry.guided_matching(kp_product, kp_frame, matrix)
     quad = geometry.project(matrix, geometry.corners_of(kp_product.width, kp_product.height))
     drawn = fitted.members[
         np.linspace(0, len(fitted.members) - 1, min(DRAWN, len(fitted.members))).astype(int)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pvm_core.errors import Problem
+from pvm_jobs.source_policy import SourcePolicy
 
 State = Literal["ok", "partial", "not_configured", "not_eligible", "rate_limited", "failed"]
 
@@ -33,31 +34,6 @@ class SourceStatus:
     state: State
     reason: str = ""
     remedy: str = ""
-
-
-@dataclass(frozen=True)
-class SourcePolicy:
-    """What a source's terms allow with its material.
-
-    Attributes:
-        store_media: pictures and videos may be kept.
-        max_age_h: hours after which they and everything derived from them must go; None = no limit.
-        attribution: text to show beside them; "" = none asked.
-        may_train: labels on its material may enter a calibration.
-        terms_url: where the terms stand; "" for the user's own material.
-    """
-
-    store_media: bool = True
-    max_age_h: float | None = None
-    attribution: str = ""
-    may_train: bool = True
-    terms_url: str = ""
-
-    @property
-    def restricted(self) -> bool:
-        """Pictures must be able to go again: none is put where it cannot be taken back, such as Dagster's
-        event log; a link stands there instead."""
-        return not self.store_media or self.max_age_h is not None
 
 
 @dataclass(frozen=True)

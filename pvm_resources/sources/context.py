@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pvm_resources.repositories.ledger import Ledger
+from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.settings import Settings
-from pvm_resources.sources.base import Answers, SourcePolicy
+from pvm_resources.sources.base import Answers
+from pvm_resources.store.quotas import Ledger
 
 if TYPE_CHECKING:
-    from pvm_resources.fetch.fetcher import Fetcher
+    from pvm_resources.http.fetcher import Fetcher
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from pvm_core.errors import MediaError
 from pvm_resources.sources.base import PictureRef
 
-#: As much as `pvm_core.pictures.PictureLimits` decodes and `pvm_resources.fetch.PICTURE` downloads.
+#: As much as `pvm_core.images.PictureLimits` decodes and `pvm_resources.http.PICTURE` downloads.
 _MAX_BYTES: Final = 15_000_000
 
 
@@ -51,7 +51,7 @@ class Pictures:
     def _fetcher(self) -> WebFetcher:
         if self._web is None:
             # Worker processes read files only, and need no HTTP client and its 28 MB.
-            from pvm_resources.fetch import Fetcher
+            from pvm_resources.http import Fetcher
 
             self._web = Fetcher()
         return self._web

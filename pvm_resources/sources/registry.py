@@ -92,9 +92,13 @@ def _specs(
 
 def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductRecord]:
     def make(context: SourceContext) -> ProductSource:
-        from pvm_resources.sources.file_catalogue import FileCatalogue
+        if is_url(token):
+            from pvm_resources.sources.catalogue.web_catalogue import WebCatalogue
 
-        return FileCatalogue.of(token, context)
+            return WebCatalogue(token, context)
+        from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
+
+        return FileCatalogue(Path(token), context.namespace)
 
     if not is_url(token):
         _check_place(token, names)
@@ -155,7 +159,7 @@ def _links(token: str, context: SourceContext) -> VideoSource:
 
 
 def _folder(token: str) -> VideoSource:
-    from pvm_resources.sources.folder_videos import FolderVideos
+    from pvm_resources.sources.folder.videos import FolderVideos
 
     return FolderVideos(Path(token))
 

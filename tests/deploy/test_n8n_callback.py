@@ -8,15 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from pvm_core import contracts
-from pvm_core.events import Event
-from pvm_resources.database import Database, Statement
-from pvm_resources.delivery.relay import Relay
-from pvm_resources.delivery.schedule import CONFLICTS_S
-from pvm_resources.delivery.wiring import make_relay
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.deliveries import Deliveries
+from pvm_jobs import contracts
+from pvm_jobs.delivery_policy import CONFLICTS_S
+from pvm_jobs.events import Event
+from pvm_resources.events.relay import Relay
+from pvm_resources.events.wiring import make_relay
+from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import load_settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.deliveries import Deliveries
 from tests.deploy.resume_endpoint import ResumeEndpoint
 
 #: Characters that a parser would write in another way if it took the address apart.

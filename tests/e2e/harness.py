@@ -49,7 +49,7 @@ class Pvm:
 
     def kept_up(self) -> None:
         """Starts the embedded server so that it stays between commands, which saves each its start."""
-        from pvm_resources.server import EmbeddedServer
+        from pvm_resources.postgres.server import EmbeddedServer
 
         EmbeddedServer(self.home).up(keep=True)
 

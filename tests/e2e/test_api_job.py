@@ -20,7 +20,7 @@ import pytest
 import tiny
 from harness import Pvm
 
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres.server import EmbeddedServer
 
 _PHASES = ["collection", "feature_extraction", "matching", "evidence", "completed"]
 #: Generous: the suite shares its cores. What an idle machine does, bench/bench_start.py measures.

@@ -116,7 +116,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_database_that_goes_away_fails_the_run_clearly_and_a_rerun_resumes(
     pvm: Pvm, case: tiny.Tiny, expected: list[tuple[str, str, str]]
 ) -> None:
-    from pvm_resources.server import EmbeddedServer
+    from pvm_resources.postgres.server import EmbeddedServer
 
     server = EmbeddedServer(pvm.home)
     server.up(keep=True)

@@ -20,7 +20,7 @@ import tiny
 from harness import Pvm
 from shops import Sites, open_sites
 
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres.server import EmbeddedServer
 
 INDUSTRY = "cardboard boxes"
 _SEARCH = "/buy/browse/v1/item_summary/search"

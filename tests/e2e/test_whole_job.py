@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from harness import Finished, Pvm
 
-from pvm_core.ids import slugify
+from pvm_jobs.job_ids import slugify
 
 FIRST_COLUMNS = ["product", "video", "score", "ts", "status", "evidence"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 
-from pvm_resources.database import Database
-from pvm_resources.repositories.deliveries import Deliveries, Delivery
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.server import EmbeddedServer
+from pvm_resources.store.deliveries import Deliveries, Delivery
 from tests.e2e.tiny import Tiny
 from tests.n8n.real_n8n import free_port
 

@@ -12,12 +12,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from pvm_api.app import create_app
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.keys import Keys
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.api_keys import Keys
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World

@@ -12,10 +12,10 @@ from fastapi.testclient import TestClient
 from pvm_api.app import OPEN, create_app
 from pvm_api.auth import Principal
 from pvm_core.errors import InputError
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories.keys import Keys
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store.api_keys import Keys
 
 _ALL = {"read", "run", "review", "admin"}
 _RUN = {"run", "admin"}

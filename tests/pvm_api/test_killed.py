@@ -14,8 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from pvm_resources.database import Database
-from pvm_resources.repositories.keys import Keys
+from pvm_resources.postgres.driver import Database
+from pvm_resources.store.api_keys import Keys
 
 _REQUESTS = 120
 _KILLS = 3

@@ -20,11 +20,11 @@ from pvm_api.paging import Cursors
 from pvm_api.problems import ApiError
 from pvm_core import ids
 from pvm_core.embedders import EmbedInput, load_embedder
-from pvm_core.pictures import decode_picture
-from pvm_resources.database import Database, Statement
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.rows import Embedding, JobVideo, Match, Model, Product
+from pvm_core.images import decode_picture
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database, Statement
+from pvm_resources.store import Repositories
+from pvm_resources.store.records import Embedding, JobVideo, Match, Model, Product
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World

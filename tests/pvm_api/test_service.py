@@ -9,11 +9,11 @@ from fastapi.testclient import TestClient
 from pvm_api.app import create_app
 from pvm_api.limits import RateLimiter
 from pvm_api.problems import ApiError
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.inbox import Inbox
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.inbox import Inbox
 from tests.pvm_resources.world import World
 
 

@@ -12,11 +12,11 @@ import pytest
 from small_case import write_case
 from stand import Stand
 
-from pvm_assets.bootstrap import bootstrap, dagster_instance
-from pvm_resources.database import Database
-from pvm_resources.repositories import Repositories
-from pvm_resources.server import EmbeddedServer
+from pvm_assets.execution.bootstrap import bootstrap, dagster_instance
+from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import load_settings
+from pvm_resources.store import Repositories
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pvm_assets.bootstrap import dagster_instance
-from pvm_assets.runner import RunOutcome, StepNews, run_job
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.rows import Job
-from pvm_resources.settings import Settings
+from pvm_assets.execution.bootstrap import dagster_instance
+from pvm_assets.execution.code_location import CodeLocation
+from pvm_assets.execution.runner import RunOutcome, StepNews, run_job
+from pvm_resources.settings import Settings, project_root
+from pvm_resources.store import Repositories
+from pvm_resources.store.records import Job
 
 _count = itertools.count(1)
+LOCATION = CodeLocation.of_workspace(project_root() / "workspace.yaml")
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Stand:
 
     def run(self, job: Job, on_news: Callable[[StepNews], None] | None = None) -> RunOutcome:
         """Runs a job in this process."""
-        return run_job(job.job_id, self.settings, on_news)
+        return run_job(job.job_id, self.settings, LOCATION, on_news)
 
     def pool_slots(self) -> int:
         """Claimed slots of the pool `gpu`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pvm_assets.execution.gpu import GPU
+from pvm_assets.gpu import GPU
 
 pytest.importorskip("dagster_docker")
 

@@ -22,9 +22,9 @@ import psycopg
 import pytest
 from stand import Stand
 
-from pvm_assets.bootstrap import dagster_instance
-from pvm_assets.runner import StepNews
-from pvm_resources.repositories import Repositories
+from pvm_assets.execution.bootstrap import dagster_instance
+from pvm_assets.execution.runner import StepNews
+from pvm_resources.store import Repositories
 
 _TESTS = Path(__file__).parent
 #: Tables whose rows must not depend on how often a run was killed, and what of them is a matter of time.

@@ -15,8 +15,8 @@ from stand import Stand
 
 from pvm_assets.graph import NODES
 from pvm_assets.partitions import PARTITIONS_NAME
-from pvm_core.events import PER_JOB
-from pvm_core.pictures import decode_stored
+from pvm_core.images import decode_stored
+from pvm_jobs.events import PER_JOB
 
 
 def _materialisations(instance: dg.DagsterInstance, partition: str) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def test_a_job_without_input_fails_clearly(stand: Stand, tmp_path: Path, spoil: 
 
 
 def _materialise_alone(stand: Stand, instance: dg.DagsterInstance, asset: str, partition: str) -> Any:
-    from pvm_assets.definitions import defs
+    from definitions import defs
 
     instance.add_dynamic_partitions(PARTITIONS_NAME, [partition])
     job = dg.define_asset_job("alone", selection=dg.AssetSelection.assets(asset).without_checks())

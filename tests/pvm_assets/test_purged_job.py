@@ -10,15 +10,15 @@ import dagster as dg
 import pytest
 from stand import Stand
 
-from pvm_assets.bootstrap import dagster_instance
-from pvm_assets.definitions import defs
+from definitions import defs
+from pvm_assets.execution.bootstrap import dagster_instance
 from pvm_assets.execution.supervision import purge_after_run
 from pvm_assets.graph import NODES
 from pvm_core.errors import StoreError
-from pvm_resources.media import MediaStore
-from pvm_resources.purge import Purge
-from pvm_resources.repositories.matching import evidence_key
-from pvm_resources.repositories.rows import Job, Match
+from pvm_resources.media.store import MediaStore
+from pvm_resources.retention.purge import Purge
+from pvm_resources.store.matching import evidence_key
+from pvm_resources.store.records import Job, Match
 from sensors.purge import PurgeConfig, hourly_purge, pvm_purge
 
 

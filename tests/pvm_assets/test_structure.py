@@ -8,15 +8,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from pvm_assets.definitions import ASSETS, CHECKS, definitions, defs
+from definitions import ASSETS, CHECKS, definitions, defs
+from pvm_assets.execution.code_location import CodeLocation
 from pvm_assets.execution.executors import EXECUTORS, SupervisedExecutor, pick_executor
-from pvm_assets.execution.gpu import GPU
+from pvm_assets.gpu import GPU
 from pvm_assets.graph import NODES, ancestors
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import JOB_PARTITIONS
-from pvm_assets.runner import job_pointer
 from pvm_assets.stage import clear_failure
 from pvm_core.errors import InputError, StoreError
+from pvm_resources.settings import project_root
 
 _GPU_ASSETS = {"embeddings"}
 _NETWORK_ASSETS = {"products", "videos", "product_images"}
@@ -130,7 +131,7 @@ def test_an_executor_is_supervised() -> None:
     create = executor.executor_creation_fn
     assert create is not None
     context = dg.InitExecutorContext(
-        job=job_pointer(),
+        job=CodeLocation.of_workspace(project_root() / "workspace.yaml").job(JOB_NAME),
         executor_def=executor,
         executor_config={"retries": {"enabled": {}}},
         instance=dg.DagsterInstance.ephemeral(),

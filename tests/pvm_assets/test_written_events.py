@@ -7,11 +7,11 @@ from collections import defaultdict
 
 from stand import Stand
 
-from pvm_core import contracts
-from pvm_core.events import BATCH, PER_ITEM, PER_JOB
-from pvm_core.phases import BARRIERS
-from pvm_resources.delivery.bodies import BODY_MAX, Links, Outgoing, delivered, webhook_body
-from pvm_resources.repositories.rows import OutboxEvent
+from pvm_jobs import contracts
+from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB
+from pvm_jobs.payloads import BODY_MAX, Links, Outgoing, delivered, webhook_body
+from pvm_jobs.phases import BARRIERS
+from pvm_resources.store.records import OutboxEvent
 
 
 def _outgoing(event: OutboxEvent) -> Outgoing:

@@ -11,9 +11,10 @@ import json
 import os
 import sys
 
-import pvm_assets.definitions  # noqa: F401
-from pvm_assets.runner import StepNews, run_job
-from pvm_resources.settings import load_settings
+import definitions  # noqa: F401
+from pvm_assets.execution.code_location import CodeLocation
+from pvm_assets.execution.runner import StepNews, run_job
+from pvm_resources.settings import load_settings, project_root
 
 
 def _say(*words: object) -> None:
@@ -28,7 +29,8 @@ def _child(job_id: str) -> None:
     def told(news: StepNews) -> None:
         _say(news.kind, news.step)
 
-    outcome = run_job(job_id, load_settings(), told)
+    location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
+    outcome = run_job(job_id, load_settings(), location, told)
     _say("end", outcome.status, json.dumps({"error": outcome.error, "stale": outcome.stale}, default=str))
 
 

@@ -11,9 +11,9 @@ from standardwebhooks import Webhook
 from typer.testing import CliRunner, Result
 
 from pvm_cli.main import app
-from pvm_core import contracts
-from pvm_core.events import Event
-from pvm_resources.repositories import Repositories
+from pvm_jobs import contracts
+from pvm_jobs.events import Event
+from pvm_resources.store import Repositories
 from tests.pvm_resources.receiver import Receiver, Reply
 
 

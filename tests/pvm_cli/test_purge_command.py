@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pvm_cli.main import app
-from pvm_resources.database import Statement
-from pvm_resources.repositories import Repositories
+from pvm_resources.postgres.driver import Statement
+from pvm_resources.store import Repositories
 from tests.pvm_resources.purge_place import Place, build
 
 

@@ -17,11 +17,11 @@ from pvm_cli.main import app
 from pvm_cli.run import say_phrases
 from pvm_cli.session import Session
 from pvm_cli.states import print_states, state_line
-from pvm_core.requests import JobRequest
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.collecting import Collecting, DeadLetter, SourceState
-from pvm_resources.repositories.ledger import Ledger
+from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.source_runs import DeadLetter, SourceRuns, SourceState
 
 NAME = "Gối công thái học"
 STATES = [
@@ -50,7 +50,7 @@ def job(repos: Repositories) -> str:
     """A job whose sources fared differently, and which gave one picture up."""
     slug = repos.industries.ensure(NAME).slug
     made = repos.jobs.create(slug, {"products": ["ebay", "amazon"], "videos": ["youtube"]}).job_id
-    collecting = Collecting(repos.database)
+    collecting = SourceRuns(repos.database)
     for kind in ("products", "videos"):
         collecting.set_states(made, kind, [s for s in STATES if s.kind == kind])
     url = "https://i.example/1.jpg"
@@ -119,7 +119,7 @@ def test_a_jobs_status_as_json_holds_the_same(job: str) -> None:
 
 
 def test_what_a_later_run_had_is_no_longer_given_up(repos: Repositories, job: str) -> None:
-    Collecting(repos.database).resolve(job, "product_images", ["https://i.example/1.jpg"])
+    SourceRuns(repos.database).resolve(job, "product_images", ["https://i.example/1.jpg"])
 
     assert "given up" not in pvm("status", "--job", job).stdout
 

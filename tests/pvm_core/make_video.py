@@ -11,7 +11,7 @@ import av
 import cv2
 import numpy as np
 
-from pvm_core.pictures import Rgb
+from pvm_core.images import Rgb
 
 #: Of a clip's time base, per second: fine enough for any rate used in tests.
 TICKS = 1_000

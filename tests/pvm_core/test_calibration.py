@@ -7,24 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvm_core.calibration import (
-    ALIKE_SHARE,
-    EDGE_FIGURES,
-    KP_FIGURES,
+from pvm_core.errors import InputError, ModelError
+from pvm_core.rules import Rules
+from pvm_core.scoring.calibration import (
+    EDGE_FEATURES,
+    HARD_NEGATIVE_SHARE,
+    KP_FEATURES,
     Calibration,
     Sample,
     balanced_weights,
     calibrated_embedders,
-    edge_figures,
+    edge_features,
     fit_calibration,
     from_json,
-    kp_figures,
+    kp_features,
     load_calibration,
     to_json,
 )
-from pvm_core.errors import InputError, ModelError
-from pvm_core.rules import Rules
-from pvm_core.scoring import score_pair
+from pvm_core.scoring.pair_score import score_pair
 from pvm_core.verification import PairEvidence
 
 WEIGHTS = (0.20, 0.35, 0.45)
@@ -107,7 +107,7 @@ def test_fit_tells_true_from_false(fitted: Calibration) -> None:
 
 
 def test_more_evidence_never_lowers_a_term(fitted: Calibration) -> None:
-    for term, figures in ((fitted.kp, KP_FIGURES), (fitted.edge, EDGE_FIGURES)):
+    for term, figures in ((fitted.kp, KP_FEATURES), (fitted.edge, EDGE_FEATURES)):
         assert all(w * f.sign >= 0 for w, f in zip(term.weights, figures.values(), strict=True))
 
 
@@ -137,13 +137,13 @@ def test_weights_are_balanced_whatever_the_numbers() -> None:
     weights = balanced_weights(label, alike)
     assert weights.sum() == pytest.approx(1)
     assert weights[:3].sum() == pytest.approx(0.5)
-    assert weights[3:5].sum() == pytest.approx(ALIKE_SHARE)
+    assert weights[3:5].sum() == pytest.approx(HARD_NEGATIVE_SHARE)
 
 
 def test_missing_evidence_has_no_figures() -> None:
-    assert kp_figures(PairEvidence(0, 0, keypoints=3)) is None
-    assert edge_figures(PairEvidence(30, 0, keypoints=300)) is None
-    assert kp_figures(PairEvidence(30, 0, keypoints=300)) is not None
+    assert kp_features(PairEvidence(0, 0, keypoints=3)) is None
+    assert edge_features(PairEvidence(30, 0, keypoints=300)) is None
+    assert kp_features(PairEvidence(30, 0, keypoints=300)) is not None
 
 
 @pytest.mark.parametrize("label", [True, False])

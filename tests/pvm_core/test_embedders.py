@@ -12,19 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvm_core.embedders import (
-    MODELS,
-    Embedder,
-    EmbedInput,
-    choose_embedder,
-    embed_views,
-    load_embedder,
-    resolve,
-)
+from pvm_core.embedders import Embedder, EmbedInput, choose_embedder, embed_views, load_embedder
 from pvm_core.embedders.classic import ClassicEmbedder, ClassicParams
-from pvm_core.embedders.registry import PREFERENCE
-from pvm_core.embedders.weights import Manifest, folder_of, read_manifest
 from pvm_core.errors import ModelError
+from pvm_core.model_registry import MODELS, PREFERENCE, resolve
+from pvm_core.weights import Manifest, folder_of, read_manifest
 
 
 def product(seed: int, h: int = 420, w: int = 300) -> np.ndarray:

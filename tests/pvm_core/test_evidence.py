@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pvm_core.contact import contact_sheet, encode_within, mask_overlay, preview_sheet
-from pvm_core.evidence import MAX_EVIDENCE_BYTES, EvidenceInput, render_evidence, timestamp
-from pvm_core.typography import runs, shorten, system_cjk_face, width, wrap
+from pvm_core.evidence.contact_sheet import contact_sheet, encode_within, mask_overlay, preview_sheet
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, render_evidence, timestamp
+from pvm_core.evidence.typography import runs, shorten, system_cjk_face, width, wrap
 
 RNG = np.random.default_rng(4)
 

@@ -16,7 +16,7 @@ from make_video import blurred, drawing, panned, seconds, write_clip
 from pvm_core.errors import MediaError
 from pvm_core.keyframes import Keyframe, KeyframeParams, RejectedFrame, iter_keyframes
 from pvm_core.rules import Rules
-from pvm_core.video import LookPlan, iter_looks
+from pvm_core.video import SamplingPlan, iter_sampled_frames
 
 
 def kept(path: Path, params: KeyframeParams | None = None) -> list[Keyframe]:
@@ -251,15 +251,15 @@ def test_further_frames_of_a_shot_follow_the_rate(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gop", [1, 5, 12, 30, 250])
 def test_no_stretch_goes_without_a_look(tmp_path: Path, gop: int) -> None:
     clip = write_clip(tmp_path / "c.mp4", panned(drawing(81, 400, 500), 9), gop=gop)
-    plan = LookPlan(step_s=0.3, max_gap_s=2.0, max_s=60)
-    times = [0.0, *(look.ts for look in iter_looks(clip, plan)), 9.0]
+    plan = SamplingPlan(step_s=0.3, max_gap_s=2.0, max_s=60)
+    times = [0.0, *(look.ts for look in iter_sampled_frames(clip, plan)), 9.0]
     assert max(b - a for a, b in pairwise(times)) <= 0.3 * 2 + 0.15
     assert all(b > a for a, b in pairwise(times[1:-1]))
 
 
 def test_a_still_stretch_is_looked_at_sparsely_but_never_beyond_the_gap(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", seconds(drawing(1), 20), gop=50)
-    times = [look.ts for look in iter_looks(clip, LookPlan(step_s=0.3, max_gap_s=2.0, max_s=60))]
+    times = [look.ts for look in iter_sampled_frames(clip, SamplingPlan(step_s=0.3, max_gap_s=2.0, max_s=60))]
     assert max(b - a for a, b in pairwise([*times, 20.0])) <= 2.0 + 0.15
     assert len(times) <= 20
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvm_core.embedders import EmbedInput, ModelSpec, embed_views, load_embedder
+from pvm_core.embedders import EmbedInput, embed_views, load_embedder
 from pvm_core.errors import ModelError
 from pvm_core.masks import load_segmenter
-from pvm_resources.models import ModelStore
+from pvm_core.model_registry import ModelSpec
+from pvm_resources.models.weights_store import ModelStore
 
 pytestmark = pytest.mark.models
 

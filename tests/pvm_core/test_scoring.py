@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvm_core.calibration import load_calibration
-from pvm_core.rules import RULE_SETS, Rules
-from pvm_core.scoring import score_pair, weighted
+from pvm_core.rules import Rules
+from pvm_core.scoring.calibration import load_calibration
+from pvm_core.scoring.pair_score import score_pair, weighted
 from pvm_core.verification import PairEvidence
+from pvm_jobs.rules import RULE_SETS
 
 CLASSIC = load_calibration(None, "classic")
 TERM = st.none() | st.floats(0, 1)

@@ -18,7 +18,7 @@ from pvm_core.verification import (
     verify,
     verify_frame,
 )
-from pvm_core.verification.geometry import corners_of, is_sane, project
+from pvm_core.verification.geometry import corners_of, is_plausible, project
 from tests.pvm_core.prints import TILTED, label, place
 
 PARAMS = VerifyParams()
@@ -147,4 +147,4 @@ def test_unreadable_row_is_named(row: dict[str, object]) -> None:
     ],
 )
 def test_unbelievable_transforms_are_told_apart(matrix: np.ndarray, sane: bool) -> None:
-    assert is_sane(matrix, 200, 300) is sane
+    assert is_plausible(matrix, 200, 300) is sane

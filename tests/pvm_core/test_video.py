@@ -13,13 +13,13 @@ import pytest
 from make_video import drawing, panned, seconds, write_clip, write_sound
 
 from pvm_core.errors import MediaError
-from pvm_core.video import LookPlan, iter_looks, probe
+from pvm_core.video import SamplingPlan, iter_sampled_frames, probe
 
-PLAN = LookPlan(step_s=0.3, max_gap_s=2.0, max_s=1_800)
+PLAN = SamplingPlan(step_s=0.3, max_gap_s=2.0, max_s=1_800)
 
 
-def times(path: Path, plan: LookPlan = PLAN) -> list[float]:
-    return [look.ts for look in iter_looks(path, plan)]
+def times(path: Path, plan: SamplingPlan = PLAN) -> list[float]:
+    return [look.ts for look in iter_sampled_frames(path, plan)]
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "ts", "avi"])
@@ -62,7 +62,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
 
 def test_key_frames_alone_are_decoded_where_they_suffice(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", panned(drawing(1, 400, 500), 6), gop=10)
-    found = times(clip, LookPlan(step_s=1.0, max_gap_s=2.0, max_s=60))
+    found = times(clip, SamplingPlan(step_s=1.0, max_gap_s=2.0, max_s=60))
     assert found == pytest.approx([0, 1, 2, 3, 4, 5], abs=0.01)
 
 
@@ -77,7 +77,7 @@ def test_frames_are_those_of_a_full_decode(tmp_path: Path) -> None:
         whole = {
             round(float(f.time), 3): np.asarray(f.to_ndarray(format="gray")) for f in file.decode(video=0)
         }
-    looks = list(iter_looks(clip, PLAN))
+    looks = list(iter_sampled_frames(clip, PLAN))
     assert len(looks) >= 8
     for look in looks:
         assert np.array_equal(np.asarray(look.frame.to_ndarray(format="gray")), whole[round(look.ts, 3)])
@@ -87,7 +87,7 @@ def test_colours_of_the_file_s_own_matrix(tmp_path: Path) -> None:
     red = np.zeros((96, 96, 3), np.uint8)
     red[:] = (200, 30, 30)
     clip = write_clip(tmp_path / "c.mp4", seconds(red, 1))
-    rgb = next(iter_looks(clip, PLAN)).to_rgb(960)
+    rgb = next(iter_sampled_frames(clip, PLAN)).to_rgb(960)
     assert np.abs(rgb.astype(int) - red).max() <= 6
 
 
@@ -121,7 +121,7 @@ def test_a_truncated_video_is_read_as_far_as_it_goes(
 ) -> None:
     found: list[float] = []
     with pytest.raises(MediaError) as caught:
-        found.extend(look.ts for look in iter_looks(cut(tmp_path / name, share, **options), PLAN))
+        found.extend(look.ts for look in iter_sampled_frames(cut(tmp_path / name, share, **options), PLAN))
     assert caught.value.code == "video.truncated"
     assert len(found) >= 3
 

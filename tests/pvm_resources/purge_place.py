@@ -9,16 +9,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pvm_resources.database import Database, Statement
-from pvm_resources.media import MediaStore
-from pvm_resources.purge import Purge
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.collecting import Collecting
-from pvm_resources.repositories.galleries import Galleries, GalleryPicture
-from pvm_resources.repositories.matching import evidence_key
-from pvm_resources.repositories.purging import Purging
-from pvm_resources.repositories.rows import Result
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database, Statement
+from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.galleries import Galleries, GalleryPicture
+from pvm_resources.store.matching import evidence_key
+from pvm_resources.store.records import Result
+from pvm_resources.store.retention import Retention
+from pvm_resources.store.source_runs import SourceRuns
 from tests.pvm_resources import world
 
 _HOUR = timedelta(hours=1)
@@ -43,7 +43,7 @@ class Place:
         return Purge(self.repos.database, self.media, self.settings, batch=batch)
 
     def after(self, hours: float) -> datetime:
-        return Purging(self.repos.database).now() + hours * _HOUR
+        return Retention(self.repos.database).now() + hours * _HOUR
 
     def results(self) -> dict[str, Result]:
         return {r.product: r for r in self.repos.matching.results(self.job_id)}
@@ -85,7 +85,7 @@ def build(repos: Repositories, home: Path, policies: dict[str, Any] | None = Non
     ]
     repos.catalogue.set_products(job, made.products, also=Galleries.writes(job, pictures))
     for source in SOURCES:
-        Collecting(repos.database).keep_answer(job, source, "search|pillow", {"title": "Gối"})
+        SourceRuns(repos.database).keep_answer(job, source, "search|pillow", {"title": "Gối"})
     for path in paths(repos.database):
         media.put(path, b"x" * 10)
     for match in found:

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pvm_resources.database import Database
-from pvm_resources.fetch.fetcher import Fetcher
-from pvm_resources.policies import SHIPPED
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.collecting import Collecting
-from pvm_resources.repositories.ledger import Ledger
-from pvm_resources.server import EmbeddedServer
+from pvm_jobs.source_policy import SHIPPED
+from pvm_resources.http.fetcher import Fetcher
+from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.pace import Pace
+from pvm_resources.sources.rate_limit import Pace
+from pvm_resources.store import Repositories
+from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.source_runs import SourceRuns
 from tests import fixtures_db
 
 NO_FILE = Path("/nonexistent/.env")
@@ -37,7 +37,7 @@ class Shopping:
         return SourceContext(
             settings=settings,
             namespace="pillow",
-            answers=Collecting(self.database).answers(self.job_id, self.source, policy.max_age_h),
+            answers=SourceRuns(self.database).answers(self.job_id, self.source, policy.max_age_h),
             ledger=Ledger(self.database),
             web=Fetcher(),
             policy=policy,

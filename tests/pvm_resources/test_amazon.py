@@ -13,13 +13,13 @@ from creatorsapi_python_sdk.models.search_result import SearchResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvm_resources.repositories import Repositories
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.sources.amazon import Amazon
 from pvm_resources.sources.amazon.account import MARKETS, Account
 from pvm_resources.sources.amazon.client import RATE_S, Page, parse_page
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
-from pvm_resources.sources.pace import Limits
+from pvm_resources.sources.rate_limit import Limits
+from pvm_resources.store import Repositories
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
 from tests.standins.amazon import (
     CREDENTIAL_ID,

@@ -19,19 +19,19 @@ import pytest
 from typer.testing import CliRunner
 
 from pvm_cli.main import app
-from pvm_core import contracts
 from pvm_core.errors import StoreError
-from pvm_core.events import PER_JOB, REQUESTS, Event
-from pvm_core.inbound import COLLECT, SEARCH
-from pvm_core.phases import BARRIERS, derive_phase
-from pvm_resources.database import Database
-from pvm_resources.delivery import bus
-from pvm_resources.delivery.publisher import Message, Publisher
-from pvm_resources.delivery.relay import Relay
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.deliveries import Deliveries
-from pvm_resources.repositories.endpoints import BUS_ID, Endpoints
-from pvm_resources.repositories.inbox import Inbox
+from pvm_jobs import contracts
+from pvm_jobs.bus_request import COLLECT, SEARCH
+from pvm_jobs.events import PER_JOB, REQUESTS, Event
+from pvm_jobs.phases import BARRIERS, derive_phase
+from pvm_resources.events import broker as bus
+from pvm_resources.events.publisher import Message, Publisher
+from pvm_resources.events.relay import Relay
+from pvm_resources.postgres.driver import Database
+from pvm_resources.store import Repositories
+from pvm_resources.store.deliveries import Deliveries
+from pvm_resources.store.endpoints import BUS_ID, Endpoints
+from pvm_resources.store.inbox import Inbox
 from tests.pvm_resources.broker import Broker
 from tools import legacy_queues
 from tools.dropped_names import dropped

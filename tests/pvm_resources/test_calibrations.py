@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from pvm_core.calibration import calibrated_embedders, load_calibration, to_json
-from pvm_resources.calibrations import calibrated, calibration_of, own_file
+from pvm_core.scoring.calibration import calibrated_embedders, load_calibration, to_json
+from pvm_resources.models.calibrations import calibrated, calibration_of, own_file
 
 
 def test_without_a_file_of_its_own_a_machine_uses_the_shipped_one(tmp_path: Path) -> None:

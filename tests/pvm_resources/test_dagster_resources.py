@@ -7,9 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pvm_resources.connect import database_dsn
 from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres.connect import database_dsn
+from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import load_settings
 
 

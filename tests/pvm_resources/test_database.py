@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import StoreError
-from pvm_core.events import Event
-from pvm_core.phases import BARRIERS, derive_phase
-from pvm_resources.database import Copy, Database, Statement
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.rows import Product
-from pvm_resources.server import EmbeddedServer
+from pvm_jobs.events import Event
+from pvm_jobs.phases import BARRIERS, derive_phase
+from pvm_resources.postgres.driver import Copy, Database, Statement
+from pvm_resources.postgres.server import EmbeddedServer
+from pvm_resources.store import Repositories
+from pvm_resources.store.records import Product
 from tests.pvm_resources import world
 
 _COMPLETED = [name for _, names in BARRIERS for name in names]
@@ -252,10 +252,10 @@ def test_secrets_stay_out_of_messages(database: Database) -> None:
 
 _WRITER = """
     import sys, uuid
-    from pvm_resources.database import Database
-    from pvm_resources.repositories import Repositories
-    from pvm_resources.repositories.rows import Product
-    from pvm_core.events import Event
+    from pvm_resources.postgres.driver import Database
+    from pvm_resources.store import Repositories
+    from pvm_resources.store.records import Product
+    from pvm_jobs.events import Event
     repos = Repositories.over(Database(sys.argv[1]))
     job = sys.argv[2]
     def rows():
@@ -263,8 +263,8 @@ _WRITER = """
             if n == 20_000:
                 print("halfway", flush=True)
             yield (uuid.uuid4(), "file", "x", str(n), "", "", "")
-    from pvm_resources.database import Copy
-    from pvm_resources.repositories.catalogue import _PRODUCT
+    from pvm_resources.postgres.driver import Copy
+    from pvm_resources.store.catalogue import _PRODUCT
     repos.database.commit(Copy("products", _PRODUCT, rows(), ("product_id",)),
                           events=[Event(job, "products.collections.completed")])
 """
@@ -290,7 +290,7 @@ def test_a_writer_killed_in_the_middle_leaves_nothing(
 
 _HOLDER = """
     import sys
-    from pvm_resources.database import Database
+    from pvm_resources.postgres.driver import Database
     lock = Database(sys.argv[1]).run_lock(sys.argv[2])
     print(lock.acquire(), flush=True)
     sys.stdin.read()

@@ -21,22 +21,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from pvm_core import contracts
 from pvm_core.errors import InputError
-from pvm_core.events import PER_JOB, Event
-from pvm_core.phases import BARRIERS
-from pvm_resources.database import Database, Statement
-from pvm_resources.delivery import signing
-from pvm_resources.delivery.bodies import BODY_MAX, Links, Outgoing, webhook_body
-from pvm_resources.delivery.relay import Relay
-from pvm_resources.delivery.schedule import ATTEMPTS_S, CONFLICTS_S, Answer, judge
-from pvm_resources.delivery.webhooks import Sink, WebhookSink
-from pvm_resources.delivery.wiring import keep_endpoints
-from pvm_resources.fetch.guard import AllowList, PinnedTransport
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.deliveries import Deliveries
-from pvm_resources.repositories.endpoints import BUS_ID, SETTINGS_ID, Endpoint, Endpoints
+from pvm_jobs import contracts
+from pvm_jobs.delivery_policy import ATTEMPTS_S, CONFLICTS_S, Answer, judge
+from pvm_jobs.events import PER_JOB, Event
+from pvm_jobs.payloads import BODY_MAX, Links, Outgoing, webhook_body
+from pvm_jobs.phases import BARRIERS
+from pvm_resources.events import signing
+from pvm_resources.events.relay import Relay
+from pvm_resources.events.webhooks import Sink, WebhookSink
+from pvm_resources.events.wiring import keep_endpoints
+from pvm_resources.http.address_policy import AllowList, PinnedTransport
+from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import load_settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.deliveries import Deliveries
+from pvm_resources.store.endpoints import BUS_ID, SETTINGS_ID, Endpoint, Endpoints
 from tests.pvm_resources.receiver import Received, Receiver, Reply
 
 SECRET = signing.new_secret()

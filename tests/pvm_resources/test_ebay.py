@@ -13,15 +13,15 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import Problem
-from pvm_resources.database import Database
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.ledger import Ledger
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
 from pvm_resources.sources.ebay import Ebay
 from pvm_resources.sources.ebay.account import Account
 from pvm_resources.sources.ebay.client import MINTS_A_DAY
-from pvm_resources.sources.pace import Limits
+from pvm_resources.sources.rate_limit import Limits
+from pvm_resources.store import Repositories
+from pvm_resources.store.quotas import Ledger
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
 from tests.standins.ebay import (
     AWAY,

@@ -20,17 +20,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import InputError
-from pvm_resources.fetch.fetcher import Fetcher
-from pvm_resources.fetch.guard import AllowList
-from pvm_resources.fetch.retry import Patience
-from pvm_resources.repositories.ledger import Ledger
+from pvm_jobs.source_policy import SourcePolicy
+from pvm_resources.http.address_policy import AllowList
+from pvm_resources.http.fetcher import Fetcher
+from pvm_resources.http.retry import Patience
 from pvm_resources.settings import load_settings
-from pvm_resources.sources import feed_content
-from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query, SourcePolicy
+from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
+from pvm_resources.sources.catalogue import content as feed_content
+from pvm_resources.sources.catalogue.content import held
+from pvm_resources.sources.catalogue.file_catalogue import REQUIRED, FileCatalogue
+from pvm_resources.sources.catalogue.tables import read_rows
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.feed_content import held
-from pvm_resources.sources.file_catalogue import REQUIRED, FileCatalogue
-from pvm_resources.sources.tables import read_rows
+from pvm_resources.sources.registry import product_specs
+from pvm_resources.store.quotas import Ledger
 from tests.standins.serving import Answer, Request, StandIn
 
 QUERY = Query("pillows")
@@ -370,6 +372,13 @@ class Kept(dict[str, Any]):
         self[key] = json.loads(json.dumps(answer))
 
 
+def source_of(location: str, context: SourceContext) -> ProductSource:
+    """The source that a request's location names."""
+    source = product_specs([location])[0].make(context)
+    assert isinstance(source, ProductSource)
+    return source
+
+
 @dataclass(frozen=True)
 class Stand:
     """A feed on a server, and what its source is given."""
@@ -388,7 +397,7 @@ class Stand:
         return self
 
     def collect(self, url: str = "") -> Collected[ProductRecord]:
-        return FileCatalogue.of(url or self.url, self.context).collect(QUERY)
+        return source_of(url or self.url, self.context).collect(QUERY)
 
     def at(self, path: str) -> str:
         return urljoin(self.shop.url, path)
@@ -408,8 +417,8 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
 
 
 def test_a_feed_by_url_is_a_product_source(stand: Stand, tmp_path: Path) -> None:
-    assert isinstance(FileCatalogue.of(stand.url, stand.context), ProductSource)
-    assert isinstance(FileCatalogue.of(str(tmp_path / "x.csv"), stand.context), FileCatalogue)
+    assert isinstance(source_of(stand.url, stand.context), ProductSource)
+    assert isinstance(source_of(str(tmp_path / "x.csv"), stand.context), FileCatalogue)
 
 
 def test_a_feed_is_fetched_once_for_a_job(stand: Stand) -> None:

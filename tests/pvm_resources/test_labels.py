@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pvm_core import ids
 from pvm_core.errors import InputError
-from pvm_resources.policies import parse_policies
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.labels import Labels, Tally
+from pvm_jobs.source_policy import parse_policies
+from pvm_resources.store import Repositories
+from pvm_resources.store.labels import Labels, Tally
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
 

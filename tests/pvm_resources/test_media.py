@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvm_core.errors import StoreError
-from pvm_resources.media import MediaStore, check_key
+from pvm_resources.media.store import MediaStore, check_key
 
 
 @pytest.fixture(params=["folder", "url", "memory"])

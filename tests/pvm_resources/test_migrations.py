@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from pvm_core.errors import StoreError
-from pvm_resources import migrate
-from pvm_resources.database import Database, Statement
-from pvm_resources.repositories import Repositories
+from pvm_resources.postgres import migrate
+from pvm_resources.postgres.driver import Database, Statement
+from pvm_resources.store import Repositories
 from tests.pvm_resources import world
 
 #: Tables that no finished job fills by itself.

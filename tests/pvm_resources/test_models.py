@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pvm_core.embedders import MODELS, ModelSpec
 from pvm_core.errors import InputError, ModelError, StoreError
-from pvm_resources.models import FETCHERS, Fetched, ModelStore, Progress, fetch_from_hub
+from pvm_core.model_registry import MODELS, ModelSpec
+from pvm_resources.models.weights_store import FETCHERS, Fetched, ModelStore, Progress, fetch_from_hub
 
 DATA = b"weights" * 5000
 HASH = hashlib.sha256(DATA).hexdigest()
@@ -36,7 +36,7 @@ def make(tmp_path: Path, fetch: object = fetch_data, **changed: object) -> Model
 @pytest.fixture(autouse=True)
 def _libraries(monkeypatch: pytest.MonkeyPatch) -> None:
     # What is tested here is the store; whether torch is installed is another matter.
-    monkeypatch.setattr("pvm_resources.models.require_library", lambda spec: None)
+    monkeypatch.setattr("pvm_resources.models.weights_store.require_library", lambda spec: None)
 
 
 def test_lists_every_model_of_the_registry(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_the_libraries_name_the_repositories(
         asked.append((where, files[0].endswith(".safetensors")))
         return fetch_data(MODELS[name], room, progress)
 
-    monkeypatch.setattr("pvm_resources.models.fetch_from_hub", record)
+    monkeypatch.setattr("pvm_resources.models.weights_store.fetch_from_hub", record)
     FETCHERS[MODELS[name].library](MODELS[name], tmp_path, None)
     assert asked == [(repository, True)]
 

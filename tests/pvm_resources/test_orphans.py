@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pvm_resources.media import MediaStore
-from pvm_resources.orphans import remove_orphans
-from pvm_resources.repositories import Repositories
+from pvm_resources.media.store import MediaStore
+from pvm_resources.retention.orphans import remove_orphans
+from pvm_resources.store import Repositories
 from tests.pvm_resources.purge_place import Place, build
 
 

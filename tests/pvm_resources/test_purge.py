@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 
 from pvm_core.errors import Problem, StoreError
-from pvm_resources.database import Database, Statement
-from pvm_resources.locks import job_lock_name
-from pvm_resources.media import MediaStore
-from pvm_resources.purge import Purge, Purged
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.collecting import Collecting, DeadLetter, VideoFile
-from pvm_resources.repositories.galleries import Galleries
-from pvm_resources.repositories.matching import evidence_key
-from pvm_resources.repositories.purging import Purging
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database, Statement
+from pvm_resources.postgres.locks import job_lock_name
+from pvm_resources.retention.purge import Purge, Purged
 from pvm_resources.settings import Settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.galleries import Galleries
+from pvm_resources.store.matching import evidence_key
+from pvm_resources.store.retention import Retention
+from pvm_resources.store.source_runs import DeadLetter, SourceRuns, VideoFile
 from tests.pvm_resources import world
 from tests.pvm_resources.purge_place import SOURCES, Place, build, paths
 
@@ -99,7 +99,7 @@ def test_a_product_seen_again_starts_its_age_anew(place: Place) -> None:
 def test_a_product_is_as_old_as_the_stored_answer_it_was_read_from(place: Place) -> None:
     database = place.repos.database
     database.commit(Statement("UPDATE source_answers SET fetched_at = now() - interval '5 hours'"))
-    Collecting(database).keep_answer(place.job_id, "ebay", "ancient", {})
+    SourceRuns(database).keep_answer(place.job_id, "ebay", "ancient", {})
     database.commit(
         Statement("UPDATE source_answers SET fetched_at = now() - interval '9 h' WHERE key = 'ancient'")
     )
@@ -175,7 +175,7 @@ def test_addresses_in_problems_and_dead_letters_go(place: Place) -> None:
     place.repos.state.write_problems(
         place.job_id, [Problem("product_images", item, "fetch.status", "It is gone") for item in (ref, mine)]
     )
-    collecting = Collecting(place.repos.database)
+    collecting = SourceRuns(place.repos.database)
     collecting.bury(
         place.job_id, [DeadLetter("product_images", item, "fetch.status", "no", 3) for item in (ref, mine)]
     )
@@ -223,7 +223,7 @@ def _purge_and_die(dsn: str, settings: Settings, now: datetime, steps: int, afte
             left[0] -= 1
             super().delete(key)
 
-    class Late(Purging):
+    class Late(Retention):
         def drop(self, *args: Any) -> Any:
             dropped = super().drop(*args)
             if after_drop:
@@ -285,7 +285,7 @@ def test_killed_at_every_deletion_a_purge_ends_where_an_undisturbed_one_ends(
 
 
 def test_a_run_that_starts_waits_for_the_batch_in_flight(place: Place) -> None:
-    purging = Purging(place.repos.database)
+    purging = Retention(place.repos.database)
     started = time.monotonic()
     with place.repos.database.transaction() as cursor:
         purging.hold(cursor)
@@ -300,7 +300,7 @@ def test_a_run_that_starts_waits_for_the_batch_in_flight(place: Place) -> None:
 
 def _wait(dsn: str) -> None:
     with Database(dsn) as database:
-        Purging(database).wait_for_batch()
+        Retention(database).wait_for_batch()
 
 
 # -- videos -------------------------------------------------------------------------------------------
@@ -310,12 +310,12 @@ def _downloaded(place: Place, n: int, path: Path, platform: str = "youtube") -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"video")
     file = VideoFile(platform, f"v{n}", place.made.videos[n].video_id, str(path), 5)
-    place.repos.database.commit(Collecting.video_file_write(file))
+    place.repos.database.commit(SourceRuns.video_file_write(file))
     return path
 
 
 def _known(place: Place, n: int) -> VideoFile:
-    return Collecting(place.repos.database).video_files("youtube", [f"v{n}"])[f"v{n}"]
+    return SourceRuns(place.repos.database).video_files("youtube", [f"v{n}"])[f"v{n}"]
 
 
 @pytest.mark.parametrize(("days", "hours", "gone"), [(7, 167, False), (7, 169, True), (0, 0.01, True)])
@@ -425,7 +425,7 @@ def test_a_rerun_judges_a_purged_match_only_with_pictures_of_both_sides(place: P
 
 
 def test_what_must_be_able_to_go_is_found_by_key(place: Place) -> None:
-    purging = Purging(place.repos.database)
+    purging = Retention(place.repos.database)
     keys = [i.local_path for i in place.made.images] + [f.local_path or "" for f in place.made.frames]
     evidence = [evidence_key(place.job_id, m.match_id) for m in world.matches(place.made)[:2]]
     products, platforms = purging.sources_of(place.job_id)

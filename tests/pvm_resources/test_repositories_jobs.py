@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import InputError, MediaError, Problem
-from pvm_core.events import Event
-from pvm_resources.database import Database
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.rows import AssetState, CheckVerdict, Progress
+from pvm_jobs.events import Event
+from pvm_resources.postgres.driver import Database
+from pvm_resources.store import Repositories
+from pvm_resources.store.records import AssetState, CheckVerdict, Progress
 from tests.pvm_resources import world
 
 _names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30)

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import StoreError
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.rows import Candidate, PairEvidenceRow
+from pvm_resources.store import Repositories
+from pvm_resources.store.records import Candidate, PairEvidenceRow
 from tests.pvm_resources import world
 
 

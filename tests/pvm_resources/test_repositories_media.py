@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import ModelError, StoreError
-from pvm_resources.database import Database, Statement
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.features import HNSW_MAX_DIM, Features
-from pvm_resources.repositories.rows import Embedding, JobVideo, KeyframeSet, Mask, Model, Product
+from pvm_resources.postgres.driver import Database, Statement
+from pvm_resources.store import Repositories
+from pvm_resources.store.features import HNSW_MAX_DIM, Features
+from pvm_resources.store.records import Embedding, JobVideo, KeyframeSet, Mask, Model, Product
 from tests.pvm_resources import world
 
 

@@ -20,8 +20,8 @@ import psycopg
 import pytest
 
 from pvm_core.errors import StoreError
-from pvm_resources import accounts
-from pvm_resources.server import DATABASES, EmbeddedServer, binaries
+from pvm_resources.postgres import accounts
+from pvm_resources.postgres.server import DATABASES, EmbeddedServer, binaries
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes accounts")
@@ -149,7 +149,7 @@ def test_a_path_with_odd_characters(tmp_path: Path, name: str) -> None:
 
 _RACER = """
     import sys
-    from pvm_resources.server import EmbeddedServer
+    from pvm_resources.postgres.server import EmbeddedServer
     server = EmbeddedServer(sys.argv[1], durable=False)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -277,7 +277,7 @@ def test_a_killed_first_start_is_begun_again(home: EmbeddedServer) -> None:
 def test_a_starter_killed_at_any_moment_blocks_nobody(home: EmbeddedServer) -> None:
     code = """
         import sys
-        from pvm_resources.server import EmbeddedServer
+        from pvm_resources.postgres.server import EmbeddedServer
         print("go", flush=True)
         EmbeddedServer(sys.argv[1], durable=False).up()
         sys.stdin.readline()

@@ -14,8 +14,8 @@ from sqlalchemy.engine import make_url
 
 from pvm_core.errors import InputError
 from pvm_core.rules import Rules
-from pvm_resources.dsn import describe, parse, to_libpq, to_url, with_params
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.postgres.dsn import describe, parse, to_libpq, to_url, with_params
+from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, environment, load_settings, project_root
 
 

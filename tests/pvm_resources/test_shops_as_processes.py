@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pvm_core.errors import MediaError
-from pvm_core.pictures import decode_picture
-from pvm_resources.fetch.fetcher import Fetcher
-from pvm_resources.repositories import Repositories
+from pvm_core.images import decode_picture
+from pvm_resources.http.fetcher import Fetcher
 from pvm_resources.settings import load_settings
 from pvm_resources.sources.base import Query
 from pvm_resources.sources.registry import product_specs
+from pvm_resources.store import Repositories
 from tests.pvm_resources.shopping import NO_FILE, shopping
 from tests.standins.running import amazon_environment, ebay_environment, running
 

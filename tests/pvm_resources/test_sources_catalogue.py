@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pvm_core.errors import InputError
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
-from pvm_resources.sources.file_catalogue import FileCatalogue
+from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
 
 QUERY = Query("pillows")
 

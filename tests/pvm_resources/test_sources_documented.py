@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pvm_resources.policies import SHIPPED
+from pvm_jobs.source_policy import SHIPPED
 from pvm_resources.settings import Settings
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES
 

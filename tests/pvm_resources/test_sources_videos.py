@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pvm_core.errors import InputError, MediaError
 from pvm_resources.sources.base import Collected, Query, VideoRecord, VideoSource
-from pvm_resources.sources.folder_videos import FolderVideos
+from pvm_resources.sources.folder.videos import FolderVideos
 
 QUERY = Query("pillows")
 

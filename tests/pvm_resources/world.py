@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from pvm_core import ids
 from pvm_core.errors import Problem
-from pvm_core.events import Event
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.collecting import Collecting, DeadLetter, SourceState, VideoFile
-from pvm_resources.repositories.rows import (
+from pvm_jobs.events import Event
+from pvm_resources.store import Repositories
+from pvm_resources.store.records import (
     AssetState,
     Candidate,
     CheckVerdict,
@@ -38,6 +37,7 @@ from pvm_resources.repositories.rows import (
     Progress,
     Video,
 )
+from pvm_resources.store.source_runs import DeadLetter, SourceRuns, SourceState, VideoFile
 
 KEYS = {"keyframes": "k1", "masks": "m1", "embeddings": "e1", "keypoints": "p1", "verify": "v1"}
 DIM = 8
@@ -133,12 +133,12 @@ def write(repos: Repositories, world: World) -> None:
 
 def _collected(repos: Repositories, world: World) -> None:
     """What collection from the net leaves behind."""
-    job, collecting = world.job.job_id, Collecting(repos.database)
+    job, collecting = world.job.job_id, SourceRuns(repos.database)
     collecting.set_states(job, "products", [SourceState("products", "ebay", "partial", "one", "see", 3)])
     collecting.answers(job, "ebay").put("search|pillow|0", {"itemSummaries": []})
     collecting.bury(job, [DeadLetter("product_images", "https://a/1.jpg", "fetch.http", "503. Later", 3)])
     file = VideoFile("youtube", "abc", world.videos[0].video_id, "/downloads/abc.mp4", 9)
-    repos.database.commit(Collecting.video_file_write(file))
+    repos.database.commit(SourceRuns.video_file_write(file))
 
 
 def _inputs(repos: Repositories, world: World) -> None:

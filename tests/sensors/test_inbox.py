@@ -13,13 +13,13 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import RUN_KEY_TAG
 
-from pvm_assets.execution.names import EVENT_TAG, INDUSTRY_TAG, JOB_TAG, PARTITION_TAG
 from pvm_assets.partitions import PARTITIONS_NAME
-from pvm_resources.database import Database, Statement
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.inbox import COLLECT, MATCH, SEARCH, START, Inbox, News
-from pvm_resources.repositories.standing import Standing
+from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG, PARTITION_TAG
+from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.inbox import COLLECT, MATCH, SEARCH, START, Inbox, News
+from pvm_resources.store.schedules import Schedules
 from sensors.inbox import Desk
 from sensors.inbox import inbox as inbox_sensor
 from sensors.inventory import INVENTORY, inventory
@@ -356,7 +356,7 @@ def test_a_job_put_away_leaves_no_partition(
 def test_standing_industries_are_run_when_their_time_has_come(
     repos: Repositories, inbox: Inbox, database: Database, settings: Settings
 ) -> None:
-    standing, slug = Standing(database), repos.industries.ensure("gối").slug
+    standing, slug = Schedules(database), repos.industries.ensure("gối").slug
     assert order_due(database, settings) == []
     standing.set_every(slug, 24)
     assert order_due(database, settings) == [], "no standing sources"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from pvm_resources.repositories import Repositories
+from pvm_resources.store import Repositories
 from sensors.run_status import cancelled_runs, failed_runs, open_jobs
 
 

@@ -29,8 +29,8 @@ def plain(count: int, pictures: int = 3) -> list[Ware]:
 
 def drawn(count: int, seed: int) -> list[Ware]:
     """Products of the synthetic catalogue; about 0.3 s each."""
-    from pvm_core.pictures import encode_jpeg
-    from pvm_core.synthetic.products import make_products
+    from pvm_core.images import encode_jpeg
+    from pvm_demo.products import make_products
 
     return [
         Ware(made.title, made.brand, tuple(encode_jpeg(rgb, 92) for rgb in made.images))

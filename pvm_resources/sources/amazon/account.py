@@ -17,11 +17,11 @@ from amazon_creatorsapi.errors import AuthenticationError, InvalidArgumentError
 from creatorsapi_python_sdk.auth.oauth2_config import OAuth2Config
 from pydantic import SecretStr
 
-from pvm_resources.repositories.ledger import Ledger, Token
 from pvm_resources.settings import Settings
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.oauth import read_token
-from pvm_resources.sources.pace import Limits, retry_after
+from pvm_resources.sources.rate_limit import Limits, retry_after
+from pvm_resources.store.quotas import Ledger, Token
 
 NAME: Final = "amazon"
 LATER: Final = "Run the job again later; what was answered is not asked again"

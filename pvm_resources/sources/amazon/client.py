@@ -29,8 +29,6 @@ from creatorsapi_python_sdk.models.search_result import SearchResult
 from creatorsapi_python_sdk.rest import RESTClientObject, RESTResponse
 
 from pvm_core.errors import PvmError
-from pvm_resources.repositories.base import clean
-from pvm_resources.repositories.ledger import Ledger
 from pvm_resources.sources.amazon.account import (
     LATER,
     NAME,
@@ -40,7 +38,9 @@ from pvm_resources.sources.amazon.account import (
     refused_token,
 )
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
-from pvm_resources.sources.pace import Limits, Pace, retry_after
+from pvm_resources.sources.rate_limit import Limits, Pace, retry_after
+from pvm_resources.store.base import clean
+from pvm_resources.store.quotas import Ledger
 
 T = TypeVar("T")
 

@@ -6,20 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from pvm_core.errors import Problem
+from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.sources.amazon.account import MARKETS, NAME, Account
 from pvm_resources.sources.amazon.client import PAGE, PAGES, RATE_S, CreatorsClient, Page, Product
-from pvm_resources.sources.base import (
-    Collected,
-    PictureRef,
-    ProductRecord,
-    Query,
-    SourcePolicy,
-    SourceStatus,
-)
+from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.faults import CallError, SourceError
-from pvm_resources.sources.pace import Limits, Pace
-from pvm_resources.sources.phrases import Phrases, choose, round_robin
+from pvm_resources.sources.rate_limit import Limits, Pace
+from pvm_resources.sources.search_phrases import Phrases, choose_phrases, round_robin
 
 #: The stage these problems belong to.
 STAGE: Final = "products"
@@ -69,7 +63,7 @@ class Amazon:
             account = Account.of(self._context.settings)
         except SourceError as error:
             return Collected(error.status, ())
-        phrases = choose(query, MARKETS[account.marketplace])
+        phrases = choose_phrases(query, MARKETS[account.marketplace])
         ledger = self._context.ledger
         with CreatorsClient(account, ledger, self._pace, self._rate_s, self._limits) as client:
             run = _Run(self._context, client, account.marketplace)

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 import httpx
 
-from pvm_resources.repositories.ledger import Ledger, Token
 from pvm_resources.sources.ebay.account import NAME, Account, not_configured
 from pvm_resources.sources.ebay.parsing import describe, errors_of
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.oauth import read_token
-from pvm_resources.sources.pace import Limits, Pace, retry_after
+from pvm_resources.sources.rate_limit import Limits, Pace, retry_after
+from pvm_resources.store.quotas import Ledger, Token
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from pvm_resources.repositories.base import clean
 from pvm_resources.sources.faults import CallError
+from pvm_resources.store.base import clean
 
 _ITEM_ID: Final = re.compile(r"v1\|(\d{1,20})\|(\d{1,20})", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,20}", re.ASCII)

@@ -10,22 +10,16 @@ from dataclasses import replace
 from typing import Final
 
 from pvm_core.errors import Problem, PvmError
-from pvm_resources.sources.base import (
-    Collected,
-    PictureRef,
-    ProductRecord,
-    Query,
-    SourcePolicy,
-    SourceStatus,
-)
+from pvm_jobs.source_policy import SourcePolicy
+from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.ebay import markets
 from pvm_resources.sources.ebay.account import NAME, Account
 from pvm_resources.sources.ebay.client import BrowseClient
 from pvm_resources.sources.ebay.parsing import Listing, Page, parse_item, parse_page
 from pvm_resources.sources.faults import CallError, SourceError
-from pvm_resources.sources.pace import Limits, Pace
-from pvm_resources.sources.phrases import Phrases, choose, round_robin
+from pvm_resources.sources.rate_limit import Limits, Pace
+from pvm_resources.sources.search_phrases import Phrases, choose_phrases, round_robin
 
 #: The stage these problems belong to.
 STAGE: Final = "products"
@@ -80,7 +74,7 @@ class Ebay:
             account = Account.of(self._context.settings)
         except SourceError as error:
             return Collected(error.status, ())
-        phrases = choose(query, markets.languages(account.marketplace))
+        phrases = choose_phrases(query, markets.languages(account.marketplace))
         locale = markets.locale(account.marketplace, phrases.language)
         with BrowseClient(account, locale, self._context.ledger, self._pace, self._limits) as client:
             run = _Run(self._context, client, f"{account.marketplace}|{locale}")

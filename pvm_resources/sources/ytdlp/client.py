@@ -15,7 +15,7 @@ from typing import Any, Final
 from yt_dlp.utils import DownloadCancelled
 
 from pvm_core.errors import MediaError
-from pvm_resources.fetch.guard import AllowList, Guard
+from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.settings import Settings
 from pvm_resources.sources.ytdlp import options
 from pvm_resources.sources.ytdlp.bilibili import BROKE_OFF, BiliBiliSearchIE
@@ -103,7 +103,7 @@ class Client:
                 )
             return None
         allow = AllowList.parse(self._settings.fetch_allow)
-        return Gate(Guard(allow), known_sites=not self._extractors.generic)
+        return Gate(AddressPolicy(allow), known_sites=not self._extractors.generic)
 
     @cached_property
     def _cookies(self) -> str | None:

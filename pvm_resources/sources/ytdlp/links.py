@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from pvm_core.errors import InputError, MediaError, Problem
-from pvm_resources.sources.base import Collected, Query, SourcePolicy, SourceStatus, VideoRecord
+from pvm_jobs.source_policy import SourcePolicy
+from pvm_resources.sources.base import Collected, Query, SourceStatus, VideoRecord
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.ytdlp import runtimes, search
 from pvm_resources.sources.ytdlp.fetching import Fetching, Lazily, detailed, state_of

@@ -11,7 +11,7 @@ from yt_dlp import YoutubeDL
 from yt_dlp.networking._urllib import HTTPHandler, UrllibRH
 from yt_dlp.networking.exceptions import RequestError, TransportError
 
-from pvm_resources.fetch.guard import AddressError, Guard, Target
+from pvm_resources.http.address_policy import AddressError, AddressPolicy, Target
 
 #: Answers as a browser would, where it is installed; it connects by itself, so it is checked before only.
 _IMPERSONATING: Final = "CurlCFFI"
@@ -38,7 +38,7 @@ class Gate:
             Bilibili's edge servers need, and through a browser's disguise, whose redirects go unchecked.
     """
 
-    def __init__(self, guard: Guard, *, known_sites: bool) -> None:
+    def __init__(self, guard: AddressPolicy, *, known_sites: bool) -> None:
         self._guard = guard
         self.known_sites = known_sites
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from pvm_core.errors import MediaError
-from pvm_core.video import LookPlan, iter_looks, probe
+from pvm_core.video import SamplingPlan, iter_sampled_frames, probe
 
 _NAME_MAX: Final = 48
 _DONE: Final = "done.json"
@@ -26,7 +26,7 @@ _LOCK: Final = ".lock"
 #: Seconds between two looks at whether another process is through.
 _WAIT_S: Final = 0.2
 #: One look at the beginning and all packets read: what shows a file that breaks off.
-_WHOLE: Final = LookPlan(step_s=1e6, max_gap_s=1e6, max_s=math.inf)
+_WHOLE: Final = SamplingPlan(step_s=1e6, max_gap_s=1e6, max_s=math.inf)
 
 
 def safe_name(text: str) -> str:
@@ -45,10 +45,10 @@ def check_whole(path: Path) -> None:
     """Opens the video, decodes a picture and reads to the end.
 
     Raises:
-        MediaError: it is no video, or breaks off: as `pvm_core.video.iter_looks`.
+        MediaError: it is no video, or breaks off: as `pvm_core.video.iter_sampled_frames`.
     """
     probe(path)
-    for _ in iter_looks(path, _WHOLE):
+    for _ in iter_sampled_frames(path, _WHOLE):
         pass
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pvm_core.errors import MediaError, Problem
+from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.settings import Settings
-from pvm_resources.sources.base import Collected, Query, SourcePolicy, SourceStatus, VideoRecord
+from pvm_resources.sources.base import Collected, Query, SourceStatus, VideoRecord
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.ytdlp import runtimes, search
 from pvm_resources.sources.ytdlp.fetching import Fetching, Lazily, detailed, state_of

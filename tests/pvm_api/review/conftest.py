@@ -18,11 +18,11 @@ import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from pvm_api.app import create_app
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories.keys import Keys
-from pvm_resources.server import EmbeddedServer
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store.api_keys import Keys
 from tests.pvm_api.review.shelf import Shelf, fill
 
 CHROMIUM = shutil.which("chromium")

@@ -11,14 +11,14 @@ import av
 import numpy as np
 
 from pvm_core import ids
-from pvm_core.evidence import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
-from pvm_core.pictures import encode_jpeg
-from pvm_core.synthetic import make_products, render_scene
-from pvm_core.synthetic.paint import Rgb
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.rows import (
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
+from pvm_core.images import encode_jpeg
+from pvm_demo import make_products, render_scene
+from pvm_demo.paint import Rgb
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
+from pvm_resources.store import Repositories
+from pvm_resources.store.records import (
     Frame,
     Image,
     ImageSource,

@@ -15,12 +15,12 @@ from fastapi.testclient import TestClient
 
 from pvm_api.app import create_app
 from pvm_api.review.access import COOKIE
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.policies import parse_policies
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.labels import Labels
+from pvm_jobs.source_policy import parse_policies
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.labels import Labels
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
@@ -69,7 +69,7 @@ def visitor(app: FastAPI) -> Iterator[TestClient]:
 @pytest.fixture
 def tokens(database: Database) -> dict[str, str]:
     """A key for each scope."""
-    from pvm_resources.repositories.keys import Keys
+    from pvm_resources.store.api_keys import Keys
 
     return {scope: Keys(database).create(scope, [scope])[1] for scope in _KEYS}
 

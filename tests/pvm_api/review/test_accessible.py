@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from pvm_resources.policies import parse_policies
-from pvm_resources.repositories.labels import Labels
+from pvm_jobs.source_policy import parse_policies
+from pvm_resources.store.labels import Labels
 from tests.pvm_api.review.conftest import Site, forget, opened
 
 pytestmark = pytest.mark.browser

@@ -10,8 +10,8 @@ import uuid
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from pvm_resources.policies import parse_policies
-from pvm_resources.repositories.labels import Labels
+from pvm_jobs.source_policy import parse_policies
+from pvm_resources.store.labels import Labels
 from tests.pvm_api.review.conftest import Site, forget, opened
 
 pytestmark = pytest.mark.browser
@@ -310,7 +310,7 @@ def test_sign_in_review_and_sign_out(
 def test_a_revoked_key_ends_its_sessions(
     browser: Browser, site: Site, locked: tuple[str, dict[str, str]]
 ) -> None:
-    from pvm_resources.repositories.keys import Keys
+    from pvm_resources.store.api_keys import Keys
 
     key, token = Keys(site.database).create("Tam", ["review"])
     page = opened(browser)

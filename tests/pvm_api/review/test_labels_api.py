@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from pvm_api.app import create_app
 from pvm_cli.main import app as cli
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.keys import Keys
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import load_settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.api_keys import Keys
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World

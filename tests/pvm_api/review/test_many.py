@@ -13,11 +13,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from pvm_resources.database import Database
-from pvm_resources.media import MediaStore
-from pvm_resources.repositories import Repositories
-from pvm_resources.repositories.reviewing import Reviewing, Wanted
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
+from pvm_resources.store import Repositories
+from pvm_resources.store.review_queries import ReviewQueries, Wanted
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_api.review.conftest import opened, serving
 
@@ -101,7 +101,7 @@ class _Plans(Database):
 def test_pages_in_order_of_score_use_the_index(many: tuple[str, Database, int], sort: str) -> None:
     database = _Plans(many[1].dsn)
     database.plans = []
-    reviewing = Reviewing(database)
+    reviewing = ReviewQueries(database)
     first = reviewing.cards(Wanted("many", sort=sort), 60)  # type: ignore[arg-type]
     reviewing.cards(Wanted("many", sort=sort), 60, first[-1].place(sort))  # type: ignore[arg-type]
     reviewing.cards(Wanted("many", sort=sort, said=("open",), min_score=0.2), 60)  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def test_pages_in_order_of_score_use_the_index(many: tuple[str, Database, int], 
 
 @pytest.mark.parametrize("sort", ["best", "worst", "doubt", "video"])
 def test_every_match_is_met_once_both_ways(many: tuple[str, Database, int], sort: str) -> None:
-    reviewing, wanted = Reviewing(many[1]), Wanted("many", sort=sort)  # type: ignore[arg-type]
+    reviewing, wanted = ReviewQueries(many[1]), Wanted("many", sort=sort)  # type: ignore[arg-type]
     met: list[uuid.UUID] = []
     place = None
     while page := reviewing.cards(wanted, 700, place):

@@ -15,11 +15,11 @@ from starlette.datastructures import QueryParams
 
 import pvm_api.review
 from pvm_api.review.filters import Filters
+from pvm_api.review.i18n import LANGUAGES, clock, figure, negotiate_language, words
 from pvm_api.review.links import at_second, web
-from pvm_api.review.words import LANGUAGES, choose, clock, figure, words
-from pvm_core.aggregation import ScoredPair, decide
-from pvm_core.calibration import load_calibration
 from pvm_core.rules import Rules
+from pvm_core.scoring.calibration import load_calibration
+from pvm_core.scoring.decision import ScoredPair, decide
 
 _FOLDER = Path(pvm_api.review.__file__).parent
 
@@ -108,7 +108,7 @@ def _pair(
     ],
 )  # fmt: skip
 def test_the_language_that_is_asked_for(chosen: str | None, header: str, code: str) -> None:
-    assert choose(chosen, header) == code
+    assert negotiate_language(chosen, header) == code
 
 
 def test_figures() -> None:

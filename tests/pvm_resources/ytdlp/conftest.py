@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.settings import load_settings
-from pvm_resources.sources.base import SourcePolicy
 from pvm_resources.sources.context import SourceContext
 from tests.pvm_core.make_video import drawing, panned, write_clip
 from tests.standins.videos import VideoSite

@@ -14,13 +14,13 @@ import pytest
 from yt_dlp.networking.common import Request
 from yt_dlp.networking.exceptions import RequestError
 
-from pvm_resources.fetch.guard import AllowList, Guard
+from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.sources.ytdlp.network import AddressRefusedError, CheckedYoutubeDL, Gate
 from tests.pvm_resources.ytdlp.conftest import STANDINS, Stand
 
 
 def gate(*addresses: str, allow: str = "", known_sites: bool = True) -> Gate:
-    return Gate(Guard(AllowList.parse(allow), lambda host, port: addresses), known_sites=known_sites)
+    return Gate(AddressPolicy(AllowList.parse(allow), lambda host, port: addresses), known_sites=known_sites)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_the_connection_goes_to_the_very_address_that_was_judged(stand: Stand) -
         return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
 
     allow = AllowList.parse(f"127.0.0.1:{stand.site.port}")
-    checked = Gate(Guard(allow, resolver), known_sites=False)
+    checked = Gate(AddressPolicy(allow, resolver), known_sites=False)
     with CheckedYoutubeDL({"quiet": True, "proxy": ""}, checked) as ydl:
         answer = ydl.urlopen(Request(f"http://rebound.example:{stand.site.port}/_counts"))
         assert json.loads(answer.read()) == {}
@@ -73,7 +73,7 @@ def test_the_connection_goes_to_the_very_address_that_was_judged(stand: Stand) -
 def test_redirects_are_judged_too(stand: Stand, to: str, says: str) -> None:
     allow = AllowList.parse(f"127.0.0.1:{stand.site.port}")
     with (
-        CheckedYoutubeDL({"quiet": True, "proxy": ""}, Gate(Guard(allow), known_sites=True)) as ydl,
+        CheckedYoutubeDL({"quiet": True, "proxy": ""}, Gate(AddressPolicy(allow), known_sites=True)) as ydl,
         pytest.raises(RequestError) as caught,
     ):
         ydl.urlopen(Request(f"{stand.site.url}/goto?to={to}"))

@@ -1,0 +1,54 @@
+"""What Dagster's event log must not hold: it keeps everything, and some sources' terms end the keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from urllib.parse import urlsplit
+
+from pvm_assets.services import JobServices
+from pvm_jobs.source_policy import Policies
+from pvm_resources.settings import load_policies
+from pvm_resources.store.retention import Restricted, Retention
+
+
+class EventLogRedactor:
+    """Tells what of one job may enter the event log.
+
+    Args:
+        job_id: the job as it is when first asked.
+    """
+
+    def __init__(self, bench: JobServices, job_id: str) -> None:
+        self._purging = Retention(bench.database)
+        self._bench = bench
+        self._job_id = job_id
+
+    @cached_property
+    def policies(self) -> Policies:
+        """What each source's terms allow on this machine."""
+        return load_policies(self._bench.settings)
+
+    def restricted(self, keys: Sequence[str]) -> dict[str, Restricted]:
+        """Those of the job's stored pictures that must be able to go, by media key, in the order given."""
+        sources, platforms = self._sources
+        if not keys or not (sources or platforms):
+            return {}
+        listed = self._purging.restricted(self._job_id, sources, platforms, keys)
+        found = {one.key: one for one in listed}
+        return {key: found[key] for key in keys if key in found}
+
+    def label(self, item: str) -> str:
+        """What to call an item there: its own name, or of an address its host alone where the job has a
+        source whose addresses must be able to go."""
+        if not item.startswith(("https://", "http://")) or not any(self._sources):
+            return item
+        return f"a picture of {urlsplit(item).hostname or 'the net'}"
+
+    @cached_property
+    def _sources(self) -> tuple[list[str], list[str]]:
+        sources, platforms = self._purging.sources_of(self._job_id)
+        return (
+            [name for name in sources if self.policies[name].restricted],
+            [name for name in platforms if self.policies.of_platform(name).restricted],
+        )

@@ -1,0 +1,125 @@
+"""What must stand before Dagster starts: server, schema, Dagster's home, environment, pool limits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pvm_core.errors import StoreError
+from pvm_resources.postgres import migrate
+from pvm_resources.postgres.connect import dagster_url, database_dsn
+from pvm_resources.postgres.server import EmbeddedServer
+from pvm_resources.settings import Settings, environment, project_root
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+#: Steps that may use the GPU at once on one machine.
+GPU_LIMIT: Final = 1
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A platform that is ready to run jobs.
+
+    Attributes:
+        dsn: our database; secret.
+        environment: what a child process needs to find this platform; secret.
+        server: the embedded server this process uses; None where both databases are elsewhere.
+        started_server: this process started it.
+    """
+
+    settings: Settings
+    dsn: str
+    environment: dict[str, str]
+    server: EmbeddedServer | None
+    started_server: bool
+
+    def close(self) -> None:
+        """Stops the embedded server where this process started it and nobody else uses it."""
+        if self.server is not None and self.started_server:
+            self.server.down(if_unused=True)
+        elif self.server is not None:
+            self.server.release()
+
+
+def bootstrap(settings: Settings, *, keep: bool = False) -> Platform:
+    """Makes the platform ready and exports its environment to this process.
+
+    Safe to call from several processes at once; cheap where all stands already. Leaves Dagster unimported.
+
+    Args:
+        keep: the embedded server outlives its users (`pvm up`).
+
+    Raises:
+        StoreError: server, database or home cannot be made ready.
+    """
+    server = EmbeddedServer(settings.home) if settings.needs_server else None
+    started = server.up(keep=keep) if server is not None else False
+    dsn = database_dsn(settings)
+    migrate.upgrade(dsn)
+    link_dagster_home(settings.dagster_home)
+    found = {
+        **environment(settings),
+        "PVM_DATABASE_URL": dsn,
+        "DAGSTER_PG_URL": dagster_url(settings),
+        "DAGSTER_HOME": str(settings.dagster_home),
+    }
+    os.environ.update(found)
+    return Platform(settings, dsn, found, server, started)
+
+
+def link_dagster_home(folder: Path) -> None:
+    """Makes Dagster's home, with the project's dagster.yaml linked into it; a file of one's own is kept."""
+    target, source = folder / "dagster.yaml", project_root() / "dagster.yaml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if target.is_symlink() and target.resolve() != source:
+            target.unlink()
+        if not target.exists():
+            target.symlink_to(source)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(
+            "home.unwritable",
+            str(folder),
+            error.strerror or str(error),
+            "Set PVM_HOME to a folder you may write",
+        ) from error
+
+
+@contextmanager
+def dagster_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance of this process's DAGSTER_HOME, with the limit of the pool `gpu` in place.
+
+    A limit somebody set by hand is kept.
+
+    Raises:
+        StoreError: ``dagster.unreachable``.
+    """
+    import dagster as dg
+    import sqlalchemy.exc
+    from dagster_postgres.utils import DagsterPostgresException
+
+    from pvm_assets.gpu import GPU_POOL
+
+    try:
+        instance = dg.DagsterInstance.get()
+        limits = instance.event_log_storage.get_pool_limits()
+        if GPU_POOL not in {limit.name for limit in limits}:
+            instance.event_log_storage.set_concurrency_slots(GPU_POOL, GPU_LIMIT)
+    except (sqlalchemy.exc.SQLAlchemyError, DagsterPostgresException) as error:
+        raise StoreError(
+            "dagster.unreachable",
+            "Dagster's database",
+            f"it does not answer ({type(error).__name__})",
+            "Check DAGSTER_PG_URL, or start the platform with `pvm up`",
+            retryable=True,
+        ) from error
+    with instance:
+        yield instance

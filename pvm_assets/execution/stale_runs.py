@@ -1,0 +1,63 @@
+"""Runs whose worker died: marked failed, their pool slots freed, their job told.
+
+A run worker holds a PostgreSQL advisory lock named by its run for as long as it lives, so a started run whose
+lock is free has no worker. Dagster's default launcher has no health check that would see it, and the slot a
+killed step held would block its pool for ever.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import dagster as dg
+
+from pvm_assets.run_tags import FOREGROUND_TAG, lock_name
+from pvm_resources.postgres.driver import Database
+from pvm_resources.store.jobs import Jobs
+
+#: A run launched by Dagster takes its lock a moment after it is marked started, seconds.
+_GRACE_S: Final = 20.0
+_DIED: Final = {
+    "code": "run.died",
+    "reason": "its worker process is gone",
+    "remedy": "Run the job again: what is finished is not computed again",
+    "retryable": True,
+}
+
+
+def fail_stale_runs(instance: dg.DagsterInstance, database: Database) -> list[str]:
+    """Ends every started run that has no worker; returns their ids.
+
+    Raises:
+        StoreError: the database is out of reach.
+    """
+    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    records = instance.get_run_records(dg.RunsFilter(statuses=statuses))
+    now = time.time()
+    old = [
+        r.dagster_run
+        for r in records
+        if r.dagster_run.tags.get(FOREGROUND_TAG) == r.dagster_run.run_id
+        or now - (r.start_time or now) > _GRACE_S
+    ]
+    alive = database.locked([lock_name(run.run_id) for run in old])
+    dead = [run for run in old if lock_name(run.run_id) not in alive]
+    for run in dead:
+        _end(instance, run, database)
+    return [run.run_id for run in dead]
+
+
+def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, database: Database) -> None:
+    message = (
+        "The run's worker is gone: its lock is free. What it finished is kept; a new run goes on from there."
+    )
+    jobs = Jobs(database)
+    cancelled = run.status == dg.DagsterRunStatus.CANCELING
+    for job in jobs.by_run(run.run_id):
+        _ = jobs.cancel(job.job_id) if cancelled else jobs.fail(job.job_id, _DIED)
+    if cancelled:
+        instance.report_run_canceled(run, message)
+    else:
+        instance.report_run_failed(run, message)
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)

@@ -1,0 +1,27 @@
+"""Names that the run's worker and those who watch it share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pvm_resources.postgres.locks import job_lock_name
+
+#: Tag of a run that a terminal started in its own process and locked beforehand. Its value is the run's id,
+#: so that a re-execution, which inherits the tags, is told apart.
+FOREGROUND_TAG: Final = "pvm/foreground"
+#: The job of a run, as a tag, for filters in the UI.
+JOB_TAG: Final = "pvm/job"
+#: The job's industry: runs of one industry follow each other (dagster.yaml).
+INDUSTRY_TAG: Final = "pvm/industry"
+#: The request that a run was launched for.
+EVENT_TAG: Final = "pvm/event"
+#: Dagster's own tag of a run's partition.
+PARTITION_TAG: Final = "dagster/partition"
+
+
+def lock_name(run_id: str) -> str:
+    """The advisory lock that says "the worker of this run is alive"."""
+    return f"run:{run_id}"
+
+
+__all__ = ["FOREGROUND_TAG", "JOB_TAG", "PARTITION_TAG", "job_lock_name", "lock_name"]

@@ -1,0 +1,135 @@
+"""What assets and checks work with: settings, database, media store, worker processes."""
+
+# Dagster reads the annotations of resources as the class is made: they are not postponed here.
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from pvm_core.errors import InputError
+from pvm_core.rules import Rules
+from pvm_jobs.job_ids import split_partition_key
+from pvm_jobs.rules import resolve
+from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
+from pvm_resources.process_pool import WorkPool
+from pvm_resources.settings import Settings
+from pvm_resources.store.catalogue import Catalogue
+from pvm_resources.store.features import Features
+from pvm_resources.store.galleries import Galleries
+from pvm_resources.store.industries import Industries
+from pvm_resources.store.jobs import Jobs
+from pvm_resources.store.matching import Matching
+from pvm_resources.store.records import Job
+from pvm_resources.store.source_runs import SourceRuns
+from pvm_resources.store.state import State
+from pvm_resources.store.videos import Videos
+
+
+class JobServices:
+    """Open handles of one process. Made without connecting; worker processes start at the first use.
+
+    Args:
+        settings: of this machine.
+        database, media: the stores; whoever made the database closes it.
+    """
+
+    def __init__(self, settings: Settings, database: Database, media: MediaStore) -> None:
+        self.settings = settings
+        self.database = database
+        self.media = media
+        self.pool = WorkPool(settings.worker_count)
+        self.industries = Industries(self.database)
+        self.jobs = Jobs(self.database)
+        self.catalogue = Catalogue(self.database)
+        self.collecting = SourceRuns(self.database)
+        self.galleries = Galleries(self.database)
+        self.videos = Videos(self.database)
+        self.features = Features(self.database)
+        self.matching = Matching(self.database)
+        self.state = State(self.database)
+
+    def close(self) -> None:
+        """Ends the worker processes."""
+        self.pool.close()
+
+    def job_of(self, partition_key: str) -> Job:
+        """The job of a partition. A key that names no job, added by hand in the UI, becomes a job that runs
+        the industry's standing sources.
+
+        Raises:
+            InputError: ``partition.industry`` or ``partition.sources``, naming the command that helps.
+        """
+        found = self.jobs.by_partition(partition_key)
+        if found is not None:
+            return found
+        slug, job_id = split_partition_key(partition_key)
+        industry = next((i for i in self.industries.list() if i.slug == slug), None)
+        if industry is None or job_id is None:
+            raise InputError(
+                "partition.industry",
+                f"partition {partition_key}",
+                f"{slug!r} is no industry's slug" if job_id else "its key is not <industry-slug>|<job-id>",
+                "Add the industry with `pvm industries add NAME --products FILE --videos FOLDER`, "
+                "then name the partition <industry-slug>|<job-id>",
+            )
+        if not industry.sources.get("products") or not industry.sources.get("videos"):
+            raise InputError(
+                "partition.sources",
+                f"partition {partition_key}",
+                f"the industry {industry.name!r} has no standing sources",
+                f"Add them with `pvm industries sources {slug} --products FILE --videos FOLDER`",
+            )
+        return self.jobs.create(slug, industry.sources, job_id)
+
+    def rules_of(self, job: Job) -> Rules:
+        """The rules of the job's industry as they are now; what the environment sets wins.
+
+        Raises:
+            InputError: a stored rule is not valid.
+        """
+        industry = self.industries.get(job.industry)
+        return resolve(industry.rule_set, {**industry.rules, **self.settings.rules_overrides()})
+
+
+class JobServicesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The `JobServices` of a Dagster process, open for as long as its resources live.
+
+    In one process that is the whole run, so the worker processes start once a run.
+    """
+
+    settings: dg.ResourceDependency[SettingsResource]
+    database: dg.ResourceDependency[DatabaseResource]
+    media: dg.ResourceDependency[MediaResource]
+    _bench: JobServices | None = PrivateAttr(default=None)
+
+    @property
+    def bench(self) -> JobServices:
+        """The open handles."""
+        assert self._bench is not None
+        return self._bench
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["JobServicesResource"]:
+        """Opens the handles for Dagster."""
+        self._bench = JobServices(self.settings.settings(), self.database.database(), self.media.store())
+        try:
+            yield self
+        finally:
+            self._bench.close()
+
+
+def job_services(
+    settings: SettingsResource | None = None,
+    database: DatabaseResource | None = None,
+    media: MediaResource | None = None,
+) -> JobServicesResource:
+    """The resource over the environment's settings, or over resources given."""
+    return JobServicesResource(
+        settings=settings or SettingsResource(),
+        database=database or DatabaseResource(),
+        media=media or MediaResource(),
+    )

@@ -1,0 +1,81 @@
+"""Evidence: one picture a match, to convince a sceptic."""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from typing import Final
+
+from pvm_assets.data_version import version_of
+from pvm_assets.keys import key_of
+from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_assets.work import given
+from pvm_assets.work.evidence import ProofDone, ProofTask, render_proof
+from pvm_resources.store.matching import evidence_key
+from pvm_resources.store.records import MatchItem, MatchStatus
+
+#: Rejected pairs get no picture.
+_SHOWN: Final[tuple[MatchStatus, ...]] = ("accepted", "review")
+
+
+@job_asset(
+    table="matches",
+    columns=(
+        Column("match_id", "uuid"),
+        Column("evidence_path", "text", "key of the evidence picture in the media store"),
+    ),
+    kinds={"python", "postgres", "image"},
+    code_version="1",
+)
+def evidence(stage: Stage) -> Report:
+    """One picture for each accepted or reviewable match: product and frame, inlier lines, terms, second.
+
+    A match that is the same as before keeps its picture; one whose pictures were purged stays without.
+    """
+    bench = stage.bench
+    items = [i for i in bench.matching.match_items(stage.job_id, statuses=_SHOWN) if _drawable(i)]
+    todo = [item for item in items if not _made(stage, item)]
+    stage.begin(len(items), reused=len(items) - len(todo))
+    masks = _product_masks(stage)
+    rules, policies = stage.rules, stage.policies
+    weights = (("sim_deep", rules.weight_deep), ("sim_kp", rules.weight_kp), ("sim_edge", rules.weight_edge))
+    tasks = (
+        ProofTask(
+            item,
+            evidence_key(stage.job_id, item.match.match_id),
+            masks.get(item.match.best_img_id) if item.match.best_img_id else None,
+            weights,
+            policies[item.product_src].attribution,
+        )
+        for item in todo
+    )
+
+    def write(done: list[ProofDone]) -> None:
+        bench.matching.set_evidence(stage.job_id, {d.match_id: d.key for d in done})
+
+    stage.settle(bench.pool.map(render_proof, tasks, partial(given, bench.media)), write)
+    return _report(stage)
+
+
+def _product_masks(stage: Stage) -> dict[uuid.UUID, str | None]:
+    found = stage.bench.features.masks(stage.job_id, "product", key_of(stage, "masks"))
+    return {mask.item_id: mask.mask_path for mask in found}
+
+
+def _drawable(item: MatchItem) -> bool:
+    return item.image_path is not None and item.frame_path is not None
+
+
+def _made(stage: Stage, item: MatchItem) -> bool:
+    path = item.match.evidence_path
+    return path is not None and stage.bench.media.exists(path)
+
+
+def _report(stage: Stage) -> Report:
+    rows = stage.bench.matching.matches(stage.job_id, statuses=_SHOWN)
+    best = sorted(rows, key=lambda m: (m.status != "accepted", -m.score))
+    shown = [m.evidence_path for m in best if m.evidence_path]
+    purged = sum(m.media_purged_at is not None for m in rows)
+    metadata = {"purged": purged, **stage.pages(shown, "evidence of the best matches")}
+    version = version_of(sorted(f"{m.match_id.hex}{m.evidence_path}{m.score:.9f}" for m in rows))
+    return Report(len(rows), version, metadata, {}, (stage.event("evidences.generation.completed"),))

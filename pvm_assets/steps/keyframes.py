@@ -1,0 +1,143 @@
+"""Keyframes: the sharpest frames of each shot."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from pvm_assets.data_version import version_of
+from pvm_assets.items import announce
+from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_assets.work import given
+from pvm_assets.work.frames import CutFrame, CutTask, CutVideo, cut_video
+from pvm_core.errors import InputError, Problem
+from pvm_core.keyframes import KeyframeParams
+from pvm_jobs.events import Event
+from pvm_resources.store.records import Frame, JobVideo, KeyframeSet
+
+
+@job_asset(
+    table="stored_frames",
+    columns=(
+        Column("frame_id", "uuid", "uuid5 of the video, the parameters and the time"),
+        Column("video_id", "uuid"),
+        Column("ts", "float8", "seconds from the start, from pts"),
+        Column("shot", "int4", "number of the shot in its video"),
+        Column("local_path", "text", "key in the media store; null for a rejected frame"),
+        Column("sharpness", "float8"),
+        Column("status", "text", "kept or rejected"),
+        Column("reason", "text", "why a frame was rejected"),
+    ),
+    kinds={"python", "postgres", "ffmpeg", "image"},
+    code_version="1",
+)
+def keyframes(stage: Stage) -> Report:
+    """The sharpest frames of each shot, with their seconds; rejected frames keep their reason."""
+    bench, params = stage.bench, KeyframeParams.from_rules(stage.rules)
+    bench.jobs.set_keys(stage.job_id, keyframes=params.key)
+    listed = bench.videos.videos(stage.job_id)
+    names = _names(stage)
+    done = _intact_sets(stage, params)
+    for video_id, kept in done.items():
+        if kept.problem:
+            stage.note([_ended_early(names[video_id].given_name, kept.problem)])
+    stage.begin(len(listed), reused=len(done))
+    todo = sorted((v for v in listed if v.video_id not in done), key=lambda v: -(v.duration_s or 0.0))
+    tasks = (
+        CutTask(v.video_id, Path(names[v.video_id].source_ref), names[v.video_id].given_name, params)
+        for v in todo
+    )
+    # One video is one item: its frames are stored with the mark that it is done.
+    stage.settle(
+        bench.pool.map(cut_video, tasks, partial(given, bench.media)),
+        partial(_write_frames, stage, params),
+        lambda task: task.name,
+        batch=1,
+    )
+    return _keyframe_report(stage, params, frozenset(done))
+
+
+def _names(stage: Stage) -> dict[uuid.UUID, JobVideo]:
+    found: dict[uuid.UUID, JobVideo] = {}
+    for member in stage.bench.videos.members(stage.job_id):
+        found.setdefault(member.video_id, member)
+    return found
+
+
+def _ended_early(name: str, code: str) -> Problem:
+    return Problem(
+        "keyframes", name, code, "it ended early; what was decoded before is kept. Convert it again"
+    )
+
+
+def _intact_sets(stage: Stage, params: KeyframeParams) -> dict[uuid.UUID, KeyframeSet]:
+    """Videos whose keyframes are done and whose files are all there."""
+    done = stage.bench.videos.sets(stage.job_id, params.key)
+    lost = {
+        frame.video_id
+        for frame in stage.bench.videos.frames(stage.job_id, params.key)
+        if frame.local_path is None or not stage.bench.media.exists(frame.local_path)
+    }
+    return {video: kept for video, kept in done.items() if video not in lost}
+
+
+def _write_frames(stage: Stage, params: KeyframeParams, cut: list[CutVideo]) -> None:
+    for video in cut:
+        kept = [f for f in video.frames if f.key is not None]
+        problem = video.problem.code if video.problem else ""
+        rows = [_frame(video.video_id, params.key, f) for f in video.frames]
+        done = KeyframeSet(video.video_id, params.key, len(kept), len(rows) - len(kept), problem)
+        stage.bench.videos.write_frames(rows, [done], events=[_frames_ready(stage, video.video_id, kept)])
+        if video.problem:
+            stage.note([video.problem])
+
+
+def _frame(video: uuid.UUID, params_key: str, f: CutFrame) -> Frame:
+    if f.key is None:
+        return Frame(f.frame_id, video, params_key, f.ts, "rejected", reason=f.reason)
+    return Frame(
+        f.frame_id, video, params_key, f.ts, "kept", f.shot, f.key, f.width, f.height, f.sharpness, f.phash
+    )
+
+
+def _frames_ready(stage: Stage, video: uuid.UUID, kept: Sequence[CutFrame | Frame]) -> Event:
+    frames = [
+        {
+            "frame_id": str(f.frame_id),
+            "ts": f.ts,
+            "local_path": f.key if isinstance(f, CutFrame) else f.local_path,
+        }
+        for f in kept
+    ]
+    return stage.event("videos.keyframes.ready", str(video), video_id=str(video), frames=frames)
+
+
+def _keyframe_report(stage: Stage, params: KeyframeParams, reused: frozenset[uuid.UUID]) -> Report:
+    frame_ids: list[str] = []
+    paths: list[str] = []
+    known = stage.bench.videos.frames(stage.job_id, params.key)
+    for video, group in groupby(known, key=lambda f: f.video_id):
+        kept = list(group)
+        frame_ids += [f.frame_id.hex for f in kept]
+        paths += [f.local_path or "" for f in kept]
+        if video in reused:
+            announce(stage, [_frames_ready(stage, video, kept)])
+    if not paths:
+        raise InputError(
+            "keyframes.none", "keyframes", "not one frame of any video can be used", "See the job's problems"
+        )
+    reasons = Counter(
+        f.reason.partition(":")[0] for f in stage.bench.videos.frames(stage.job_id, params.key, "rejected")
+    )
+    preview = stage.preview(paths, "keyframes")
+    events = (
+        stage.event("videos.keyframes.ready.batch", total_keyframes=len(paths)),
+        stage.event("videos.collections.completed"),
+    )
+    rejected = dict(reasons)
+    metadata = {"rejected": rejected, **preview}
+    return Report(len(paths), version_of(frame_ids), metadata, {"rejected": rejected}, events)

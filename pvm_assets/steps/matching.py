@@ -1,0 +1,297 @@
+"""Matching: candidates of each frame, their verification, scores and decisions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from pvm_assets.data_version import version_of
+from pvm_assets.items import Names, stored_items
+from pvm_assets.keys import key_of
+from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_assets.work.pairs import Comparable, PairDone, PairTask, compare_frame, pair_worker_state
+from pvm_core import ids
+from pvm_core.errors import InputError
+from pvm_core.ids import content_key
+from pvm_core.retrieval import Gallery, Nearest, first_rows, search
+from pvm_core.scoring.calibration import Calibration
+from pvm_core.scoring.decision import MatchDecision, ScoredPair, decide
+from pvm_core.scoring.pair_score import score_pair
+from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
+from pvm_resources.models.calibrations import calibration_of
+from pvm_resources.store.records import (
+    Candidate,
+    CandidatePair,
+    EmbeddingBatch,
+    Kind,
+    Match,
+    PairEvidenceRow,
+    PairScoreRow,
+)
+
+#: Frames whose recall against exact search is measured.
+_RECALL_SAMPLE = 20
+
+
+@job_asset(
+    table="candidate_pairs",
+    columns=(
+        Column("frame_id", "uuid"),
+        Column("img_id", "uuid"),
+        Column("rank", "int4", "from 1, by similarity"),
+        Column("sim_rgb", "float8", "cosine, greatest over the views"),
+        Column("sim_gray", "float8", "cosine of the grey pictures"),
+        Column("similarity", "float8", "the greater of both"),
+    ),
+    kinds={"python", "postgres", "numpy"},
+    code_version="1",
+)
+def candidate_pairs(stage: Stage) -> Report:
+    """The product pictures most similar to each frame: exact, in batches; all of them where there are few."""
+    bench, key = stage.bench, key_of(stage, "embeddings")
+    frames, _ = bench.features.covered(stage.job_id, "frame", "embeddings", key)
+    images, gallery = _gallery(stage, key)
+    k = _candidates_per_frame(stage, frames, len(images))
+    stage.begin(frames)
+    digest, rows = [], 0
+    for batch in bench.features.iter_embeddings(stage.job_id, "frame", key, 512):
+        frame_ids = list(dict.fromkeys(batch.ids))
+        nearest = search(gallery, first_rows(batch.ids), batch.rgb, batch.gray, k)
+        bench.matching.write_candidates(stage.job_id, frame_ids, _candidates(frame_ids, images, nearest))
+        digest.append(version_of((frame_ids, nearest.index.tolist())))
+        rows += nearest.index.size
+        stage.advance(len(frame_ids))
+    bench.matching.prune_candidates(stage.job_id)
+    recall = bench.features.recall_of_ann(stage.job_id, key, min(20, max(1, len(images))), _RECALL_SAMPLE)
+    facts = {
+        "candidates_per_frame": k,
+        "exhaustive": k >= len(images),
+        "recall_at_k": recall.value,
+        "recall_k": min(20, len(images)),
+        "recall_frames": recall.queries,
+    }
+    return Report(
+        rows, version_of([key, k, *images, *digest]), {n: v for n, v in facts.items() if v is not None}, facts
+    )
+
+
+def _gallery(stage: Stage, key: str) -> tuple[list[uuid.UUID], Gallery]:
+    parts: list[EmbeddingBatch] = list(stage.bench.features.iter_embeddings(stage.job_id, "product", key))
+    if not parts:
+        raise InputError(
+            "embeddings.none", "candidate_pairs", "no product picture has a vector", "See the job's problems"
+        )
+    owners = [owner for part in parts for owner in part.ids]
+    gray = None if any(p.gray is None for p in parts) else np.concatenate([p.gray for p in parts])
+    starts = first_rows(owners)
+    return [owners[i] for i in starts], Gallery(starts, np.concatenate([p.rgb for p in parts]), gray)
+
+
+def _candidates_per_frame(stage: Stage, frames: int, images: int) -> int:
+    """K by the rules: all where pairs are few; more where a learned embedder had to do without a GPU."""
+    rules = stage.rules
+    if frames * images <= rules.exhaustive_max_pairs:
+        return images
+    state = stage.bench.state.asset(stage.job_id, "embeddings")
+    facts = state.metadata if state else {}
+    on_cpu = facts.get("learned") and facts.get("device") == "cpu"
+    k = round(rules.retrieval_topk * rules.retrieval_topk_cpu_factor) if on_cpu else rules.retrieval_topk
+    return min(k, images)
+
+
+def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Nearest) -> Iterator[Candidate]:
+    for f, frame in enumerate(frames):
+        for r, column in enumerate(nearest.index[f]):
+            yield Candidate(
+                frame,
+                images[int(column)],
+                r + 1,
+                float(nearest.rgb[f, r]),
+                None if nearest.gray is None else float(nearest.gray[f, r]),
+                float(nearest.similarity[f, r]),
+            )
+
+
+@job_asset(
+    table="matches",
+    columns=(
+        Column("match_id", "uuid", "uuid5 of job, product and video"),
+        Column("product_id", "uuid"),
+        Column("video_id", "uuid"),
+        Column("score", "float8", "[0, 1]; accepted if and only if it reaches the rules' ACCEPT"),
+        Column("status", "text", "accepted, review or rejected"),
+        Column("reason", "text"),
+        Column("ts", "float8", "second of the best frame"),
+        Column("sim_deep", "float8", "calibrated term"),
+        Column("sim_kp", "float8", "calibrated term"),
+        Column("sim_edge", "float8", "calibrated term"),
+        Column("score_pair", "float8", "of the best pair"),
+        Column("consistency", "int4", "independent shots with a pair that reaches ACCEPT"),
+        Column("coverage", "int4", "distinct product pictures in such pairs"),
+    ),
+    kinds={"python", "postgres", "opencv"},
+    code_version="1",
+)
+def matches(stage: Stage) -> Report:
+    """Candidates verified by geometry and appearance, scored, and decided per product and video."""
+    params = VerifyParams.from_rules(stage.rules)
+    mask_key, keypoint_key = key_of(stage, "masks"), key_of(stage, "keypoints")
+    verify_key = content_key("verify", params.key, keypoint_key, mask_key)
+    stage.bench.jobs.set_keys(stage.job_id, verify=verify_key, rules=stage.rules.key)
+    _verify(stage, params, verify_key, _Pictures(stage, mask_key, keypoint_key))
+    model = stage.bench.jobs.get(stage.job_id).embed_model or ""
+    scoring = _Scoring(stage, verify_key, calibration_of(stage.bench.settings.models, model), model)
+    stage.bench.matching.replace_scores(stage.job_id, scoring.scores())
+    rows = scoring.matches
+    events = [
+        stage.event(
+            "match.result",
+            str(m.match_id),
+            match_id=str(m.match_id),
+            product_id=str(m.product_id),
+            video_id=str(m.video_id),
+            best_pair={
+                "img_id": str(m.best_img_id),
+                "frame_id": str(m.best_frame_id),
+                "score_pair": m.score_pair,
+            },
+            score=m.score,
+            ts=m.ts,
+            status=m.status,
+        )
+        for m in rows
+        if m.status != "rejected"
+    ]
+    stage.bench.matching.replace_matches(stage.job_id, rows, events=events)
+    return _match_report(stage, rows, scoring)
+
+
+class _Pictures:
+    """Stored pictures of the job by id, ready for the workers."""
+
+    def __init__(self, stage: Stage, mask_key: str, keypoint_key: str) -> None:
+        names = Names(stage)
+        self._by_id: dict[uuid.UUID, Comparable] = {}
+        kinds: tuple[Kind, Kind] = ("product", "frame")
+        for kind in kinds:
+            items = stage.bench.features.items(
+                stage.job_id, kind, mask_key=mask_key, keypoint_key=keypoint_key
+            )
+            for item in items:
+                if item.kp_path is not None:
+                    (stored,) = stored_items([item], names)
+                    self._by_id[item.item_id] = Comparable(stored, item.kp_path)
+
+    def get(self, item: uuid.UUID) -> Comparable | None:
+        """The picture; None where it has no keypoints to compare."""
+        return self._by_id.get(item)
+
+
+def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: _Pictures) -> None:
+    """Raw figures of every candidate pair that has none yet under the key."""
+    missing = stage.bench.matching.missing_evidence(stage.job_id, verify_key)
+    frames = {frame: [p.img_id for p in pairs] for frame, pairs in groupby(missing, key=lambda p: p.frame_id)}
+    tasks = [task for frame, images in frames.items() if (task := _task(pictures, frame, images)) is not None]
+    state = stage.bench.state.asset(stage.job_id, "candidate_pairs")
+    total = int(state.metadata.get("items", len(tasks))) if state else len(tasks)
+    stage.begin(max(total, len(tasks)), reused=max(total - len(tasks), 0))
+
+    def write(done: list[PairDone]) -> None:
+        rows = (
+            PairEvidenceRow(d.frame_id, image, verify_key, raw) for d in done for image, raw in d.evidence
+        )
+        stage.bench.matching.write_evidence(rows)
+
+    stage.settle(
+        stage.bench.pool.map(compare_frame, tasks, partial(pair_worker_state, stage.bench.media, params)),
+        write,
+        batch=32,
+    )
+
+
+def _task(pictures: _Pictures, frame: uuid.UUID, images: Iterable[uuid.UUID]) -> PairTask | None:
+    picture = pictures.get(frame)
+    candidates = tuple(c for c in map(pictures.get, images) if c is not None)
+    return PairTask(picture, candidates) if picture is not None and candidates else None
+
+
+@dataclass
+class _Scoring:
+    """Scores pairs as a stream and decides video by video on the way."""
+
+    stage: Stage
+    verify_key: str
+    calibration: Calibration
+    model: str
+    matches: list[Match] = field(default_factory=list)
+    pairs: int = 0
+    unmeasured: int = 0
+
+    def scores(self) -> Iterator[PairScoreRow]:
+        """Every candidate pair's calibrated terms, video by video; `matches` grows as videos end."""
+        found = self.stage.bench.matching.evidence(self.stage.job_id, self.verify_key)
+        for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
+            scored: list[ScoredPair] = []
+            for pair, raw in pairs:
+                one = self._score(pair, raw)
+                scored.append(one)
+                yield PairScoreRow(
+                    pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
+                    one.sim_deep, one.sim_kp, one.sim_edge, one.score_pair,
+                )  # fmt: skip
+            decisions = decide(scored, self.stage.rules, self.calibration)
+            self.matches.extend(self._match(d) for d in decisions)
+
+    def _score(self, pair: CandidatePair, raw: dict[str, Any] | None) -> ScoredPair:
+        self.pairs += 1
+        self.unmeasured += raw is None
+        evidence = PairEvidence(0, 0) if raw is None else evidence_from_row(raw)
+        score = score_pair(evidence, pair.sim_rgb, pair.sim_gray, self.calibration, self.stage.rules)
+        return ScoredPair(
+            pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
+            score.sim_deep, score.sim_kp, score.sim_edge, score.score_pair, evidence.place,
+        )  # fmt: skip
+
+    def _match(self, d: MatchDecision) -> Match:
+        best = d.best
+        return Match(
+            match_id=ids.match_id(self.stage.job_id, d.product_id, d.video_id),
+            product_id=d.product_id,
+            video_id=d.video_id,
+            best_img_id=best.img_id,
+            best_frame_id=best.frame_id,
+            ts=d.ts,
+            score=d.score,
+            accept=self.stage.rules.accept,
+            status=d.status,
+            reason=d.reason,
+            sim_deep=best.sim_deep,
+            sim_kp=best.sim_kp,
+            sim_edge=best.sim_edge,
+            score_pair=best.score_pair or 0.0,
+            consistency=d.consistency,
+            coverage=d.coverage,
+            calibration=self.calibration.name,
+            embed_model=self.model,
+            rules_key=self.stage.rules.key,
+        )
+
+
+def _match_report(stage: Stage, rows: list[Match], scoring: _Scoring) -> Report:
+    by_status = {s: sum(m.status == s for m in rows) for s in ("accepted", "review", "rejected")}
+    facts = {
+        **by_status,
+        "pairs_scored": scoring.pairs,
+        "pairs_without_keypoints": scoring.unmeasured,
+        "model": scoring.model,
+        "calibration": scoring.calibration.name,
+        "calibrated": scoring.calibration.calibrated,
+    }
+    version = version_of(sorted(f"{m.match_id.hex}{m.score:.9f}{m.status}{m.reason}" for m in rows))
+    return Report(len(rows), version, facts, facts, (stage.event("matchings.process.completed"),))

@@ -1,0 +1,63 @@
+"""Products: what the job's product sources answered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+
+from pvm_assets.data_version import version_of
+from pvm_assets.retry_policy import NETWORK
+from pvm_assets.sources import gather, records, request_of, source_facts, web_fetcher
+from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_core import ids
+from pvm_resources.sources.base import ProductRecord
+from pvm_resources.sources.registry import product_specs
+from pvm_resources.store.galleries import Galleries, GalleryPicture
+from pvm_resources.store.records import Product
+
+
+@job_asset(
+    table="products",
+    columns=(
+        Column("product_id", "uuid", "uuid5 of the source's namespace and the id as given"),
+        Column("src", "text", "the source"),
+        Column("namespace", "text", "a file's namespace is its industry"),
+        Column("asin_or_itemid", "text", "the id as given"),
+        Column("title", "text"),
+        Column("brand", "text"),
+        Column("url", "text"),
+    ),
+    kinds={"python", "postgres"},
+    code_version="2",
+    retries=NETWORK,
+)
+def products(stage: Stage) -> Report:
+    """Products of the job's sources: rows with the references of their pictures, no pixels yet.
+
+    Sources are asked side by side; one that fails is named with its reason and the others go on.
+    """
+    with web_fetcher(stage) as web:
+        gathered = gather(stage, "products", product_specs(request_of(stage).products), web)
+    found = {ids.product_id(record.namespace, record.external_id): record for _, record in records(gathered)}
+    stage.begin(len(found))
+    rows = [
+        Product(key, r.source, r.namespace, r.external_id, r.title, r.brand, r.url)
+        for key, r in found.items()
+    ]
+    gallery = list(_gallery(found))
+    stage.bench.catalogue.set_products(
+        stage.job_id, rows, reuse_h=stage.policies.ages_h, also=Galleries.writes(stage.job_id, gallery)
+    )
+    stage.advance(len(found))
+    return Report(
+        len(rows),
+        version_of((*rows, *gallery)),
+        {"pictures_referenced": len(gallery), **source_facts(gathered)},
+    )
+
+
+def _gallery(found: Mapping[uuid.UUID, ProductRecord]) -> Iterator[GalleryPicture]:
+    for key, record in found.items():
+        for position, picture in enumerate(record.pictures):
+            file = str(picture.path) if picture.path is not None else None
+            yield GalleryPicture(key, position, picture.ref, file)

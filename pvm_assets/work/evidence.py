@@ -1,0 +1,96 @@
+"""One match: its evidence picture."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
+from pvm_core.images import decode_mask, decode_stored
+from pvm_core.verification import PairEvidence, evidence_from_row
+from pvm_resources.media.store import MediaStore
+from pvm_resources.store.records import Match, MatchItem
+
+
+@dataclass(frozen=True)
+class ProofTask:
+    """A match whose evidence picture is wanted under `key`.
+
+    Attributes:
+        product_mask: key of the product's mask, None without.
+        weights: of the terms, from the rules.
+        attribution: what the product's source asks to be shown; "" for nothing.
+    """
+
+    item: MatchItem
+    key: str
+    product_mask: str | None
+    weights: tuple[tuple[str, float], ...]
+    attribution: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.item.product_ref} in {video_name(self.item)}"
+
+
+@dataclass(frozen=True)
+class ProofDone:
+    """A stored evidence picture."""
+
+    match_id: uuid.UUID
+    key: str
+
+
+def video_name(item: MatchItem) -> str:
+    """The first name the video has in the job."""
+    return item.given_names[0] if item.given_names else ""
+
+
+def render_proof(media: MediaStore, task: ProofTask) -> ProofDone:
+    """Renders and stores one evidence picture."""
+    media.put(task.key, encode_within(render_evidence(evidence_input(media, task)), MAX_EVIDENCE_BYTES))
+    return ProofDone(task.item.match.match_id, task.key)
+
+
+def evidence_input(media: MediaStore, task: ProofTask) -> EvidenceInput:
+    """What the evidence picture of a match shows."""
+    item, match = task.item, task.item.match
+    evidence = evidence_from_row(item.raw) if item.raw is not None else None
+    assert item.image_path is not None
+    assert item.frame_path is not None
+    return EvidenceInput(
+        product_rgb=decode_stored(media.get(item.image_path)),
+        frame_rgb=decode_stored(media.get(item.frame_path)),
+        transform=evidence.transform if evidence else None,
+        inliers_product=evidence.points_product if evidence else (),
+        inliers_frame=evidence.points_frame if evidence else (),
+        inliers=evidence.inliers if evidence else None,
+        product_mask=decode_mask(media.get(task.product_mask)) if task.product_mask else None,
+        score=match.score,
+        status=match.status,
+        terms={"sim_deep": match.sim_deep, "sim_kp": match.sim_kp, "sim_edge": match.sim_edge},
+        weights=dict(task.weights),
+        accept=match.accept,
+        ts=match.ts,
+        product_title=item.product_title,
+        product_ref=item.product_ref,
+        video_name=video_name(item),
+        reason=match.reason,
+        facts=_facts(match, evidence),
+        small_print=(
+            # First: what does not fit the line is cut at its end.
+            *((task.attribution,) if task.attribution else ()),
+            f"model {match.embed_model}",
+            f"calibration {match.calibration}",
+            f"match {match.match_id}",
+        ),
+    )
+
+
+def _facts(match: Match, evidence: PairEvidence | None) -> tuple[str, ...]:
+    shots = f"{match.consistency} independent shot{'' if match.consistency == 1 else 's'} reach the threshold"
+    tentative = (f"{evidence.tentative} tentative",) if evidence and evidence.inliers else ()
+    return (
+        *tentative,
+        shots,
+        f"{match.coverage} catalogue picture{'' if match.coverage == 1 else 's'} in them",
+    )

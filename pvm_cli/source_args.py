@@ -1,0 +1,203 @@
+"""What a command line asks for, as a job's request keeps it: sources, how many, which phrases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from pvm_jobs.request import JobRequest
+    from pvm_resources.store.records import Industry
+
+Kind = Literal["products", "videos"]
+KINDS: Final[tuple[Kind, ...]] = ("products", "videos")
+
+
+def sources_of(products: Sequence[str] | None, videos: Sequence[str] | None) -> dict[str, list[str]]:
+    """The given sources, paths made absolute, as a job's request and an industry keep them.
+
+    Files and folders are looked into, which reads no pixel, so that a wrong one is told before a job exists.
+    Nothing on the net is asked.
+
+    Raises:
+        InputError: ``source.unknown``, ``source.missing``, ``source.folder``, and what a file's own source
+            says of it: ``table.*``, ``catalogue.*``, ``videos.*``, ``links.*``.
+    """
+    given: dict[Kind, Sequence[str] | None] = {"products": products, "videos": videos}
+    found: dict[str, list[str]] = {}
+    for kind, values in given.items():
+        tokens = dict.fromkeys(token for value in values or () for token in split(value, named(kind)))
+        if tokens:
+            found[kind] = [_checked(kind, token) for token in tokens]
+    return found
+
+
+def named(kind: Kind) -> tuple[str, ...]:
+    """Sources of that kind that go by a name."""
+    from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES
+
+    return PRODUCT_SOURCES if kind == "products" else VIDEO_SOURCES
+
+
+def split(given: str, names: Sequence[str]) -> list[str]:
+    """The sources that one option names, separated by commas.
+
+    A path that is there stays one whatever commas it holds. An address ends where a comma is followed by a
+    name, a path that is there, or another address.
+    """
+    pieces = given.split(",")
+    found: list[str] = []
+    at = 0
+    while at < len(pieces):
+        end = next((e for e in range(len(pieces), at, -1) if _exists(",".join(pieces[at:e]))), at + 1)
+        token = ",".join(pieces[at:end])
+        one = token.strip()
+        known = one in names or _is_url(one) or _exists(token)
+        if found and _is_url(found[-1]) and not known:
+            found[-1] += f",{token}"
+        elif one:
+            found.append(token if _exists(token) else one)
+        at = end
+    return found
+
+
+def request_of(
+    industry: Industry,
+    given: dict[str, list[str]],
+    *,
+    top: Sequence[str] = (),
+    recency_days: int | None = None,
+    queries: Sequence[str] = (),
+    embed_model: str | None = None,
+) -> JobRequest:
+    """A job's request: the given sources, and the industry's standing ones where none is given.
+
+    Args:
+        top: ``20``, or ``ebay=50`` for one source.
+        queries: ``en=ergonomic pillow``, or a phrase of no stated language.
+
+    Raises:
+        InputError: ``run.source``: a kind of source is named nowhere; ``request.*``.
+    """
+    from pvm_jobs.request import JobRequest
+
+    asked = JobRequest.parse(
+        {
+            **{kind: industry.sources.get(kind) for kind in KINDS},
+            **given,
+            **_tops(top),
+            "recency_days": recency_days,
+            "queries": phrases(queries),
+            "embed_model": embed_model,
+        }
+    )
+    for kind in KINDS:
+        if not getattr(asked, kind):
+            raise InputError(
+                "run.source",
+                f"--{kind}",
+                f"it is not given, and the industry {industry.name} has no standing source of it",
+                f"Name it, or keep it for all jobs: pvm industries add {industry.slug} --{kind} SOURCE",
+            )
+    return asked
+
+
+def phrases(given: Sequence[str]) -> dict[str, list[str]]:
+    """Phrases per language of ``en=ergonomic pillow`` and of phrases alone, which are of none stated."""
+    found: dict[str, list[str]] = {}
+    for one in given:
+        language, separator, phrase = one.partition("=")
+        code = language.strip().lower()
+        stated = bool(separator) and code.isascii() and code.isalpha() and 2 <= len(code) <= 3
+        found.setdefault(code if stated else "und", []).append(phrase if stated else one)
+    return found
+
+
+def _tops(given: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {"tops": {}}
+    for one in given:
+        source, separator, count = one.rpartition("=")
+        if not count.strip().isdecimal():
+            raise InputError(
+                "request.top", f"--top {one}", "it is no whole number", "Write --top 20, or --top ebay=50"
+            )
+        if separator:
+            found["tops"][source.strip()] = int(count)
+        else:
+            found["top"] = int(count)
+    return found
+
+
+def _checked(kind: Kind, token: str) -> str:
+    from pvm_resources.sources.registry import product_specs, video_specs
+
+    if token in named(kind) or _is_url(token):
+        return token
+    try:
+        source = (product_specs([token]) if kind == "products" else video_specs([token]))[0].name
+    except OSError:
+        # Too long for a name of any file: told below as one that is not there.
+        source = ""
+    place = _existing(Path(token), f"--{kind}")
+    _look_into(source, place)
+    return str(place)
+
+
+def _existing(path: Path, option: str) -> Path:
+    place = path.expanduser().absolute()
+    try:
+        place.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it cannot be opened"
+        raise InputError("source.missing", f"{option} {path}", reason, "Check the path") from error
+    if option == "--products" and place.is_dir():
+        raise InputError(
+            "source.folder", f"{option} {path}", "it is a folder", "Name the catalogue file in it"
+        )
+    return place
+
+
+def _look_into(source: str, place: Path) -> None:
+    """Asks the source itself whether it can use that file or folder."""
+    from pvm_resources.sources.base import Query
+
+    if source == "file":
+        from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
+
+        FileCatalogue(place, namespace="").collect(Query(""))
+    elif source == "folder":
+        from pvm_resources.sources.folder.videos import FolderVideos
+
+        FolderVideos(place).collect(Query(""))
+    elif source == "links":
+        _look_into_list(place)
+
+
+def _look_into_list(place: Path) -> None:
+    from pvm_resources.sources.ytdlp.links import read_links
+
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        reason = f"it cannot be read ({error.strerror or error})"
+        raise InputError("links.unreadable", str(place), reason, "Check its permissions") from error
+    links, problems = read_links(data, str(place))
+    if not links:
+        first = problems[0]
+        reason = f"no link in it can be used; the first: {first.item}: {first.message}"
+        raise InputError(first.code, str(place), reason, "Correct the list")
+
+
+def _is_url(token: str) -> bool:
+    return token.lower().startswith(("http://", "https://"))
+
+
+def _exists(path: str) -> bool:
+    try:
+        return bool(path.strip()) and Path(path).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):
+        # Too long for a name, a zero byte, ~somebody: no path.
+        return False

@@ -1,0 +1,284 @@
+"""Pictures: decoding what strangers send, and the few transforms every stage shares.
+
+In memory a picture is RGB uint8, shape (H, W, 3), C-contiguous; a mask is uint8 (H, W), 255 = product.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from pvm_core.errors import MediaError
+from pvm_core.file_type import describe
+
+Rgb: TypeAlias = NDArray[np.uint8]
+Gray: TypeAlias = NDArray[np.uint8]
+Mask: TypeAlias = NDArray[np.uint8]
+
+#: Formats a catalogue is served in. Others (GIF, BMP, TIFF, AVIF, PSD, ...) are refused by name: each is one
+#: more decoder exposed to strangers' bytes, and any picture program saves as one of these three.
+FORMATS: Final = ("JPEG", "PNG", "WEBP")
+_SAVE_AS: Final = "Save it as JPEG, PNG or WebP"
+#: CLAHE as the founding document's `emb_gray` asks for; clip limit and grid are OpenCV's tutorial values
+#: (docs.opencv.org, "Histograms - 2: Histogram Equalization").
+_CLAHE_CLIP: Final = 2.0
+_CLAHE_GRID: Final = (8, 8)
+#: pHash works on a 32 x 32 picture and keeps the 8 x 8 lowest frequencies.
+_PHASH_SIDE: Final = 32
+_PHASH_KEPT: Final = 8
+_ALL_64: Final = (1 << 64) - 1
+
+
+@dataclass(frozen=True)
+class PictureLimits:
+    """What a given picture may cost.
+
+    Attributes:
+        max_bytes: size of the file.
+        max_pixels: width x height as the header says, asked before anything is decoded.
+        min_side: shortest side, in pixels, that still shows a product.
+        decode_side: a JPEG whose sides are both at least twice this long is decoded at 1/2, 1/4 or 1/8 of its
+            size (never below this), because stored pictures are smaller still.
+    """
+
+    max_bytes: int = 15_000_000
+    max_pixels: int = 40_000_000
+    min_side: int = 32
+    decode_side: int = 1_536
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        rgb: uint8 (H, W, 3), upright (EXIF orientation applied), sRGB, alpha laid on white.
+        sha256: hex digest of the bytes given.
+        phash: `phash64` of rgb.
+    """
+
+    rgb: Rgb
+    sha256: str
+    phash: int
+
+
+def decode_picture(data: bytes, subject: str, limits: PictureLimits | None = None) -> Picture:
+    """Decode a JPEG, PNG or WebP given by a stranger.
+
+    Args:
+        data: the file's bytes; the content decides its type, never a name.
+        subject: how the user knows it (a path, a URL), for messages.
+        limits: default `PictureLimits()`.
+
+    Raises:
+        MediaError: ``picture.empty``, ``picture.too_large`` (bytes), ``picture.type``, ``picture.bomb``
+            (pixels), ``picture.too_small``, ``picture.truncated``, ``picture.corrupt``.
+    """
+    limits = limits or PictureLimits()
+    _check_bytes(data, subject, limits)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image.size, subject, limits)
+            image.draft("RGB", (limits.decode_side, limits.decode_side))
+            image.load()
+            rgb = _to_rgb(image)
+    except MediaError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        _refuse_bomb(subject, "more pixels than any picture of a product has", limits)
+    except MemoryError as error:
+        raise MediaError(
+            "picture.bomb", subject, "decoding it needs more memory than there is", "Scale it down"
+        ) from error
+    except (OSError, SyntaxError, ValueError, IndexError, OverflowError, EOFError) as error:
+        raise _unreadable(data, subject, error) from error
+    return Picture(rgb, hashlib.sha256(data).hexdigest(), phash64(rgb))
+
+
+def _check_bytes(data: bytes, subject: str, limits: PictureLimits) -> None:
+    if not data:
+        raise MediaError("picture.empty", subject, "the file is empty (0 bytes)", "Fetch or export it again")
+    if len(data) > limits.max_bytes:
+        raise MediaError(
+            "picture.too_large",
+            subject,
+            f"{len(data):,} bytes, more than the {limits.max_bytes:,} allowed",
+            "Scale it down or save it with stronger compression",
+        )
+    kind = describe(data)
+    if kind.kind != "picture":
+        reason = f"the content is {kind.name}, not a picture"
+        raise MediaError("picture.type", subject, reason, "Give the picture itself, as JPEG, PNG or WebP")
+    if not kind.supported:
+        raise MediaError("picture.type", subject, f"the content is {kind.name}", _SAVE_AS)
+
+
+def _check_size(size: tuple[int, int], subject: str, limits: PictureLimits) -> None:
+    width, height = size
+    if width * height > limits.max_pixels:
+        _refuse_bomb(subject, f"{width:,} x {height:,} pixels", limits)
+    if min(size) < limits.min_side:
+        raise MediaError(
+            "picture.too_small",
+            subject,
+            f"{width} x {height} pixels, and each side needs at least {limits.min_side}",
+            "Give a larger picture of the product",
+        )
+
+
+def _refuse_bomb(subject: str, what: str, limits: PictureLimits) -> NoReturn:
+    megapixels = limits.max_pixels / 1e6
+    raise MediaError("picture.bomb", subject, f"{what}, over {megapixels:g} million", "Scale it down")
+
+
+def _unreadable(data: bytes, subject: str, error: Exception) -> MediaError:
+    text = str(error).lower()
+    name = describe(data).name
+    if "truncated" in text or "incomplete" in text or "end of file" in text or not _looks_finished(data):
+        return MediaError(
+            "picture.truncated",
+            subject,
+            f"{name} that breaks off after {len(data):,} bytes",
+            "Fetch or export it again",
+        )
+    return MediaError(
+        "picture.corrupt",
+        subject,
+        f"{name} that does not decode ({error})",
+        "Save it again as JPEG, PNG or WebP",
+    )
+
+
+def _looks_finished(data: bytes) -> bool:
+    """Whether the bytes reach the end their format declares."""
+    if data.startswith(b"\xff\xd8"):
+        return b"\xff\xd9" in data[-4096:]
+    if data.startswith(b"\x89PNG"):
+        return b"IEND" in data[-64:]
+    return len(data) >= 12 and len(data) >= int.from_bytes(data[4:8], "little") + 8
+
+
+def _to_rgb(image: Image.Image) -> Rgb:
+    """RGB uint8 of a loaded Pillow image: upright, sRGB, alpha on white."""
+    # In place: the other form copies a picture that stands upright already.
+    ImageOps.exif_transpose(image, in_place=True)
+    upright = image
+    if upright.mode.startswith("I") or upright.mode == "F":
+        # Pillow clips 16-bit grey to 255 on conversion; the high byte is the picture.
+        grey = (np.asarray(upright, dtype=np.float64) / 257.0).clip(0, 255).astype(np.uint8)
+        return np.ascontiguousarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    alpha = None
+    if upright.has_transparency_data:
+        upright = upright.convert("RGBA")
+        alpha = np.asarray(upright.getchannel("A"))
+    rgb = np.ascontiguousarray(_to_srgb(upright), dtype=np.uint8)
+    if alpha is None or int(alpha.min()) == 255:
+        return rgb
+    weight = alpha[..., None].astype(np.uint16)
+    return ((rgb * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not profile:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    if image.mode not in ("RGB", "CMYK", "L"):
+        image = image.convert("RGB")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if "sRGB" in ImageCms.getProfileDescription(source):
+            return image.convert("RGB")
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        # A broken or ill-fitting profile says nothing about the pixels; they stand as they are.
+        return image.convert("RGB")
+    return converted if converted is not None else image.convert("RGB")
+
+
+def normalise(rgb: Rgb, max_side: int = 1024) -> Rgb:
+    """The picture scaled down (area averaging) so that its longest side is at most `max_side`; never up."""
+    height, width = rgb.shape[:2]
+    scale = max_side / max(height, width)
+    if scale >= 1:
+        return np.ascontiguousarray(rgb)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return _contiguous(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
+
+
+def encode_jpeg(rgb: Rgb, quality: int = 92) -> bytes:
+    """JPEG of an RGB picture; quality 1..100."""
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def decode_stored(data: bytes) -> Rgb:
+    """RGB of a picture this project wrote.
+
+    Raises:
+        MediaError: ``picture.corrupt``, the stored bytes do not decode.
+    """
+    return _contiguous(_decode_own(data, cv2.IMREAD_COLOR_RGB))
+
+
+def encode_mask(mask: Mask) -> bytes:
+    """One-channel PNG of a mask; every value but 0 is written as 255."""
+    # Level 1 writes a mask several times faster than the default; masks are small either way.
+    binary = np.where(mask > 0, np.uint8(255), np.uint8(0))
+    return cv2.imencode(".png", binary, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def decode_mask(data: bytes) -> Mask:
+    """Mask (uint8 (H, W), 0 or 255) of a PNG this project wrote.
+
+    Raises:
+        MediaError: ``picture.corrupt``, the stored bytes do not decode.
+    """
+    grey = _decode_own(data, cv2.IMREAD_GRAYSCALE)
+    return np.where(grey > 127, np.uint8(255), np.uint8(0))
+
+
+def _decode_own(data: bytes, flags: int) -> Any:
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if decoded is None:
+        raise MediaError(
+            "picture.corrupt",
+            "a stored picture",
+            f"{len(data):,} bytes that do not decode",
+            "Delete the file from the media folder and run the job again",
+        )
+    return decoded
+
+
+def _contiguous(array: Any) -> Rgb:
+    return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+def phash64(rgb: Rgb) -> int:
+    """64-bit perceptual hash, as a signed integer (it fits a `bigint`): alike pictures differ in few bits.
+
+    The DCT hash of C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions" (2010),
+    with the median as threshold as in pHash and ImageHash: 32 x 32 grey, the 8 x 8 lowest frequencies.
+    """
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY) if rgb.ndim == 3 else rgb
+    small = cv2.resize(grey, (_PHASH_SIDE, _PHASH_SIDE), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(small.astype(np.float32))[:_PHASH_KEPT, :_PHASH_KEPT]
+    bits = np.packbits(low > np.median(low))
+    return int.from_bytes(bits.tobytes(), "big", signed=True)
+
+
+def hamming(a: int, b: int) -> int:
+    """Bits, 0..64, in which two 64-bit hashes differ."""
+    return ((a ^ b) & _ALL_64).bit_count()
+
+
+def to_gray_clahe(rgb: Rgb) -> Gray:
+    """Grey uint8 (H, W) with local contrast equalised (CLAHE, clip 2.0, 8 x 8 tiles)."""
+    clahe = cv2.createCLAHE(clipLimit=_CLAHE_CLIP, tileGridSize=_CLAHE_GRID)
+    return np.ascontiguousarray(clahe.apply(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)), dtype=np.uint8)

@@ -1,0 +1,146 @@
+"""The models the platform knows by name: what each is, under which licence, and what loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Final, Literal
+
+from pvm_core.errors import ModelError
+
+Library = Literal["builtin", "open_clip", "timm", "rembg"]
+
+#: The module each library is imported as; the extra `models` installs them.
+LIBRARY_MODULES: Final[dict[str, str]] = {"open_clip": "open_clip", "timm": "timm", "rembg": "rembg"}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model known by name.
+
+    Attributes:
+        name: as users write it.
+        kind: what it does.
+        library: what loads it.
+        architecture: the library's name of the network (for rembg, of the session).
+        pretrained: the library's tag of the weights; empty where the architecture implies them.
+        licence: SPDX identifier of the weights' licence, or a short name.
+        permissive: whether they may be used without accepting terms first.
+        sha256: hash of the weights file; None where nobody we trust publishes it: the file's own hash is then
+            recorded when it comes, and later reads are compared with that.
+        dim: length of a vector; 0 for segmenters and for models whose weights decide.
+        preprocessing: what happens to a picture before the network, for people.
+        image_size: side in pixels of the network's input where it is not the library's default.
+    """
+
+    name: str
+    kind: Literal["embedder", "segmenter"]
+    library: Library
+    architecture: str = ""
+    pretrained: str = ""
+    licence: str = ""
+    permissive: bool = True
+    sha256: str | None = None
+    dim: int = 0
+    preprocessing: str = ""
+    image_size: int | None = None
+
+
+def _clip(name: str, architecture: str, pretrained: str, dim: int) -> ModelSpec:
+    return ModelSpec(
+        name,
+        "embedder",
+        "open_clip",
+        architecture,
+        pretrained,
+        licence="MIT",
+        dim=dim,
+        preprocessing="shortest side to 224 (bicubic), centre crop, the weights' own mean and deviation",
+    )
+
+
+def _dino(size: str, dim: int) -> ModelSpec:
+    return ModelSpec(
+        f"dinov2-{size}",
+        "embedder",
+        "timm",
+        f"vit_{size}_patch14_dinov2.lvd142m",
+        licence="Apache-2.0",
+        dim=dim,
+        preprocessing="shortest side to 224 (bicubic), centre crop, ImageNet mean and deviation",
+        # 518 is timm's default: 5 times the tokens. 224 keeps a CPU at a few pictures a second.
+        image_size=224,
+    )
+
+
+def _mask(name: str, licence: str, permissive: bool = True) -> ModelSpec:
+    return ModelSpec(
+        name,
+        "segmenter",
+        "rembg",
+        name.replace("-human-seg", "_human_seg"),
+        licence=licence,
+        permissive=permissive,
+        preprocessing="as the rembg session of that name",
+    )
+
+
+_KNOWN: Final = (
+    ModelSpec(
+        "classic",
+        "embedder",
+        "builtin",
+        licence="the project's own",
+        dim=3827,
+        preprocessing="cut to mask or sharp content, longest side to 320",
+    ),
+    _clip("clip-vit-b32", "ViT-B-32", "laion2b_s34b_b79k", 512),
+    _clip("clip-vit-l14", "ViT-L-14", "laion2b_s32b_b82k", 768),
+    _dino("small", 384),
+    _dino("base", 768),
+    _dino("large", 1024),
+    _mask("u2netp", "Apache-2.0"),
+    _mask("u2net", "Apache-2.0"),
+    _mask("u2net-human-seg", "Apache-2.0"),
+    _mask("isnet-general-use", "Apache-2.0"),
+    _mask("birefnet-general-lite", "MIT"),
+    _mask("birefnet-general", "MIT"),
+    _mask("bria-rmbg", "CC-BY-NC-4.0 (BRIA RMBG-2.0, non-commercial)", permissive=False),
+)
+
+#: Every model known by name. `classic` is also a segmenter, which needs no entry of its own.
+MODELS: Final[Mapping[str, ModelSpec]] = {spec.name: spec for spec in _KNOWN}
+
+#: What ``auto`` prefers, best first; instance retrieval favours self-supervised features (ILIAS, CVPR 2025).
+PREFERENCE: Final = ("dinov2-large", "dinov2-base", "clip-vit-l14", "dinov2-small", "clip-vit-b32", "classic")
+
+
+def resolve(name: str, specs: Mapping[str, ModelSpec] = MODELS) -> ModelSpec:
+    """The spec of a model: a known name, ``open_clip:ARCHITECTURE/TAG`` or ``timm:ARCHITECTURE``.
+
+    Raises:
+        ModelError: ``model.unknown``.
+    """
+    if name in specs:
+        return specs[name]
+    library, colon, rest = name.partition(":")
+    if colon and rest and library in ("open_clip", "timm"):
+        architecture, _, tag = rest.partition("/")
+        unknown = "unknown: see the model's page"
+        if library == "timm":
+            return ModelSpec(name, "embedder", "timm", rest, licence=unknown, permissive=False)
+        return ModelSpec(name, "embedder", "open_clip", architecture, tag, licence=unknown, permissive=False)
+    raise ModelError("model.unknown", name, "no model of this name is known", "See `pvm models list`")
+
+
+def require_library(spec: ModelSpec) -> None:
+    """Raises ModelError ``model.library`` where what loads the model is not installed."""
+    module = LIBRARY_MODULES.get(spec.library)
+    if module and find_spec(module) is None:
+        raise ModelError(
+            "model.library",
+            spec.name,
+            f"the package {module} is not installed",
+            'Run `pip install "product-video-matching[models]"`',
+        )

@@ -1,0 +1,373 @@
+"""Turns raw figures into probabilities: a small versioned file of coefficients per embedder.
+
+Each term is a logistic function of a few figures. The three are fitted together, so that their *weighted sum*
+is the probability: a mean of three probabilities fitted one by one shies from 0 and 1, and would count twice
+what two terms both see. The fit minimises the Brier score at a balanced prior: half of the weight on true
+pairs, the other half on false ones, of which look-alikes (pairs that pass the geometry) have a share of their
+own. Brier is bounded, so a pair labelled false whose product is in truth on the shelf behind does not rule
+the fit. Weights never point against their figure (`Feature.sign`), so more evidence never lowers a term.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pvm_core.errors import InputError, ModelError
+from pvm_core.verification import PairEvidence
+
+F64 = npt.NDArray[np.float64]
+
+FORMAT: Final = 1
+#: No finite sample says more than this about a pair; keeps a term from being certain.
+CLIP: Final = (0.001, 0.999)
+#: Strength of the ridge on standardised weights: a few dozen look-alikes must not be learnt by heart.
+RIDGE: Final = 1e-3
+#: Share of all weight that look-alikes have. They are rare among candidates and the sibling margin takes most
+#: of them, but a sibling whose true partner is not in the catalogue has only the score against it.
+HARD_NEGATIVE_SHARE: Final = 0.12
+_STEPS: Final = 2_500
+_RATE: Final = 2.0
+_MOMENTUM: Final = 0.9
+#: The shipped calibration whose geometry and appearance serve every embedder.
+BASE: Final = "classic"
+
+
+def _log(value: float | None, floor: float) -> float:
+    return float(np.log(floor + (value or 0.0)))
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One figure a term looks at: how it is read from the evidence, and which way it points."""
+
+    read: Callable[[PairEvidence], float]
+    sign: int
+
+
+#: Figures of `sim_kp`. `strength` is Brown & Lowe's (2007) n / (8 + 0.3 m) of n inliers among m matches.
+KP_FEATURES: Final[Mapping[str, Feature]] = {
+    "log_inliers": Feature(lambda e: float(np.log1p(e.inliers)), 1),
+    "log_mutual": Feature(lambda e: float(np.log1p(e.mutual)), 1),
+    "strength": Feature(lambda e: float(np.log1p(e.inliers / (8.0 + 0.3 * e.tentative))), 1),
+    "coverage": Feature(lambda e: e.coverage or 0.0, 1),
+    "log_confirmed": Feature(lambda e: float(np.log1p(e.confirmed or 0)), 1),
+    "confirmed_share": Feature(lambda e: e.confirmed_share or 0.0, 1),
+    "confirmed_cover": Feature(lambda e: e.confirmed_cover or 0.0, 1),
+}
+#: Figures of `sim_edge`: print, edges, residual displacement, colour.
+EDGE_FEATURES: Final[Mapping[str, Feature]] = {
+    "print_mid": Feature(lambda e: e.print_mid or 0.0, 1),
+    "print_low": Feature(lambda e: e.print_low or 0.0, 1),
+    "print_core": Feature(lambda e: e.print_core or 0.0, 1),
+    "conflict": Feature(lambda e: e.conflict or 0.0, -1),
+    "edge_corr": Feature(lambda e: e.edge_corr or 0.0, 1),
+    "log_flow": Feature(lambda e: _log(e.flow, 0.002), -1),
+    "flow_agree": Feature(lambda e: e.flow_agree or 0.0, 1),
+    "colour_corr": Feature(lambda e: e.colour_corr or 0.0, 1),
+    "lab_corr": Feature(lambda e: e.lab_corr or 0.0, 1),
+    "log_colour_gap": Feature(lambda e: _log(e.colour_gap, 1.0), -1),
+    "log_colour_worst": Feature(lambda e: _log(e.colour_worst, 1.0), -1),
+    "hue_conflict": Feature(lambda e: float(np.sqrt(e.hue_conflict or 0.0)), -1),
+}
+#: Fewer keypoints than this in either picture: geometry could not be tried.
+MIN_KEYPOINTS: Final = 8
+
+
+def kp_features(evidence: PairEvidence) -> F64 | None:
+    """The figures of `sim_kp`; None where a picture has too few keypoints for geometry to be tried."""
+    if evidence.keypoints < MIN_KEYPOINTS:
+        return None
+    return np.array([f.read(evidence) for f in KP_FEATURES.values()])
+
+
+def edge_features(evidence: PairEvidence) -> F64 | None:
+    """The figures of `sim_edge`; None where the frame was not warped onto the product."""
+    if evidence.print_mid is None:
+        return None
+    return np.array([f.read(evidence) for f in EDGE_FEATURES.values()])
+
+
+def deep_features(sim_rgb: float | None, sim_gray: float | None) -> F64 | None:
+    """The figure of `sim_deep`: the larger cosine; None where there is none."""
+    cosines = [c for c in (sim_rgb, sim_gray) if c is not None]
+    return np.array([max(cosines)]) if cosines else None
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """P = 1 / (1 + exp(-(bias + weights . figures))), clipped to `CLIP`."""
+
+    figures: tuple[str, ...]
+    weights: tuple[float, ...]
+    bias: float
+
+    def __call__(self, values: F64) -> float:
+        z = self.bias + float(np.dot(self.weights, values))
+        return float(np.clip(1.0 / (1.0 + np.exp(-z)), *CLIP))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Coefficients of the three terms for one embedder.
+
+    Attributes:
+        name: identifies the file, stored with every match.
+        embedder: name of the model whose cosines `deep` was fitted on.
+        embedder_key: key of that model, "" where it is not known.
+        deep: cosine -> P, or None: a model that is not calibrated has no `sim_deep`.
+        kp, edge: geometry -> P and appearance -> P.
+        provenance: data, versions and figures of the fit.
+    """
+
+    name: str
+    embedder: str
+    deep: Logistic | None
+    kp: Logistic
+    edge: Logistic
+    embedder_key: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether the embedder's cosine is calibrated; without it no match is accepted."""
+        return self.deep is not None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled pair.
+
+    Attributes:
+        evidence, sim_rgb, sim_gray: what was measured.
+        label: whether the frame shows the product.
+        product: the product of the picture; shown: the products that the frame shows.
+            A product is left out with every sample that names it in either place.
+    """
+
+    evidence: PairEvidence
+    sim_rgb: float | None
+    sim_gray: float | None
+    label: bool
+    product: str
+    shown: frozenset[str] = frozenset()
+
+
+def fit_calibration(
+    samples: Iterable[Sample],
+    embedder: str,
+    name: str,
+    weights: tuple[float, float, float],
+    *,
+    embedder_key: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """Coefficients that explain labelled pairs.
+
+    Args:
+        samples: pairs whose geometry could not be tried, or without a cosine, are left out.
+        weights: of sim_deep, sim_kp, sim_edge in the rules the score is meant for.
+    Raises:
+        InputError: code `calibration.samples`: too few true or false pairs to be fitted on.
+    """
+    given = [(s, _values(s)) for s in samples]
+    known = [(s, v) for s, v in given if v is not None]
+    label = np.array([s.label for s, _ in known], bool)
+    alike = np.array([s.evidence.transform is not None for s, _ in known], bool)
+    _enough(label, alike)
+    signs = [np.array([1.0]), *(_signs(f) for f in (KP_FEATURES, EDGE_FEATURES))]
+    tables = [_Table.of([v[i] for _, v in known], signs[i]) for i in range(3)]
+    _descend(tables, label, balanced_weights(label, alike), weights)
+    names = (("cosine",), tuple(KP_FEATURES), tuple(EDGE_FEATURES))
+    deep, kp, edge = (t.logistic(n) for t, n in zip(tables, names, strict=True))
+    counted = {"true_pairs": int(label.sum()), "false_pairs": int((~label).sum()), "weights": list(weights)}
+    return Calibration(name, embedder, deep, kp, edge, embedder_key, {**counted, **(provenance or {})})
+
+
+def _values(sample: Sample) -> tuple[F64, F64, F64 | None] | None:
+    deep, kp = deep_features(sample.sim_rgb, sample.sim_gray), kp_features(sample.evidence)
+    return None if deep is None or kp is None else (deep, kp, edge_features(sample.evidence))
+
+
+def _signs(figures: Mapping[str, Feature]) -> F64:
+    return np.array([f.sign for f in figures.values()], np.float64)
+
+
+def _enough(label: npt.NDArray[np.bool_], alike: npt.NDArray[np.bool_]) -> None:
+    true, false = int((label & alike).sum()), int((~label & alike).sum())
+    if true < 5 or false < 5:
+        raise InputError(
+            "calibration.samples",
+            "labelled pairs",
+            f"{true} true and {false} false pairs with a transform are too few to be fitted",
+            "Give at least 5 of each, look-alikes among the false",
+        )
+
+
+def balanced_weights(label: npt.NDArray[np.bool_], alike: npt.NDArray[np.bool_]) -> F64:
+    """Weights summing to 1: true pairs half, look-alikes `HARD_NEGATIVE_SHARE`, others the rest."""
+    groups = [label, ~label & alike, ~label & ~alike]
+    share = [0.5, HARD_NEGATIVE_SHARE, 0.5 - HARD_NEGATIVE_SHARE]
+    weights = np.zeros(len(label))
+    for group, part in zip(groups, share, strict=True):
+        if group.any():
+            weights[group] = part / group.sum()
+    total: F64 = weights / weights.sum()
+    return total
+
+
+@dataclass
+class _Table:
+    """One term while it is fitted: standardised figures, coefficients, momentum."""
+
+    unit: F64
+    known: npt.NDArray[np.bool_]
+    mean: F64
+    deviation: F64
+    signs: F64
+    weights: F64
+    bias: float
+    speed: F64
+    bias_speed: float
+
+    @classmethod
+    def of(cls, rows: Sequence[F64 | None], signs: F64) -> _Table:
+        known = np.array([r is not None for r in rows], bool)
+        values = np.stack([r if r is not None else np.zeros(len(signs)) for r in rows])
+        mean, deviation = values[known].mean(axis=0), values[known].std(axis=0) + 1e-9
+        unit = (values - mean) / deviation * known[:, None]
+        start = signs * 0.9 / np.sqrt(len(signs))
+        return cls(unit, known, mean, deviation, signs, start, 0.0, np.zeros(len(signs)), 0.0)
+
+    def probabilities(self) -> F64:
+        """(N,), 0 where the evidence is missing."""
+        z = np.clip(self.unit @ self.weights + self.bias, -40, 40)
+        p: F64 = self.known / (1.0 + np.exp(-z))
+        return p
+
+    def step(self, slope: F64) -> None:
+        """One step of descent with momentum against `slope`, the error's slope by the term's logit."""
+        self.speed = _MOMENTUM * self.speed - _RATE * (self.unit.T @ slope + RIDGE * self.weights)
+        self.bias_speed = _MOMENTUM * self.bias_speed - _RATE * float(slope.sum())
+        self.weights, self.bias = self.weights + self.speed, self.bias + self.bias_speed
+        against = self.weights * self.signs < 0
+        self.weights[against] = self.speed[against] = 0.0
+
+    def logistic(self, names: tuple[str, ...]) -> Logistic:
+        """The term for figures as they are, not standardised."""
+        scaled = self.weights / self.deviation
+        return Logistic(names, tuple(float(w) for w in scaled), float(self.bias - scaled @ self.mean))
+
+
+def _descend(
+    tables: Sequence[_Table], label: npt.NDArray[np.bool_], share: F64, weights: Sequence[float]
+) -> None:
+    """Fits the terms in place. Whole batches from a fixed start: the same samples give the same fit."""
+    for _ in range(_STEPS):
+        found = [t.probabilities() for t in tables]
+        total: F64 = sum((w * p for w, p in zip(weights, found, strict=True)), np.zeros(len(label)))
+        error = 2.0 * share * (total - label)
+        for table, weight, p in zip(tables, weights, found, strict=True):
+            table.step(error * weight * p * (1.0 - p))
+
+
+def to_json(calibration: Calibration) -> str:
+    """The calibration as the text of its file; `from_json` gives an equal object back."""
+    terms = {"deep": calibration.deep, "kp": calibration.kp, "edge": calibration.edge}
+    body = {
+        "format": FORMAT,
+        "name": calibration.name,
+        "embedder": calibration.embedder,
+        "embedder_key": calibration.embedder_key,
+        "terms": {
+            k: None
+            if t is None
+            else {"weights": dict(zip(t.figures, t.weights, strict=True)), "bias": t.bias}
+            for k, t in terms.items()
+        },
+        "provenance": dict(calibration.provenance),
+    }
+    return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str, subject: str = "calibration") -> Calibration:
+    """A calibration written by `to_json`.
+
+    Raises:
+        ModelError: `calibration.corrupt`, naming what does not fit.
+    """
+    try:
+        body = json.loads(text)
+        if body["format"] != FORMAT:
+            raise ValueError(f"format {body['format']} where {FORMAT} is known")
+        terms = body["terms"]
+        return Calibration(
+            name=str(body["name"]),
+            embedder=str(body["embedder"]),
+            deep=_term(terms.get("deep"), ("cosine",)) if terms.get("deep") else None,
+            kp=_term(terms["kp"], tuple(KP_FEATURES)),
+            edge=_term(terms["edge"], tuple(EDGE_FEATURES)),
+            embedder_key=str(body.get("embedder_key", "")),
+            provenance=body.get("provenance", {}),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            "calibration.corrupt",
+            subject,
+            f"is not a calibration ({error})",
+            "Fit it again: pvm evaluate FOLDER --fit FILE",
+        ) from error
+
+
+def _term(body: Mapping[str, Any], figures: tuple[str, ...]) -> Logistic:
+    weights = body["weights"]
+    if set(weights) != set(figures):
+        raise ValueError(f"figures {sorted(weights)} where {sorted(figures)} are measured")
+    values = tuple(float(weights[f]) for f in figures)
+    if not np.isfinite([*values, float(body["bias"])]).all():
+        raise ValueError("a coefficient is not a number")
+    return Logistic(figures, values, float(body["bias"]))
+
+
+def load_calibration(path: Path | None, embedder_name: str) -> Calibration:
+    """The calibration in `path`, or the shipped one for `embedder_name`.
+
+    An embedder without a shipped file gets the shipped geometry and appearance and no `sim_deep`: it can
+    reach review, never accepted. So does one whose name is not that of the file given.
+
+    Raises:
+        ModelError: `calibration.missing` or `calibration.corrupt`.
+    """
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ModelError(
+                "calibration.missing", str(path), "cannot be read", "Name an existing calibration file"
+            ) from error
+        found = from_json(text, str(path))
+    else:
+        shipped = embedder_name if embedder_name in calibrated_embedders() else BASE
+        found = from_json(_shipped(shipped), f"shipped calibration {shipped}")
+    if found.embedder == embedder_name:
+        return found
+    return Calibration(
+        f"{found.name} without sim_deep", embedder_name, None, found.kp, found.edge, "", found.provenance
+    )
+
+
+def calibrated_embedders() -> frozenset[str]:
+    """Names of the embedders whose cosine a shipped file calibrates."""
+    folder = resources.files("pvm_core") / "data" / "calibration"
+    return frozenset(f.name.removesuffix(".json") for f in folder.iterdir() if f.name.endswith(".json"))
+
+
+def _shipped(name: str) -> str:
+    return (resources.files("pvm_core") / "data" / "calibration" / f"{name}.json").read_text("utf-8")

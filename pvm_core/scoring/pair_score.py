@@ -1,0 +1,59 @@
+"""score_pair: three calibrated terms, weighted.
+
+`score_pair = weight_deep sim_deep + weight_kp sim_kp + weight_edge sim_edge`. A missing term adds nothing
+and its weight is not given to the others: what was not seen is not evidence, so a pair short of a term scores
+lower, never higher. Only where the rules switch the edge term off do the other two share its weight.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pvm_core.rules import Rules
+from pvm_core.scoring.calibration import Calibration, deep_features, edge_features, kp_features
+from pvm_core.verification import PairEvidence
+
+
+@dataclass(frozen=True)
+class PairScore:
+    """The calibrated terms of a pair and their sum, each in [0, 1] or None where the evidence is missing."""
+
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    score_pair: float | None
+
+
+def score_pair(
+    evidence: PairEvidence,
+    sim_rgb: float | None,
+    sim_gray: float | None,
+    calibration: Calibration,
+    rules: Rules,
+) -> PairScore:
+    """Terms and score of one pair.
+
+    Args:
+        evidence: raw figures of the pair.
+        sim_rgb, sim_gray: cosines [-1, 1]; None where not computed. The larger counts.
+        calibration: turns figures into probabilities.
+        rules: weights and flags.
+    Returns:
+        `score_pair` None where no term is known.
+    """
+    cosine = deep_features(sim_rgb, sim_gray)
+    deep = calibration.deep(cosine) if cosine is not None and calibration.deep else None
+    geometry, look = kp_features(evidence), edge_features(evidence) if rules.edge_term else None
+    kp = None if geometry is None else calibration.kp(geometry)
+    edge = None if look is None else calibration.edge(look)
+    return PairScore(deep, kp, edge, weighted(deep, kp, edge, rules))
+
+
+def weighted(deep: float | None, kp: float | None, edge: float | None, rules: Rules) -> float | None:
+    """The weighted sum of the known terms, [0, 1]; None where none is known."""
+    parts = [(rules.weight_deep, deep), (rules.weight_kp, kp)]
+    if rules.edge_term:
+        parts.append((rules.weight_edge, edge))
+    total = sum(w for w, _ in parts)
+    known = [w * v for w, v in parts if v is not None]
+    return min(1.0, sum(known) / total) if known and total > 0 else None

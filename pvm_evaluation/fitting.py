@@ -1,0 +1,122 @@
+"""Fitting a calibration to measured pairs, judged on products it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pvm_core.rules import Rules
+from pvm_core.scoring.calibration import Calibration, Sample, fit_calibration
+from pvm_core.scoring.pair_score import PairScore
+from pvm_evaluation.measure import RawPair
+from pvm_evaluation.metrics import score_pairs
+
+#: Names a product across folders, so that a product of two folders is left out of both.
+Identity = Callable[[RawPair], str]
+
+
+def by_source(pair: RawPair) -> str:
+    """A product is its folder and its name."""
+    return f"{pair.source}/{pair.product}"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A calibration and how it fares on what it has not seen.
+
+    Attributes:
+        calibration: fitted on everything.
+        held_out: every verified pair, scored by a calibration fitted without its product.
+    """
+
+    calibration: Calibration
+    held_out: list[tuple[RawPair, PairScore]]
+
+
+def to_samples(pairs: Iterable[RawPair], identity: Identity = by_source) -> list[Sample]:
+    """Labelled and verified pairs as samples; a frame's shown products are those its true pairs name."""
+    given = [p for p in pairs if p.label is not None and p.evidence is not None]
+    shown: dict[tuple[str, str], set[str]] = {}
+    for p in given:
+        if p.label:
+            shown.setdefault((p.source, p.video), set()).add(identity(p))
+    return [
+        Sample(
+            p.evidence,
+            p.sim_rgb,
+            p.sim_gray,
+            bool(p.label),
+            identity(p),
+            frozenset(shown.get((p.source, p.video), ())),
+        )
+        for p in given
+        if p.evidence is not None
+    ]
+
+
+def fit_on(
+    samples: Sequence[Sample],
+    embedder: str,
+    name: str,
+    rules: Rules,
+    *,
+    embedder_key: str = "",
+    provenance: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """A calibration for the weights of `rules`.
+
+    Raises:
+        InputError: `calibration.samples`.
+    """
+    weights = (rules.weight_deep, rules.weight_kp, rules.weight_edge)
+    return fit_calibration(samples, embedder, name, weights, embedder_key=embedder_key, provenance=provenance)
+
+
+def cross_validate(
+    judged: Sequence[RawPair],
+    samples: Sequence[Sample],
+    embedder: str,
+    rules: Rules,
+    *,
+    folds: int = 5,
+    identity: Identity = by_source,
+) -> list[tuple[RawPair, PairScore]]:
+    """Every verified pair scored by a calibration fitted without its product.
+
+    A left-out product takes with it every sample whose picture shows it *and* every sample whose frame does:
+    neither its true pairs nor the negatives on either side are learnt from.
+
+    Args:
+        judged: pairs to be scored, of one or several folders.
+        samples: what may be learnt from.
+        folds: groups into which the products are dealt.
+    """
+    products = sorted({identity(p) for p in judged})
+    out: list[tuple[RawPair, PairScore]] = []
+    for fold in range(min(folds, len(products))):
+        left = set(products[fold::folds])
+        kept = [s for s in samples if s.product not in left and not s.shown & left]
+        calibration = fit_on(kept, embedder, f"without fold {fold}", rules)
+        out += score_pairs((p for p in judged if identity(p) in left), calibration, rules)
+    return out
+
+
+def fit(
+    pairs: Sequence[RawPair],
+    embedder: str,
+    name: str,
+    rules: Rules,
+    *,
+    embedder_key: str = "",
+    folds: int = 5,
+    provenance: Mapping[str, Any] | None = None,
+) -> Fitted:
+    """A calibration fitted on all pairs, and the same pairs judged leave-product-out.
+
+    Raises:
+        InputError: `calibration.samples`: too few true or false pairs.
+    """
+    samples = to_samples(pairs)
+    calibration = fit_on(samples, embedder, name, rules, embedder_key=embedder_key, provenance=provenance)
+    return Fitted(calibration, cross_validate(pairs, samples, embedder, rules, folds=folds))

@@ -1,0 +1,1 @@
+"""What a job is: its request, life cycle, phases, events and contracts, rules. Pure: no I/O."""

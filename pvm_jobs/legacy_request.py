@@ -1,0 +1,56 @@
+"""The founding document's requests (sections 4 and 7) as the job request of today."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pvm_core.errors import InputError
+
+#: Its field for how many products a shop is asked for -> the shop's name as a source.
+TOPS: Final = {"top_amz": "amazon", "top_ebay": "ebay"}
+SHOPS: Final = ("ebay", "amazon")
+#: Its platforms, which are sources of videos by the same name.
+PLATFORMS: Final = ("youtube", "bilibili")
+#: Fields of a founding request that a job request does not have.
+FIELDS: Final = (*TOPS, "platforms")
+
+
+def from_legacy(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A request with the founding fields put in terms of `JobRequest`; other fields stay as they are.
+
+    ``top_amz`` and ``top_ebay`` name the shops and how many products each is asked for, 0 leaves a shop out;
+    ``platforms`` names the sources of videos. What `products` and `videos` say themselves wins.
+
+    Raises:
+        InputError: ``request.top``, ``request.platforms``.
+    """
+    found = {name: value for name, value in given.items() if name not in FIELDS}
+    tops = {shop: given[field] for field, shop in TOPS.items() if given.get(field) is not None}
+    if tops:
+        for shop, top in tops.items():
+            if isinstance(top, bool) or not isinstance(top, int) or top < 0:
+                raise InputError("request.top", shop, f"{top!r} is no count of products", "Give 0 or more")
+        wanted = [shop for shop in SHOPS if tops.get(shop)] or [shop for shop in SHOPS if shop not in tops]
+        if not wanted and not found.get("products"):
+            raise InputError("request.top", "top_amz, top_ebay", "both are 0", "Ask one shop at least")
+        found.setdefault("products", wanted)
+        counted = {shop: top for shop, top in tops.items() if top}
+        if counted:
+            found["tops"] = {**counted, **(found.get("tops") or {})}
+    platforms = given.get("platforms")
+    if platforms:
+        found.setdefault("videos", _platforms(platforms))
+    return found
+
+
+def _platforms(given: Any) -> list[str]:
+    listed = [given] if isinstance(given, str) else given
+    if not isinstance(listed, Sequence) or not all(isinstance(one, str) for one in listed):
+        raise InputError("request.platforms", "platforms", "it is no list of names", 'Write ["youtube"]')
+    names = [one.strip().lower() for one in listed]
+    unknown = [name for name in names if name not in PLATFORMS]
+    if unknown:
+        known = ", ".join(PLATFORMS)
+        raise InputError("request.platforms", unknown[0][:80], "it is no platform", f"Choose from: {known}")
+    return names

@@ -1,0 +1,80 @@
+"""A relay as the settings want it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pvm_jobs.payloads import Links
+from pvm_resources.events import signing
+from pvm_resources.events.broker import BusSink
+from pvm_resources.events.relay import WORKERS, Relay
+from pvm_resources.events.webhooks import Sink, WebhookSink
+from pvm_resources.http.address_policy import AllowList, PinnedTransport
+from pvm_resources.postgres.driver import Database
+from pvm_resources.settings import Settings
+from pvm_resources.store.deliveries import LEASE_S
+from pvm_resources.store.endpoints import BUS_ID, DEFAULT_EVENTS, SETTINGS_ID, Endpoints
+
+
+def make_relay(
+    settings: Settings, database: Database, *, workers: int = WORKERS, lease_s: float = LEASE_S
+) -> Relay:
+    """A relay for webhooks and callbacks, and for the bus where one is set.
+
+    Endpoints that the settings name are made, those they no longer name are disabled.
+
+    Raises:
+        InputError: ``settings.invalid``, ``webhook.secret``, ``endpoint.events``.
+        StoreError: the database is out of reach.
+    """
+    keep_endpoints(settings, Endpoints(database))
+    web = webhook_sink(settings)
+    sinks: dict[str, Sink] = {"webhook": web, "callback": web}
+    if settings.bus_url is not None:
+        sinks["bus"] = BusSink(settings.bus_url.get_secret_value())
+    return Relay(database, sinks, workers=workers, lease_s=lease_s)
+
+
+def webhook_sink(settings: Settings) -> WebhookSink:
+    """The way out for webhooks: only to addresses that are public or named by CALLBACK_ALLOWED_HOSTS.
+
+    Raises:
+        InputError: ``settings.invalid``, ``webhook.secret``.
+    """
+    secrets = _secret(settings.callback_secret.get_secret_value() if settings.callback_secret else None)
+    transport = PinnedTransport(AllowList.parse(settings.callback_allow, "CALLBACK_ALLOWED_HOSTS"))
+    return WebhookSink(transport, links(settings), secrets=(secrets,) if secrets else ())
+
+
+def links(settings: Settings) -> Links:
+    """Where users reach the REST API."""
+    return Links((settings.api_url or f"http://{settings.api_host}:{settings.api_port}").rstrip("/"))
+
+
+def keep_endpoints(settings: Settings, endpoints: Endpoints) -> None:
+    """Makes the endpoints that the settings name, and disables those they no longer name.
+
+    Raises:
+        InputError: ``webhook.secret``, ``endpoint.events``.
+    """
+    if settings.webhook_url:
+        events = settings.webhook_events.split(",") if settings.webhook_events else DEFAULT_EVENTS
+        secret = _secret(settings.webhook_secret.get_secret_value() if settings.webhook_secret else None)
+        endpoints.put(
+            SETTINGS_ID, "webhook", settings.webhook_url, events, secret=secret, name="PVM_WEBHOOK_URL"
+        )
+    else:
+        endpoints.disable(SETTINGS_ID, "PVM_WEBHOOK_URL is not set")
+    if settings.bus_url is not None:
+        where = urlsplit(settings.bus_url.get_secret_value())
+        # Without user and password: the address that is used is always the one in the settings.
+        shown = f"{where.scheme}://{where.hostname or ''}{where.path}"
+        endpoints.put(BUS_ID, "bus", shown, ["*"], name="BUS_BROKER")
+    else:
+        endpoints.disable(BUS_ID, "BUS_BROKER is not set")
+
+
+def _secret(given: str | None) -> str | None:
+    if given is not None:
+        signing.key_of(given)
+    return given

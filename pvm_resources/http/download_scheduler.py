@@ -1,0 +1,221 @@
+"""Many downloads at once: bounded, fair to servers, in the order in which they end."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import queue
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
+
+from pvm_resources.http.faults import FetchError
+from pvm_resources.http.host_throttle import HostLimits, Hosts
+from pvm_resources.http.http_request import Budget, BudgetClosedError, Fetched
+from pvm_resources.http.limits import FetchLimits
+
+T = TypeVar("T")
+
+#: Items looked at beyond those being downloaded, per thread, so that other servers' are found behind a long
+#: run of one server's. Items are addresses, not content.
+_AHEAD: Final = 64
+#: A server kept busy from outside (`Fetcher.get` in another thread) is looked at again after this, seconds.
+_GLANCE_S: Final = 0.05
+
+
+@dataclass
+class Job(Generic[T]):
+    """A download on its way.
+
+    Attributes:
+        url: as given; `target` is where redirects have led to.
+        failed: tries that failed.
+        spent_s: seconds the current try has taken so far.
+        not_before: time.monotonic of the next request.
+    """
+
+    item: T
+    url: str
+    limits: FetchLimits
+    target: str = ""
+    hops: int = 0
+    failed: int = 0
+    spent_s: float = 0.0
+    not_before: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.target = self.url
+
+
+#: What a step leaves: the download, its failure, or nothing yet.
+Step = Fetched | FetchError | None
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How a job goes on.
+
+    Attributes:
+        gate: the server to ask next and what it may be asked, or the failure.
+        once: asks it; called in a thread, between `Hosts.try_enter` and the end of the step.
+        cut: ends all requests under way.
+    """
+
+    gate: Callable[[Job[object]], tuple[str, HostLimits] | FetchError]
+    once: Callable[[Job[object], str], Step]
+    cut: Callable[[], None]
+
+
+@dataclass
+class DownloadScheduler(Generic[T]):
+    """One `Fetcher.fetch_many`. All decisions are made in the caller's thread; the others only ask.
+
+    A thread is taken from the moment a download begins until the caller has it, so what is downloaded and
+    not yet wanted is bounded by `threads` and by `budget`.
+    """
+
+    waiting: Iterator[Job[T]]
+    steps: Steps
+    hosts: Hosts
+    threads: int
+    budget: Budget
+    busy: int = 0
+    running: Counter[str] = field(default_factory=Counter)
+    queued: dict[str, deque[Job[T]]] = field(default_factory=dict)
+    limits: dict[str, HostLimits] = field(default_factory=dict)
+    later: list[tuple[float, int, Job[T]]] = field(default_factory=list)
+    failures: deque[tuple[T, FetchError]] = field(default_factory=deque)
+    todo: queue.SimpleQueue[tuple[Job[T], str] | None] = field(default_factory=queue.SimpleQueue)
+    done: queue.SimpleQueue[tuple[Job[T], str, Step | BaseException]] = field(
+        default_factory=queue.SimpleQueue
+    )
+    started: int = 0
+    held: int = 0
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def run(self) -> Iterator[tuple[T, Fetched | FetchError]]:
+        try:
+            while True:
+                self._look_ahead()
+                wait = self._hand_out()
+                while self.failures:
+                    yield self.failures.popleft()
+                    self.held -= 1
+                if not self.held:
+                    return
+                yield from self._finished(wait)
+        finally:
+            self.budget.close()
+            self.steps.cut()
+            for _ in range(self.started):
+                self.todo.put(None)
+
+    def _look_ahead(self) -> None:
+        """Takes items while there is room, and puts each in its server's queue."""
+        now = time.monotonic()
+        while self.later and self.later[0][0] <= now:
+            self._queue(heapq.heappop(self.later)[2])
+        while self.held < self.threads * (_AHEAD + 1) and not self.failures:
+            job = next(self.waiting, None)
+            if job is None:
+                return
+            self.held += 1
+            self._queue(job)
+
+    def _queue(self, job: Job[T]) -> None:
+        gate = self.steps.gate(job)  # type: ignore[arg-type]
+        if isinstance(gate, FetchError):
+            self.failures.append((job.item, gate))
+            return
+        key, self.limits[gate[0]] = gate
+        self.queued.setdefault(key, deque()).append(job)
+
+    def _hand_out(self) -> float | None:
+        """Begins what may begin; seconds after which to look again, None where only an end changes anything.
+
+        The server with the fewest requests under way comes first, so a slow one keeps its share and no more;
+        one alone never has all threads, so that others' items find one when they come.
+        """
+        wait = math.inf
+        for key in sorted(self.queued, key=lambda k: self.running[k]):
+            if self.busy >= self.threads:
+                break
+            while self.busy < self.threads and self.queued.get(key):
+                if self.running[key] >= self._share():
+                    break
+                if (asked := self._begin(key)) is not None:
+                    wait = min(wait, asked)
+                    break
+        if self.later:
+            wait = min(wait, max(0.0, self.later[0][0] - time.monotonic()))
+        return None if math.isinf(wait) else wait
+
+    def _share(self) -> int:
+        """Threads a server may have: an equal part of them, and at most three quarters."""
+        hosts = len(self.queued.keys() | self.running.keys())
+        return max(1, min(self.threads // max(1, hosts), self.threads * 3 // 4) or 1)
+
+    def _begin(self, key: str) -> float | None:
+        """Begins the server's next download; the seconds to wait where it must not begin yet."""
+        jobs = self.queued[key]
+        # What was found when it was queued may have changed since: the server may have gone down.
+        gate = self.steps.gate(jobs[0])  # type: ignore[arg-type]
+        if isinstance(gate, FetchError):
+            self.failures.append((jobs.popleft().item, gate))
+        elif (wait := self.hosts.try_enter(key, self.limits[key])) is not None:
+            return (_GLANCE_S if not self.running[key] else math.inf) if math.isinf(wait) else wait
+        else:
+            self._send(jobs.popleft(), key)
+        if not jobs:
+            del self.queued[key]
+        return None
+
+    def _send(self, job: Job[T], key: str) -> None:
+        self.busy += 1
+        self.running[key] += 1
+        if self.busy > self.started:
+            # Daemons: a name server that never answers must not hold up the end of the program.
+            threading.Thread(target=self._ask, name=f"fetch-{self.started}", daemon=True).start()
+            self.started += 1
+        self.todo.put((job, key))
+
+    def _finished(self, wait: float | None) -> Iterator[tuple[T, Fetched | FetchError]]:
+        try:
+            job, key, step = self.done.get(timeout=wait)
+        except queue.Empty:
+            return
+        self.busy -= 1
+        self.running[key] -= 1
+        if not self.running[key]:
+            del self.running[key]
+        if isinstance(step, BaseException) and not isinstance(step, FetchError):
+            raise step
+        if step is None:
+            heapq.heappush(self.later, (job.not_before, next(self.numbers), job))
+            return
+        self.held -= 1
+        if isinstance(step, Fetched):
+            self.budget.give(len(step.data))
+        yield job.item, step
+
+    def _ask(self) -> None:
+        while (given := self.todo.get()) is not None:
+            job, key = given
+            try:
+                step: Step | BaseException = self.steps.once(job, key)  # type: ignore[arg-type]
+            except BudgetClosedError:
+                return
+            except BaseException as error:  # noqa: BLE001  # a defect is raised where the caller is
+                step = error
+            self.done.put((job, key, step))
+
+
+def crowd(
+    items: Iterable[Job[T]], steps: Steps, hosts: Hosts, threads: int, budget: Budget
+) -> Iterator[tuple[T, Fetched | FetchError]]:
+    """Downloads all items, see `Fetcher.fetch_many`."""
+    return DownloadScheduler(iter(items), steps, hosts, threads, budget).run()

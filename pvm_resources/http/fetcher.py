@@ -1,0 +1,242 @@
+"""The fetcher: a download with its redirects, its tries and its server's limits; one, or many at once."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import httpx
+
+from pvm_resources.http import faults
+from pvm_resources.http.address_policy import (
+    AddressError,
+    AddressPolicy,
+    AllowList,
+    PinnedTransport,
+    Resolver,
+    resolve,
+)
+from pvm_resources.http.download_scheduler import Job, Step, Steps, crowd
+from pvm_resources.http.faults import FaultError, FetchError, Moved
+from pvm_resources.http.host_throttle import OWN, HostLimits, Hosts
+from pvm_resources.http.http_request import Budget, Fetched, exchange
+from pvm_resources.http.limits import PICTURE, FetchLimits
+from pvm_resources.http.retry import Patience
+from pvm_resources.settings import Settings
+
+T = TypeVar("T")
+
+#: Content that `fetch_many` holds at most beside what its caller has taken, bytes: four pictures of the
+#: largest size, or hundreds of usual ones.
+_HELD: Final = 64_000_000
+
+
+class Fetcher:
+    """Downloads from public servers, and from those an allow list names; safe to use from several threads.
+
+    Can be pickled without `verify`; connections, and what is known of servers, stay with the process.
+
+    Args:
+        limits: of `get` and, by default, of the others.
+        allow: servers of one's own; they are asked without a rate.
+        hosts: what any other server is asked.
+        patience: how often a download is tried.
+        resolver: how names are resolved.
+        verify: for certificates; None = those httpx knows.
+    """
+
+    def __init__(
+        self,
+        limits: FetchLimits = PICTURE,
+        allow: AllowList | None = None,
+        *,
+        hosts: HostLimits | None = None,
+        patience: Patience | None = None,
+        resolver: Resolver = resolve,
+        verify: ssl.SSLContext | None = None,
+    ) -> None:
+        self._given = {"limits": limits, "allow": allow, "hosts": hosts, "patience": patience}
+        self._limits = limits
+        self._allow = allow or AllowList()
+        self._host_limits = hosts or HostLimits()
+        self._patience = patience or Patience()
+        self._resolver = resolver
+        self._verify = verify
+        self._guard = AddressPolicy(self._allow, resolver)
+        self._hosts = Hosts()
+        self._lock = threading.Lock()
+        self._shared: PinnedTransport | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, limits: FetchLimits = PICTURE) -> Fetcher:
+        """The fetcher with the exceptions that this machine's settings make.
+
+        Raises:
+            InputError: ``settings.invalid``: ``PVM_FETCH_ALLOW`` cannot be read.
+        """
+        return cls(limits, AllowList.parse(settings.fetch_allow))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return partial(Fetcher, **self._given, resolver=self._resolver), ()  # type: ignore[arg-type]
+
+    def get(self, url: str) -> bytes:
+        """The bytes behind an http(s) URL.
+
+        Raises:
+            FetchError: as `fetch`.
+        """
+        return self.fetch(url).data
+
+    def fetch(self, url: str, limits: FetchLimits | None = None) -> Fetched:
+        """What is behind an http(s) URL.
+
+        Raises:
+            FetchError: it cannot be had. Its code begins with the limits' family, ``picture`` or ``fetch``:
+                ``.url``, ``.port``, ``.address`` (not public), ``.redirect``, ``.http`` (status),
+                ``.rate_limited``, ``.type``, ``.too_large``, ``.empty``, ``.truncated``, ``.encoding``,
+                ``.protocol``, ``.tls``, ``.timeout``, ``.unreachable``.
+        """
+        job: Job[None] = Job(None, url, limits or self._limits)
+        while True:
+            time.sleep(max(0.0, job.not_before - time.monotonic()))
+            gate = self._gate(job)
+            if isinstance(gate, FetchError):
+                raise gate
+            self._hosts.enter(*gate)
+            step = self._once(self._transport(), None, job, gate[0])
+            if isinstance(step, FetchError):
+                raise step
+            if step is not None:
+                return step
+
+    def fetch_many(
+        self,
+        items: Iterable[T],
+        url: Callable[[T], str] = str,
+        *,
+        concurrency: int = 16,
+        limits: FetchLimits | None = None,
+        held_bytes: int = _HELD,
+    ) -> Iterator[tuple[T, Fetched | FetchError]]:
+        """Downloads many items, in the order in which they end.
+
+        A server that is slow, down or asks to be left alone holds up its own items only. Downloads go on
+        while the caller works, as far as `concurrency` and `held_bytes` allow. Closing the generator ends
+        those under way.
+
+        Args:
+            items: taken as there is room, at most 65 x `concurrency` ahead.
+            url: the address of an item.
+            concurrency: downloads under way or waiting for the caller; each has a thread.
+            limits: default those of the fetcher.
+            held_bytes: content held beside what the caller has taken, at least one download of `limits`.
+        """
+        if concurrency < 1:
+            raise ValueError("concurrency is at least 1")
+        which = limits or self._limits
+        transport, budget = self._fresh(concurrency), Budget(max(held_bytes, which.max_bytes))
+        steps = Steps(
+            gate=self._gate, once=partial(self._once, transport, budget), cut=partial(_end, transport)
+        )
+        jobs = (Job(item, url(item), which) for item in items)
+        return crowd(jobs, steps, self._hosts, concurrency, budget)
+
+    def __enter__(self) -> Fetcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections that `get` and `fetch` keep."""
+        with self._lock:
+            if self._shared is not None:
+                self._shared.close()
+            self._shared = None
+
+    def _transport(self) -> PinnedTransport:
+        with self._lock:
+            if self._shared is None:
+                self._shared = self._fresh_locked(100)
+            return self._shared
+
+    def _fresh(self, connections: int) -> PinnedTransport:
+        with self._lock:
+            return self._fresh_locked(connections)
+
+    def _fresh_locked(self, connections: int) -> PinnedTransport:
+        # Reading the certificates takes longer than a hundred downloads; it is done once.
+        self._verify = self._verify or httpx.create_ssl_context()
+        return PinnedTransport(
+            self._allow,
+            resolver=self._resolver,
+            ssl_context=self._verify,
+            max_connections=connections,
+        )
+
+    def _gate(self, job: Job[Any]) -> tuple[str, HostLimits] | FetchError:
+        """The server that the job asks next, or why it does not."""
+        try:
+            target = self._guard.check(job.target)
+        except AddressError as error:
+            return self._given_up(job, faults.refused(error, job.target != job.url))
+        if (shut := self._hosts.shut_for(str(target))) is not None:
+            seconds, kind, why = shut
+            reason = f"{target} is left alone for {seconds:,.0f} s: {why}"
+            return self._given_up(job, FaultError(kind, reason, "Try again later", retryable=True))
+        own = self._guard.own(target)
+        return str(target), OWN if own else self._host_limits
+
+    def _given_up(self, job: Job[Any], fault: FaultError) -> FetchError:
+        # A try that was led somewhere has asked its server, whatever came of it.
+        return fault.error(job.url, job.limits, job.failed + bool(job.hops))
+
+    def _once(self, transport: PinnedTransport, budget: Budget | None, job: Job[Any], key: str) -> Step:
+        """One request of the job, at a server that has been entered."""
+        start = time.monotonic()
+        answered = True
+        try:
+            answer = exchange(transport, job.target, job.limits, job.limits.total_s - job.spent_s, budget)
+        except AddressError as error:
+            return self._given_up(job, faults.refused(error, job.target != job.url))
+        except FaultError as fault:
+            answered = not fault.deaf
+            return self._failed(job, key, fault)
+        finally:
+            self._hosts.leave(key, answered=answered)
+        if isinstance(answer, Fetched):
+            return answer
+        job.spent_s += time.monotonic() - start
+        return self._moved(job, answer)
+
+    def _moved(self, job: Job[Any], answer: Moved) -> FetchError | None:
+        job.hops += 1
+        job.target = answer.url
+        if job.hops <= job.limits.max_redirects:
+            return None
+        reason = f"it redirects more than {job.limits.max_redirects} times"
+        return self._given_up(job, FaultError("redirect", reason, "Give the address it leads to"))
+
+    def _failed(self, job: Job[Any], key: str, fault: FaultError) -> FetchError | None:
+        """Plans the next try, or gives up."""
+        job.failed, job.hops = job.failed + 1, 0
+        wait = max(fault.wait_s or 0.0, self._patience.pause(job.failed))
+        if wait > self._patience.asked_s:
+            self._hosts.shut(key, wait, fault.kind, f"it asks to wait {wait:,.0f} s")
+            return self._given_up(job, fault)
+        if fault.crowded:
+            self._hosts.pause(key, wait)
+        if not fault.again or job.failed >= self._patience.tries:
+            return self._given_up(job, fault)
+        job.not_before = time.monotonic() + wait
+        job.target, job.spent_s = job.url, 0.0
+        return None
+
+
+def _end(transport: PinnedTransport) -> None:
+    transport.cut()
+    transport.close()

@@ -1,0 +1,1 @@
+"""Weights and calibrations of this machine."""

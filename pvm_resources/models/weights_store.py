@@ -1,0 +1,407 @@
+"""The model store: weights under ``PVM_HOME/models``, fetched on request only, hashed, with their licence."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pvm_core.errors import InputError, ModelError, StoreError
+from pvm_core.model_registry import MODELS, ModelSpec, require_library, resolve
+from pvm_core.weights import (
+    MANIFEST,
+    Manifest,
+    folder_of,
+    is_present,
+    read_manifest,
+    sha256_of,
+)
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfFileMetadata
+
+#: Told (bytes done, bytes in all or None where unknown) while a file comes.
+Progress = Callable[[int, int | None], None]
+#: What a hash is compared with where nothing was published.
+FIRST_USE: Final = "first use"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that has come.
+
+    Attributes:
+        path: where it lies for now.
+        source: where it came from.
+        verified_by: what its content was compared with on the way, or `FIRST_USE`.
+    """
+
+    path: Path
+    source: str
+    verified_by: str
+
+
+#: Fetches the weights of a model into a folder.
+Fetcher = Callable[[ModelSpec, Path, Progress | None], Fetched]
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A model and what this machine has of it.
+
+    Attributes:
+        spec: its registry entry.
+        status: ``builtin`` (needs no weights), ``present``, ``absent`` or ``broken`` (unreadable manifest).
+        manifest: what is known about the weights here; None where there are none.
+    """
+
+    spec: ModelSpec
+    status: Literal["builtin", "present", "absent", "broken"]
+    manifest: Manifest | None = None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The outcome of hashing a model's weights again.
+
+    Attributes:
+        name: the model.
+        ok: whether the content is what it is compared with.
+        sha256: the hash found; empty for a model without weights.
+        note: what it was compared with, in words.
+    """
+
+    name: str
+    ok: bool
+    sha256: str
+    note: str
+
+
+class ModelStore:
+    """Weights by model name.
+
+    Args:
+        folder: the store, usually ``PVM_HOME/models``; made when first written to.
+        specs: the registry.
+        fetchers: how each library's weights are fetched; default the libraries' own downloads.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        specs: Mapping[str, ModelSpec] = MODELS,
+        fetchers: Mapping[str, Fetcher] | None = None,
+    ) -> None:
+        self.folder = folder
+        self._specs = specs
+        self._fetchers = FETCHERS if fetchers is None else fetchers
+
+    def list(self) -> list[ModelState]:
+        """Every model of the registry, in its order."""
+        return [self.state(name) for name in self._specs]
+
+    def state(self, name: str) -> ModelState:
+        """What this machine has of a model.
+
+        Raises:
+            ModelError: ``model.unknown``.
+        """
+        spec = resolve(name, self._specs)
+        if spec.library == "builtin":
+            return ModelState(spec, "builtin")
+        try:
+            manifest = read_manifest(self.folder, name)
+        except ModelError:
+            return ModelState(spec, "broken")
+        present = manifest is not None and is_present(self.folder, name)
+        return ModelState(spec, "present" if present else "absent", manifest if present else None)
+
+    def pull(
+        self, name: str, *, accept_licence: bool = False, progress: Progress | None = None
+    ) -> ModelState:
+        """Fetches a model's weights; returns at once where they are here already.
+
+        Args:
+            name: the model.
+            accept_licence: the user has read and accepts a licence that is not permissive.
+            progress: told how far the download is.
+
+        Raises:
+            ModelError: ``model.unknown``, ``model.licence``, ``model.library``, ``model.hash``,
+                ``model.download`` (retryable).
+            StoreError: ``models.write`` where the store cannot be written.
+        """
+        state = self.state(name)
+        if state.status in ("builtin", "present"):
+            return state
+        self._require_licence(state.spec, accept_licence)
+        require_library(state.spec)
+        with self._workshop() as room:
+            fetched = self._fetch(state.spec, room, progress)
+            self._keep(state.spec, fetched, accept_licence)
+        return self.state(name)
+
+    def install(self, name: str, file: Path, *, accept_licence: bool = False) -> ModelState:
+        """Takes a weights file the user brings, for machines without a network.
+
+        Raises:
+            InputError: ``model.file`` where the file is not there.
+            ModelError: as `pull`.
+            StoreError: ``models.write``.
+        """
+        spec = resolve(name, self._specs)
+        if spec.library == "builtin":
+            return self.state(name)
+        self._require_licence(spec, accept_licence)
+        if not file.is_file():
+            raise InputError("model.file", str(file), "there is no such file", "Name the weights file itself")
+        with self._workshop() as room:
+            copy = room / file.name
+            _copy(file, copy)
+            self._keep(spec, Fetched(copy, f"file {file.name}", FIRST_USE), accept_licence)
+        return self.state(name)
+
+    def verify(self, name: str, progress: Progress | None = None) -> Verification:
+        """Hashes a model's weights again.
+
+        Raises:
+            ModelError: ``model.unknown``, ``model.missing``, ``model.manifest``.
+        """
+        spec = resolve(name, self._specs)
+        if spec.library == "builtin":
+            return Verification(name, True, "", "needs no weights")
+        manifest = read_manifest(self.folder, name)
+        if manifest is None or not is_present(self.folder, name):
+            raise ModelError(
+                "model.missing", name, "its weights are not on this machine", f"Run `pvm models pull {name}`"
+            )
+        found = sha256_of(folder_of(self.folder, name) / manifest.file, progress)
+        against = "the hash the registry knows" if spec.sha256 else "the hash recorded when it came"
+        trusted = "" if spec.sha256 else f" (checked then against: {manifest.verified_by})"
+        ok = found == (spec.sha256 or manifest.sha256)
+        return Verification(name, ok, found, f"{'matches' if ok else 'differs from'} {against}{trusted}")
+
+    def remove(self, name: str) -> bool:
+        """Deletes a model's weights; False where there were none."""
+        folder = folder_of(self.folder, resolve(name, self._specs).name)
+        if not folder.is_dir():
+            return False
+        shutil.rmtree(folder)
+        return True
+
+    def _require_licence(self, spec: ModelSpec, accepted: bool) -> None:
+        if not spec.permissive and not accepted:
+            raise ModelError(
+                "model.licence",
+                spec.name,
+                f"its licence is not permissive ({spec.licence})",
+                "Read its terms; if they allow your use, repeat with --accept-licence",
+            )
+
+    def _workshop(self) -> _Room:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            return _Room(self.folder)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+    def _fetch(self, spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
+        import httpx
+
+        try:
+            return self._fetchers[spec.library](spec, room, progress)
+        # requests' and huggingface_hub's errors are OSErrors; pooch reports a wrong hash as ValueError.
+        except (OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ModelError(
+                "model.download",
+                spec.name,
+                f"its weights could not be fetched ({reason})",
+                "Check the network and try again, or bring the file with `--from FILE`",
+                retryable=True,
+            ) from error
+
+    def _keep(self, spec: ModelSpec, fetched: Fetched, accepted: bool) -> None:
+        """Moves a file and its manifest into place; the manifest comes last and makes the model present."""
+        found = sha256_of(fetched.path)
+        if spec.sha256 and found != spec.sha256:
+            raise ModelError(
+                "model.hash", spec.name, f"what came has SHA-256 {found}, not {spec.sha256}", "Pull it again"
+            )
+        manifest = Manifest(
+            spec.name,
+            fetched.path.name,
+            found,
+            fetched.path.stat().st_size,
+            fetched.source,
+            spec.licence,
+            accepted and not spec.permissive,
+            "the hash the registry knows" if spec.sha256 else fetched.verified_by,
+        )
+        folder = folder_of(self.folder, spec.name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # A file that huggingface_hub brought is a link into its cache, which goes away with the room.
+            fetched.path.resolve().replace(folder / manifest.file)
+            draft = folder / f".{MANIFEST}.{os.getpid()}"
+            draft.write_text(manifest.to_json(), encoding="utf-8")
+            draft.replace(folder / MANIFEST)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+
+
+class _Room:
+    """A temporary folder inside the store, so that the last step is a rename; yields a Path."""
+
+    def __init__(self, store: Path) -> None:
+        self._folder = TemporaryDirectory(prefix=".pull-", dir=store)
+
+    def __enter__(self) -> Path:
+        return Path(self._folder.__enter__())
+
+    def __exit__(self, *error: Any) -> None:
+        self._folder.cleanup()
+
+
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise _unwritable(target.parent, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        "models.write",
+        str(folder),
+        f"the model store cannot be written ({error.strerror or error})",
+        "Free space or set PVM_HOME to a folder of yours",
+        retryable=True,
+    )
+
+
+def fetch_from_hub(
+    repository: str,
+    files: tuple[str, ...],
+    room: Path,
+    progress: Progress | None,
+    endpoint: str | None = None,
+) -> Fetched:
+    """The first of `files` that a Hugging Face repository has, checked against the SHA-256 the hub states.
+
+    Args:
+        repository: ``owner/name``.
+        files: names in order of liking; safetensors before pickles.
+        room: a folder for the download and huggingface_hub's cache.
+        progress: told how far the download is.
+        endpoint: another hub; default huggingface_hub's own setting.
+
+    Raises:
+        OSError, httpx.HTTPError: the hub is out of reach or has none of the files.
+        ValueError: the content is not what the hub states.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import EntryNotFoundError
+
+    for file in files:
+        url = hf_hub_url(repository, file, endpoint=endpoint)
+        try:
+            stated = get_hf_file_metadata(url, endpoint=endpoint)
+        except EntryNotFoundError:
+            continue
+        path = hf_hub_download(
+            repository, file, cache_dir=room / "hub", endpoint=endpoint, tqdm_class=_told(progress)
+        )
+        return Fetched(Path(path), url, _check_stated(Path(path), stated))
+    raise FileNotFoundError(f"{repository} has none of {', '.join(files)}")
+
+
+def _check_stated(path: Path, stated: HfFileMetadata) -> str:
+    """What the content was compared with: the hub's ETag is the SHA-256 of files it keeps in LFS."""
+    etag = (stated.etag or "").strip('"')
+    if len(etag) != 64:
+        return FIRST_USE
+    if sha256_of(path) != etag:
+        raise ValueError(f"the hub states SHA-256 {etag}, the file that came has another")
+    return "the hub's SHA-256"
+
+
+def _told(progress: Progress | None) -> type[Any] | None:
+    """A progress bar class for huggingface_hub that draws nothing and tells `progress`."""
+    if progress is None:
+        return None
+    tell, base = progress, import_module("tqdm").tqdm
+
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        options.pop("name", None)
+        base.__init__(self, *args, **{**options, "disable": True})
+        self.told, self.of = int(options.get("initial") or 0), options.get("total")
+
+    def update(self: Any, n: float | None = 1) -> None:
+        self.told += int(n or 0)
+        tell(self.told, int(self.of) if self.of else None)
+
+    return type("Told", (base,), {"__init__": init, "update": update})
+
+
+def _fetch_openclip(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
+    """open_clip's own entry for the weights: a repository of the hub, or a URL with a hash in it."""
+    from open_clip import get_pretrained_cfg
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+    from open_clip.pretrained import download_pretrained_from_url
+
+    known = get_pretrained_cfg(spec.architecture, spec.pretrained)
+    if not known:
+        raise ValueError(f"open_clip knows no weights {spec.pretrained!r} of {spec.architecture!r}")
+    repository, _, file = str(known.get("hf_hub", "")).rpartition("/")
+    if repository:
+        files = (file,) if file else (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
+        return fetch_from_hub(repository, files, room, progress)
+    path = Path(download_pretrained_from_url(known["url"], cache_dir=str(room)))
+    checked = "openaipublic" in known["url"] or "mlfoundations" in known["url"]
+    return Fetched(path, known["url"], "the hash in its URL" if checked else FIRST_USE)
+
+
+def _fetch_timm(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
+    """The repository timm names for the model."""
+    import timm
+
+    known = timm.get_pretrained_cfg(spec.architecture)
+    if known is None or not known.hf_hub_id:
+        raise ValueError(f"timm knows no weights of {spec.architecture!r}")
+    owner = str(known.hf_hub_id)
+    repository = f"{owner}{spec.architecture}" if owner.endswith("/") else owner
+    return fetch_from_hub(repository, ("model.safetensors", "pytorch_model.bin"), room, progress)
+
+
+def _fetch_rembg(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
+    """rembg's own download, which checks the hash that comes with rembg; it reports no progress."""
+    from pvm_core.masks.learned import session_class
+
+    base: Any = session_class(spec.architecture)
+    if base is None:
+        raise ValueError(f"this rembg has no session {spec.architecture!r}")
+    here = {
+        "model_dir": classmethod(lambda *_a, **_k: str(room)),
+        "legacy_home": classmethod(lambda *_a, **_k: str(room)),
+        # An environment variable may switch checking off for rembg's own use; here it stays on.
+        "checksum_disabled": classmethod(lambda *_a, **_k: False),
+    }
+    session: Any = type("Here", (base,), here)
+    path = Path(session.download_models())
+    if progress is not None:
+        progress(path.stat().st_size, path.stat().st_size)
+    return Fetched(path, f"rembg session {spec.architecture}", "the hash that comes with rembg")
+
+
+#: How the weights of each library are fetched.
+FETCHERS: Final[Mapping[str, Fetcher]] = {
+    "open_clip": _fetch_openclip,
+    "timm": _fetch_timm,
+    "rembg": _fetch_rembg,
+}

@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL server, the driver, migrations, connection strings, advisory locks."""

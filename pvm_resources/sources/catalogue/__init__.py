@@ -1,0 +1,1 @@
+"""Products from a file or a feed: CSV, JSON lines, Google product feeds, by path or URL."""

@@ -1,0 +1,223 @@
+"""Rows of a Google product feed in XML: RSS 2.0 and Atom, read as a stream, never as a tree.
+
+Format: Google Merchant Center's product data specification. A feed comes from anywhere, so nothing in it may
+make the parser do more than read it: a document type declaration is refused as a whole, and with it every
+entity of its own (billion laughs) and every reference to another file (XXE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+from xml.parsers import expat
+
+from pvm_core.errors import InputError
+from pvm_resources.sources.catalogue.content import Content
+from pvm_resources.sources.catalogue.rows import MAX_MORE, Row
+
+_GOOGLE: Final = ("http://base.google.com/ns/1.0", "https://base.google.com/ns/1.0")
+#: RSS 2.0, Atom, RSS 1.0 (which Google takes too).
+_ROOTS: Final = frozenset(("rss", "feed", "rdf"))
+_ITEMS: Final = frozenset(("item", "entry"))
+_MORE: Final = "additional_image_link"
+#: Elements that are read, and the columns they become.
+_COLUMNS: Final = {
+    "id": "product_id",
+    "title": "title",
+    "brand": "brand",
+    "link": "url",
+    "image_link": "image",
+}
+#: A feed nests five deep (rss, channel, item, shipping, price).
+_MAX_DEPTH: Final = 32
+#: Google's own limits are 150 characters for a title and 2,000 for a link.
+_MAX_TEXT: Final = 100_000
+#: expat holds an unfinished tag or comment in memory and reads it anew with each piece that comes.
+_MAX_TAG: Final = 1_000_000
+_AGAIN: Final = "Export the feed again"
+
+
+def feed_rows(content: Content) -> Iterator[Row]:
+    """The items of a feed, in order, each a row under the column names of a table.
+
+    Where a feed that had items breaks off, its last row says so.
+
+    Raises:
+        InputError: ``table.type`` (other XML), ``table.unsafe`` (a document type declaration, nesting or a
+            tag beyond all measure), ``table.encoding``, ``table.syntax`` (broken before its first item), and
+            what reading `content` raises.
+    """
+    reader = _Reader(content.subject)
+    try:
+        for chunk in content.chunks():
+            reader.feed(chunk)
+            yield from reader.take()
+        reader.finish()
+    except expat.ExpatError as error:
+        yield from reader.take()
+        broken = f"line {error.lineno}: {expat.ErrorString(error.code)}"
+        if not reader.met:
+            reason = f"it is no well-formed XML ({broken})"
+            raise InputError("table.syntax", content.subject, reason, _AGAIN) from error
+        yield Row(error.lineno, {}, f"the feed is broken here ({broken}); what follows is not read")
+
+
+@dataclass
+class _Item:
+    """An item while its elements are being met."""
+
+    line: int
+    depth: int
+    plain: dict[str, str] = field(default_factory=dict)
+    google: dict[str, str] = field(default_factory=dict)
+    more: list[str] = field(default_factory=list)
+    fault: str = ""
+
+    def add(self, name: str, is_google: bool, value: str) -> None:
+        if not value:
+            return
+        if name == _MORE:
+            # One past what is used tells that there were more; a feed's author may write a million.
+            if len(self.more) <= MAX_MORE:
+                self.more.append(value)
+        else:
+            (self.google if is_google else self.plain).setdefault(name, value)
+
+    def row(self) -> Row:
+        # An Atom entry has an id of its own beside Google's.
+        values = {_COLUMNS[name]: value for name, value in {**self.plain, **self.google}.items()}
+        return Row(self.line, values, self.fault, tuple(self.more))
+
+
+@dataclass
+class _Field:
+    """An element of an item while its text is being met."""
+
+    name: str
+    google: bool
+    depth: int
+    text: list[str] = field(default_factory=list)
+    size: int = 0
+
+
+class _Reader:
+    """expat's calls, turned into rows; `met` once there was an item."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+        self._parser = parser = expat.ParserCreate()
+        parser.StartDoctypeDeclHandler = self._doctype
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text
+        self._depth = 0
+        self._fed = 0
+        # Feeds in the wild use g: without declaring it.
+        self._prefixes = {"g"}
+        self._item: _Item | None = None
+        self._field: _Field | None = None
+        self._rows: list[Row] = []
+        self.met = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Reads on.
+
+        Raises:
+            expat.ExpatError: the XML is broken.
+            InputError: as `feed_rows`.
+        """
+        # Shops' scripts put an empty line before the XML declaration, where none may be.
+        chunk = chunk if self._fed else chunk.lstrip(b" \t\r\n")
+        self._parse(chunk, False)
+        self._fed += len(chunk)
+        if self._fed - self._parser.CurrentByteIndex > _MAX_TAG:
+            raise self._unsafe(f"a single tag or comment has more than {_MAX_TAG:,} bytes")
+
+    def finish(self) -> None:
+        """There is no more to come.
+
+        Raises:
+            expat.ExpatError: the document is not at its end.
+        """
+        self._parse(b"", True)
+
+    def take(self) -> list[Row]:
+        """The rows since the last call."""
+        rows, self._rows = self._rows, []
+        return rows
+
+    def _parse(self, data: bytes, final: bool) -> None:
+        try:
+            self._parser.Parse(data, final)
+        except (ValueError, LookupError) as error:
+            # Python's own refusal of an encoding that the XML declaration names.
+            remedy = "Export the feed as UTF-8"
+            raise InputError("table.encoding", self._subject, str(error), remedy) from error
+
+    def _doctype(self, *_: object) -> None:
+        raise self._unsafe(
+            "it holds a document type declaration (DOCTYPE), which can make a reader open other files or "
+            "grow without end"
+        )
+
+    def _unsafe(self, what: str) -> InputError:
+        reason = f"line {self._parser.CurrentLineNumber}: {what}"
+        return InputError("table.unsafe", self._subject, reason, "Export the feed without it")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise self._unsafe(f"its elements are nested more than {_MAX_DEPTH} deep")
+        prefix, _, local = name.rpartition(":")
+        if self._depth == 1:
+            self._check_root(local)
+        if self._item is None:
+            self._declare(attributes)
+            if local.lower() in _ITEMS and self._depth > 1:
+                self._item = _Item(self._parser.CurrentLineNumber, self._depth)
+        elif self._field is None and self._depth == self._item.depth + 1:
+            self._begin(prefix, local.lower(), attributes)
+
+    def _check_root(self, local: str) -> None:
+        if local.lower() not in _ROOTS:
+            reason = f"the content is XML of the kind <{local[:40]}>, no product feed"
+            remedy = "Give a product feed (RSS 2.0 or Atom), CSV or JSON Lines"
+            raise InputError("table.type", self._subject, reason, remedy)
+
+    def _declare(self, attributes: dict[str, str]) -> None:
+        for name, value in attributes.items():
+            if name.startswith("xmlns:") and value.rstrip("/") in _GOOGLE:
+                self._prefixes.add(name.removeprefix("xmlns:"))
+
+    def _begin(self, prefix: str, local: str, attributes: dict[str, str]) -> None:
+        google = prefix in self._prefixes
+        if (local not in _COLUMNS and local != _MORE) or (prefix and not google):
+            return
+        href = attributes.get("href", "")
+        if local == "link" and href:
+            # Atom's form; a link that is no page of the product says what else it is.
+            if attributes.get("rel", "alternate") == "alternate" and self._item is not None:
+                self._item.add(local, google, href.strip())
+            return
+        self._field = _Field(local, google, self._depth)
+
+    def _text(self, data: str) -> None:
+        if self._field is None:
+            return
+        self._field.size += len(data)
+        if self._field.size <= _MAX_TEXT:
+            self._field.text.append(data)
+
+    def _end(self, _: str) -> None:
+        item, one = self._item, self._field
+        if item is not None and one is not None and self._depth == one.depth:
+            if one.size > _MAX_TEXT:
+                item.fault = f"its {one.name} has more than {_MAX_TEXT:,} characters"
+            # An indented feed breaks lines inside its elements.
+            item.add(one.name, one.google, " ".join("".join(one.text).split()))
+            self._field = None
+        elif item is not None and self._depth == item.depth:
+            self._rows.append(item.row())
+            self._item, self.met = None, True
+        self._depth -= 1

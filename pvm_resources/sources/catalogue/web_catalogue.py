@@ -1,0 +1,124 @@
+"""A catalogue behind a URL: fetched once for a job, read as a file is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+from pvm_core.errors import InputError
+from pvm_jobs.source_policy import SourcePolicy
+from pvm_resources.http.faults import FetchError
+from pvm_resources.http.limits import FEED
+from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus
+from pvm_resources.sources.catalogue.content import held
+from pvm_resources.sources.catalogue.file_catalogue import NAME, is_address, read_catalogue, web_picture
+from pvm_resources.sources.context import SourceContext
+from pvm_resources.store.base import clean
+
+_KEY: Final = "catalogue|"
+
+
+class WebCatalogue:
+    """A catalogue or product feed at an http(s) URL, as a product source.
+
+    Its pictures are on the net too: a relative reference is taken from the feed's own address, and no path of
+    this machine is ever read.
+
+    Args:
+        url: the feed's address.
+        context: what sources are given.
+    """
+
+    def __init__(self, url: str, context: SourceContext) -> None:
+        self._url = url
+        self._context = context
+        self._subject = without_query(url)
+
+    @property
+    def name(self) -> str:
+        """``file``."""
+        return NAME
+
+    @property
+    def policy(self) -> SourcePolicy:
+        """The user's own material, with what this machine sets."""
+        return self._context.policy
+
+    def collect(self, query: Query) -> Collected[ProductRecord]:
+        """All products of the feed, in its order; what the query asks is for other sources.
+
+        A feed that cannot be had or read is a `failed` source. What it answered is kept for the job only
+        where all of it was usable, so that a corrected feed is read anew.
+        """
+        key = f"{_KEY}{self._url}"
+        stored = self._context.answers.get(key)
+        if stored is not None:
+            return Collected(SourceStatus(NAME, "ok"), tuple(map(_product, stored["products"])))
+        try:
+            found = self._read()
+        except InputError as error:
+            return Collected(_failed(error), ())
+        if found.status.state == "ok" and not found.problems:
+            self._context.answers.put(key, {"products": [_json(record) for record in found.records]})
+        return found
+
+    def _read(self) -> Collected[ProductRecord]:
+        found = self._context.web.fetch(self._url, FEED)
+        self._context.report(f"{len(found.data):,} bytes from {self._subject}")
+        content = held(self._subject, found.data)
+        return read_catalogue(content, _Site(found.url, self._subject), self._context.namespace)
+
+
+class _Site:
+    """The address a feed came from: its pictures are where it says, as a browser would read it."""
+
+    def __init__(self, url: str, subject: str) -> None:
+        self.label = subject
+        self._url = url
+
+    def picture(self, subject: str, image: str) -> PictureRef:
+        if is_address(subject, image):
+            return web_picture(subject, image)
+        try:
+            return web_picture(subject, urljoin(self._url, image))
+        except ValueError as error:
+            reason = f"its image is no usable address ({error})"
+            raise InputError("catalogue.bad_image", subject, reason, "Give an http(s) URL") from error
+
+
+def without_query(url: str) -> str:
+    """The address for messages: what follows ``?`` may be a key."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _failed(error: InputError) -> SourceStatus:
+    crowded = isinstance(error, FetchError) and error.crowded
+    return SourceStatus(NAME, "rate_limited" if crowded else "failed", error.reason, error.remedy)
+
+
+def _json(record: ProductRecord) -> dict[str, Any]:
+    return {
+        "namespace": record.namespace,
+        "id": record.external_id,
+        # JSON lines may spell out half a character, which no database holds.
+        "title": clean(record.title),
+        "brand": clean(record.brand),
+        "url": clean(record.url),
+        "pictures": [picture.ref for picture in record.pictures],
+        "row": record.row,
+    }
+
+
+def _product(stored: Mapping[str, Any]) -> ProductRecord:
+    return ProductRecord(
+        NAME,
+        stored["namespace"],
+        stored["id"],
+        stored["title"],
+        stored["brand"],
+        stored["url"],
+        tuple(PictureRef(ref) for ref in stored["pictures"]),
+        stored["row"],
+    )

@@ -1,0 +1,169 @@
+"""Videos of a folder and of the folders in it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from stat import S_ISREG
+from typing import Final
+
+from pvm_core.errors import InputError, MediaError, Problem
+from pvm_jobs.source_policy import SourcePolicy
+from pvm_resources.sources.base import Collected, Query, SourceStatus, VideoRecord
+
+SUFFIXES: Final = frozenset((".mp4", ".mkv", ".webm", ".mov"))
+#: The stage these problems belong to.
+STAGE: Final = "videos"
+
+
+class FolderVideos:
+    """A folder (or one video file) as a video source.
+
+    A video's given name is its file name without suffix; where two clash, all of these carry their path
+    relative to the folder, without suffix; where that clashes too, with it. Hidden files and folders are
+    passed over. Links to files are followed, links to folders are too, each folder being entered once.
+
+    Args:
+        path: the folder, or one video file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def name(self) -> str:
+        """``folder``."""
+        return "folder"
+
+    @property
+    def policy(self) -> SourcePolicy:
+        """The user's own material: no limits."""
+        return SourcePolicy()
+
+    def collect(self, query: Query) -> Collected[VideoRecord]:
+        """All videos of the folder, sorted by path; what the query asks is for other sources.
+
+        Raises:
+            InputError: ``videos.missing``, ``videos.unreadable``, ``videos.none``.
+        """
+        problems: list[Problem] = []
+        found: list[tuple[str, Path, os.stat_result]] = []
+        for path in sorted(self._files(problems), key=lambda p: p.as_posix()):
+            try:
+                stat = path.stat()
+                if not S_ISREG(stat.st_mode):
+                    # Opening a pipe would wait for a writer for ever.
+                    raise OSError(0, "it is not a regular file")
+                with path.open("rb"):
+                    found.append((self._relative(path), path, stat))
+            except OSError as error:
+                problems.append(_unreadable(self._relative(path), error))
+        if not found:
+            raise self._none(problems)
+        names = _given_names([relative for relative, _, _ in found])
+        records = tuple(
+            VideoRecord(
+                source=self.name,
+                platform="file",
+                external_id=relative,
+                given_name=name,
+                title=name,
+                path=path.absolute(),
+                size=stat.st_size,
+                modified_ns=stat.st_mtime_ns,
+            )
+            for name, (relative, path, stat) in zip(names, found, strict=True)
+        )
+        return Collected(self._status(problems), records, tuple(problems))
+
+    def fetch(self, record: VideoRecord, folder: Path) -> Path:
+        """The file itself.
+
+        Raises:
+            MediaError: ``video.missing``, it has gone since.
+        """
+        if record.path is None or not record.path.is_file():
+            raise MediaError("video.missing", record.given_name, "the file is no longer there", "Put it back")
+        return record.path
+
+    def details(self, record: VideoRecord) -> VideoRecord:
+        """The record itself: a file tells nothing more."""
+        return record
+
+    def cancel(self) -> None:
+        """Nothing to end: files are looked at, not transferred."""
+
+    def _files(self, problems: list[Problem]) -> Iterator[Path]:
+        if self._path.is_file():
+            yield self._path
+            return
+        if not self._path.exists():
+            raise InputError("videos.missing", str(self._path), "there is no such folder", "Check the name")
+        entered: set[tuple[int, int]] = set()
+        waiting = [self._path]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                stat = folder.stat()
+                if (stat.st_dev, stat.st_ino) in entered:
+                    continue
+                entered.add((stat.st_dev, stat.st_ino))
+                # Real folders before links, so that a video keeps its own path.
+                entries = sorted(folder.iterdir(), key=lambda p: (p.is_symlink(), p.name), reverse=True)
+            except OSError as error:
+                if folder == self._path:
+                    raise self._closed(error) from error
+                problems.append(_unreadable(self._relative(folder), error))
+                continue
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            yield from (e for e in visible if e.suffix.lower() in SUFFIXES and not e.is_dir())
+            waiting += [entry for entry in visible if entry.is_dir()]
+
+    def _relative(self, path: Path) -> str:
+        relative = Path(path.name) if path == self._path else path.relative_to(self._path)
+        # A name that is no valid UTF-8 keeps its bytes, written out, or no database could hold it.
+        return os.fsencode(relative.as_posix()).decode("utf-8", "backslashreplace")
+
+    def _closed(self, error: OSError) -> InputError:
+        reason = f"it cannot be read ({error.strerror or error})"
+        return InputError("videos.unreadable", str(self._path), reason, "Check its permissions")
+
+    def _none(self, problems: list[Problem]) -> InputError:
+        kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+        reason = f"it holds no video ({kinds})"
+        if problems:
+            reason = f"none of its videos can be read; the first: {problems[0].item}: {problems[0].message}"
+        return InputError("videos.none", str(self._path), reason, "Name a folder that holds video files")
+
+    def _status(self, problems: list[Problem]) -> SourceStatus:
+        if not problems:
+            return SourceStatus(self.name, "ok")
+        reason = f"{len(problems)} files or folders cannot be read"
+        return SourceStatus(self.name, "partial", reason, "See the job's problems")
+
+
+def _unreadable(item: str, error: OSError) -> Problem:
+    if isinstance(error, FileNotFoundError):
+        missing = MediaError(
+            "video.missing", item, "the link leads nowhere", "Restore the file or remove the link"
+        )
+        return Problem.of(STAGE, missing)
+    reason = f"it cannot be read ({error.strerror or error})"
+    return Problem.of(STAGE, MediaError("video.unreadable", item, reason, "Check its permissions"))
+
+
+def _given_names(paths: list[str]) -> list[str]:
+    """Unique names for files given by their relative paths."""
+    short = [Path(path).stem for path in paths]
+    longer = [Path(path).with_suffix("").as_posix() for path in paths]
+    names = _where_unique(short, longer)
+    while len(set(names)) < len(names):
+        names = _where_unique(names, paths)
+    return names
+
+
+def _where_unique(names: list[str], otherwise: list[str]) -> list[str]:
+    counts = Counter(names)
+    return [n if counts[n] == 1 else o for n, o in zip(names, otherwise, strict=True)]

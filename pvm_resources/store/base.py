@@ -1,0 +1,53 @@
+"""What the repositories share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from psycopg.types.json import Jsonb
+
+from pvm_resources.postgres.driver import Database
+
+T = TypeVar("T")
+_TWO64: Final = 1 << 64
+_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+class Repository:
+    """Rows of one part of the schema.
+
+    Args:
+        database: where they live.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+
+def signed(value: int | None) -> int | None:
+    """A 64-bit hash as PostgreSQL's bigint holds it."""
+    return value - _TWO64 if value is not None and value >= _TWO64 >> 1 else value
+
+
+def unsigned(value: int | None) -> int | None:
+    """A bigint as the 64-bit hash it holds."""
+    return value + _TWO64 if value is not None and value < 0 else value
+
+
+def clean(text: str) -> str:
+    """`text` with what PostgreSQL cannot hold (NUL, lone surrogates) replaced; for text that people read,
+    never for identities."""
+    return _UNFIT.sub("\ufffd", text)
+
+
+def json(value: Any) -> Jsonb:
+    """`value` for a jsonb column."""
+    return Jsonb(value)
+
+
+def chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Slices of up to `size`."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

@@ -1,0 +1,188 @@
+"""Products and their pictures."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pvm_jobs.events import Event
+from pvm_resources.postgres.driver import Copy, Statement, Write
+from pvm_resources.store.base import Repository, clean, signed, unsigned
+from pvm_resources.store.records import Image, ImageSource, Product
+
+_PRODUCT: Final = {
+    "product_id": "uuid", "src": "text", "namespace": "text", "asin_or_itemid": "text",
+    "title": "text", "brand": "text", "url": "text",
+}  # fmt: skip
+_JOB_PRODUCT: Final = {"job_id": "text", "product_id": "uuid", "position": "int4"}
+_IMAGE: Final = {
+    "img_id": "uuid", "product_id": "uuid", "sha256": "text", "local_path": "text", "source_ref": "text",
+    "width": "int4", "height": "int4", "phash": "int8",
+}  # fmt: skip
+_JOB_IMAGE: Final = {"job_id": "text", "img_id": "uuid", "product_id": "uuid", "position": "int4"}
+_SOURCE: Final = {"product_id": "uuid", "source_ref": "text", "fingerprint": "text", "img_id": "uuid"}
+_GALLERY: Final = """
+SELECT i.img_id, i.product_id, i.sha256, i.local_path, i.source_ref, i.width, i.height, i.phash, ji.position
+FROM job_images ji JOIN stored_images i USING (img_id)
+JOIN job_products jp ON (jp.job_id, jp.product_id) = (ji.job_id, ji.product_id)
+"""
+
+
+class Catalogue(Repository):
+    """Tables `products`, `stored_images`, `image_sources` and a job's membership in them."""
+
+    def set_products(
+        self,
+        job_id: str,
+        products: Sequence[Product],
+        *,
+        reuse_h: Mapping[str, float] | None = None,
+        events: Iterable[Event] = (),
+        also: Sequence[Write] = (),
+    ) -> None:
+        """The job's products are exactly these, in this order; a product left out loses its pictures in this
+        job. Title, brand and URL of a product already known take the new values, and its age starts anew.
+
+        Args:
+            reuse_h: source -> hours for which its stored answers are read again in place of asking it. Its
+                products are then as old as the oldest such answer.
+        """
+        unique = {product.product_id: product for product in products}
+        rows = (
+            (p.product_id, p.src, p.namespace, p.asin_or_itemid, clean(p.title), clean(p.brand), clean(p.url))
+            for p in unique.values()
+        )
+        members = [(job_id, product, position) for position, product in enumerate(unique)]
+        self._db.commit(
+            Copy(
+                "products", _PRODUCT, rows, ("product_id",), update=("title", "brand", "url"),
+                extra={"seen_at": "now()", "purged_at": "NULL::timestamptz"},
+            ),
+            Copy(
+                "job_products", _JOB_PRODUCT, members, ("job_id", "product_id"), update=("position",),
+                before=[_leave("job_products", "product_id", job_id)],
+            ),
+            *(_as_old_as_answers(job_id, source, hours) for source, hours in (reuse_h or {}).items()),
+            *also,
+            events=events,
+        )  # fmt: skip
+
+    def write_images(
+        self,
+        job_id: str,
+        images: Iterable[Image],
+        sources: Iterable[ImageSource] = (),
+        *,
+        events: Iterable[Event] = (),
+        also: Sequence[Write] = (),
+    ) -> None:
+        """Adds pictures to the job's galleries, new ones and known ones alike, and what their references
+        answered. A picture stored already keeps its row."""
+        listed = list(images)
+        stored = (
+            (i.img_id, i.product_id, i.sha256, i.local_path, i.source_ref, i.width, i.height, signed(i.phash))
+            for i in listed
+        )
+        members = ((job_id, i.img_id, i.product_id, i.position) for i in listed)
+        known = ((s.product_id, s.source_ref, s.fingerprint, s.img_id) for s in sources)
+        self._db.commit(
+            Copy("stored_images", _IMAGE, stored, ("img_id",)),
+            Copy("job_images", _JOB_IMAGE, members, ("job_id", "img_id"), update=("position",)),
+            Copy(
+                "image_sources", _SOURCE, known, ("product_id", "source_ref"),
+                conflict="(product_id, ref_hash)", update=("fingerprint", "img_id"),
+            ),
+            *also,
+            events=events,
+        )  # fmt: skip
+
+    @staticmethod
+    def renewed_write(img_ids: Sequence[uuid.UUID]) -> Write:
+        """Those pictures were fetched anew just now, as a write: their age counts from here."""
+        return Statement(
+            "UPDATE stored_images SET created_at = now() WHERE img_id = ANY(%s)", [list(img_ids)]
+        )
+
+    def keep_images(self, job_id: str, img_ids: Iterable[uuid.UUID], *, also: Sequence[Write] = ()) -> int:
+        """The job's galleries hold only these pictures; returns how many left."""
+        return self._db.commit(
+            Statement(
+                "DELETE FROM job_images WHERE job_id = %s AND img_id <> ALL(%s)", [job_id, list(img_ids)]
+            ),
+            *also,
+        )[0]
+
+    def products(self, job_id: str) -> list[Product]:
+        """The job's products, in catalogue order."""
+        return self._db.all(
+            Product,
+            "SELECT p.product_id, p.src, p.namespace, p.asin_or_itemid, p.title, p.brand, p.url "
+            "FROM job_products jp JOIN products p USING (product_id) WHERE jp.job_id = %s "
+            "ORDER BY jp.position, p.product_id",
+            [job_id],
+        )
+
+    def product(self, product_id: uuid.UUID) -> Product | None:
+        """One product."""
+        return self._db.one(
+            Product, f"SELECT {', '.join(_PRODUCT)} FROM products WHERE product_id = %s", [product_id]
+        )
+
+    def images(self, job_id: str) -> Iterator[Image]:
+        """The job's pictures, by product and place in its gallery; streamed."""
+        return self._db.stream(
+            _image,
+            f"{_GALLERY} WHERE ji.job_id = %s ORDER BY jp.position, ji.product_id, ji.position, ji.img_id",
+            [job_id],
+        )
+
+    def images_of(self, img_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Image]:
+        """Those stored pictures, whatever job they belong to; `position` is 0."""
+        found = self._db.all(
+            _image, f"SELECT {', '.join(_IMAGE)} FROM stored_images WHERE img_id = ANY(%s)", [list(img_ids)]
+        )
+        return {image.img_id: image for image in found}
+
+    def ages(self, img_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[str, datetime]]:
+        """Of those stored pictures: their product's source, and when they were last fetched."""
+        found = self._db.tuples(
+            "SELECT i.img_id, p.src, i.created_at FROM stored_images i JOIN products p USING (product_id) "
+            "WHERE i.img_id = ANY(%s)",
+            [list(img_ids)],
+        )
+        return {img_id: (source, stored_at) for img_id, source, stored_at in found}
+
+    def known_sources(self, job_id: str) -> dict[tuple[uuid.UUID, str], ImageSource]:
+        """What the picture references of the job's products answered last time, in any job, by product and
+        reference."""
+        found = self._db.stream(
+            ImageSource,
+            "SELECT s.product_id, s.source_ref, s.fingerprint, s.img_id FROM job_products jp "
+            "JOIN image_sources s USING (product_id) WHERE jp.job_id = %s",
+            [job_id],
+        )
+        return {(source.product_id, source.source_ref): source for source in found}
+
+
+def _as_old_as_answers(job_id: str, source: str, hours: float) -> Statement:
+    return Statement(
+        "UPDATE products p SET seen_at = a.oldest FROM (SELECT min(fetched_at) AS oldest FROM source_answers "
+        "WHERE job_id = %(job)s AND source = %(source)s "
+        "AND fetched_at > now() - make_interval(secs => %(hours)s * 3600)) a "
+        "WHERE a.oldest < p.seen_at AND p.src = %(source)s "
+        "AND p.product_id IN (SELECT product_id FROM job_products WHERE job_id = %(job)s)",
+        {"job": job_id, "source": source, "hours": hours},
+    )
+
+
+def _leave(table: str, member: str, job_id: str) -> Statement:
+    return Statement(
+        f"DELETE FROM {table} WHERE job_id = %s AND {member} NOT IN (SELECT {member} FROM {{stage}})",
+        [job_id],
+    )
+
+
+def _image(**columns: Any) -> Image:
+    return Image(**{**columns, "phash": unsigned(columns["phash"])})

@@ -1,0 +1,55 @@
+"""What a job's product sources answered: picture references, before any picture is read."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from pvm_resources.postgres.driver import Copy, Statement, Write
+from pvm_resources.store.base import Repository
+
+_PICTURE: Final = {
+    "job_id": "text", "product_id": "uuid", "position": "int4", "source_ref": "text", "file": "text",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GalleryPicture:
+    """A picture reference of a job. `file` is the path on this machine, None for a URL; `product_ref` the
+    product's id as given."""
+
+    product_id: uuid.UUID
+    position: int
+    source_ref: str
+    file: str | None
+    product_ref: str = ""
+
+
+class Galleries(Repository):
+    """Table `job_pictures`."""
+
+    @staticmethod
+    def writes(job_id: str, pictures: Iterable[GalleryPicture]) -> tuple[Write, ...]:
+        """The job's references are exactly these, as writes to go along with its products."""
+        rows = ((job_id, p.product_id, p.position, p.source_ref, p.file) for p in pictures)
+        return (
+            Statement("DELETE FROM job_pictures WHERE job_id = %s", [job_id]),
+            Copy("job_pictures", _PICTURE, rows, ("job_id", "product_id", "position")),
+        )
+
+    def count(self, job_id: str) -> int:
+        """How many references the job has."""
+        return int(self._db.value("SELECT count(*) FROM job_pictures WHERE job_id = %s", [job_id]))
+
+    def pictures(self, job_id: str) -> Iterator[GalleryPicture]:
+        """The job's references in catalogue order; streamed."""
+        return self._db.stream(
+            GalleryPicture,
+            "SELECT g.product_id, g.position, g.source_ref, g.file, p.asin_or_itemid AS product_ref "
+            "FROM job_pictures g JOIN job_products jp USING (job_id, product_id) "
+            "JOIN products p USING (product_id) "
+            "WHERE g.job_id = %s ORDER BY jp.position, g.product_id, g.position",
+            [job_id],
+        )

@@ -1,0 +1,94 @@
+"""Industries: names, slugs, standing sources, rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pvm_core.errors import InputError
+from pvm_jobs.job_ids import slugify
+from pvm_resources.postgres.driver import Statement
+from pvm_resources.store.base import Repository, json
+from pvm_resources.store.records import Industry
+
+_COLUMNS = "slug, name, queries, sources, rule_set, rules, created_at, updated_at"
+#: Under this transaction lock slugs are chosen, so that two new industries cannot choose the same.
+_SLUGS = "SELECT pg_advisory_xact_lock(hashtextextended('pvm.industries', 0))"
+
+
+class Industries(Repository):
+    """Table `industries`."""
+
+    def ensure(self, name: str) -> Industry:
+        """The industry of that name, made where it is new, under a slug of its own.
+
+        Raises:
+            InputError: ``industry.name`` for an empty name.
+        """
+        name = " ".join(name.split())
+        if not name:
+            raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
+        found = self._by("name", name)
+        if found is not None:
+            return found
+        with self._db.transaction() as cursor:
+            cursor.execute(_SLUGS)
+            taken = {row[0] for row in cursor.execute("SELECT slug FROM industries WHERE name <> %s", [name])}
+            cursor.execute(
+                "INSERT INTO industries (slug, name) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
+                [slugify(name, taken), name],
+            )
+        made = self._by("name", name)
+        assert made is not None
+        return made
+
+    def get(self, name_or_slug: str) -> Industry:
+        """The industry of that name or slug.
+
+        Raises:
+            InputError: ``industry.unknown``.
+        """
+        name = " ".join(name_or_slug.split())
+        found = self._by("name", name) or self._by("slug", name)
+        if found is None:
+            known = ", ".join(sorted(i.name for i in self.list())[:10]) or "none yet"
+            raise InputError(
+                "industry.unknown", name_or_slug, f"no such industry (known: {known})", "See `pvm industries`"
+            )
+        return found
+
+    def list(self) -> list[Industry]:
+        """All, by name."""
+        return self._db.all(Industry, f"SELECT {_COLUMNS} FROM industries ORDER BY name")
+
+    def set_rules(self, slug: str, rule_set: str, overrides: Mapping[str, Any]) -> None:
+        """Stores the rule set's name and the overridden fields; the caller has validated them."""
+        self._set(slug, "rule_set = %s, rules = %s", [rule_set, json(dict(overrides))])
+
+    def set_queries(self, slug: str, queries: Any) -> None:
+        """Stores search queries (JSON-able)."""
+        self._set(slug, "queries = %s", [json(queries)])
+
+    def set_sources(self, slug: str, sources: Mapping[str, Any]) -> None:
+        """Stores the standing sources ``{"products": ..., "videos": ...}``."""
+        self._set(slug, "sources = %s", [json(dict(sources))])
+
+    def delete(self, slug: str) -> bool:
+        """Removes an industry that has no jobs; False where it does not exist.
+
+        Raises:
+            InputError: ``industry.in_use``.
+        """
+        if self._db.value("SELECT EXISTS (SELECT 1 FROM jobs WHERE industry = %s)", [slug]):
+            raise InputError("industry.in_use", slug, "it has jobs", "Delete its jobs first")
+        return self._db.commit(Statement("DELETE FROM industries WHERE slug = %s", [slug])) == [1]
+
+    def _set(self, slug: str, columns: str, values: Sequence[Any]) -> None:
+        changed = self._db.commit(
+            Statement(f"UPDATE industries SET {columns}, updated_at = now() WHERE slug = %s", [*values, slug])
+        )
+        if changed != [1]:
+            raise InputError("industry.unknown", slug, "no such industry", "See `pvm industries`")
+
+    def _by(self, column: str, value: str) -> Industry | None:
+        return self._db.one(Industry, f"SELECT {_COLUMNS} FROM industries WHERE {column} = %s", [value])

@@ -1,0 +1,333 @@
+"""What people say of matches: verdicts that outlive a rerun, their undoing, and what they say of precision.
+
+A verdict belongs to a product and a video within an industry, so the match of a later job finds it again.
+Rows are only ever added; the newest of a pair counts, and says on what version of the match it was given.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, get_args
+
+import psycopg
+
+from pvm_core.errors import InputError
+from pvm_core.proportions import lower_bound
+from pvm_jobs.source_policy import Policies
+from pvm_resources.postgres.driver import Database
+from pvm_resources.store.base import Repository, clean
+from pvm_resources.store.records import MatchStatus
+
+Cursor = psycopg.Cursor[tuple[Any, ...]]
+Verdict = Literal["accept", "reject", "unsure"]
+VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
+_WHO_MAX: Final = 100
+#: Follows a table of matches m of jobs j: the label that counts for each, or nothing.
+JOIN: Final = """
+LEFT JOIN labels l ON l.industry = j.industry AND l.product_id = m.product_id AND l.video_id = m.video_id
+     AND l.superseded_at IS NULL AND l.verdict <> 'none'
+"""
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pvm.label.' || %s || %s || %s, 0))"
+_FACTS: Final = (
+    "industry", "product_id", "video_id", "match_id", "job_id", "score", "status", "ts", "img_id", "frame_id",
+    "calibration", "embed_model", "rules_key", "source", "platform",
+)  # fmt: skip
+_MATCH: Final = """
+SELECT j.industry, m.product_id, m.video_id, m.match_id, m.job_id, m.score, m.status, m.ts,
+       m.best_img_id, m.best_frame_id, m.calibration, m.embed_model, m.rules_key, p.src, v.platform
+FROM matches m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos v USING (video_id)
+WHERE m.match_id = %s
+"""
+_COLUMNS: Final = """
+l.label_id, l.seq, l.industry, l.product_id, l.video_id, l.match_id, l.job_id, l.verdict, l.who, l.score,
+l.status, l.ts, l.img_id, l.frame_id, l.calibration, l.embed_model, l.rules_key, l.source, l.platform,
+l.may_train, l.created_at, l.superseded_at, coalesce(p.asin_or_itemid, '') AS product,
+coalesce(p.title, '') AS title, coalesce(g.given_name, '') AS video
+"""
+_NAMES: Final = """
+LEFT JOIN products p ON p.product_id = l.product_id
+LEFT JOIN LATERAL (
+    SELECT given_name FROM job_videos g JOIN jobs USING (job_id)
+    WHERE g.video_id = l.video_id AND industry = l.industry
+    ORDER BY g.job_id = l.job_id DESC, g.job_id DESC, g.position, g.given_name LIMIT 1) g ON true
+"""
+
+
+@dataclass(frozen=True)
+class Label:
+    """A verdict, or its undoing.
+
+    Attributes:
+        seq: order of writing.
+        match_id, job_id: where it was given; the job may be gone.
+        verdict: ``none``: an undo took back the only verdict there was.
+        who: for people, e.g. the name of the key.
+        score, status, ts, img_id, frame_id, calibration, embed_model, rules_key: of the match at that time.
+        source, platform: of the product and of the video.
+        may_train: the terms of both allowed learning from it at that time.
+        superseded_at: a newer row of the pair counts since then.
+        product, title: as the source has them; video: its newest name in the industry; "" where gone.
+    """
+
+    label_id: uuid.UUID
+    seq: int
+    industry: str
+    product_id: uuid.UUID
+    video_id: uuid.UUID
+    match_id: uuid.UUID
+    job_id: str
+    verdict: Literal["accept", "reject", "unsure", "none"]
+    who: str
+    score: float
+    status: MatchStatus
+    ts: float
+    img_id: uuid.UUID | None
+    frame_id: uuid.UUID | None
+    calibration: str
+    embed_model: str
+    rules_key: str
+    source: str
+    platform: str
+    may_train: bool
+    created_at: datetime
+    superseded_at: datetime | None
+    product: str
+    title: str
+    video: str
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The matches of a job and what people said of them.
+
+    Attributes:
+        accepted, review, rejected: matches by status.
+        right, wrong, unsure: verdicts on the accepted ones.
+        judged: verdicts on all of them.
+        missed: matches not accepted that people say are right.
+    """
+
+    job_id: str
+    accepted: int = 0
+    review: int = 0
+    rejected: int = 0
+    right: int = 0
+    wrong: int = 0
+    unsure: int = 0
+    judged: int = 0
+    missed: int = 0
+
+    @property
+    def total(self) -> int:
+        """All matches."""
+        return self.accepted + self.review + self.rejected
+
+    @property
+    def known(self) -> int:
+        """Accepted matches that people said yes or no to."""
+        return self.right + self.wrong
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the known ones that are right; None where none is known."""
+        return self.right / self.known if self.known else None
+
+    @property
+    def bound(self) -> float | None:
+        """One-sided 95 % lower bound of the precision (Clopper & Pearson 1934), were the judged ones drawn
+        at random; None where none is known."""
+        return lower_bound(self.right, self.known) if self.known else None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A label that says yes or no, with the media keys of the pictures it was given on; None: purged."""
+
+    product_id: uuid.UUID
+    video_id: uuid.UUID
+    img_id: uuid.UUID | None
+    frame_id: uuid.UUID | None
+    verdict: Verdict
+    source: str
+    platform: str
+    may_train: bool
+    picture: str | None
+    frame: str | None
+
+
+class Labels(Repository):
+    """Table `labels`.
+
+    Args:
+        policies: of the sources, asked when a label is given.
+    """
+
+    def __init__(self, database: Database, policies: Policies) -> None:
+        super().__init__(database)
+        self._policies = policies
+
+    def give(self, match_id: uuid.UUID, verdict: Verdict, who: str) -> Label:
+        """Says something of a match. Saying it again of the same version adds nothing.
+
+        Raises:
+            InputError: ``match.unknown``.
+        """
+        who = _named(who)
+        with self._db.transaction() as cursor:
+            facts = _facts(cursor, match_id)
+            counting = _counting(cursor, facts)
+            given = {**facts, "verdict": verdict, "who": who}
+            if counting is None or any(counting[name] != value for name, value in given.items()):
+                undo_to = None if counting is None or counting["verdict"] == "none" else counting["label_id"]
+                allowed = self._may_train(facts["source"], facts["platform"])
+                _add(cursor, counting, {**given, "undo_to": undo_to, "may_train": allowed})
+        found = self.of_match(match_id)
+        assert found is not None
+        return found
+
+    def undo(self, match_id: uuid.UUID, who: str) -> Label | None:
+        """Takes back what counts for the pair of this match, and brings back what counted before it.
+
+        Returns:
+            what counts now; None where nothing does.
+
+        Raises:
+            InputError: ``match.unknown``; ``label.none``: there is nothing to take back.
+        """
+        who = _named(who)
+        with self._db.transaction() as cursor:
+            facts = _facts(cursor, match_id)
+            counting = _counting(cursor, facts)
+            if counting is None or counting["verdict"] == "none":
+                raise InputError(
+                    "label.none", str(match_id), "nobody said anything of it", "Judge it: accept or reject"
+                )
+            before = _row(cursor, "label_id = %s", [counting["undo_to"]]) if counting["undo_to"] else None
+            back = before or {**counting, "verdict": "none", "undo_to": None}
+            kept = {name: back[name] for name in (*_FACTS, "verdict", "undo_to", "may_train")}
+            _add(cursor, counting, {**kept, "who": who})
+        return self.of_match(match_id)
+
+    def of_match(self, match_id: uuid.UUID) -> Label | None:
+        """What counts for the pair of this match; None where nothing does."""
+        query = (
+            f"SELECT {_COLUMNS} FROM matches m JOIN jobs j USING (job_id) {JOIN} {_NAMES} "
+            "WHERE m.match_id = %s AND l.label_id IS NOT NULL"
+        )
+        return self._db.one(Label, query, [match_id])
+
+    def history(self, match_id: uuid.UUID, limit: int = 20) -> list[Label]:
+        """Everything said of the pair of this match, newest first."""
+        query = (
+            f"SELECT {_COLUMNS} FROM matches m JOIN jobs j USING (job_id) JOIN labels l ON "
+            "l.industry = j.industry AND l.product_id = m.product_id AND l.video_id = m.video_id "
+            f"{_NAMES} WHERE m.match_id = %s ORDER BY l.seq DESC LIMIT %s"
+        )
+        return self._db.all(Label, query, [match_id, limit])
+
+    def list(
+        self,
+        limit: int,
+        *,
+        industry: str | None = None,
+        job: str | None = None,
+        verdict: Verdict | None = None,
+        history: bool = False,
+        after: int | None = None,
+    ) -> list[Label]:
+        """Labels, newest first.
+
+        Args:
+            industry: slug; job: given in this one.
+            history: those that count no more as well, and undoings.
+            after: `seq` of the last one of the page before.
+        """
+        parts, values = ["true"], {"limit": limit}
+        for name, column, value in (
+            ("industry", "industry", industry), ("job", "job_id", job), ("verdict", "verdict", verdict),
+        ):  # fmt: skip
+            if value is not None:
+                parts.append(f"l.{column} = %({name})s")
+                values[name] = value  # type: ignore[assignment]
+        if not history:
+            parts.append("l.superseded_at IS NULL AND l.verdict <> 'none'")
+        if after is not None:
+            parts.append("l.seq < %(after)s")
+            values["after"] = after
+        # The page is cut first, so that names are looked up for its rows alone.
+        page = f"SELECT * FROM labels l WHERE {' AND '.join(parts)} ORDER BY l.seq DESC LIMIT %(limit)s"
+        query = f"SELECT {_COLUMNS} FROM ({page}) l {_NAMES} ORDER BY l.seq DESC"
+        return self._db.all(Label, query, values)
+
+    def tallies(self, job_ids: Sequence[str]) -> dict[str, Tally]:
+        """What people said of the matches of these jobs, by job."""
+        query = f"""
+            SELECT m.job_id, count(*) FILTER (WHERE m.status = 'accepted') AS accepted,
+                   count(*) FILTER (WHERE m.status = 'review') AS review,
+                   count(*) FILTER (WHERE m.status = 'rejected') AS rejected,
+                   count(*) FILTER (WHERE m.status = 'accepted' AND l.verdict = 'accept') AS right,
+                   count(*) FILTER (WHERE m.status = 'accepted' AND l.verdict = 'reject') AS wrong,
+                   count(*) FILTER (WHERE m.status = 'accepted' AND l.verdict = 'unsure') AS unsure,
+                   count(l.verdict) AS judged,
+                   count(*) FILTER (WHERE m.status <> 'accepted' AND l.verdict = 'accept') AS missed
+            FROM matches m JOIN jobs j USING (job_id) {JOIN}
+            WHERE m.job_id = ANY(%s) GROUP BY m.job_id
+        """
+        found = {tally.job_id: tally for tally in self._db.all(Tally, query, [list(job_ids)])}
+        return {job: found.get(job, Tally(job)) for job in job_ids}
+
+    def judged(self, industry: str | None) -> Iterator[Judged]:
+        """Labels that count and say yes or no, with their pictures, oldest first; streamed."""
+        return self._db.stream(
+            Judged,
+            "SELECT l.product_id, l.video_id, l.img_id, l.frame_id, l.verdict, l.source, l.platform, "
+            "l.may_train, i.local_path AS picture, f.local_path AS frame FROM labels l "
+            "LEFT JOIN stored_images i USING (img_id) LEFT JOIN stored_frames f USING (frame_id) "
+            "WHERE l.superseded_at IS NULL AND l.verdict IN ('accept', 'reject') "
+            "AND (%(industry)s::text IS NULL OR l.industry = %(industry)s) ORDER BY l.seq",
+            {"industry": industry},
+        )
+
+    def _may_train(self, source: str, platform: str) -> bool:
+        return self._policies.may_train(source) and self._policies.of_platform(platform).may_train
+
+
+def _named(who: str) -> str:
+    return clean(" ".join(who.split()))[:_WHO_MAX] or "unknown"
+
+
+def _facts(cursor: Cursor, match_id: uuid.UUID) -> dict[str, Any]:
+    """What a label of this match notes of it; nobody else labels its pair until the transaction ends."""
+    row = cursor.execute(_MATCH, [match_id]).fetchone()
+    if row is None:
+        raise InputError("match.unknown", str(match_id), "no such match", "Take the id from the results")
+    facts = dict(zip(_FACTS, row, strict=True))
+    cursor.execute(_LOCK, [facts["industry"], str(facts["product_id"]), str(facts["video_id"])])
+    return facts
+
+
+def _counting(cursor: Cursor, facts: dict[str, Any]) -> dict[str, Any] | None:
+    pair = [facts["industry"], facts["product_id"], facts["video_id"]]
+    return _row(cursor, "industry = %s AND product_id = %s AND video_id = %s AND superseded_at IS NULL", pair)
+
+
+def _row(cursor: Cursor, where: str, values: Sequence[Any]) -> dict[str, Any] | None:
+    names = ("label_id", "verdict", "who", "undo_to", "may_train", *_FACTS)
+    # The condition is one of this module's own.
+    row = cursor.execute(f"SELECT {', '.join(names)} FROM labels WHERE {where}".encode(), values).fetchone()
+    return None if row is None else dict(zip(names, row, strict=True))
+
+
+def _add(cursor: Cursor, counting: dict[str, Any] | None, values: dict[str, Any]) -> None:
+    if counting is not None:
+        cursor.execute(
+            "UPDATE labels SET superseded_at = clock_timestamp() WHERE label_id = %s", [counting["label_id"]]
+        )
+    names = ("label_id", *values)
+    slots = ", ".join(["%s"] * len(names))
+    cursor.execute(
+        f"INSERT INTO labels ({', '.join(names)}) VALUES ({slots})".encode(), [uuid.uuid4(), *values.values()]
+    )

@@ -1,0 +1,481 @@
+"""What the API reads: pages by keyset, single things, and figures for a monitor.
+
+A page goes on after the last row of the one before, so a row is met once whatever is written meanwhile.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pvm_core.errors import InputError
+from pvm_resources.store.base import Repository
+from pvm_resources.store.labels import JOIN, Verdict
+from pvm_resources.store.records import JobStatus, MatchStatus, OutboxEvent
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job in a list."""
+
+    job_id: str
+    industry: str
+    status: JobStatus
+    phase: str
+    error: dict[str, Any] | None
+    embed_model: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    archived_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A match with ids as given.
+
+    Attributes:
+        product: the product's id as its source gave it; video: the video's name in the job.
+        best_img_id, best_frame_id: None once the source's terms ended their keeping (`media_purged_at`).
+        has_evidence: an evidence picture is stored.
+        label: what people say of product and video; None: nothing.
+    """
+
+    match_id: uuid.UUID
+    job_id: str
+    industry: str
+    product_id: uuid.UUID
+    product: str
+    source: str
+    title: str
+    brand: str
+    product_url: str
+    video_id: uuid.UUID
+    video: str
+    platform: str
+    video_url: str
+    video_title: str
+    ts: float
+    score: float
+    status: MatchStatus
+    reason: str
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    score_pair: float
+    consistency: int
+    coverage: int
+    embed_model: str
+    calibration: str
+    best_img_id: uuid.UUID | None
+    best_frame_id: uuid.UUID | None
+    has_evidence: bool
+    media_purged_at: datetime | None
+    created_at: datetime
+    label: Verdict | None
+
+
+@dataclass(frozen=True)
+class ResultFilter:
+    """Which matches are wanted; None: any.
+
+    Attributes:
+        jobs: of these jobs; none of them: nothing.
+    """
+
+    jobs: Sequence[str] | None = None
+    min_score: float = 0.0
+    statuses: Sequence[MatchStatus] = ()
+    product: uuid.UUID | None = None
+    video: uuid.UUID | None = None
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """A picture of a product, or a frame of a video (`ts` in seconds)."""
+
+    item_id: uuid.UUID
+    width: int
+    height: int
+    ts: float | None = None
+
+
+@dataclass(frozen=True)
+class ProductRow:
+    """A product."""
+
+    product_id: uuid.UUID
+    source: str
+    product: str
+    title: str
+    brand: str
+    url: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """A video."""
+
+    video_id: uuid.UUID
+    platform: str
+    url: str
+    title: str
+    duration_s: float | None
+    published_at: datetime | None
+    width: int | None
+    height: int | None
+    sha256: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ProblemRow:
+    """A failure that concerned one item; `item_hash` (hex) tells items apart."""
+
+    stage: str
+    item: str
+    code: str
+    message: str
+    retryable: bool
+    item_hash: str
+
+
+_JOB: Final = (
+    "job_id, industry, status, phase, error, embed_model, created_at, started_at, finished_at, archived_at"
+)
+#: The page is cut first, so that names and titles are looked up for its rows alone.
+_RESULTS: Final = """
+WITH page AS MATERIALIZED (
+    SELECT m.* FROM matches m {where} ORDER BY m.score DESC, m.match_id LIMIT %(limit)s)
+SELECT m.match_id, m.job_id, j.industry, m.product_id, p.asin_or_itemid AS product, p.src AS source, p.title,
+       p.brand, p.url AS product_url, m.video_id, coalesce(v.given_name, '') AS video, w.platform,
+       w.url AS video_url, w.title AS video_title, m.ts, m.score, m.status, m.reason, m.sim_deep, m.sim_kp,
+       m.sim_edge, m.score_pair, m.consistency, m.coverage, m.embed_model, m.calibration, m.best_img_id,
+       m.best_frame_id, m.evidence_path IS NOT NULL AS has_evidence, m.media_purged_at, m.created_at,
+       l.verdict AS label
+FROM page m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos w USING (video_id)
+LEFT JOIN LATERAL (SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
+                   ORDER BY v.position, v.given_name LIMIT 1) v ON true
+{labels}
+ORDER BY m.score DESC, m.match_id
+"""
+
+
+class MatchQueries(Repository):
+    """Reads across the tables; writes nothing."""
+
+    # -- jobs --------------------------------------------------------------------------------------
+
+    def jobs(
+        self,
+        limit: int,
+        *,
+        industry: str | None = None,
+        statuses: Sequence[JobStatus] = (),
+        archived: bool = False,
+        after: tuple[datetime, str] | None = None,
+    ) -> list[JobRow]:
+        """Jobs, newest first.
+
+        Args:
+            after: `created_at` and id of the last job of the page before.
+        """
+        at, job = after or (None, "")
+        return self._db.all(
+            JobRow,
+            f"SELECT {_JOB} FROM jobs WHERE (%(industry)s::text IS NULL OR industry = %(industry)s) "
+            "AND (cardinality(%(statuses)s::text[]) = 0 OR status = ANY(%(statuses)s)) "
+            "AND (archived_at IS NOT NULL) = %(archived)s "
+            "AND (%(at)s::timestamptz IS NULL OR (created_at, job_id) < (%(at)s::timestamptz, %(job)s)) "
+            "ORDER BY created_at DESC, job_id DESC LIMIT %(limit)s",
+            {"industry": industry, "statuses": list(statuses), "archived": archived, "at": at, "job": job,
+             "limit": limit},
+        )  # fmt: skip
+
+    def job(self, job_id: str) -> JobRow:
+        """One job.
+
+        Raises:
+            InputError: ``job.unknown``.
+        """
+        found = self._db.one(JobRow, f"SELECT {_JOB} FROM jobs WHERE job_id = %s", [job_id])
+        if found is None:
+            raise InputError("job.unknown", job_id, "no such job", "See the list of jobs")
+        return found
+
+    def events(self, job_id: str, limit: int, after: int = 0) -> list[OutboxEvent]:
+        """Events of a job in the order they were written, from a `seq` on."""
+        return self._db.all(
+            OutboxEvent,
+            "SELECT seq, event_id, job_id, name, item, payload, created_at FROM outbox "
+            "WHERE job_id = %s AND seq > %s ORDER BY seq LIMIT %s",
+            [job_id, after, limit],
+        )
+
+    def phase_events(self, job_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Names of the per-job events received, by job."""
+        rows = self._db.tuples(
+            "SELECT job_id, array_agg(name) FROM phase_events WHERE job_id = ANY(%s) GROUP BY job_id",
+            [list(job_ids)],
+        )
+        return {job: list(names) for job, names in rows}
+
+    def problems(
+        self, job_id: str, limit: int, after: tuple[str, str, str] | None = None
+    ) -> list[ProblemRow]:
+        """Problems of a job by stage; `after` is stage, item hash and code of the last one seen."""
+        stage, item, code = after or ("", "", "")
+        return self._db.all(
+            ProblemRow,
+            "SELECT stage, item, code, message, retryable, encode(item_hash, 'hex') AS item_hash "
+            "FROM problems WHERE job_id = %(job)s "
+            "AND (NOT %(on)s OR (stage, item_hash, code) > (%(stage)s, decode(%(item)s, 'hex'), %(code)s)) "
+            "ORDER BY stage, item_hash, code LIMIT %(limit)s",
+            {"job": job_id, "on": after is not None, "stage": stage, "item": item, "code": code,
+             "limit": limit},
+        )  # fmt: skip
+
+    # -- results -----------------------------------------------------------------------------------
+
+    def latest_jobs(self, industry: str | None, as_of: datetime) -> list[str]:
+        """Each industry's job that completed last before `as_of`; of one industry (slug) where given."""
+        rows = self._db.tuples(
+            "SELECT DISTINCT ON (industry) job_id FROM jobs WHERE status = 'completed' "
+            "AND finished_at <= %(as_of)s AND (%(industry)s::text IS NULL OR industry = %(industry)s) "
+            "ORDER BY industry, finished_at DESC, job_id DESC",
+            {"as_of": as_of, "industry": industry},
+        )
+        return [row[0] for row in rows]
+
+    def job_ids(self, industry: str) -> list[str]:
+        """Every job of an industry (slug)."""
+        return [r[0] for r in self._db.tuples("SELECT job_id FROM jobs WHERE industry = %s", [industry])]
+
+    def now(self) -> datetime:
+        """The database's clock."""
+        found: datetime = self._db.value("SELECT now()")
+        return found
+
+    def results(
+        self, wanted: ResultFilter, limit: int, after: tuple[float, uuid.UUID] | None = None
+    ) -> list[Found]:
+        """Matches, best first; `after` is score and id of the last one of the page before."""
+        if wanted.jobs is not None and not wanted.jobs:
+            return []
+        where, values = _where(wanted, after)
+        return self._db.all(Found, _RESULTS.format(where=where, labels=JOIN), {**values, "limit": limit})
+
+    def match(self, match_id: uuid.UUID) -> Found:
+        """One match.
+
+        Raises:
+            InputError: ``match.unknown``.
+        """
+        query = _RESULTS.format(where="WHERE m.match_id = %(match)s", labels=JOIN)
+        found = self._db.one(Found, query, {"match": match_id, "limit": 1})
+        if found is None:
+            raise _unknown("match", match_id)
+        return found
+
+    # -- products and videos -----------------------------------------------------------------------
+
+    def product(self, product_id: uuid.UUID) -> ProductRow:
+        """One product.
+
+        Raises:
+            InputError: ``product.unknown``.
+        """
+        found = self.products([product_id])
+        if not found:
+            raise _unknown("product", product_id)
+        return found[0]
+
+    def products(self, product_ids: Sequence[uuid.UUID]) -> list[ProductRow]:
+        """These products, in no order."""
+        return self._db.all(
+            ProductRow,
+            "SELECT product_id, src AS source, asin_or_itemid AS product, title, brand, url, created_at "
+            "FROM products WHERE product_id = ANY(%s)",
+            [list(product_ids)],
+        )
+
+    def pictures(self, product_id: uuid.UUID, limit: int = 100) -> list[PictureRow]:
+        """Stored pictures of a product, oldest first."""
+        return self._db.all(
+            PictureRow,
+            "SELECT img_id AS item_id, width, height FROM stored_images WHERE product_id = %s "
+            "ORDER BY created_at, img_id LIMIT %s",
+            [product_id, limit],
+        )
+
+    def video(self, video_id: uuid.UUID) -> VideoRow:
+        """One video.
+
+        Raises:
+            InputError: ``video.unknown``.
+        """
+        found = self._db.one(
+            VideoRow,
+            "SELECT video_id, platform, url, title, duration_s, published_at, width, height, sha256, "
+            "created_at FROM videos WHERE video_id = %s",
+            [video_id],
+        )
+        if found is None:
+            raise _unknown("video", video_id)
+        return found
+
+    def frames(self, video_id: uuid.UUID, limit: int = 100) -> list[PictureRow]:
+        """Kept keyframes of a video, by time."""
+        return self._db.all(
+            PictureRow,
+            "SELECT frame_id AS item_id, width, height, ts FROM stored_frames "
+            "WHERE video_id = %s AND status = 'kept' ORDER BY ts, frame_id LIMIT %s",
+            [video_id, limit],
+        )
+
+    # -- where pictures and videos are -------------------------------------------------------------
+
+    def image_key(self, img_id: uuid.UUID) -> str | None:
+        """Media key of a product picture."""
+        return _text(self._db.value("SELECT local_path FROM stored_images WHERE img_id = %s", [img_id]))
+
+    def frame_key(self, frame_id: uuid.UUID) -> str | None:
+        """Media key of a keyframe."""
+        return _text(self._db.value("SELECT local_path FROM stored_frames WHERE frame_id = %s", [frame_id]))
+
+    def evidence_key(self, match_id: uuid.UUID) -> str | None:
+        """Media key of a match's evidence picture."""
+        return _text(self._db.value("SELECT evidence_path FROM matches WHERE match_id = %s", [match_id]))
+
+    def origins(self, item: uuid.UUID) -> tuple[set[str], set[str]]:
+        """Where the pixels of a product picture, a frame, a video or a match's evidence come from: sources of
+        products, platforms of videos."""
+        found = self._db.tuples(
+            "SELECT src, NULL FROM stored_images JOIN products USING (product_id) WHERE img_id = %(item)s "
+            "UNION ALL SELECT NULL, platform FROM stored_frames JOIN videos USING (video_id) "
+            "WHERE frame_id = %(item)s "
+            "UNION ALL SELECT NULL, platform FROM videos WHERE video_id = %(item)s "
+            "UNION ALL SELECT p.src, v.platform FROM matches JOIN products p USING (product_id) "
+            "JOIN videos v USING (video_id) WHERE match_id = %(item)s",
+            {"item": item},
+        )
+        return {row[0] for row in found if row[0]}, {row[1] for row in found if row[1]}
+
+    def video_places(self, video_id: uuid.UUID) -> list[tuple[str, int | None]]:
+        """Where the video's file was last seen, and its size in bytes: downloads that are kept first, then
+        the files of folders, newest job first."""
+        rows = self._db.tuples(
+            "SELECT path, size FROM (SELECT path, size, 0 AS rank, fetched_at AS at FROM video_files "
+            "WHERE video_id = %(video)s AND deleted_at IS NULL UNION ALL "
+            "SELECT v.source_ref, v.size, 1, j.created_at FROM job_videos v JOIN jobs j USING (job_id) "
+            "WHERE v.video_id = %(video)s) f ORDER BY rank, at DESC LIMIT 20",
+            {"video": video_id},
+        )
+        return [(str(path), size) for path, size in rows]
+
+    # -- search ------------------------------------------------------------------------------------
+
+    def image_of(self, img_id: uuid.UUID, model_key: str) -> list[float] | None:
+        """The stored vector of a product picture as a whole; None where the model has none of it."""
+        found = self._db.value(
+            "SELECT emb_rgb::text FROM embeddings WHERE item_id = %s AND model_key = %s AND view = 0",
+            [img_id, model_key],
+        )
+        return None if found is None else [float(part) for part in str(found).strip("[]").split(",")]
+
+    # -- figures -----------------------------------------------------------------------------------
+
+    def phases(self) -> dict[str, int]:
+        """Jobs by phase, archived ones left out."""
+        return _counts(
+            self._db.tuples("SELECT phase, count(*) FROM jobs WHERE archived_at IS NULL GROUP BY phase")
+        )
+
+    def event_counts(self, after: int, until: int | None = None) -> dict[str, int]:
+        """Events by name with a `seq` greater than `after`, up to `until`."""
+        rows = self._db.tuples(
+            "SELECT name, count(*) FROM outbox WHERE seq > %s AND seq <= coalesce(%s::bigint, seq) "
+            "GROUP BY name",
+            [after, until],
+        )
+        return _counts(rows)
+
+    def settled(self) -> int:
+        """The greatest `seq` below which no event can appear any more: none is younger than an hour."""
+        return int(
+            self._db.value(
+                "SELECT coalesce((SELECT seq FROM outbox WHERE created_at < now() - interval '1 hour' "
+                "ORDER BY seq DESC LIMIT 1), 0)"
+            )
+        )
+
+    def waiting_deliveries(self) -> int:
+        """Events that wait for an endpoint."""
+        return int(
+            self._db.value("SELECT count(*) FROM deliveries WHERE delivered_at IS NULL AND dead_at IS NULL")
+        )
+
+    def stage_seconds(self) -> list[tuple[str, int, float]]:
+        """(stage, jobs, seconds in all) of the day's jobs: from the end of the asset before to its own."""
+        rows = self._db.tuples(
+            "SELECT asset, count(*), sum(seconds)::float8 FROM (SELECT s.asset, extract(epoch FROM "
+            "s.finished_at - coalesce(lag(s.finished_at) OVER job, j.started_at)) AS seconds "
+            "FROM asset_states s JOIN jobs j USING (job_id) WHERE j.finished_at > now() - interval '1 day' "
+            "WINDOW job AS (PARTITION BY s.job_id ORDER BY s.finished_at)) t "
+            "WHERE seconds >= 0 GROUP BY asset ORDER BY asset"
+        )
+        return [(str(asset), int(count), float(seconds)) for asset, count, seconds in rows]
+
+    def start_seconds(self) -> tuple[int, float]:
+        """(runs, seconds in all) from the request to the start of its run, over the day's runs."""
+        rows = self._db.tuples(
+            "SELECT count(*), coalesce(sum(extract(epoch FROM j.started_at - i.received_at)), 0)::float8 "
+            "FROM inbox i JOIN jobs j USING (job_id) WHERE i.topic = 'job.start' "
+            "AND j.started_at > now() - interval '1 day' AND j.started_at >= i.received_at"
+        )
+        return int(rows[0][0]), float(rows[0][1])
+
+
+def _where(wanted: ResultFilter, after: tuple[float, uuid.UUID] | None) -> tuple[str, dict[str, Any]]:
+    # Only the conditions asked for: a plan for all of them at once would use no index.
+    parts: list[str] = []
+    values: dict[str, Any] = {}
+    if wanted.jobs is not None and len(wanted.jobs) == 1:
+        parts, values = ["m.job_id = %(job)s"], {"job": wanted.jobs[0]}
+    elif wanted.jobs is not None:
+        parts, values = ["m.job_id = ANY(%(jobs)s)"], {"jobs": list(wanted.jobs)}
+    if wanted.min_score > 0:
+        parts.append("m.score >= %(min)s")
+        values["min"] = wanted.min_score
+    if len(wanted.statuses) == 1:
+        # With one status the index gives the order as well.
+        parts.append("m.status = %(status)s")
+        values["status"] = wanted.statuses[0]
+    elif wanted.statuses:
+        parts.append("m.status = ANY(%(statuses)s)")
+        values["statuses"] = list(wanted.statuses)
+    for name in ("product", "video"):
+        if getattr(wanted, name) is not None:
+            parts.append(f"m.{name}_id = %({name})s")
+            values[name] = getattr(wanted, name)
+    if after is not None:
+        # The first term lets the index start at the score.
+        parts.append("m.score <= %(score)s AND (m.score < %(score)s OR m.match_id > %(match)s)")
+        values |= {"score": after[0], "match": after[1]}
+    return ("WHERE " + " AND ".join(parts) if parts else ""), values
+
+
+def _unknown(kind: str, found: uuid.UUID) -> InputError:
+    return InputError(f"{kind}.unknown", str(found), f"no such {kind}", "Take the id from the results")
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _counts(rows: Sequence[tuple[Any, ...]]) -> dict[str, int]:
+    return {str(name): int(count) for name, count in rows}

@@ -1,0 +1,193 @@
+"""What a job's sources answered, how each fared, what could not be fetched, and which videos are here."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pvm_resources.postgres.driver import Statement, Write
+from pvm_resources.store.base import Repository, clean, json
+
+SourceKind = Literal["products", "videos"]
+
+
+@dataclass(frozen=True)
+class SourceState:
+    """How a source fared in a job; `found` counts its records."""
+
+    kind: SourceKind
+    source: str
+    state: str
+    reason: str = ""
+    remedy: str = ""
+    found: int = 0
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An item that was given up after `attempts`; `resolved_at` is set once a later run had it."""
+
+    stage: str
+    item: str
+    code: str
+    message: str
+    attempts: int
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A downloaded video: `deleted_at` is set once its file was removed by the retention rule."""
+
+    platform: str
+    external_id: str
+    video_id: uuid.UUID
+    path: str
+    size: int
+    fetched_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+
+class JobAnswers:
+    """The answers of one source in one job (`pvm_resources.sources.base.Answers`)."""
+
+    def __init__(self, repo: SourceRuns, job_id: str, source: str, max_age_h: float | None) -> None:
+        self._repo = repo
+        self._job_id = job_id
+        self._source = source
+        self._max_age_h = max_age_h
+
+    def get(self, key: str) -> Any | None:
+        """The stored answer; None where there is none or where it is too old."""
+        return self._repo.answer(self._job_id, self._source, key, self._max_age_h)
+
+    def put(self, key: str, answer: Any) -> None:
+        """Keeps an answer, in a transaction of its own."""
+        self._repo.keep_answer(self._job_id, self._source, key, answer)
+
+
+class SourceRuns(Repository):
+    """Tables `source_states`, `source_answers`, `dead_letters`, `video_files`."""
+
+    # -- answers -----------------------------------------------------------------------------------
+
+    def answers(self, job_id: str, source: str, max_age_h: float | None = None) -> JobAnswers:
+        """The answers of one source in one job."""
+        return JobAnswers(self, job_id, source, max_age_h)
+
+    def answer(self, job_id: str, source: str, key: str, max_age_h: float | None) -> Any | None:
+        """A stored answer not older than `max_age_h` hours."""
+        rows = self._db.tuples(
+            "SELECT answer FROM source_answers WHERE job_id = %(job)s AND source = %(source)s "
+            "AND key_hash = sha256(%(key)s::bytea) AND (%(age)s::float8 IS NULL "
+            "OR fetched_at > now() - make_interval(secs => %(age)s * 3600))",
+            {"job": job_id, "source": source, "key": key.encode(), "age": max_age_h},
+        )
+        return rows[0][0] if rows else None
+
+    def keep_answer(self, job_id: str, source: str, key: str, answer: Any) -> None:
+        """Stores an answer; the newest counts."""
+        self._db.commit(
+            Statement(
+                "INSERT INTO source_answers (job_id, source, key, answer) VALUES (%s, %s, %s, %s) "
+                "ON CONFLICT (job_id, source, key_hash) DO UPDATE SET answer = excluded.answer, "
+                "fetched_at = now()",
+                [job_id, source, key, json(answer)],
+            )
+        )
+
+    # -- statuses ----------------------------------------------------------------------------------
+
+    @staticmethod
+    def states_writes(job_id: str, kind: SourceKind, states: Iterable[SourceState]) -> tuple[Write, ...]:
+        """The job's states of one kind are exactly these, as writes to carry along."""
+        return (
+            Statement("DELETE FROM source_states WHERE job_id = %s AND kind = %s", [job_id, kind]),
+            *(
+                Statement(
+                    "INSERT INTO source_states "
+                    "(job_id, kind, source, position, state, reason, remedy, found) "
+                    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                    [job_id, kind, s.source, n, s.state, clean(s.reason), clean(s.remedy), s.found],
+                )
+                for n, s in enumerate(states)
+            ),
+        )
+
+    def set_states(self, job_id: str, kind: SourceKind, states: Iterable[SourceState]) -> None:
+        """Stores how the sources of one kind fared."""
+        self._db.commit(*self.states_writes(job_id, kind, states))
+
+    def states(self, job_id: str) -> list[SourceState]:
+        """How the job's sources fared, in the order asked for."""
+        return self._db.all(
+            SourceState,
+            "SELECT kind, source, state, reason, remedy, found FROM source_states WHERE job_id = %s "
+            "ORDER BY kind, position",
+            [job_id],
+        )
+
+    # -- dead letters ------------------------------------------------------------------------------
+
+    def bury(self, job_id: str, letters: Sequence[DeadLetter]) -> None:
+        """Stores items given up; one that was given up before counts its attempts on."""
+        self._db.commit(
+            *(
+                Statement(
+                    "INSERT INTO dead_letters (job_id, stage, item, code, message, attempts) "
+                    "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (job_id, stage, item_hash) DO UPDATE SET "
+                    "code = excluded.code, message = excluded.message, last_at = now(), resolved_at = NULL, "
+                    "attempts = dead_letters.attempts + excluded.attempts",
+                    [job_id, d.stage, clean(d.item), d.code, clean(d.message), d.attempts],
+                )
+                for d in letters
+            )
+        )
+
+    def resolve(self, job_id: str, stage: str, items: Sequence[str]) -> None:
+        """A later run had these items after all."""
+        if items:
+            self._db.commit(
+                Statement(
+                    "UPDATE dead_letters SET resolved_at = now() WHERE job_id = %s AND stage = %s "
+                    "AND item = ANY(%s) AND resolved_at IS NULL",
+                    [job_id, stage, [clean(item) for item in items]],
+                )
+            )
+
+    def dead_letters(self, job_id: str, *, all_of_them: bool = False) -> list[DeadLetter]:
+        """Items given up and not had since; with `all_of_them` the resolved ones too."""
+        return self._db.all(
+            DeadLetter,
+            "SELECT stage, item, code, message, attempts, first_at, last_at, resolved_at FROM dead_letters "
+            "WHERE job_id = %s AND (resolved_at IS NULL OR %s) ORDER BY last_at, stage, item",
+            [job_id, all_of_them],
+        )
+
+    # -- downloaded videos -------------------------------------------------------------------------
+
+    @staticmethod
+    def video_file_write(file: VideoFile) -> Write:
+        """A downloaded video, as a write to carry along with its row."""
+        return Statement(
+            "INSERT INTO video_files (platform, external_id, video_id, path, size) "
+            "VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT (platform, id_hash) DO UPDATE SET video_id = excluded.video_id, "
+            "path = excluded.path, size = excluded.size, fetched_at = now(), deleted_at = NULL",
+            [file.platform, file.external_id, file.video_id, file.path, file.size],
+        )
+
+    def video_files(self, platform: str, external_ids: Sequence[str]) -> dict[str, VideoFile]:
+        """What is known of these videos of a platform, by their id there."""
+        found = self._db.all(
+            VideoFile,
+            "SELECT platform, external_id, video_id, path, size, fetched_at, deleted_at FROM video_files "
+            "WHERE platform = %s AND external_id = ANY(%s)",
+            [platform, list(external_ids)],
+        )
+        return {file.external_id: file for file in found}

@@ -1,0 +1,152 @@
+"""What the graph remembers about a job: asset states, check verdicts, problems, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pvm_core.errors import Problem
+from pvm_jobs.events import Event
+from pvm_resources.postgres.driver import Copy, Statement, Write
+from pvm_resources.store.base import Repository, clean, json
+from pvm_resources.store.records import AssetState, CheckVerdict, Progress
+
+_VERDICT: Final = "asset, check_name, data_version, passed, blocking, severity, metadata"
+_PROBLEM: Final = {
+    "job_id": "text", "stage": "text", "item": "text", "code": "text", "message": "text", "retryable": "bool",
+}  # fmt: skip
+
+
+class State(Repository):
+    """Tables `asset_states`, `check_verdicts`, `problems`, `progress`."""
+
+    # -- writes to carry along in another repository's commit (its argument `also`) ----------------
+
+    @staticmethod
+    def problems_write(job_id: str, problems: Iterable[Problem]) -> Write:
+        """Problems as a write."""
+        rows = ((job_id, p.stage, clean(p.item), p.code, clean(p.message), p.retryable) for p in problems)
+        return Copy(
+            "problems", _PROBLEM, rows, ("job_id", "stage", "item", "code"),
+            conflict="(job_id, stage, item_hash, code)", update=("message", "retryable"),
+        )  # fmt: skip
+
+    @staticmethod
+    def progress_write(job_id: str, progress: Progress) -> Write:
+        """Progress as a write."""
+        return Statement(
+            "INSERT INTO progress (job_id, stage, done, total, reused) VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT (job_id, stage) DO UPDATE SET done = excluded.done, total = excluded.total, "
+            "reused = excluded.reused, updated_at = now()",
+            [job_id, progress.stage, progress.done, progress.total, progress.reused],
+        )
+
+    # -- assets ------------------------------------------------------------------------------------
+
+    def finish_asset(
+        self, job_id: str, state: AssetState, *, events: Iterable[Event] = (), also: Sequence[Write] = ()
+    ) -> None:
+        """The asset is complete for the job at this data version, with its `.completed` events. Verdicts
+        about another data version are dropped."""
+        self._db.commit(
+            *also,
+            Statement(
+                "INSERT INTO asset_states (job_id, asset, data_version, rows, metadata) "
+                "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (job_id, asset) DO UPDATE SET "
+                "data_version = excluded.data_version, rows = excluded.rows, metadata = excluded.metadata, "
+                "finished_at = now()",
+                [job_id, state.asset, state.data_version, state.rows, json(state.metadata)],
+            ),
+            Statement(
+                "DELETE FROM check_verdicts WHERE job_id = %s AND asset = %s AND data_version <> %s",
+                [job_id, state.asset, state.data_version],
+            ),
+            events=events,
+        )
+
+    def asset(self, job_id: str, asset: str) -> AssetState | None:
+        """The state of one asset; None where it has not finished."""
+        return next((state for state in self.assets(job_id) if state.asset == asset), None)
+
+    def assets(self, job_id: str) -> list[AssetState]:
+        """The finished assets, in the order they finished."""
+        return self._db.all(
+            AssetState,
+            "SELECT asset, data_version, rows, metadata, finished_at FROM asset_states WHERE job_id = %s "
+            "ORDER BY finished_at, asset",
+            [job_id],
+        )
+
+    # -- checks ------------------------------------------------------------------------------------
+
+    def write_verdicts(self, job_id: str, verdicts: Iterable[CheckVerdict]) -> None:
+        """Stores verdicts; the newest of a check counts."""
+        self._db.commit(*(_verdict_write(job_id, verdict) for verdict in verdicts))
+
+    def verdicts(self, job_id: str, asset: str | None = None) -> list[CheckVerdict]:
+        """Verdicts of the job, of one asset where given."""
+        return self._db.all(
+            CheckVerdict,
+            f"SELECT {_VERDICT} FROM check_verdicts WHERE job_id = %(job)s "
+            "AND (%(asset)s::text IS NULL OR asset = %(asset)s) ORDER BY asset, check_name",
+            {"job": job_id, "asset": asset},
+        )
+
+    def blocking_failures(self, job_id: str, assets: Sequence[str]) -> list[CheckVerdict]:
+        """Blocking checks that failed on the present data version of any of `assets`."""
+        return self._db.all(
+            CheckVerdict,
+            f"SELECT {_VERDICT} FROM check_verdicts JOIN asset_states s USING (job_id, asset, data_version) "
+            "WHERE job_id = %s AND asset = ANY(%s) AND blocking AND severity = 'ERROR' AND NOT passed "
+            "ORDER BY asset, check_name".replace("metadata", "check_verdicts.metadata"),
+            [job_id, list(assets)],
+        )
+
+    # -- problems and progress ---------------------------------------------------------------------
+
+    def write_problems(self, job_id: str, problems: Iterable[Problem]) -> None:
+        """Stores problems; the same item, stage and code again replaces its message."""
+        self._db.commit(self.problems_write(job_id, problems))
+
+    def start_stage(self, job_id: str, stage: str, total: int | None = None) -> None:
+        """A stage begins anew: its old problems go, its progress starts at 0 of `total`."""
+        self._db.commit(
+            Statement("DELETE FROM problems WHERE job_id = %s AND stage = %s", [job_id, stage]),
+            self.progress_write(job_id, Progress(stage, 0, total)),
+        )
+
+    def problems(self, job_id: str, stage: str | None = None) -> list[Problem]:
+        """Problems of the job, oldest first."""
+        return self._db.all(
+            Problem,
+            "SELECT stage, item, code, message, retryable FROM problems WHERE job_id = %(job)s "
+            "AND (%(stage)s::text IS NULL OR stage = %(stage)s) ORDER BY created_at, stage, item, code",
+            {"job": job_id, "stage": stage},
+        )
+
+    def set_progress(self, job_id: str, progress: Progress) -> None:
+        """Stores how far a stage is."""
+        self._db.commit(self.progress_write(job_id, progress))
+
+    def clear_progress(self, job_id: str) -> None:
+        """Forgets how far an earlier run was, so that nobody takes it for this one's."""
+        self._db.commit(Statement("DELETE FROM progress WHERE job_id = %s", [job_id]))
+
+    def progress(self, job_id: str) -> list[Progress]:
+        """All stages that began, in the order they last moved."""
+        return self._db.all(
+            Progress,
+            "SELECT stage, done, total, reused FROM progress WHERE job_id = %s ORDER BY updated_at, stage",
+            [job_id],
+        )
+
+
+def _verdict_write(job_id: str, verdict: CheckVerdict) -> Write:
+    return Statement(
+        "INSERT INTO check_verdicts (job_id, asset, check_name, data_version, passed, blocking, severity, "
+        "metadata) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (job_id, asset, check_name) DO UPDATE "
+        "SET data_version = excluded.data_version, passed = excluded.passed, blocking = excluded.blocking, "
+        "severity = excluded.severity, metadata = excluded.metadata, created_at = now()",
+        [job_id, verdict.asset, verdict.check_name, verdict.data_version, verdict.passed, verdict.blocking,
+         verdict.severity, json(verdict.metadata)],
+    )  # fmt: skip
