@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pvm_core.evaluation import (
+
+from pvm_core.errors import InputError
+from pvm_core.images import encode_jpeg
+from pvm_core.proportions import lower_bound
+from pvm_core.rules import Rules
+from pvm_core.scoring.calibration import load_calibration
+from pvm_evaluation import (
     PhotoSet,
     RawPair,
     Setting,
@@ -17,6 +23,7 @@ from pvm_core.evaluation import (
     decide_pairs,
     draw_reliability,
     fit,
+    measure,
     open_folder,
     precision_of,
     rank_terms,
@@ -26,13 +33,6 @@ from pvm_core.evaluation import (
     to_samples,
     true_count,
 )
-
-from pvm_core.errors import InputError
-from pvm_core.images import encode_jpeg
-from pvm_core.proportions import lower_bound
-from pvm_core.rules import Rules
-from pvm_core.scoring.calibration import load_calibration
-from pvm_evaluation import measure
 from pvm_evaluation.metrics import auc, recall_at_fpr
 from pvm_evaluation.tables import (
     ablation_table,
