@@ -26,7 +26,7 @@ from pvm_resources.http.address_policy import AllowList, PinnedTransport
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, Endpoints
 from tests.pvm_resources.receiver import Receiver
@@ -100,7 +100,7 @@ def _relay(what: str, database: Database, sinks: dict[str, Sink], count: int) ->
 
 
 def _new_jobs(database: Database) -> list[str]:
-    repos = Repositories.over(database)
+    repos = Store.over(database)
     slug = repos.industries.ensure("bench").slug
     return [repos.jobs.create(slug, {}).job_id for _ in range(_JOBS)]
 

@@ -58,7 +58,7 @@ def run_child(case: Path, home: Path) -> None:
     from pvm_assets.execution.runner import StepNews, run_job
     from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import load_settings
-    from pvm_resources.store import Repositories
+    from pvm_resources.store import Store
 
     settings = load_settings()
     platform = bootstrap(settings)
@@ -72,7 +72,7 @@ def run_child(case: Path, home: Path) -> None:
             took[news.step] = time.monotonic() - began[news.step]
 
     with Database(platform.dsn) as database:
-        repos = Repositories.over(database)
+        repos = Store.over(database)
         slug = repos.industries.ensure("bench").slug
         request = {"products": str(case / "products.csv"), "videos": str(case / "videos")}
         job = repos.jobs.create(slug, request, "bench")

@@ -69,7 +69,7 @@ def create_app(
     keys = Keys(database) if settings.api_auth else None
     sessions = Sessions(Keys(database), settings.api_auth)
     gate = Gate(keys, settings.api_rate, (sessions, *authenticators))
-    hand = Services.over(settings, database, media, gate)
+    services = Services.over(settings, database, media, gate)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -88,9 +88,9 @@ def create_app(
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    app.state.services = hand
+    app.state.services = services
     app.state.sessions = sessions
-    app.state.figures = Figures(hand.reading, hand.inbox)
+    app.state.figures = Figures(services.store.match_queries, services.store.inbox)
     problems.install(app)
     # Before results: /v1/products/similar is no product.
     for router in (similar.router, *_ROUTERS, pages.router, *routers):

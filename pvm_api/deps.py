@@ -21,9 +21,9 @@ IndustryName = Annotated[
 IndustryFilter = Annotated[str | None, Query(max_length=200, description="Name or slug.")]
 
 
-def base_url(request: Request, hand: ServicesDep) -> str:
+def base_url(request: Request, services: ServicesDep) -> str:
     """The address that links begin with."""
-    return hand.base(request)
+    return services.base(request)
 
 
 Base = Annotated[str, Depends(base_url)]

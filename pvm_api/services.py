@@ -15,14 +15,8 @@ from pvm_resources.intake import Places
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_policies
-from pvm_resources.store import Repositories
-from pvm_resources.store.api_keys import Keys
-from pvm_resources.store.inbox import Inbox
+from pvm_resources.store import Store
 from pvm_resources.store.labels import Labels
-from pvm_resources.store.match_queries import MatchQueries
-from pvm_resources.store.review_queries import ReviewQueries
-from pvm_resources.store.schedules import Schedules
-from pvm_resources.store.source_runs import SourceRuns
 
 
 @dataclass(frozen=True)
@@ -30,44 +24,31 @@ class Services:
     """Handles of one application; made without connecting."""
 
     settings: Settings
-    repos: Repositories
-    inbox: Inbox
-    keys: Keys
-    reading: MatchQueries
-    standing: Schedules
-    collecting: SourceRuns
+    store: Store
     media: MediaStore
     places: Places
-    guard: AddressPolicy
+    callback_addresses: AddressPolicy
     gate: Gate
     cursors: Cursors
     policies: Policies
     labels: Labels
-    reviewing: ReviewQueries
-    thumbs: Thumbnails
+    thumbnails: Thumbnails
 
     @classmethod
     def over(cls, settings: Settings, database: Database, media: MediaStore, gate: Gate) -> Services:
         """Handles over these stores."""
-        keys = Keys(database)
-        policies = load_policies(settings)
+        store, policies = Store.over(database), load_policies(settings)
         allow = AllowList.parse(settings.callback_allow, "CALLBACK_ALLOWED_HOSTS")
         return cls(
             settings,
-            Repositories.over(database),
-            Inbox(database),
-            keys,
-            MatchQueries(database),
-            Schedules(database),
-            SourceRuns(database),
+            store,
             media,
             Places.of(settings),
             AddressPolicy(allow),
             gate,
-            Cursors(lambda: keys.secret("cursors")),
+            Cursors(lambda: store.keys.secret("cursors")),
             policies,
-            Labels(database, policies),
-            ReviewQueries(database),
+            store.labels(policies),
             Thumbnails(media),
         )
 

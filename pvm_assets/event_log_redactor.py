@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pvm_assets.services import JobServices
 from pvm_jobs.source_policy import Policies
 from pvm_resources.settings import load_policies
-from pvm_resources.store.retention import Restricted, Retention
+from pvm_resources.store.retention import Restricted
 
 
 class EventLogRedactor:
@@ -19,15 +19,15 @@ class EventLogRedactor:
         job_id: the job as it is when first asked.
     """
 
-    def __init__(self, bench: JobServices, job_id: str) -> None:
-        self._purging = Retention(bench.database)
-        self._bench = bench
+    def __init__(self, services: JobServices, job_id: str) -> None:
+        self._purging = services.store.retention
+        self._services = services
         self._job_id = job_id
 
     @cached_property
     def policies(self) -> Policies:
         """What each source's terms allow on this machine."""
-        return load_policies(self._bench.settings)
+        return load_policies(self._services.settings)
 
     def restricted(self, keys: Sequence[str]) -> dict[str, Restricted]:
         """Those of the job's stored pictures that must be able to go, by media key, in the order given."""

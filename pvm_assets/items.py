@@ -22,9 +22,9 @@ class Names:
 
     def __init__(self, stage: Stage) -> None:
         self._products = {
-            p.product_id: p.asin_or_itemid for p in stage.bench.catalogue.products(stage.job_id)
+            p.product_id: p.asin_or_itemid for p in stage.services.store.catalogue.products(stage.job_id)
         }
-        self._videos = {m.video_id: m.given_name for m in stage.bench.videos.members(stage.job_id)}
+        self._videos = {m.video_id: m.given_name for m in stage.services.store.videos.members(stage.job_id)}
 
     def of(self, item: Item) -> str:
         """The name of one picture."""
@@ -50,4 +50,4 @@ def announce(stage: Stage, events: Iterable[Event]) -> None:
     """Writes the events of items that an earlier job has computed; one that exists is left as it is."""
     waiting = iter(events)
     while batch := list(islice(waiting, _EVENTS_AT_ONCE)):
-        stage.bench.database.commit(events=batch)
+        stage.services.database.commit(events=batch)

@@ -17,7 +17,7 @@ def key_of(stage: Stage, name: str) -> str:
     Raises:
         InputError: ``job.key``: the asset that sets it has not run.
     """
-    keys = stage.bench.jobs.get(stage.job_id).keys
+    keys = stage.services.store.jobs.get(stage.job_id).keys
     if name not in keys:
         raise InputError(
             "job.key", f"job {stage.job_id}", f"it has no {name} yet", f"Materialise {name} first"

@@ -17,16 +17,8 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.process_pool import WorkPool
 from pvm_resources.settings import Settings
-from pvm_resources.store.catalogue import Catalogue
-from pvm_resources.store.features import Features
-from pvm_resources.store.galleries import Galleries
-from pvm_resources.store.industries import Industries
-from pvm_resources.store.jobs import Jobs
-from pvm_resources.store.matching import Matching
+from pvm_resources.store import Store
 from pvm_resources.store.records import Job
-from pvm_resources.store.source_runs import SourceRuns
-from pvm_resources.store.state import State
-from pvm_resources.store.videos import Videos
 
 
 class JobServices:
@@ -42,15 +34,7 @@ class JobServices:
         self.database = database
         self.media = media
         self.pool = WorkPool(settings.worker_count)
-        self.industries = Industries(self.database)
-        self.jobs = Jobs(self.database)
-        self.catalogue = Catalogue(self.database)
-        self.collecting = SourceRuns(self.database)
-        self.galleries = Galleries(self.database)
-        self.videos = Videos(self.database)
-        self.features = Features(self.database)
-        self.matching = Matching(self.database)
-        self.state = State(self.database)
+        self.store = Store.over(database)
 
     def close(self) -> None:
         """Ends the worker processes."""
@@ -63,11 +47,11 @@ class JobServices:
         Raises:
             InputError: ``partition.industry`` or ``partition.sources``, naming the command that helps.
         """
-        found = self.jobs.by_partition(partition_key)
+        found = self.store.jobs.by_partition(partition_key)
         if found is not None:
             return found
         slug, job_id = split_partition_key(partition_key)
-        industry = next((i for i in self.industries.list() if i.slug == slug), None)
+        industry = next((i for i in self.store.industries.list() if i.slug == slug), None)
         if industry is None or job_id is None:
             raise InputError(
                 "partition.industry",
@@ -83,7 +67,7 @@ class JobServices:
                 f"the industry {industry.name!r} has no standing sources",
                 f"Add them with `pvm industries sources {slug} --products FILE --videos FOLDER`",
             )
-        return self.jobs.create(slug, industry.sources, job_id)
+        return self.store.jobs.create(slug, industry.sources, job_id)
 
     def rules_of(self, job: Job) -> Rules:
         """The rules of the job's industry as they are now; what the environment sets wins.
@@ -91,7 +75,7 @@ class JobServices:
         Raises:
             InputError: a stored rule is not valid.
         """
-        industry = self.industries.get(job.industry)
+        industry = self.store.industries.get(job.industry)
         return resolve(industry.rule_set, {**industry.rules, **self.settings.rules_overrides()})
 
 
@@ -104,22 +88,22 @@ class JobServicesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     settings: dg.ResourceDependency[SettingsResource]
     database: dg.ResourceDependency[DatabaseResource]
     media: dg.ResourceDependency[MediaResource]
-    _bench: JobServices | None = PrivateAttr(default=None)
+    _services: JobServices | None = PrivateAttr(default=None)
 
     @property
-    def bench(self) -> JobServices:
+    def services(self) -> JobServices:
         """The open handles."""
-        assert self._bench is not None
-        return self._bench
+        assert self._services is not None
+        return self._services
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["JobServicesResource"]:
         """Opens the handles for Dagster."""
-        self._bench = JobServices(self.settings.settings(), self.database.database(), self.media.store())
+        self._services = JobServices(self.settings.settings(), self.database.database(), self.media.store())
         try:
             yield self
         finally:
-            self._bench.close()
+            self._services.close()
 
 
 def job_services(

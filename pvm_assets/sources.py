@@ -16,7 +16,6 @@ from pvm_resources.sources.base import Collected, Query, Record, Source, SourceS
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.registry import SourceSpec
 from pvm_resources.sources.search_terms import query_for
-from pvm_resources.store.quotas import Ledger
 from pvm_resources.store.source_runs import SourceKind, SourceState
 
 #: Sources that collect at once; each keeps its own server's limits.
@@ -49,7 +48,7 @@ def request_of(stage: Stage) -> JobRequest:
 
 def web_fetcher(stage: Stage) -> Fetcher:
     """The hardened fetcher, with the exceptions that this machine's settings make."""
-    return Fetcher.of(stage.bench.settings)
+    return Fetcher.of(stage.services.settings)
 
 
 def gather(
@@ -117,22 +116,22 @@ class _Asker:
         return Gathered(spec, source, replace(answer, status=status))
 
     def _context(self, spec: SourceSpec[Record]) -> SourceContext:
-        bench, job = self._stage.bench, self._stage.job
+        services, job = self._stage.services, self._stage.job
         policy = self._policies[spec.name]
         return SourceContext(
-            settings=bench.settings,
+            settings=services.settings,
             namespace=job.industry,
-            answers=bench.collecting.answers(job.job_id, spec.label, policy.max_age_h),
-            ledger=Ledger(bench.database),
+            answers=services.store.source_runs.answers(job.job_id, spec.label, policy.max_age_h),
+            ledger=services.store.ledger,
             web=self._web,
             policy=policy,
-            folder=bench.settings.home / "downloads",
+            folder=services.settings.home / "downloads",
             report=lambda line: self._say(spec.label, line),
         )
 
     def _query(self, spec: SourceSpec[Record], request: JobRequest) -> Query:
-        industry = self._stage.bench.industries.get(self._stage.job.industry)
-        return query_for(industry, request, self._stage.bench.settings, spec.token)
+        industry = self._stage.services.store.industries.get(self._stage.job.industry)
+        return query_for(industry, request, self._stage.services.settings, spec.token)
 
     def _say(self, label: str, line: str) -> None:
         with self._lock:
@@ -161,7 +160,7 @@ def _keep_states(stage: Stage, kind: SourceKind, gathered: Sequence[Gathered[Rec
         for g in gathered
         for s in [g.answer.status]
     ]
-    stage.bench.collecting.set_states(stage.job_id, kind, states)
+    stage.services.store.source_runs.set_states(stage.job_id, kind, states)
 
 
 def _unasked(stage: Stage, kind: SourceKind) -> InputError:

@@ -61,7 +61,7 @@ class Stage:
     name: str
     job: Job
     rules: Rules
-    bench: JobServices
+    services: JobServices
     log: Any
     total: int = 0
     done: int = 0
@@ -94,7 +94,7 @@ class Stage:
         if not problems:
             return
         self.problems += len(problems)
-        self.bench.state.write_problems(self.job_id, problems)
+        self.services.store.state.write_problems(self.job_id, problems)
         for problem in problems[:20]:
             self.log.warning(f"{self.guard.label(problem.item)}: {problem.message} [{problem.code}]")
 
@@ -144,7 +144,7 @@ class Stage:
         paired = list(zip(keys, masks, strict=True)) if masks else [(key, None) for key in keys]
         free = [pair for pair in paired if pair[0] not in hidden]
         shown, over = [key for key, _ in free], [mask for _, mask in free] if masks else ()
-        sheet = contact_preview(self.bench.media, shown, alt, over) if shown else ""
+        sheet = contact_preview(self.services.media, shown, alt, over) if shown else ""
         return self._preview(sheet, hidden)
 
     def pages(self, keys: Sequence[str], alt: str) -> dict[str, Any]:
@@ -152,12 +152,12 @@ class Stage:
         that must be able to go again."""
         hidden = self.guard.restricted(keys)
         shown = [key for key in keys if key not in hidden]
-        return self._preview(page_preview(self.bench.media, shown, alt) if shown else "", hidden)
+        return self._preview(page_preview(self.services.media, shown, alt) if shown else "", hidden)
 
     @cached_property
     def guard(self) -> EventLogRedactor:
         """Tells what may enter the event log."""
-        return EventLogRedactor(self.bench, self.job_id)
+        return EventLogRedactor(self.services, self.job_id)
 
     @property
     def policies(self) -> Policies:
@@ -171,7 +171,7 @@ class Stage:
 
     def _write_progress(self) -> None:
         now = Progress(self.name, self.done, self.total, self.reused)
-        self.bench.state.set_progress(self.job_id, now)
+        self.services.store.state.set_progress(self.job_id, now)
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def job_asset(
             context: dg.AssetExecutionContext, job_services: JobServicesResource
         ) -> dg.MaterializeResult[Any]:
             with clear_failure(retries, context.retry_number):
-                return _materialise(name, work, context, job_services.bench)
+                return _materialise(name, work, context, job_services.services)
 
         made: dg.AssetsDefinition = run
         return made
@@ -269,15 +269,15 @@ def job_asset(
 
 
 def _materialise(
-    name: str, work: Callable[[Stage], Report], context: dg.AssetExecutionContext, bench: JobServices
+    name: str, work: Callable[[Stage], Report], context: dg.AssetExecutionContext, services: JobServices
 ) -> dg.MaterializeResult[Any]:
-    job = bench.job_of(context.partition_key)
-    require_upstream(bench.state, job.job_id, name)
-    bench.state.start_stage(job.job_id, name)
-    stage = Stage(name, job, bench.rules_of(job), bench, context.log)
+    job = services.job_of(context.partition_key)
+    require_upstream(services.store.state, job.job_id, name)
+    services.store.state.start_stage(job.job_id, name)
+    stage = Stage(name, job, services.rules_of(job), services, context.log)
     report = work(stage)
     facts = {**stage.counts, **report.facts}
-    bench.state.finish_asset(
+    services.store.state.finish_asset(
         job.job_id, AssetState(name, report.version, report.rows, facts), events=report.events
     )
     metadata = {**stage.counts, **report.metadata, "dagster/partition_row_count": report.rows}

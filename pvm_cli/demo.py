@@ -34,10 +34,10 @@ def demo() -> None:
     settings = load_settings()
     case = _rendered(settings.home / "demo", settings.worker_count)
     with ready(settings) as session:
-        industry = session.industries.ensure(INDUSTRY)
+        industry = session.store.industries.ensure(INDUSTRY)
         sources = {"products": str(case.catalogue), "videos": str(case.videos)}
-        session.industries.set_sources(industry.slug, sources)
-        job = session.jobs.create(industry.slug, sources)
+        session.store.industries.set_sources(industry.slug, sources)
+        job = session.store.jobs.create(industry.slug, sources)
         code = perform(session, job)
         if code is Exit.OK:
             _judge(session, job, case)

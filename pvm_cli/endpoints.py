@@ -53,13 +53,13 @@ def add(
     from pvm_cli.session import opened
     from pvm_resources.events import signing
     from pvm_resources.http.address_policy import target_of
-    from pvm_resources.store.endpoints import DEFAULT_EVENTS, Endpoints
+    from pvm_resources.store.endpoints import DEFAULT_EVENTS
 
     target_of(url)
     given = secret or signing.new_secret()
     signing.key_of(given)
     with opened(create=True) as session:
-        made = Endpoints(session.database).add(url, secret=given, events=events or DEFAULT_EVENTS, name=name)
+        made = session.store.endpoints.add(url, secret=given, events=events or DEFAULT_EVENTS, name=name)
     out().print(f"id      {made.endpoint_id}", markup=False)
     _show_secret(given)
 
@@ -74,10 +74,9 @@ def list_all(
     from rich.text import Text
 
     from pvm_cli.session import opened
-    from pvm_resources.store.endpoints import Endpoints
 
     with opened() as session:
-        found = Endpoints(session.database).list(callbacks=callbacks)
+        found = session.store.endpoints.list(callbacks=callbacks)
     if not found:
         note("no endpoints yet; add one: pvm endpoints add URL")
         return
@@ -95,10 +94,9 @@ def list_all(
 def rm(endpoint: _Id) -> None:
     """Removes an endpoint with all its deliveries."""
     from pvm_cli.session import opened
-    from pvm_resources.store.endpoints import Endpoints
 
     with opened() as session:
-        endpoints = Endpoints(session.database)
+        endpoints = session.store.endpoints
         found = endpoints.get(endpoint)
         endpoints.remove(found.endpoint_id)
     note(f"removed {found.name}")
@@ -108,10 +106,9 @@ def rm(endpoint: _Id) -> None:
 def enable(endpoint: _Id) -> None:
     """Sends to it again, from now on; what waited for it goes out as well."""
     from pvm_cli.session import opened
-    from pvm_resources.store.endpoints import Endpoints
 
     with opened() as session:
-        endpoints = Endpoints(session.database)
+        endpoints = session.store.endpoints
         endpoints.enable(endpoints.get(endpoint).endpoint_id)
     note("enabled")
 
@@ -120,10 +117,9 @@ def enable(endpoint: _Id) -> None:
 def disable(endpoint: _Id) -> None:
     """Sends nothing to it; what waits for it waits on."""
     from pvm_cli.session import opened
-    from pvm_resources.store.endpoints import Endpoints
 
     with opened() as session:
-        endpoints = Endpoints(session.database)
+        endpoints = session.store.endpoints
         endpoints.disable(endpoints.get(endpoint).endpoint_id, "by hand")
     note("disabled")
 
@@ -133,12 +129,11 @@ def rotate(endpoint: _Id, secret: _Secret = None) -> None:
     """Gives it a new secret and prints it; for 24 hours both sign."""
     from pvm_cli.session import opened
     from pvm_resources.events import signing
-    from pvm_resources.store.endpoints import Endpoints
 
     given = secret or signing.new_secret()
     signing.key_of(given)
     with opened() as session:
-        endpoints = Endpoints(session.database)
+        endpoints = session.store.endpoints
         found = _webhook(endpoints.get(endpoint))
         endpoints.rotate(found.endpoint_id, given)
     _show_secret(given)
@@ -154,11 +149,10 @@ def test(endpoint: _Id) -> None:
     from pvm_jobs.payloads import Outgoing
     from pvm_resources.events.webhooks import Receiver
     from pvm_resources.events.wiring import webhook_sink
-    from pvm_resources.store.endpoints import Endpoints
 
     now = datetime.now(UTC)
     with opened() as session:
-        found = _webhook(Endpoints(session.database).get(endpoint))
+        found = _webhook(session.store.endpoints.get(endpoint))
         event = Outgoing(uuid.uuid4(), "test", 0, "pvm.test", {}, now)
         sink = webhook_sink(session.settings)
         (answer,) = sink.send(Receiver(found.kind, found.url, found.secrets(now)), [event])

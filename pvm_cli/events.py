@@ -103,14 +103,13 @@ def replay(
     They arrive after what went out meanwhile.
     """
     from pvm_cli.session import opened
-    from pvm_resources.store.deliveries import Deliveries
 
     if everything and not (job or event or endpoint):
         raise InputError(
             "events.replay", "--all", "it would send everything", "Add --job, --event or --endpoint"
         )
     with opened() as session:
-        count = Deliveries(session.database).replay(
+        count = session.store.deliveries.replay(
             job_id=job,
             event_id=_uuid(event),
             endpoint_id=_endpoint(session.database, endpoint),
@@ -203,10 +202,9 @@ def _serve(one: Relay, settings: Settings, database: Database) -> None:
 
 def _show(state: str, job: str | None, event: str | None, endpoint: str | None, limit: int) -> None:
     from pvm_cli.session import opened
-    from pvm_resources.store.deliveries import Deliveries
 
     with opened() as session:
-        found = Deliveries(session.database).listed(
+        found = session.store.deliveries.listed(
             state,
             job_id=job,
             event_id=_uuid(event),

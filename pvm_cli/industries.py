@@ -56,8 +56,8 @@ def list_all() -> None:
     from pvm_cli.session import opened
 
     with opened() as session:
-        industries = session.industries.list()
-        jobs = {i.slug: session.jobs.list(i.slug) for i in industries}
+        industries = session.store.industries.list()
+        jobs = {i.slug: session.store.jobs.list(i.slug) for i in industries}
     if not industries:
         note('no industries yet; add one: pvm industries add "NAME" --products FILE --videos FOLDER')
         return
@@ -80,10 +80,10 @@ def add(name: _Name, products: _Products = None, videos: _Videos = None) -> None
     from pvm_cli.session import opened
 
     with opened(create=True) as session:
-        industry = session.industries.ensure(name)
+        industry = session.store.industries.ensure(name)
         given = sources_of(products, videos)
         if given:
-            session.industries.set_sources(industry.slug, {**industry.sources, **given})
+            session.store.industries.set_sources(industry.slug, {**industry.sources, **given})
     out().print(f"{industry.name} ({industry.slug})", markup=False)
 
 
@@ -93,8 +93,8 @@ def show(name: _Name) -> None:
     from pvm_cli.session import opened
 
     with opened() as session:
-        industry = session.industries.get(name)
-        jobs = session.jobs.list(industry.slug, limit=5)
+        industry = session.store.industries.get(name)
+        jobs = session.store.jobs.list(industry.slug, limit=5)
     lines = [
         f"name      {shorten(industry.name, 200)}",
         f"slug      {industry.slug}",
@@ -121,19 +121,18 @@ def sources(
 ) -> None:
     """Sets the standing sources of an industry, and how often they run by themselves (while pvm up runs)."""
     from pvm_cli.session import opened
-    from pvm_resources.store.schedules import Schedules
 
     given = sources_of(products, videos)
     if not given and not clear and every is None:
         reason, remedy = "no source is given", "Name --products, --videos, --every or --clear"
         raise InputError("sources.none", name, reason, remedy)
     with opened() as session:
-        industry = session.industries.get(name)
+        industry = session.store.industries.get(name)
         kept = {**({} if clear else industry.sources), **given}
-        session.industries.set_sources(industry.slug, kept)
+        session.store.industries.set_sources(industry.slug, kept)
         if every is not None:
-            Schedules(session.database).set_every(industry.slug, every or None)
-        hours = Schedules(session.database).every(industry.slug)
+            session.store.schedules.set_every(industry.slug, every or None)
+        hours = session.store.schedules.every(industry.slug)
     said = "; ".join(f"{kind}: {_listed(value)}" for kind, value in kept.items())
     note(f"sources of {industry.name}: {said or 'none'}" + (f"; every {hours} h" if hours else ""))
 
@@ -178,14 +177,14 @@ def queries(
     if lang and not given and not clear:
         raise InputError("queries.none", name, "no phrase is given", "Give phrases, or --clear")
     with opened() as session:
-        industry = session.industries.get(name)
+        industry = session.store.industries.get(name)
         if given or clear:
             kept = parse_queries(industry.queries)
             gone = {lang.strip().lower()} if lang else set(kept)
-            session.industries.set_queries(
+            session.store.industries.set_queries(
                 industry.slug, {code: p for code, p in kept.items() if code not in gone} | given
             )
-            industry = session.industries.get(industry.slug)
+            industry = session.store.industries.get(industry.slug)
     for line in _query_lines(industry):
         out().print(line, markup=False, soft_wrap=True)
 
@@ -199,18 +198,17 @@ def rm(
     from pvm_cli.session import opened
 
     with opened() as session:
-        industry = session.industries.get(name)
-        found = session.jobs.list(industry.slug, limit=100_000)
+        industry = session.store.industries.get(name)
+        found = session.store.jobs.list(industry.slug, limit=100_000)
         if found and not jobs:
             raise InputError(
                 "industry.in_use", industry.name, f"it has {len(found)} jobs", "Remove them too with --jobs"
             )
-        from pvm_resources.store.inbox import Inbox
 
         # The daemon takes their partitions out of Dagster when it runs next.
         for job in found:
-            Inbox(session.database).delete(job.job_id, "cli", force=True)
-        session.industries.delete(industry.slug)
+            session.store.inbox.delete(job.job_id, "cli", force=True)
+        session.store.industries.delete(industry.slug)
     note(f"removed {industry.name}" + (f" with {len(found)} jobs" if found else ""))
 
 

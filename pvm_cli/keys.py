@@ -37,10 +37,9 @@ def create(
 ) -> None:
     """Makes a key and prints it. It is shown this once."""
     from pvm_cli.session import opened
-    from pvm_resources.store.api_keys import Keys
 
     with opened(create=True) as session:
-        key, token = Keys(session.database).create(name, scope or ["read"])
+        key, token = session.store.keys.create(name, scope or ["read"])
     note(f"key {key.key_id} of {key.name} may: {', '.join(key.scopes)}. It is shown this once:")
     out().print(token, markup=False, soft_wrap=True)
 
@@ -53,10 +52,9 @@ def list_all() -> None:
     from rich.text import Text
 
     from pvm_cli.session import opened
-    from pvm_resources.store.api_keys import Keys
 
     with opened() as session:
-        keys = Keys(session.database).list()
+        keys = session.store.keys.list()
     if not keys:
         note("no keys yet; make one: pvm keys create NAME --scope run")
         return
@@ -75,10 +73,9 @@ def revoke(
 ) -> None:
     """Ends a key. A running API refuses it within five seconds."""
     from pvm_cli.session import opened
-    from pvm_resources.store.api_keys import Keys
 
     with opened() as session:
-        ended = Keys(session.database).revoke(key)
+        ended = session.store.keys.revoke(key)
     note(f"key {key} is revoked" if ended else f"key {key} was revoked already")
 
 

@@ -56,18 +56,17 @@ def list_all(
     """Lists labels, newest first, and the precision they speak of."""
     from pvm_cli.session import opened
     from pvm_resources.settings import load_policies
-    from pvm_resources.store.labels import Labels
 
     with opened() as session:
-        slug = session.industries.get(industry).slug if industry else None
-        labels = Labels(session.database, load_policies(session.settings))
+        slug = session.store.industries.get(industry).slug if industry else None
+        labels = session.store.labels(load_policies(session.settings))
         found = labels.list(limit, industry=slug, history=history)
         if form is Format.JSON:
             _write_json(found)
             return
         _show(found)
-        for one in session.industries.list():
-            job = session.jobs.latest(one.slug)
+        for one in session.store.industries.list():
+            job = session.store.jobs.latest(one.slug)
             if job is not None and slug in (None, one.slug):
                 note(f"{one.name}, job {job.job_id}: {told(labels.tallies([job.job_id])[job.job_id])}")
 
@@ -85,12 +84,11 @@ def export(
     from pvm_evaluation.label_export import export_labels
     from pvm_resources.media.store import MediaStore
     from pvm_resources.settings import load_policies
-    from pvm_resources.store.labels import Labels
 
     with opened() as session:
-        slug = session.industries.get(industry).slug if industry else None
+        slug = session.store.industries.get(industry).slug if industry else None
         policies = load_policies(session.settings)
-        judged = Labels(session.database, policies).judged(slug)
+        judged = session.store.labels(policies).judged(slug)
         done = export_labels(judged, MediaStore(session.settings.media), policies, folder)
     note(f"{done.accepted + done.rejected} labels in {folder}: "
          f"{done.accepted} accepted, {done.rejected} rejected")  # fmt: skip

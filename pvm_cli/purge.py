@@ -60,13 +60,12 @@ def purge(
 
 def _known(session: Session, source: str | None) -> str | None:
     from pvm_resources.settings import load_policies
-    from pvm_resources.store.retention import Retention
 
     if source is None:
         return None
     names = {
         *load_policies(session.settings),
-        *(n for some in Retention(session.database).names() for n in some),
+        *(n for some in session.store.retention.names() for n in some),
     }
     if source not in names:
         known = ", ".join(sorted(names))

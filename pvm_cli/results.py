@@ -92,7 +92,7 @@ def find_lines(
 
     media = MediaStore(session.settings.media)
     statuses = (status,) if status is not None else ()
-    for row in session.matching.results(job.job_id, min_score=min_score, statuses=statuses):
+    for row in session.store.matching.results(job.job_id, min_score=min_score, statuses=statuses):
         yield _line(row, media)
 
 
@@ -132,8 +132,8 @@ def _name(status: Status | None) -> MatchStatus | None:
 
 def _choose(session: Session, industry: str | None, job: str | None) -> Job:
     if job is not None:
-        chosen = session.jobs.get(job)
-        if industry is not None and session.industries.get(industry).slug != chosen.industry:
+        chosen = session.store.jobs.get(job)
+        if industry is not None and session.store.industries.get(industry).slug != chosen.industry:
             raise InputError(
                 "job.industry",
                 job,
@@ -145,7 +145,7 @@ def _choose(session: Session, industry: str | None, job: str | None) -> Job:
         raise InputError(
             "results.which", "pvm results", "neither --industry nor --job is given", "Name one of them"
         )
-    return session.latest_completed(session.industries.get(industry))
+    return session.latest_completed(session.store.industries.get(industry))
 
 
 def _show(job: Job, found: list[ResultLine], status: Status | None) -> None:

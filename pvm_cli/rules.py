@@ -64,7 +64,7 @@ def show(
         from pvm_cli.session import opened
 
         with opened() as session:
-            found = session.industries.get(industry)
+            found = session.store.industries.get(industry)
         rule_set, own = found.rule_set, found.rules
     values = asdict(_merged(rule_set, environment, own))
     if as_json:
@@ -91,9 +91,9 @@ def set_values(
     from pvm_cli.session import opened
 
     with opened() as session:
-        found = session.industries.get(industry)
+        found = session.store.industries.get(industry)
         chosen, own = rule_set or found.rule_set, {**found.rules, **_parsed(values or [])}
-        _store(session.industries.set_rules, found, chosen, own)
+        _store(session.store.industries.set_rules, found, chosen, own)
 
 
 @app.command()
@@ -107,14 +107,14 @@ def unset(
     from pvm_cli.session import opened
 
     with opened() as session:
-        found = session.industries.get(industry)
+        found = session.store.industries.get(industry)
         unknown = [f for f in fields or [] if f not in found.rules]
         if unknown:
             raise InputError(
                 "rules.not_set", ", ".join(unknown), "the industry does not set it", "See pvm rules show"
             )
         own = {k: v for k, v in found.rules.items() if fields and k not in fields}
-        _store(session.industries.set_rules, found, found.rule_set, own)
+        _store(session.store.industries.set_rules, found, found.rule_set, own)
 
 
 def _store(write: Any, industry: Industry, rule_set: str, own: dict[str, Any]) -> None:

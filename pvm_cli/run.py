@@ -116,7 +116,7 @@ def run(
 
     given = sources_of(products, videos)
     with ready(load_settings()) as session:
-        chosen = session.industries.ensure(industry)
+        chosen = session.store.industries.ensure(industry)
         if rule_set is not None:
             _keep_rule_set(session, chosen, rule_set)
         asked = request_of(
@@ -128,7 +128,7 @@ def run(
             embed_model=embed_model,
         )
         say_phrases(session, chosen, asked)
-        made = session.jobs.create(chosen.slug, asked.to_json(), job)
+        made = session.store.jobs.create(chosen.slug, asked.to_json(), job)
         if job is not None and made.industry != chosen.slug:
             raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
         exit_with(perform(session, made))
@@ -145,13 +145,13 @@ def retry(
     from pvm_resources.settings import load_settings
 
     with ready(load_settings()) as session:
-        found = session.jobs.get(job)
-        before = len(session.collecting.dead_letters(job))
+        found = session.store.jobs.get(job)
+        before = len(session.store.source_runs.dead_letters(job))
         if before:
             note(f"{before:,} {_items(before)} given up before: tried again")
         code = perform(session, found)
         if before:
-            left = len(session.collecting.dead_letters(job))
+            left = len(session.store.source_runs.dead_letters(job))
             note(f"{left:,} {_items(left)} given up now; pvm status --job {job} lists them")
         exit_with(code)
 
@@ -165,9 +165,9 @@ def perform(session: Session, job: Job) -> Exit:
     for run_id in outcome.stale:
         note(f"run {run_id[:8]} had lost its worker and is marked failed")
     if outcome.status == "completed":
-        _print_matches(session, session.jobs.get(job.job_id))
-    print_states(err(), session.collecting.states(job.job_id))
-    print_problems(err(), session.state.problems(job.job_id))
+        _print_matches(session, session.store.jobs.get(job.job_id))
+    print_states(err(), session.store.source_runs.states(job.job_id))
+    print_problems(err(), session.store.state.problems(job.job_id))
     return _conclude(session, job, outcome, seconds)
 
 
@@ -178,7 +178,7 @@ def exit_with(code: Exit) -> None:
 
 
 def _execute(session: Session, job: Job) -> RunOutcome:
-    session.state.clear_progress(job.job_id)
+    session.store.state.clear_progress(job.job_id)
     with err().status("starting Dagster"):
         from pvm_assets.execution.code_location import CodeLocation
         from pvm_assets.execution.runner import run_job
@@ -187,7 +187,7 @@ def _execute(session: Session, job: Job) -> RunOutcome:
         location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
 
     def poll() -> list[StageCount]:
-        rows = session.state.progress(job.job_id)
+        rows = session.store.state.progress(job.job_id)
         return [StageCount(p.stage, p.done, p.total or 0, p.reused) for p in rows]
 
     with own_stderr() as console, LiveProgress(poll, console):
@@ -198,7 +198,7 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
     from pvm_jobs.rules import resolve
 
     resolve(rule_set, industry.rules)
-    session.industries.set_rules(industry.slug, rule_set, industry.rules)
+    session.store.industries.set_rules(industry.slug, rule_set, industry.rules)
 
 
 def say_phrases(session: Session, industry: Industry, asked: JobRequest) -> None:
@@ -242,7 +242,7 @@ def _conclude(session: Session, job: Job, outcome: RunOutcome, seconds: float) -
         note(f"cancelled after {seconds:.0f} s; resume with pvm retry {job.job_id}")
         return Exit.CANCELLED
     if outcome.status == "failed":
-        failed = [v for v in session.state.verdicts(job.job_id) if v.blocking and not v.passed]
+        failed = [v for v in session.store.state.verdicts(job.job_id) if v.blocking and not v.passed]
         return _conclude_failed(job, outcome.error or {}, failed, counts, seconds)
     note(
         f"done in {seconds:.1f} s: {counts.products:,} products ({counts.images:,} pictures), "
@@ -254,8 +254,8 @@ def _conclude(session: Session, job: Job, outcome: RunOutcome, seconds: float) -
 
 def _worked_on(session: Session, job: Job) -> JobCounts:
     """What the job has, with the pictures it worked on: some sources let none be kept past its end."""
-    counts = session.jobs.counts(job.job_id)
-    state = session.state.asset(job.job_id, "product_images")
+    counts = session.store.jobs.counts(job.job_id)
+    state = session.store.state.asset(job.job_id, "product_images")
     return replace(counts, images=max(counts.images, state.rows if state else 0))
 
 

@@ -137,13 +137,12 @@ def _check_ports(settings: Settings, webserver: tuple[str, int] | None, api: boo
 def _say_how_to_call(settings: Settings) -> None:
     """Without a key nobody can call the API: its first user is told how to make one."""
     from pvm_cli.session import opened
-    from pvm_resources.store.api_keys import Keys
 
     if not settings.api_auth:
         note("the REST API asks for no key (PVM_API_AUTH=false)")
         return
     with opened() as session:
-        if not Keys(session.database).any_active():
+        if not session.store.keys.any_active():
             note("the REST API wants a key; make one: pvm keys create NAME --scope run")
 
 

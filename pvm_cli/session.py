@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pvm_core.errors import InputError
@@ -13,12 +14,8 @@ if TYPE_CHECKING:
     from pvm_core.rules import Rules
     from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import Settings
-    from pvm_resources.store.industries import Industries
-    from pvm_resources.store.jobs import Jobs
-    from pvm_resources.store.matching import Matching
+    from pvm_resources.store import Store
     from pvm_resources.store.records import Industry, Job
-    from pvm_resources.store.source_runs import SourceRuns
-    from pvm_resources.store.state import State
 
 
 @dataclass(frozen=True)
@@ -28,46 +25,18 @@ class Session:
     settings: Settings
     database: Database
 
-    @property
-    def industries(self) -> Industries:
-        """Industries, their sources and rules."""
-        from pvm_resources.store.industries import Industries
+    @cached_property
+    def store(self) -> Store:
+        """The database's tables."""
+        from pvm_resources.store import Store
 
-        return Industries(self.database)
-
-    @property
-    def jobs(self) -> Jobs:
-        """Jobs."""
-        from pvm_resources.store.jobs import Jobs
-
-        return Jobs(self.database)
-
-    @property
-    def collecting(self) -> SourceRuns:
-        """What sources answered, how they fared, what was given up."""
-        from pvm_resources.store.source_runs import SourceRuns
-
-        return SourceRuns(self.database)
-
-    @property
-    def matching(self) -> Matching:
-        """Scores and matches."""
-        from pvm_resources.store.matching import Matching
-
-        return Matching(self.database)
-
-    @property
-    def state(self) -> State:
-        """Asset states, verdicts, problems, progress."""
-        from pvm_resources.store.state import State
-
-        return State(self.database)
+        return Store.over(self.database)
 
     def rules_of(self, job: Job) -> Rules:
         """The rules of the job's industry as they are now; what the environment sets wins."""
         from pvm_jobs.rules import resolve
 
-        industry = self.industries.get(job.industry)
+        industry = self.store.industries.get(job.industry)
         return resolve(industry.rule_set, {**industry.rules, **self.settings.rules_overrides()})
 
     def latest_completed(self, industry: Industry) -> Job:
@@ -76,7 +45,7 @@ class Session:
         Raises:
             InputError: ``job.none``.
         """
-        job = self.jobs.latest(industry.slug)
+        job = self.store.jobs.latest(industry.slug)
         if job is None:
             raise InputError(
                 "job.none",

@@ -55,14 +55,13 @@ def _used(settings: Settings, found: Sequence[Readiness]) -> dict[str, int]:
     """Today's calls of the accounts that are set up; zero where there is no database yet."""
     from pvm_cli.session import opened
     from pvm_core.errors import InputError
-    from pvm_resources.store.quotas import Ledger
 
     counted = {one.status.source: one.account for one in found if one.account is not None}
     if not counted:
         return {}
     try:
         with opened() as session:
-            ledger = Ledger(session.database)
+            ledger = session.store.ledger
             return {source: ledger.used(source, account) for source, account in counted.items()}
     except InputError as error:
         if error.code != "home.empty":

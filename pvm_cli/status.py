@@ -54,7 +54,7 @@ def status(
     services = _services(settings)
     try:
         with opened() as session:
-            jobs = [session.jobs.get(job)] if job else session.jobs.list(limit=limit)
+            jobs = [session.store.jobs.get(job)] if job else session.store.jobs.list(limit=limit)
             views = [_view(session, each) for each in jobs]
             if as_json:
                 typer.echo(json.dumps(_as_json(services, views), ensure_ascii=False, indent=2))
@@ -95,11 +95,11 @@ def _services(settings: Settings) -> dict[str, str]:
 
 
 def _view(session: Session, job: Job) -> JobView:
-    progress = session.state.progress(job.job_id)
+    progress = session.store.state.progress(job.job_id)
     alive = job.status != "running" or f"job:{job.job_id}" in session.database.locked([f"job:{job.job_id}"])
-    states = session.collecting.states(job.job_id)
-    letters = session.collecting.dead_letters(job.job_id)
-    counts = session.jobs.counts(job.job_id)
+    states = session.store.source_runs.states(job.job_id)
+    letters = session.store.source_runs.dead_letters(job.job_id)
+    counts = session.store.jobs.counts(job.job_id)
     return JobView(job, counts, progress, states, letters, _percent(job, progress), alive)
 
 
@@ -165,7 +165,7 @@ def _print_detail(session: Session, view: JobView) -> None:
     for name in ("done", "total", "reused"):
         table.add_column(name, justify="right")
     table.add_column("failed checks")
-    failed = [v for v in session.state.verdicts(job.job_id) if not v.passed]
+    failed = [v for v in session.store.state.verdicts(job.job_id) if not v.passed]
     done = {p.stage: p for p in view.progress}
     for stage in STAGES:
         found = done.get(stage)
@@ -182,7 +182,7 @@ def _print_detail(session: Session, view: JobView) -> None:
     )
     states_table(out(), view.sources)
     letters_table(out(), view.letters, job.job_id)
-    print_problems(out(), session.state.problems(job.job_id), full=True)
+    print_problems(out(), session.store.state.problems(job.job_id), full=True)
 
 
 def error_text(error: dict[str, Any]) -> str:

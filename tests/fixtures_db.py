@@ -13,7 +13,7 @@ import pytest
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 
 _count = itertools.count()
 
@@ -59,9 +59,9 @@ def database(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def repos(database: Database) -> Repositories:
+def repos(database: Database) -> Store:
     """All repositories over a fresh database."""
-    return Repositories.over(database)
+    return Store.over(database)
 
 
 def _fresh(server: EmbeddedServer, options: str) -> Iterator[str]:

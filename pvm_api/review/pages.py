@@ -97,9 +97,9 @@ class Shown:
     video_seeks: bool
 
 
-def shown_of(card: Card, hand: Services) -> Shown:
+def shown_of(card: Card, services: Services) -> Shown:
     """What may be shown of a match."""
-    terms = (hand.policies[card.source], hand.policies.of_platform(card.platform))
+    terms = (services.policies[card.source], services.policies.of_platform(card.platform))
     restricted = not all(one.store_media for one in terms)
     there = any((card.evidence_path, card.best_img_id, card.best_frame_id))
     drawn = (
@@ -180,18 +180,18 @@ def static_file(_version: str, name: str) -> Response:
 
 
 @router.get("/thumb/{match_id}")
-def thumbnail(request: Request, match_id: uuid.UUID, hand: ServicesDep, visitor: Known) -> Response:
+def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visitor: Known) -> Response:
     """A match's proof, small."""
-    pictures = hand.reviewing.pictures(match_id)
-    terms = (hand.policies[pictures.source], hand.policies.of_platform(pictures.platform))
-    tag = hand.thumbs.tag(pictures) if all(one.store_media for one in terms) else None
+    pictures = services.store.review_queries.pictures(match_id)
+    terms = (services.policies[pictures.source], services.policies.of_platform(pictures.platform))
+    tag = services.thumbnails.tag(pictures) if all(one.store_media for one in terms) else None
     if tag is None:
         raise ApiError(404, "evidence.unknown", "there is no picture of it", "Open the match")
     # What must be able to go again is kept by nobody: not here, not in the browser.
     passing = any(one.restricted for one in terms)
     if not passing and f'"{tag}"' in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers={"ETag": f'"{tag}"', "Cache-Control": _KEEP})
-    data = hand.thumbs.make(pictures, tag, keep=not passing)
+    data = services.thumbnails.make(pictures, tag, keep=not passing)
     response = serve_bytes(request, data, f"proof-{match_id}.jpg", "no-store" if passing else _KEEP)
     response.headers["ETag"] = f'"{tag}"'
     return response
@@ -204,17 +204,21 @@ _KEEP: Final = "private, max-age=3600"
 
 
 @router.get("")
-def overview(request: Request, hand: ServicesDep, visitor: Known) -> Response:
+def overview(request: Request, services: ServicesDep, visitor: Known) -> Response:
     """Industries with their figures, and their jobs."""
     latest = {
-        row.industry: row for row in map(hand.reading.job, hand.reading.latest_jobs(None, hand.reading.now()))
+        row.industry: row
+        for row in map(
+            services.store.match_queries.job,
+            services.store.match_queries.latest_jobs(None, services.store.match_queries.now()),
+        )
     }
     listed = [
-        (one, latest.get(one.slug), hand.reading.jobs(_JOBS, industry=one.slug))
-        for one in hand.repos.industries.list()
+        (one, latest.get(one.slug), services.store.match_queries.jobs(_JOBS, industry=one.slug))
+        for one in services.store.industries.list()
     ]
     ids = {job.job_id for _, last, jobs in listed for job in [*jobs, *([last] if last else [])]}
-    tallies = hand.labels.tallies(sorted(ids))
+    tallies = services.labels.tallies(sorted(ids))
     industries = [
         {
             "slug": one.slug, "name": one.name, "latest": last,
@@ -228,25 +232,29 @@ def overview(request: Request, hand: ServicesDep, visitor: Known) -> Response:
 
 @router.get("/match/{match_id}")
 def match(
-    request: Request, match_id: uuid.UUID, hand: ServicesDep, visitor: Known, last: uuid.UUID | None = None
+    request: Request,
+    match_id: uuid.UUID,
+    services: ServicesDep,
+    visitor: Known,
+    last: uuid.UUID | None = None,
 ) -> Response:
     """One match, large."""
-    card = hand.reviewing.card(match_id)
+    card = services.store.review_queries.card(match_id)
     filters = Filters.parse(request.query_params)
     wanted, place = filters.wanted(card.job_id), card.place(filters.sort)
-    following = hand.reviewing.cards(wanted, 1, place)
-    before = hand.reviewing.cards(wanted, 1, place, backwards=True)
-    judged = hand.reviewing.card(last) if last is not None else None
+    following = services.store.review_queries.cards(wanted, 1, place)
+    before = services.store.review_queries.cards(wanted, 1, place, backwards=True)
+    judged = services.store.review_queries.card(last) if last is not None else None
     w = words_of(request)
     return page(
-        request, "match.html", card=card, shown=shown_of(card, hand), filters=filters,
-        industry=hand.repos.industries.get(card.industry), reason=w.reason(card.reason),
+        request, "match.html", card=card, shown=shown_of(card, services), filters=filters,
+        industry=services.store.industries.get(card.industry), reason=w.reason(card.reason),
         next=following[0].match_id if following else None,
-        next_pictures=any(one.evidence_path and shown_of(one, hand).pictures for one in following),
+        next_pictures=any(one.evidence_path and shown_of(one, services).pictures for one in following),
         previous=before[0].match_id if before else None,
         last=judged if judged is not None and judged.label else None,
-        kept=first_file(hand.reading.video_places(card.video_id)) is not None,
-        history=hand.labels.history(match_id),
+        kept=first_file(services.store.match_queries.video_places(card.video_id)) is not None,
+        history=services.labels.history(match_id),
     )  # fmt: skip
 
 
@@ -254,7 +262,7 @@ def match(
 def judge(
     request: Request,
     match_id: uuid.UUID,
-    hand: ServicesDep,
+    services: ServicesDep,
     visitor: Known,
     verdict: Annotated[Literal["accept", "reject", "unsure", "undo"], Form()],
     proof: Annotated[str, Form()] = "",
@@ -265,16 +273,16 @@ def judge(
     sessions_of(request).check(visitor, request, proof)
     principal = visitor.principal
     assert principal is not None
-    card = _said(hand, match_id, verdict, principal)
+    card = _said(services, match_id, verdict, principal)
     back = within(back)
     filters = Filters.parse(QueryParams(urlsplit(back).query))
     if request.headers.get("x-requested-with") == "review":
-        return JSONResponse(_changed(request, hand, visitor, card, verdict, filters, back))
+        return JSONResponse(_changed(request, services, visitor, card, verdict, filters, back))
     if not advance:
         return RedirectResponse(f"{back}#m-{match_id}", 303)
     if verdict == "undo":
         return RedirectResponse(f"/review/match/{match_id}{filters.query()}", 303)
-    following = _next_open(hand, card, filters)
+    following = _next_open(services, card, filters)
     if following is None:
         return RedirectResponse(f"/review/{card.job_id}{filters.query(done='1')}", 303)
     return RedirectResponse(f"/review/match/{following}{filters.query(last=match_id)}", 303)
@@ -284,66 +292,66 @@ def judge(
 def grid(
     request: Request,
     place: str,
-    hand: ServicesDep,
+    services: ServicesDep,
     visitor: Known,
     cursor: Annotated[str | None, Query(max_length=2_000)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = PAGE,
     done: str = "",
 ) -> Response:
     """Matches of a job, or of an industry's latest completed one."""
-    industry, job = _place(hand, place)
+    industry, job = _place(services, place)
     filters = Filters.parse(request.query_params)
     # Later pages are of the same job as the first one, whatever completes meanwhile.
     given = {"filters": filters.query()}
-    at = hand.cursors.read("review", given, cursor) if cursor else None
+    at = services.cursors.read("review", given, cursor) if cursor else None
     if at is not None:
-        job = hand.reading.job(at[0])
+        job = services.store.match_queries.job(at[0])
     wanted = filters.wanted(job.job_id)
-    rows = hand.reviewing.cards(wanted, limit + 1, at[1] if at else None)
+    rows = services.store.review_queries.cards(wanted, limit + 1, at[1] if at else None)
     cards, last = cut(rows, limit)
-    follow = hand.cursors.write("review", given, [job.job_id, last.place(filters.sort)]) if last else None
+    follow = services.cursors.write("review", given, [job.job_id, last.place(filters.sort)]) if last else None
     size = {"limit": limit} if limit != PAGE else {}
-    w, count = words_of(request), hand.reviewing.count(wanted)
+    w, count = words_of(request), services.store.review_queries.count(wanted)
     key = "found.more" if count > COUNTED else "found"
     return page(
         request, "grid.html", industry=industry, job=job, filters=filters,
-        path=request.url.path, cards=[(card, shown_of(card, hand)) for card in cards],
+        path=request.url.path, cards=[(card, shown_of(card, services)) for card in cards],
         next=f"{request.url.path}{filters.query(cursor=follow, **size)}" if follow else None,
         found=w(key, n=count, count=w.number(min(count, COUNTED))), first_page=at is not None,
-        tally=hand.labels.tallies([job.job_id])[job.job_id], done=bool(done),
+        tally=services.labels.tallies([job.job_id])[job.job_id], done=bool(done),
         statuses=STATUSES, saids=SAID, sorts=SORTS,
         only_product=cards[0].title or cards[0].product if cards else "–",
         only_video=cards[0].video_title or cards[0].video if cards else "–",
     )  # fmt: skip
 
 
-def _place(hand: Services, place: str) -> tuple[Industry, JobRow]:
+def _place(services: Services, place: str) -> tuple[Industry, JobRow]:
     try:
-        job = hand.reading.job(place)
+        job = services.store.match_queries.job(place)
     except InputError:
-        industry = hand.repos.industries.get(place)
-        found = hand.reading.latest_jobs(industry.slug, hand.reading.now())
+        industry = services.store.industries.get(place)
+        found = services.store.match_queries.latest_jobs(industry.slug, services.store.match_queries.now())
         if not found:
             raise InputError(
                 "job.none", industry.name, "no job of it has completed", "See its jobs"
             ) from None
-        return industry, hand.reading.job(found[0])
-    return hand.repos.industries.get(job.industry), job
+        return industry, services.store.match_queries.job(found[0])
+    return services.store.industries.get(job.industry), job
 
 
 def _said(
-    hand: Services, match_id: uuid.UUID, verdict: Verdict | Literal["undo"], principal: Principal
+    services: Services, match_id: uuid.UUID, verdict: Verdict | Literal["undo"], principal: Principal
 ) -> Card:
     if verdict == "undo":
-        hand.labels.undo(match_id, principal.name)
+        services.labels.undo(match_id, principal.name)
     else:
-        hand.labels.give(match_id, verdict, principal.name)
-    return hand.reviewing.card(match_id)
+        services.labels.give(match_id, verdict, principal.name)
+    return services.store.review_queries.card(match_id)
 
 
 def _changed(
     request: Request,
-    hand: Services,
+    services: Services,
     visitor: Visitor,
     card: Card,
     verdict: str,
@@ -351,24 +359,26 @@ def _changed(
     back: str,
 ) -> dict[str, Any]:
     w = words_of(request)
-    tally = hand.labels.tallies([card.job_id])[card.job_id]
+    tally = services.labels.tallies([card.job_id])[card.job_id]
     names = {"product": card.title or card.product, "video": card.video_title or card.video}
     return {
-        "card": fragment(request, "card_of", card, shown_of(card, hand), w, visitor, filters, back),
+        "card": fragment(request, "card_of", card, shown_of(card, services), w, visitor, filters, back),
         "tally": fragment(request, "tally_of", tally, w),
         "said": w(f"said.{verdict}", **names),
         "label": card.label,
     }
 
 
-def _next_open(hand: Services, card: Card, filters: Filters) -> uuid.UUID | None:
+def _next_open(services: Services, card: Card, filters: Filters) -> uuid.UUID | None:
     """The next match nobody judged, in the order of the list; from its beginning where the end is reached."""
     wanted = filters.wanted(card.job_id)
     if filters.said and "open" not in filters.said:
-        found = hand.reviewing.cards(wanted, 1, card.place(filters.sort))
+        found = services.store.review_queries.cards(wanted, 1, card.place(filters.sort))
         return found[0].match_id if found else None
     opened = Filters(**{**vars(filters), "said": ("open",)}).wanted(card.job_id)
-    found = hand.reviewing.cards(opened, 1, card.place(filters.sort)) or hand.reviewing.cards(opened, 1)
+    found = services.store.review_queries.cards(
+        opened, 1, card.place(filters.sort)
+    ) or services.store.review_queries.cards(opened, 1)
     return found[0].match_id if found else None
 
 

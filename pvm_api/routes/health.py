@@ -27,12 +27,12 @@ def healthz() -> models.Alive:
     responses={503: {"model": models.Ready, "description": "A part is missing."}},
     summary="Database, schema and media are there",
 )
-def readyz(response: Response, hand: ServicesDep) -> models.Ready:
+def readyz(response: Response, services: ServicesDep) -> models.Ready:
     """200 where jobs can be accepted and results read, else 503 with the part that is missing."""
     checks: dict[str, str] = {}
     for name, look in (("database", _database), ("schema", _schema), ("media", _media)):
         try:
-            checks[name] = look(hand)
+            checks[name] = look(services)
         except PvmError as error:
             checks[name] = error.code
     ready = set(checks.values()) == {"ok"}
@@ -53,15 +53,15 @@ def metrics(request: Request, caller: Reader) -> Response:
     return Response(figures.text(), media_type=CONTENT_TYPE)
 
 
-def _database(hand: ServicesDep) -> str:
-    hand.repos.database.ping()
+def _database(services: ServicesDep) -> str:
+    services.store.database.ping()
     return "ok"
 
 
-def _schema(hand: ServicesDep) -> str:
-    return "ok" if migrate.current(hand.repos.database.dsn) == migrate.head() else "store.schema"
+def _schema(services: ServicesDep) -> str:
+    return "ok" if migrate.current(services.store.database.dsn) == migrate.head() else "store.schema"
 
 
-def _media(hand: ServicesDep) -> str:
-    hand.media.exists("ready")
+def _media(services: ServicesDep) -> str:
+    services.media.exists("ready")
     return "ok"

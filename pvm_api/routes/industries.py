@@ -18,87 +18,89 @@ router: Final = APIRouter(prefix="/v1/industries", tags=["industries"])
 
 
 @router.get("", operation_id="listIndustries", summary="All industries, by name")
-def list_industries(hand: ServicesDep, base: Base, caller: Reader) -> models.Page[models.Industry]:
+def list_industries(services: ServicesDep, base: Base, caller: Reader) -> models.Page[models.Industry]:
     """All industries on one page."""
-    found = [_view(hand, industry, base) for industry in hand.repos.industries.list()]
+    found = [_view(services, industry, base) for industry in services.store.industries.list()]
     return models.Page[models.Industry](items=found, next=None)
 
 
 @router.post("", operation_id="createIndustry", status_code=201, summary="Make or change an industry")
 def create_industry(
-    body: models.IndustryBody, response: Response, hand: ServicesDep, base: Base, caller: Admin
+    body: models.IndustryBody, response: Response, services: ServicesDep, base: Base, caller: Admin
 ) -> models.Industry:
     """Makes an industry; one that exists keeps what is not named."""
-    changes = _checked(hand, body)
-    industry = hand.repos.industries.ensure(body.name)
-    found = _change(hand, industry, changes, base)
+    changes = _checked(services, body)
+    industry = services.store.industries.ensure(body.name)
+    found = _change(services, industry, changes, base)
     response.headers["Location"] = f"{base}/v1/industries/{found.slug}"
     return found
 
 
 @router.get("/{industry}", operation_id="getIndustry", summary="One industry")
-def get_industry(industry: IndustryName, hand: ServicesDep, base: Base, caller: Reader) -> models.Industry:
+def get_industry(
+    industry: IndustryName, services: ServicesDep, base: Base, caller: Reader
+) -> models.Industry:
     """An industry by name or slug."""
-    return _view(hand, hand.repos.industries.get(industry), base)
+    return _view(services, services.store.industries.get(industry), base)
 
 
 @router.patch("/{industry}", operation_id="changeIndustry", summary="Change an industry")
 def change_industry(
-    industry: IndustryName, body: models.IndustryPatch, hand: ServicesDep, base: Base, caller: Admin
+    industry: IndustryName, body: models.IndustryPatch, services: ServicesDep, base: Base, caller: Admin
 ) -> models.Industry:
     """Sets queries, standing sources and how often they are run."""
-    found = hand.repos.industries.get(industry)
-    return _change(hand, found, _checked(hand, body), base)
+    found = services.store.industries.get(industry)
+    return _change(services, found, _checked(services, body), base)
 
 
 @router.delete(
     "/{industry}", operation_id="deleteIndustry", status_code=204, summary="Remove an industry without jobs"
 )
-def delete_industry(industry: IndustryName, hand: ServicesDep, caller: Admin) -> None:
+def delete_industry(industry: IndustryName, services: ServicesDep, caller: Admin) -> None:
     """Removes an industry; one that has jobs is refused."""
-    hand.repos.industries.delete(hand.repos.industries.get(industry).slug)
+    services.store.industries.delete(services.store.industries.get(industry).slug)
 
 
 @router.get("/{industry}/rules", operation_id="getRules", summary="Rules of an industry")
-def get_rules(industry: IndustryName, hand: ServicesDep, caller: Reader) -> models.Rules:
+def get_rules(industry: IndustryName, services: ServicesDep, caller: Reader) -> models.Rules:
     """Rules as stored and as they take effect."""
-    return _rules(hand, hand.repos.industries.get(industry))
+    return _rules(services, services.store.industries.get(industry))
 
 
 @router.put("/{industry}/rules", operation_id="setRules", summary="Replace the rules of an industry")
 def set_rules(
-    industry: IndustryName, body: models.RulesBody, hand: ServicesDep, caller: Admin
+    industry: IndustryName, body: models.RulesBody, services: ServicesDep, caller: Admin
 ) -> models.Rules:
     """A named set and the fields it overrides; jobs from now on are computed under them."""
-    return _store(hand, hand.repos.industries.get(industry), body.rule_set, body.overrides)
+    return _store(services, services.store.industries.get(industry), body.rule_set, body.overrides)
 
 
 @router.patch("/{industry}/rules", operation_id="changeRules", summary="Change rules of an industry")
 def change_rules(
-    industry: IndustryName, body: models.RulesPatch, hand: ServicesDep, caller: Admin
+    industry: IndustryName, body: models.RulesPatch, services: ServicesDep, caller: Admin
 ) -> models.Rules:
     """Sets single fields; null takes one back to its set."""
-    found = hand.repos.industries.get(industry)
+    found = services.store.industries.get(industry)
     merged = {**found.rules, **body.overrides}
     kept = {name: value for name, value in merged.items() if value is not None}
-    return _store(hand, found, body.rule_set or found.rule_set, kept)
+    return _store(services, found, body.rule_set or found.rule_set, kept)
 
 
-def _store(hand: Services, industry: Industry, rule_set: str, overrides: dict[str, Any]) -> models.Rules:
+def _store(services: Services, industry: Industry, rule_set: str, overrides: dict[str, Any]) -> models.Rules:
     resolved = asdict(rules.resolve(rule_set, overrides))
     names = [rules.FOUNDING_NAMES.get(name, name) for name in overrides]
     own = {name: resolved[name] for name in names}
-    hand.repos.industries.set_rules(industry.slug, rule_set, own)
-    return _rules(hand, replace(industry, rule_set=rule_set, rules=own))
+    services.store.industries.set_rules(industry.slug, rule_set, own)
+    return _rules(services, replace(industry, rule_set=rule_set, rules=own))
 
 
-def _rules(hand: Services, industry: Industry) -> models.Rules:
-    here = {**industry.rules, **hand.settings.rules_overrides()}
+def _rules(services: Services, industry: Industry) -> models.Rules:
+    here = {**industry.rules, **services.settings.rules_overrides()}
     effective = rules.resolve(industry.rule_set, here)
     return models.Rules(rule_set=industry.rule_set, overrides=industry.rules, effective=asdict(effective))
 
 
-def _checked(hand: Services, body: models.IndustryBody | models.IndustryPatch) -> dict[str, Any]:
+def _checked(services: Services, body: models.IndustryBody | models.IndustryPatch) -> dict[str, Any]:
     """What the body changes, checked before anything is written."""
     given = body.model_fields_set
     changes: dict[str, Any] = {}
@@ -106,7 +108,7 @@ def _checked(hand: Services, body: models.IndustryBody | models.IndustryPatch) -
         changes["queries"] = {code: list(found) for code, found in parse_queries(body.queries).items()}
     if "sources" in given:
         asked = JobRequest.parse(body.sources.model_dump(exclude_none=True) if body.sources else {})
-        admitted = hand.places.admit(asked)
+        admitted = services.places.admit(asked)
         changes["sources"] = {
             kind: list(tokens)
             for kind, tokens in (("products", admitted.products), ("videos", admitted.videos))
@@ -117,20 +119,20 @@ def _checked(hand: Services, body: models.IndustryBody | models.IndustryPatch) -
     return changes
 
 
-def _change(hand: Services, industry: Industry, changes: dict[str, Any], base: str) -> models.Industry:
+def _change(services: Services, industry: Industry, changes: dict[str, Any], base: str) -> models.Industry:
     if "queries" in changes:
-        hand.repos.industries.set_queries(industry.slug, changes["queries"])
+        services.store.industries.set_queries(industry.slug, changes["queries"])
     if "sources" in changes:
-        hand.repos.industries.set_sources(industry.slug, changes["sources"])
+        services.store.industries.set_sources(industry.slug, changes["sources"])
     if "every_hours" in changes:
-        hand.standing.set_every(industry.slug, changes["every_hours"])
-    return _view(hand, hand.repos.industries.get(industry.slug), base)
+        services.store.schedules.set_every(industry.slug, changes["every_hours"])
+    return _view(services, services.store.industries.get(industry.slug), base)
 
 
-def _view(hand: Services, industry: Industry, base: str) -> models.Industry:
+def _view(services: Services, industry: Industry, base: str) -> models.Industry:
     sources = {
-        kind: [hand.places.shown(token) for token in ([given] if isinstance(given, str) else given)]
+        kind: [services.places.shown(token) for token in ([given] if isinstance(given, str) else given)]
         for kind, given in industry.sources.items()
         if kind in ("products", "videos")
     }
-    return views.industry(industry, hand.standing.every(industry.slug), sources, base)
+    return views.industry(industry, services.store.schedules.every(industry.slug), sources, base)

@@ -98,14 +98,14 @@ class Asked:
 async def start_job(
     request: Request,
     response: Response,
-    hand: ServicesDep,
+    services: ServicesDep,
     base: Base,
     caller: Runner,
     idempotency_key: IdempotencyKey = None,
 ) -> models.Accepted:
     """Accepts a job; a run starts within seconds. Follow `status_url`, or name a `callback_url`."""
-    body = await _body_of(request, hand)
-    found = await run_in_threadpool(_submit, hand, caller, body, idempotency_key, base)
+    body = await _body_of(request, services)
+    found = await run_in_threadpool(_submit, services, caller, body, idempotency_key, base)
     response.headers["Location"] = found.status_url
     return found
 
@@ -120,7 +120,7 @@ for _path, _name in (("/start-job", "startJobShort"), ("/orchestrator/start-job"
 @router.get("/v1/jobs", operation_id="listJobs", summary="List jobs, newest first")
 def list_jobs(
     request: Request,
-    hand: ServicesDep,
+    services: ServicesDep,
     base: Base,
     caller: Reader,
     industry: IndustryFilter = None,
@@ -131,9 +131,9 @@ def list_jobs(
 ) -> models.Page[models.Job]:
     """Jobs of one industry or of all, newest first."""
     filters = {"industry": industry, "status": status, "archived": archived}
-    after = hand.cursors.read("jobs", filters, cursor) if cursor else None
-    slug = hand.repos.industries.get(industry).slug if industry else None
-    rows = hand.reading.jobs(
+    after = services.cursors.read("jobs", filters, cursor) if cursor else None
+    slug = services.store.industries.get(industry).slug if industry else None
+    rows = services.store.match_queries.jobs(
         limit + 1,
         industry=slug,
         statuses=status or (),
@@ -141,8 +141,10 @@ def list_jobs(
         after=(datetime.fromisoformat(after[0]), after[1]) if after else None,
     )
     page, last = cut(rows, limit)
-    follow = hand.cursors.write("jobs", filters, [last.created_at.isoformat(), last.job_id]) if last else None
-    reached = _reached(hand, [row.job_id for row in page])
+    follow = (
+        services.cursors.write("jobs", filters, [last.created_at.isoformat(), last.job_id]) if last else None
+    )
+    reached = _reached(services, [row.job_id for row in page])
     return models.Page[models.Job](
         items=[views.job(row, base, reached[row.job_id]) for row in page],
         next=next_url(request, base, follow),
@@ -150,25 +152,25 @@ def list_jobs(
 
 
 @router.get("/v1/jobs/{job_id}", operation_id="getJob", summary="How a job goes")
-def get_job(job_id: JobId, hand: ServicesDep, base: Base, caller: Reader) -> models.JobDetail:
+def get_job(job_id: JobId, services: ServicesDep, base: Base, caller: Reader) -> models.JobDetail:
     """Status, phase, per cent, counts, stages and sources of a job."""
-    row = hand.reading.job(job_id)
-    job = views.job(row, base, _reached(hand, [job_id])[job_id])
+    row = services.store.match_queries.job(job_id)
+    job = views.job(row, base, _reached(services, [job_id])[job_id])
     return models.JobDetail(
         **job.model_dump(),
-        request=_shown(hand, hand.repos.jobs.get(job_id).request),
-        counts=models.Counts(**vars(hand.repos.jobs.counts(job_id))),
-        progress=[models.Progress(**vars(stage)) for stage in hand.repos.state.progress(job_id)],
+        request=_shown(services, services.store.jobs.get(job_id).request),
+        counts=models.Counts(**vars(services.store.jobs.counts(job_id))),
+        progress=[models.Progress(**vars(stage)) for stage in services.store.state.progress(job_id)],
         sources=[
             models.Source(
                 kind=s.kind,
-                source=hand.places.shown(s.source),
+                source=services.places.shown(s.source),
                 state=s.state,
                 reason=s.reason,
                 remedy=s.remedy,
                 found=s.found,
             )
-            for s in hand.collecting.states(job_id)
+            for s in services.store.source_runs.states(job_id)
         ],
     )
 
@@ -180,44 +182,44 @@ router.add_api_route(
 
 
 @router.post("/v1/jobs/{job_id}/cancel", operation_id="cancelJob", status_code=202, summary="Cancel a job")
-def cancel_job(job_id: JobId, hand: ServicesDep, base: Base, caller: Runner) -> models.Job:
+def cancel_job(job_id: JobId, services: ServicesDep, base: Base, caller: Runner) -> models.Job:
     """Ends the job. What is finished stays, and a retry goes on from there."""
-    if not hand.inbox.cancel(job_id, caller.caller):
+    if not services.store.inbox.cancel(job_id, caller.caller):
         raise ApiError(409, "job.ended", "the job has ended already", "Retry it, or delete it")
-    return _one(hand, base, job_id)
+    return _one(services, base, job_id)
 
 
 @router.post("/v1/jobs/{job_id}/retry", operation_id="retryJob", status_code=202, summary="Run a job again")
-def retry_job(job_id: JobId, hand: ServicesDep, base: Base, caller: Runner) -> models.Job:
+def retry_job(job_id: JobId, services: ServicesDep, base: Base, caller: Runner) -> models.Job:
     """Runs a job that has ended once more; finished items are reused."""
-    hand.inbox.retry(job_id, caller.caller)
-    return _one(hand, base, job_id)
+    services.store.inbox.retry(job_id, caller.caller)
+    return _one(services, base, job_id)
 
 
 @router.post("/v1/jobs/{job_id}/archive", operation_id="archiveJob", summary="Put a job away")
-def archive_job(job_id: JobId, hand: ServicesDep, base: Base, caller: Runner) -> models.Job:
+def archive_job(job_id: JobId, services: ServicesDep, base: Base, caller: Runner) -> models.Job:
     """Takes a job that has ended out of lists and out of Dagster; its results stay readable."""
-    hand.inbox.archive(job_id, caller.caller)
-    return _one(hand, base, job_id)
+    services.store.inbox.archive(job_id, caller.caller)
+    return _one(services, base, job_id)
 
 
 @router.delete("/v1/jobs/{job_id}", operation_id="deleteJob", status_code=204, summary="Delete a job")
-def delete_job(job_id: JobId, hand: ServicesDep, caller: Runner) -> None:
+def delete_job(job_id: JobId, services: ServicesDep, caller: Runner) -> None:
     """Removes a job that has ended, with its matches. Stored pictures and features stay for other jobs."""
-    if not hand.inbox.delete(job_id, caller.caller):
+    if not services.store.inbox.delete(job_id, caller.caller):
         raise InputError("job.unknown", job_id, "no such job", "See the list of jobs")
 
 
 @router.get("/v1/jobs/{job_id}/events", operation_id="listJobEvents", summary="Events of a job, in order")
 def list_events(
-    request: Request, job_id: JobId, hand: ServicesDep, base: Base, caller: Reader, limit: Limit = 100,
+    request: Request, job_id: JobId, services: ServicesDep, base: Base, caller: Reader, limit: Limit = 100,
     cursor: Cursor = None,
 ) -> models.Page[models.Event]:  # fmt: skip
     """Phase events and per-item events of a job, in the order of writing."""
-    hand.reading.job(job_id)
-    after = hand.cursors.read("events", {"job": job_id}, cursor)[0] if cursor else 0
-    page, last = cut(hand.reading.events(job_id, limit + 1, after), limit)
-    follow = hand.cursors.write("events", {"job": job_id}, [last.seq]) if last else None
+    services.store.match_queries.job(job_id)
+    after = services.cursors.read("events", {"job": job_id}, cursor)[0] if cursor else 0
+    page, last = cut(services.store.match_queries.events(job_id, limit + 1, after), limit)
+    follow = services.cursors.write("events", {"job": job_id}, [last.seq]) if last else None
     items = [
         models.Event(
             event_id=e.event_id, name=e.name, job_id=e.job_id, item=e.item, payload=e.payload,
@@ -230,16 +232,18 @@ def list_events(
 
 @router.get("/v1/jobs/{job_id}/problems", operation_id="listJobProblems", summary="What a job went without")
 def list_problems(
-    request: Request, job_id: JobId, hand: ServicesDep, base: Base, caller: Reader, limit: Limit = 100,
+    request: Request, job_id: JobId, services: ServicesDep, base: Base, caller: Reader, limit: Limit = 100,
     cursor: Cursor = None,
 ) -> models.Page[models.JobProblem]:  # fmt: skip
     """Failures of single items, by stage."""
-    hand.reading.job(job_id)
-    after = hand.cursors.read("problems", {"job": job_id}, cursor) if cursor else None
-    rows = hand.reading.problems(job_id, limit + 1, (after[0], after[1], after[2]) if after else None)
+    services.store.match_queries.job(job_id)
+    after = services.cursors.read("problems", {"job": job_id}, cursor) if cursor else None
+    rows = services.store.match_queries.problems(
+        job_id, limit + 1, (after[0], after[1], after[2]) if after else None
+    )
     page, last = cut(rows, limit)
     place = [last.stage, last.item_hash, last.code] if last else None
-    follow = hand.cursors.write("problems", {"job": job_id}, place) if place else None
+    follow = services.cursors.write("problems", {"job": job_id}, place) if place else None
     items = [
         models.JobProblem(stage=p.stage, item=p.item, code=p.code, message=p.message, retryable=p.retryable)
         for p in page
@@ -250,7 +254,7 @@ def list_problems(
 # -- starting -----------------------------------------------------------------------------------------
 
 
-async def _body_of(request: Request, hand: Services) -> models.JobBody:
+async def _body_of(request: Request, services: Services) -> models.JobBody:
     """The body, JSON or a form with a catalogue, which is kept at once."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
@@ -258,7 +262,7 @@ async def _body_of(request: Request, hand: Services) -> models.JobBody:
             given = _fields(form)
             file = form.get("catalogue")
             if isinstance(file, UploadFile):
-                given["products"] = [*_listed(given.get("products")), await _catalogue(file, hand)]
+                given["products"] = [*_listed(given.get("products")), await _catalogue(file, services)]
     elif kind == "application/json" or kind.endswith("+json"):
         given = _json(await request.body())
     else:
@@ -271,14 +275,14 @@ async def _body_of(request: Request, hand: Services) -> models.JobBody:
         ) from error
 
 
-async def _catalogue(file: UploadFile, hand: Services) -> str:
+async def _catalogue(file: UploadFile, services: Services) -> str:
     async def chunks() -> AsyncIterator[bytes]:
         while data := await file.read(64 * 1024):
             yield data
 
     kind = uploads.kind_of(file.filename)
-    limit = hand.settings.api_upload_mb * 1_000_000
-    kept = await uploads.keep(chunks(), hand.places.uploads, kind, limit)
+    limit = services.settings.api_upload_mb * 1_000_000
+    kept = await uploads.keep(chunks(), services.places.uploads, kind, limit)
     return (await run_in_threadpool(uploads.check, *kept)).source
 
 
@@ -319,44 +323,44 @@ def _listed(given: Any) -> list[Any]:
 
 
 def _submit(
-    hand: Services, caller: Principal, body: models.JobBody, promised: str | None, base: str
+    services: Services, caller: Principal, body: models.JobBody, promised: str | None, base: str
 ) -> models.Accepted:
-    asked = _asked(hand, body)
-    industry = _industry_of(hand, asked.industry)
-    complete_request(asked.request, industry or _blank(asked.industry), hand.settings)
-    industry = industry or hand.repos.industries.ensure(asked.industry)
-    complete = complete_request(asked.request, industry, hand.settings)
+    asked = _asked(services, body)
+    industry = _industry_of(services, asked.industry)
+    complete_request(asked.request, industry or _blank(asked.industry), services.settings)
+    industry = industry or services.store.industries.ensure(asked.industry)
+    complete = complete_request(asked.request, industry, services.settings)
     promise = None
     if promised is not None:
         key = hashlib.sha256(promised.encode("utf-8", "surrogatepass")).digest()
         promise = Idempotency(caller.caller, key, asked.digest)
-    job_id, _ = hand.inbox.submit(industry.slug, complete.to_json(), caller.caller, promise=promise)
+    job_id, _ = services.store.inbox.submit(industry.slug, complete.to_json(), caller.caller, promise=promise)
     return models.Accepted(
         job_id=job_id,
         industry=industry.slug,
-        status=hand.reading.job(job_id).status,
+        status=services.store.match_queries.job(job_id).status,
         status_url=f"{base}/v1/jobs/{job_id}",
         results_url=f"{base}/v1/results?job={job_id}",
     )
 
 
-def _asked(hand: Services, body: models.JobBody) -> Asked:
+def _asked(services: Services, body: models.JobBody) -> Asked:
     given = body.model_dump(exclude_none=True)
     name = " ".join(given.pop("industry").split())
     if not name:
         raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
-    request = hand.places.admit(parse_request(given))
+    request = services.places.admit(parse_request(given))
     if request.callback_url is not None:
-        target = hand.guard.check(request.callback_url)
+        target = services.callback_addresses.check(request.callback_url)
         # A name that does not resolve now may do so when the job has ended.
         with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
-            hand.guard.addresses(target, _RESOLVE_S)
+            services.callback_addresses.addresses(target, _RESOLVE_S)
     return Asked(name, request)
 
 
-def _industry_of(hand: Services, name: str) -> Industry | None:
+def _industry_of(services: Services, name: str) -> Industry | None:
     try:
-        return hand.repos.industries.get(name)
+        return services.store.industries.get(name)
     except InputError:
         return None
 
@@ -368,23 +372,23 @@ def _blank(name: str) -> Industry:
 # -- reading ------------------------------------------------------------------------------------------
 
 
-def _one(hand: Services, base: str, job_id: str) -> models.Job:
-    return views.job(hand.reading.job(job_id), base, _reached(hand, [job_id])[job_id])
+def _one(services: Services, base: str, job_id: str) -> models.Job:
+    return views.job(services.store.match_queries.job(job_id), base, _reached(services, [job_id])[job_id])
 
 
-def _reached(hand: Services, job_ids: list[str]) -> dict[str, str]:
+def _reached(services: Services, job_ids: list[str]) -> dict[str, str]:
     """The phase that each job's events tell, also where it failed since."""
-    names = hand.reading.phase_events(job_ids)
+    names = services.store.match_queries.phase_events(job_ids)
     return {job: derive_phase(names.get(job, ())) for job in job_ids}
 
 
-def _shown(hand: Services, request: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(services: Services, request: Mapping[str, Any]) -> dict[str, Any]:
     """A request without places of this machine and without the callback's secrets."""
     found = JobRequest.parse(request)
     shown = replace(
         found,
-        products=tuple(map(hand.places.shown, found.products)),
-        videos=tuple(map(hand.places.shown, found.videos)),
+        products=tuple(map(services.places.shown, found.products)),
+        videos=tuple(map(services.places.shown, found.videos)),
         callback_url=None,
     )
     return shown.to_json()

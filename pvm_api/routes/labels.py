@@ -24,20 +24,20 @@ JobFilter = Annotated[
 
 @router.post("/v1/matches/{match_id}/label", operation_id="labelMatch", summary="Judge a match")
 def label_match(
-    match_id: uuid.UUID, body: models.LabelBody, hand: ServicesDep, caller: Reviewer
+    match_id: uuid.UUID, body: models.LabelBody, services: ServicesDep, caller: Reviewer
 ) -> models.Labelled:
     """Accepts or rejects a match, or takes the newest verdict on it back."""
     if body.verdict == "undo":
-        found = hand.labels.undo(match_id, caller.name)
+        found = services.labels.undo(match_id, caller.name)
     else:
-        found = hand.labels.give(match_id, body.verdict, caller.name)
+        found = services.labels.give(match_id, body.verdict, caller.name)
     return models.Labelled(match_id=match_id, label=None if found is None else _row(found))
 
 
 @router.get("/v1/labels", operation_id="listLabels", summary="Labels, newest first")
 def list_labels(
     request: Request,
-    hand: ServicesDep,
+    services: ServicesDep,
     base: Base,
     caller: Reader,
     industry: IndustryFilter = None,
@@ -49,11 +49,13 @@ def list_labels(
 ) -> models.Page[models.LabelRow]:
     """Verdicts that count, one for each product and video of an industry."""
     filters: dict[str, Any] = {"industry": industry, "job": job, "verdict": verdict, "history": history}
-    after = int(hand.cursors.read("labels", filters, cursor)[0]) if cursor else None
-    slug = hand.repos.industries.get(industry).slug if industry else None
-    rows = hand.labels.list(limit + 1, industry=slug, job=job, verdict=verdict, history=history, after=after)
+    after = int(services.cursors.read("labels", filters, cursor)[0]) if cursor else None
+    slug = services.store.industries.get(industry).slug if industry else None
+    rows = services.labels.list(
+        limit + 1, industry=slug, job=job, verdict=verdict, history=history, after=after
+    )
     page, last = cut(rows, limit)
-    follow = hand.cursors.write("labels", filters, [last.seq]) if last else None
+    follow = services.cursors.write("labels", filters, [last.seq]) if last else None
     return models.Page[models.LabelRow](
         items=[_row(one) for one in page], next=next_url(request, base, follow)
     )
@@ -61,13 +63,16 @@ def list_labels(
 
 @router.get("/v1/labels/precision", operation_id="getPrecision", summary="Precision of each industry")
 def precision(
-    hand: ServicesDep, caller: Reader, industry: IndustryFilter = None
+    services: ServicesDep, caller: Reader, industry: IndustryFilter = None
 ) -> models.Page[models.IndustryPrecision]:
     """Of each industry's latest completed job: how many of its accepted matches people judged, and how many
     of those are right."""
-    slug = hand.repos.industries.get(industry).slug if industry else None
-    jobs = [hand.reading.job(job) for job in hand.reading.latest_jobs(slug, hand.reading.now())]
-    tallies = hand.labels.tallies([job.job_id for job in jobs])
+    slug = services.store.industries.get(industry).slug if industry else None
+    jobs = [
+        services.store.match_queries.job(job)
+        for job in services.store.match_queries.latest_jobs(slug, services.store.match_queries.now())
+    ]
+    tallies = services.labels.tallies([job.job_id for job in jobs])
     found = [
         models.IndustryPrecision(
             industry=job.industry, job_id=job.job_id, accepted=t.accepted, right=t.right, wrong=t.wrong,

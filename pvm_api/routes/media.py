@@ -39,9 +39,11 @@ def _binary(kind: str) -> dict[int | str, dict[str, Any]]:
     responses=_binary("image/jpeg"),
     summary="The picture that proves a match",
 )
-def evidence(request: Request, match_id: uuid.UUID, hand: ServicesDep, caller: Reader) -> Response:
+def evidence(request: Request, match_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """Product and frame side by side, with the points that agree."""
-    return _picture(request, hand, hand.reading.evidence_key(match_id), "evidence", match_id, _ASK)
+    return _picture(
+        request, services, services.store.match_queries.evidence_key(match_id), "evidence", match_id, _ASK
+    )
 
 
 @router.get(
@@ -51,9 +53,11 @@ def evidence(request: Request, match_id: uuid.UUID, hand: ServicesDep, caller: R
     responses=_binary("image/jpeg"),
     summary="A product picture",
 )
-def image(request: Request, image_id: uuid.UUID, hand: ServicesDep, caller: Reader) -> Response:
+def image(request: Request, image_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """A product picture as stored, longest side 1,024 pixels at most."""
-    return _picture(request, hand, hand.reading.image_key(image_id), "image", image_id, _FOREVER)
+    return _picture(
+        request, services, services.store.match_queries.image_key(image_id), "image", image_id, _FOREVER
+    )
 
 
 @router.get(
@@ -63,9 +67,11 @@ def image(request: Request, image_id: uuid.UUID, hand: ServicesDep, caller: Read
     responses=_binary("image/jpeg"),
     summary="A keyframe",
 )
-def frame(request: Request, frame_id: uuid.UUID, hand: ServicesDep, caller: Reader) -> Response:
+def frame(request: Request, frame_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """A keyframe as stored, longest side 960 pixels at most."""
-    return _picture(request, hand, hand.reading.frame_key(frame_id), "frame", frame_id, _FOREVER)
+    return _picture(
+        request, services, services.store.match_queries.frame_key(frame_id), "frame", frame_id, _FOREVER
+    )
 
 
 @router.get(
@@ -75,13 +81,13 @@ def frame(request: Request, frame_id: uuid.UUID, hand: ServicesDep, caller: Read
     responses=_binary("video/mp4"),
     summary="A video's file, where it is kept",
 )
-def video_file(request: Request, video_id: uuid.UUID, hand: ServicesDep, caller: Reader) -> Response:
+def video_file(request: Request, video_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """The file with ranges, so that a player can seek."""
-    row = hand.reading.video(video_id)
-    path = first_file(hand.reading.video_places(video_id))
+    row = services.store.match_queries.video(video_id)
+    path = first_file(services.store.match_queries.video_places(video_id))
     if path is not None:
         try:
-            cache = cache_rule(hand, video_id, _FOREVER)
+            cache = cache_rule(services, video_id, _FOREVER)
             return serve_file(request, path, row.sha256, f"{video_id}{path.suffix[:8]}", cache)
         except OSError:
             path = None
@@ -89,19 +95,21 @@ def video_file(request: Request, video_id: uuid.UUID, hand: ServicesDep, caller:
 
 
 def _picture(
-    request: Request, hand: Services, key: str | None, kind: str, item: uuid.UUID, cache: str
+    request: Request, services: Services, key: str | None, kind: str, item: uuid.UUID, cache: str
 ) -> Response:
     if key is None:
         raise InputError(
             f"{kind}.unknown", str(item), f"there is no such {kind}", "Take the address from a result"
         )
-    return serve_bytes(request, hand.media.get(key), f"{kind}-{item}.jpg", cache_rule(hand, item, cache))
+    return serve_bytes(
+        request, services.media.get(key), f"{kind}-{item}.jpg", cache_rule(services, item, cache)
+    )
 
 
-def cache_rule(hand: Services, item: uuid.UUID, free: str) -> str:
+def cache_rule(services: Services, item: uuid.UUID, free: str) -> str:
     """`free`, or no keeping at all where the terms of the item's source limit how long it may be kept."""
-    sources, platforms = hand.reading.origins(item)
-    restricted = any(hand.policies.restricted(source) for source in sources) or any(
-        hand.policies.of_platform(platform).restricted for platform in platforms
+    sources, platforms = services.store.match_queries.origins(item)
+    restricted = any(services.policies.restricted(source) for source in sources) or any(
+        services.policies.of_platform(platform).restricted for platform in platforms
     )
     return _RESTRICTED if restricted else free

@@ -34,7 +34,7 @@ Everything = Annotated[
 )
 def list_results(
     request: Request,
-    hand: ServicesDep,
+    services: ServicesDep,
     base: Base,
     caller: Reader,
     industry: IndustryFilter = None,
@@ -53,16 +53,16 @@ def list_results(
         "industry": industry, "job": job, "min_score": min_score, "status": status,
         "product": product, "video": video, "all": every_job,
     }  # fmt: skip
-    place = hand.cursors.read("results", filters, cursor) if cursor else None
+    place = services.cursors.read("results", filters, cursor) if cursor else None
     # Later pages are of the same jobs as the first one, whatever completes meanwhile.
-    as_of = datetime.fromisoformat(place[2]) if place else hand.reading.now()
+    as_of = datetime.fromisoformat(place[2]) if place else services.store.match_queries.now()
     wanted = ResultFilter(
-        _jobs_of(hand, industry, job, every_job, as_of), min_score, status or (), product, video
+        _jobs_of(services, industry, job, every_job, as_of), min_score, status or (), product, video
     )
     after = (float(place[0]), uuid.UUID(place[1])) if place else None
-    page, last = cut(hand.reading.results(wanted, limit + 1, after), limit)
+    page, last = cut(services.store.match_queries.results(wanted, limit + 1, after), limit)
     here = [last.score, str(last.match_id), as_of.isoformat()] if last else None
-    follow = hand.cursors.write("results", filters, here) if here else None
+    follow = services.cursors.write("results", filters, here) if here else None
     found = models.Page[models.Result](
         items=[views.result(row, base) for row in page], next=next_url(request, base, follow)
     )
@@ -71,23 +71,27 @@ def list_results(
 
 
 @router.get("/v1/matches/{match_id}", operation_id="getMatch", summary="One match")
-def get_match(match_id: uuid.UUID, hand: ServicesDep, base: Base, caller: Reader) -> models.Result:
+def get_match(match_id: uuid.UUID, services: ServicesDep, base: Base, caller: Reader) -> models.Result:
     """A match with its score, its terms and its pictures."""
-    return views.result(hand.reading.match(match_id), base)
+    return views.result(services.store.match_queries.match(match_id), base)
 
 
 @router.get("/v1/products/{product_id}", operation_id="getProduct", summary="One product")
-def get_product(product_id: uuid.UUID, hand: ServicesDep, base: Base, caller: Reader) -> models.Product:
+def get_product(product_id: uuid.UUID, services: ServicesDep, base: Base, caller: Reader) -> models.Product:
     """A product with its stored pictures."""
-    return views.product(hand.reading.product(product_id), hand.reading.pictures(product_id), base)
+    return views.product(
+        services.store.match_queries.product(product_id),
+        services.store.match_queries.pictures(product_id),
+        base,
+    )
 
 
 @router.get("/v1/videos/{video_id}", operation_id="getVideo", summary="One video")
-def get_video(video_id: uuid.UUID, hand: ServicesDep, base: Base, caller: Reader) -> models.Video:
+def get_video(video_id: uuid.UUID, services: ServicesDep, base: Base, caller: Reader) -> models.Video:
     """A video with its first hundred keyframes."""
-    row = hand.reading.video(video_id)
-    kept = first_file(hand.reading.video_places(video_id)) is not None
-    return views.video(row, hand.reading.frames(video_id), kept, base)
+    row = services.store.match_queries.video(video_id)
+    kept = first_file(services.store.match_queries.video_places(video_id)) is not None
+    return views.video(row, services.store.match_queries.frames(video_id), kept, base)
 
 
 for _path, _route, _name, _shape in (
@@ -103,13 +107,13 @@ for _path, _route, _name, _shape in (
 
 
 def _jobs_of(
-    hand: Services, industry: str | None, job: str | None, every_job: bool, as_of: datetime
+    services: Services, industry: str | None, job: str | None, every_job: bool, as_of: datetime
 ) -> list[str] | None:
     """The jobs whose matches are wanted; None: of all."""
-    slug = hand.repos.industries.get(industry).slug if industry else None
+    slug = services.store.industries.get(industry).slug if industry else None
     if job is not None:
-        found = hand.reading.job(job)
+        found = services.store.match_queries.job(job)
         return [job] if slug in (None, found.industry) else []
     if not every_job:
-        return hand.reading.latest_jobs(slug, as_of)
-    return None if slug is None else hand.reading.job_ids(slug)
+        return services.store.match_queries.latest_jobs(slug, as_of)
+    return None if slug is None else services.store.match_queries.job_ids(slug)

@@ -45,22 +45,22 @@ _loading: Final = threading.Lock()
 
 @router.get("/v1/products/similar", operation_id="findSimilar", summary="Products like a stored picture")
 def similar(
-    hand: ServicesDep,
+    services: ServicesDep,
     base: Base,
     caller: Reader,
     image_id: Annotated[uuid.UUID, Query(description="A product picture of any job.")],
     limit: Count = 20,
 ) -> models.SimilarList:
     """Product pictures of all jobs, most alike first; the picture itself is left out."""
-    if hand.reading.image_key(image_id) is None:
+    if services.store.match_queries.image_key(image_id) is None:
         raise InputError("image.unknown", str(image_id), "there is no such image", "Take an id from a result")
-    model = _active(hand)
-    vector = hand.reading.image_of(image_id, model.model_key)
+    model = _active(services)
+    vector = services.store.match_queries.image_of(image_id, model.model_key)
     if vector is None:
         raise ModelError(
             "model.other", str(image_id), f"{model.name} has not seen it", "Run its job again with that model"
         )
-    return _answer(hand, base, model, vector, limit, image_id)
+    return _answer(services, base, model, vector, limit, image_id)
 
 
 @router.post(
@@ -70,7 +70,7 @@ def similar(
     summary="Products like a picture of yours",
 )
 async def similar_to_picture(
-    request: Request, response: Response, hand: ServicesDep, base: Base, caller: Reader, limit: Count = 20
+    request: Request, response: Response, services: ServicesDep, base: Base, caller: Reader, limit: Count = 20
 ) -> models.SimilarList:
     """Product pictures of all jobs, most alike first. JPEG, PNG or WebP; the picture is not kept."""
     async with request.form(max_files=1, max_fields=1) as form:
@@ -78,7 +78,7 @@ async def similar_to_picture(
         if file is None or isinstance(file, str):
             raise ApiError(422, "picture.missing", "the field picture holds no file", "Send it as a form")
         data = await _bytes(file)
-    return await run_in_threadpool(_by_picture, request, hand, base, data, limit)
+    return await run_in_threadpool(_by_picture, request, services, base, data, limit)
 
 
 async def _bytes(file: Any) -> bytes:
@@ -89,68 +89,74 @@ async def _bytes(file: Any) -> bytes:
     return await upload.read(PictureLimits().max_bytes + 1)
 
 
-def _by_picture(request: Request, hand: Services, base: str, data: bytes, limit: int) -> models.SimilarList:
+def _by_picture(
+    request: Request, services: Services, base: str, data: bytes, limit: int
+) -> models.SimilarList:
     from pvm_core.images import decode_picture, normalise
 
     picture = decode_picture(data, "the picture")
-    model = _active(hand)
+    model = _active(services)
     with _loading:
-        embedder = _embedder(request, hand, model)
+        embedder = _embedder(request, services, model)
         rgb = normalise(picture.rgb)
-        vector = _vector(hand, model, embedder, rgb)
-    return _answer(hand, base, model, vector.tolist(), limit, None)
+        vector = _vector(services, model, embedder, rgb)
+    return _answer(services, base, model, vector.tolist(), limit, None)
 
 
-def _active(hand: Services) -> Model:
+def _active(services: Services) -> Model:
     """The model that product pictures are known under."""
-    found = next((model for model in hand.repos.features.models("embedder") if model.active), None)
+    found = next((model for model in services.store.features.models("embedder") if model.active), None)
     if found is None:
         raise ModelError("model.none", "search", "no picture was embedded yet", "Run a job first")
     return found
 
 
-def _embedder(request: Request, hand: Services, model: Model) -> Embedder:
+def _embedder(request: Request, services: Services, model: Model) -> Embedder:
     loaded: tuple[str, Embedder] | None = getattr(request.app.state, "embedder", None)
     if loaded is not None and loaded[0] == model.model_key:
         return loaded[1]
     from pvm_core.embedders import load_embedder
 
-    fresh = load_embedder(model.name, hand.settings.models)
+    fresh = load_embedder(model.name, services.settings.models)
     request.app.state.embedder = (model.model_key, fresh)
     return fresh
 
 
-def _vector(hand: Services, model: Model, embedder: Embedder, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _vector(
+    services: Services, model: Model, embedder: Embedder, rgb: NDArray[np.uint8]
+) -> NDArray[np.float32]:
     from pvm_core.embedders import EmbedInput
 
-    mask = _mask(hand, model, rgb)
+    mask = _mask(services, model, rgb)
     (views,) = embedder.embed_views([EmbedInput(rgb, mask)], "product", False)
     whole: NDArray[np.float32] = views.rgb[0]
     return whole
 
 
-def _mask(hand: Services, model: Model, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+def _mask(services: Services, model: Model, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """The product's region, where this machine has the segmenter that the stored vectors were made with."""
     if model.spec.get("masks") in (None, "off"):
         return None
     from pvm_core.masks import load_segmenter
 
     try:
-        name = "classic" if hand.settings.segmenter == "auto" else hand.settings.segmenter
-        segmenter = load_segmenter(name, hand.settings.models)
+        name = "classic" if services.settings.segmenter == "auto" else services.settings.segmenter
+        segmenter = load_segmenter(name, services.settings.models)
     except PvmError:
         return None
     return segmenter.segment(rgb, "product").mask if segmenter.key == model.spec.get("masks") else None
 
 
 def _answer(
-    hand: Services, base: str, model: Model, vector: list[float], limit: int, itself: uuid.UUID | None
+    services: Services, base: str, model: Model, vector: list[float], limit: int, itself: uuid.UUID | None
 ) -> models.SimilarList:
     import numpy as np
 
-    near = hand.repos.features.ann_search(model.model_key, np.array(vector, np.float32), limit + 1)
+    near = services.store.features.ann_search(model.model_key, np.array(vector, np.float32), limit + 1)
     near = [one for one in near if one.img_id != itself][:limit]
-    products = {p.product_id: p for p in hand.reading.products([one.product_id for one in near])}
+    products = {
+        p.product_id: p for p in services.store.match_queries.products([one.product_id for one in near])
+    }
     items = [
         models.Similar(
             product_id=one.product_id,

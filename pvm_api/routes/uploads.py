@@ -29,7 +29,7 @@ _FILE: Final[dict[str, Any]] = {
 )
 async def upload(
     request: Request,
-    hand: ServicesDep,
+    services: ServicesDep,
     caller: Runner,
     filename: Annotated[
         str, Query(min_length=1, max_length=200, description="Tells the kind.", examples=["products.csv"])
@@ -37,6 +37,6 @@ async def upload(
 ) -> models.Upload:
     """The body is the file. Its pictures are http(s) URLs; the answer's `source` is what a job names."""
     kind = uploads.kind_of(filename)
-    limit = hand.settings.api_upload_mb * 1_000_000
-    kept = await uploads.keep(request.stream(), hand.places.uploads, kind, limit)
+    limit = services.settings.api_upload_mb * 1_000_000
+    kept = await uploads.keep(request.stream(), services.places.uploads, kind, limit)
     return await run_in_threadpool(uploads.check, *kept)

@@ -21,7 +21,7 @@ def of_rows(found: Validation, what: str) -> Verdict:
 @job_check("products", blocking=True)
 def products_valid(inquiry: CheckContext) -> Verdict:
     """Every product has a source, a namespace and an id of its own."""
-    rows = inquiry.bench.catalogue.products(inquiry.job_id)
+    rows = inquiry.services.store.catalogue.products(inquiry.job_id)
     return of_rows(schemas.validate(schemas.products(), rows, "product_id"), "products")
 
 
@@ -38,7 +38,7 @@ def video_sources_answered(inquiry: CheckContext) -> Verdict:
 
 
 def _answered(inquiry: CheckContext, kind: SourceKind) -> Verdict:
-    states = [s for s in inquiry.bench.collecting.states(inquiry.job_id) if s.kind == kind]
+    states = [s for s in inquiry.services.store.source_runs.states(inquiry.job_id) if s.kind == kind]
     lacking = [s for s in states if s.state != "ok"]
     summary = f"{len(states) - len(lacking)} of {len(states)} sources answered in full"
     if lacking:
@@ -52,9 +52,9 @@ def _answered(inquiry: CheckContext, kind: SourceKind) -> Verdict:
 @job_check("product_images", blocking=True)
 def pictures_decodable(inquiry: CheckContext) -> Verdict:
     """Enough of the pictures the catalogue names could be read (rule min_decodable_ratio)."""
-    given = inquiry.bench.galleries.count(inquiry.job_id)
-    problems = inquiry.bench.state.problems(inquiry.job_id, "product_images")
-    guard = EventLogRedactor(inquiry.bench, inquiry.job_id)
+    given = inquiry.services.store.galleries.count(inquiry.job_id)
+    problems = inquiry.services.store.state.problems(inquiry.job_id, "product_images")
+    guard = EventLogRedactor(inquiry.services, inquiry.job_id)
     bad = [guard.label(p.item) for p in problems]
     return _enough(inquiry, given - len(problems), given, "pictures", bad)
 
@@ -62,7 +62,7 @@ def pictures_decodable(inquiry: CheckContext) -> Verdict:
 @job_check("product_images", blocking=True)
 def pictures_valid(inquiry: CheckContext) -> Verdict:
     """Every stored picture has an identity of its own, a file and a size within bounds."""
-    rows = inquiry.bench.catalogue.images(inquiry.job_id)
+    rows = inquiry.services.store.catalogue.images(inquiry.job_id)
     return of_rows(schemas.validate(schemas.images(), rows, "img_id"), "pictures")
 
 
@@ -70,7 +70,7 @@ def pictures_valid(inquiry: CheckContext) -> Verdict:
 def videos_decodable(inquiry: CheckContext) -> Verdict:
     """Enough of the videos given could be opened (rule min_decodable_ratio)."""
     given = int(inquiry.state.metadata.get("given", inquiry.state.rows))
-    problems = inquiry.bench.state.problems(inquiry.job_id, "videos")
+    problems = inquiry.services.store.state.problems(inquiry.job_id, "videos")
     return _enough(inquiry, inquiry.state.rows, given, "videos", [p.item for p in problems])
 
 
@@ -86,7 +86,7 @@ def _enough(inquiry: CheckContext, good: int, given: int, what: str, bad: list[s
 @job_check("keyframes", blocking=True)
 def enough_frames(inquiry: CheckContext) -> Verdict:
     """Videos have at least min_frames_per_video keyframes; the share that must is min_decodable_ratio."""
-    repo, rules = inquiry.bench.videos, inquiry.rules
+    repo, rules = inquiry.services.store.videos, inquiry.rules
     frames = Counter(f.video_id for f in repo.frames(inquiry.job_id, inquiry.key("keyframes")))
     names = {m.video_id: m.given_name for m in repo.members(inquiry.job_id)}
     few = [name for video, name in names.items() if frames[video] < rules.min_frames_per_video]
@@ -102,7 +102,7 @@ def enough_frames(inquiry: CheckContext) -> Verdict:
 @job_check("keyframes", blocking=True)
 def frames_valid(inquiry: CheckContext) -> Verdict:
     """Every keyframe has a second, a shot, a file and a size."""
-    rows = inquiry.bench.videos.frames(inquiry.job_id, inquiry.key("keyframes"))
+    rows = inquiry.services.store.videos.frames(inquiry.job_id, inquiry.key("keyframes"))
     return of_rows(schemas.validate(schemas.frames(), rows, "frame_id"), "keyframes")
 
 

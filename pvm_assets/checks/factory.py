@@ -22,7 +22,7 @@ from pvm_resources.store.records import AssetState, CheckVerdict, Job
 class CheckContext:
     """What a check looks at: one job, its present rules, and the asset's state."""
 
-    bench: JobServices
+    services: JobServices
     job: Job
     rules: Rules
     state: AssetState
@@ -73,7 +73,7 @@ def job_check(
             context: dg.AssetCheckExecutionContext, job_services: JobServicesResource
         ) -> dg.AssetCheckResult:
             with clear_failure():
-                return _examine(asset, name, blocking, ask, context.partition_key, job_services.bench)
+                return _examine(asset, name, blocking, ask, context.partition_key, job_services.services)
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def.*")
@@ -95,10 +95,10 @@ def _examine(
     blocking: bool,
     ask: Callable[[CheckContext], Verdict],
     partition_key: str,
-    bench: JobServices,
+    services: JobServices,
 ) -> dg.AssetCheckResult:
-    job = bench.job_of(partition_key)
-    state = bench.state.asset(job.job_id, asset)
+    job = services.job_of(partition_key)
+    state = services.store.state.asset(job.job_id, asset)
     if state is None:
         raise InputError(
             "upstream.missing",
@@ -106,10 +106,10 @@ def _examine(
             f"{asset} has not been materialised for this job",
             f"Materialise {asset} first",
         )
-    verdict = ask(CheckContext(bench, job, bench.rules_of(job), state))
+    verdict = ask(CheckContext(services, job, services.rules_of(job), state))
     metadata = {"summary": verdict.summary, **verdict.metadata}
     row = CheckVerdict(asset, name, state.data_version, verdict.passed, blocking, verdict.severity, metadata)
-    bench.state.write_verdicts(job.job_id, [row])
+    services.store.state.write_verdicts(job.job_id, [row])
     return dg.AssetCheckResult(
         passed=verdict.passed,
         severity=dg.AssetCheckSeverity[verdict.severity],

@@ -27,7 +27,7 @@ _SAME_COSINE: Final = 0.995
 
 def _left_out(inquiry: CheckContext, feature: Feature, key: str) -> tuple[int, int]:
     """Pictures without the feature, and all pictures of the job."""
-    counts = [inquiry.bench.features.covered(inquiry.job_id, kind, feature, key) for kind in _KINDS]
+    counts = [inquiry.services.store.features.covered(inquiry.job_id, kind, feature, key) for kind in _KINDS]
     total = sum(all_ for _, all_ in counts)
     return total - sum(has for has, _ in counts), total
 
@@ -58,7 +58,7 @@ def masks_in_time(inquiry: CheckContext) -> Verdict:
 def vectors_sound(inquiry: CheckContext) -> Verdict:
     """Every picture has vectors of the job's one model, of its dimension and of unit length."""
     key = inquiry.key("embeddings")
-    faults = inquiry.bench.features.vector_faults(inquiry.job_id, key)
+    faults = inquiry.services.store.features.vector_faults(inquiry.job_id, key)
     missing, total = _left_out(inquiry, "embeddings", key)
     summary = f"{total - missing} of {total} pictures have vectors, {len(faults)} of them unsound"
     metadata = {
@@ -72,7 +72,7 @@ def vectors_sound(inquiry: CheckContext) -> Verdict:
 @job_check("embeddings", blocking=False, placement=GPU)
 def vectors_reproducible(inquiry: CheckContext) -> Verdict:
     """A few pictures embedded again give the stored vectors: this machine's model is the one of the rows."""
-    settings, features = inquiry.bench.settings, inquiry.bench.features
+    settings, features = inquiry.services.settings, inquiry.services.store.features
     embedder = load_embedder(inquiry.job.embed_model or "", settings.models)
     worst = 1.0
     for kind in _KINDS:
@@ -90,7 +90,7 @@ def vectors_reproducible(inquiry: CheckContext) -> Verdict:
 
 
 def _load(inquiry: CheckContext, item: Item) -> EmbedInput:
-    media = inquiry.bench.media
+    media = inquiry.services.media
     mask = decode_mask(media.get(item.mask_path)) if item.mask_path else None
     return EmbedInput(decode_stored(media.get(item.local_path)), mask)
 
@@ -98,7 +98,9 @@ def _load(inquiry: CheckContext, item: Item) -> EmbedInput:
 def _stored_vectors(inquiry: CheckContext, kind: Kind, items: list[Item]) -> dict[str, np.ndarray]:
     wanted = {item.item_id for item in items}
     found: dict[str, np.ndarray] = {}
-    for batch in inquiry.bench.features.iter_embeddings(inquiry.job_id, kind, inquiry.key("embeddings"), 100):
+    for batch in inquiry.services.store.features.iter_embeddings(
+        inquiry.job_id, kind, inquiry.key("embeddings"), 100
+    ):
         for row, (item, view) in enumerate(zip(batch.ids, batch.views, strict=True)):
             if view == 0 and item in wanted:
                 found[item.hex] = batch.rgb[row]
@@ -110,12 +112,12 @@ def _stored_vectors(inquiry: CheckContext, kind: Kind, items: list[Item]) -> dic
 @job_check("keypoints", blocking=True)
 def keypoints_accounted(inquiry: CheckContext) -> Verdict:
     """Every picture has keypoints or is excused, and their files can be read."""
-    key, media = inquiry.key("keypoints"), inquiry.bench.media
+    key, media = inquiry.key("keypoints"), inquiry.services.media
     missing, total = _left_out(inquiry, "keypoints", key)
     unreadable: list[str] = []
     excused = 0
     for kind in _KINDS:
-        for n, found in enumerate(inquiry.bench.features.keypoints(inquiry.job_id, kind, key)):
+        for n, found in enumerate(inquiry.services.store.features.keypoints(inquiry.job_id, kind, key)):
             excused += found.status == "excused"
             if found.kp_blob_path is None or n >= _SAMPLE:
                 continue

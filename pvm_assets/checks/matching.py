@@ -22,14 +22,14 @@ _SAMPLE: Final = 25
 def candidates_valid(inquiry: CheckContext) -> Verdict:
     """Every frame has candidates, with ranks from 1 and cosines in [-1, 1]."""
     frames: set[uuid.UUID] = set()
-    total = inquiry.bench.jobs.counts(inquiry.job_id).frames
+    total = inquiry.services.store.jobs.counts(inquiry.job_id).frames
     verdict = of_rows(schemas.validate(schemas.candidates(), _seen(inquiry, frames)), "candidates")
     summary = f"{verdict.summary}; {len(frames)} of {total} frames have candidates"
     return Verdict(verdict.passed and len(frames) == total, summary, metadata=verdict.metadata)
 
 
 def _seen(inquiry: CheckContext, frames: set[uuid.UUID]) -> Iterator[CandidatePair]:
-    for row in inquiry.bench.matching.candidates(inquiry.job_id):
+    for row in inquiry.services.store.matching.candidates(inquiry.job_id):
         frames.add(row.frame_id)
         yield row
 
@@ -52,7 +52,7 @@ def retrieval_recall(inquiry: CheckContext) -> Verdict:
 @job_check("matches", blocking=True)
 def scores_valid(inquiry: CheckContext) -> Verdict:
     """Scores and terms lie in [0, 1], each match has a status, a reason and a second."""
-    rows = inquiry.bench.matching.matches(inquiry.job_id)
+    rows = inquiry.services.store.matching.matches(inquiry.job_id)
     found = schemas.validate(schemas.matches(), rows, "match_id")
     verdict = of_rows(found, "matches")
     # A job may honestly have nothing to score: pictures without keypoints under an uncalibrated model.
@@ -62,10 +62,10 @@ def scores_valid(inquiry: CheckContext) -> Verdict:
 @job_check("matches", blocking=True)
 def accepted_over_threshold(inquiry: CheckContext) -> Verdict:
     """A match is accepted if and only if its score reaches ACCEPT, and only under a calibrated model."""
-    rows = inquiry.bench.matching.matches(inquiry.job_id)
+    rows = inquiry.services.store.matching.matches(inquiry.job_id)
     wrong = [m for m in rows if (m.status == "accepted") != (m.score >= m.accept)]
     accepted = [m for m in rows if m.status == "accepted"]
-    models, name = inquiry.bench.settings.models, inquiry.job.embed_model or ""
+    models, name = inquiry.services.settings.models, inquiry.job.embed_model or ""
     calibrated = calibration_of(models, name).calibrated
     uncalibrated = [] if calibrated else accepted
     summary = (
@@ -78,8 +78,8 @@ def accepted_over_threshold(inquiry: CheckContext) -> Verdict:
 @job_check("evidence", blocking=True)
 def evidence_readable(inquiry: CheckContext) -> Verdict:
     """No accepted match is without its picture, and the pictures can be read; a purged one needs none."""
-    media = inquiry.bench.media
-    listed = inquiry.bench.matching.matches(inquiry.job_id, statuses=("accepted", "review"))
+    media = inquiry.services.media
+    listed = inquiry.services.store.matching.matches(inquiry.job_id, statuses=("accepted", "review"))
     rows = [match for match in listed if match.media_purged_at is None]
     bad: list[str] = []
     for n, match in enumerate(rows):

@@ -32,8 +32,8 @@ def evidence(stage: Stage) -> Report:
 
     A match that is the same as before keeps its picture; one whose pictures were purged stays without.
     """
-    bench = stage.bench
-    items = [i for i in bench.matching.match_items(stage.job_id, statuses=_SHOWN) if _drawable(i)]
+    services = stage.services
+    items = [i for i in services.store.matching.match_items(stage.job_id, statuses=_SHOWN) if _drawable(i)]
     todo = [item for item in items if not _made(stage, item)]
     stage.begin(len(items), reused=len(items) - len(todo))
     masks = _product_masks(stage)
@@ -51,14 +51,14 @@ def evidence(stage: Stage) -> Report:
     )
 
     def write(done: list[ProofDone]) -> None:
-        bench.matching.set_evidence(stage.job_id, {d.match_id: d.key for d in done})
+        services.store.matching.set_evidence(stage.job_id, {d.match_id: d.key for d in done})
 
-    stage.settle(bench.pool.map(render_proof, tasks, partial(given, bench.media)), write)
+    stage.settle(services.pool.map(render_proof, tasks, partial(given, services.media)), write)
     return _report(stage)
 
 
 def _product_masks(stage: Stage) -> dict[uuid.UUID, str | None]:
-    found = stage.bench.features.masks(stage.job_id, "product", key_of(stage, "masks"))
+    found = stage.services.store.features.masks(stage.job_id, "product", key_of(stage, "masks"))
     return {mask.item_id: mask.mask_path for mask in found}
 
 
@@ -68,11 +68,11 @@ def _drawable(item: MatchItem) -> bool:
 
 def _made(stage: Stage, item: MatchItem) -> bool:
     path = item.match.evidence_path
-    return path is not None and stage.bench.media.exists(path)
+    return path is not None and stage.services.media.exists(path)
 
 
 def _report(stage: Stage) -> Report:
-    rows = stage.bench.matching.matches(stage.job_id, statuses=_SHOWN)
+    rows = stage.services.store.matching.matches(stage.job_id, statuses=_SHOWN)
     best = sorted(rows, key=lambda m: (m.status != "accepted", -m.score))
     shown = [m.evidence_path for m in best if m.evidence_path]
     purged = sum(m.media_purged_at is not None for m in rows)

@@ -64,14 +64,14 @@ def embeddings(stage: Stage) -> Report:
 
     The embedder is the one asked for, or the best on this machine that is calibrated; every row says which.
     """
-    settings = stage.bench.settings
+    settings = stage.services.settings
     asked = str(stage.job.request.get("embed_model") or settings.embed_model)
     name = choose_embedder(asked, settings.models, calibrated(settings.models))
     embedder = load_embedder(name, settings.models)
     mask_key = key_of(stage, "masks")
     model = _model(embedder, mask_key, stage.rules.grey_clahe)
-    stage.bench.features.register_model(model)
-    stage.bench.jobs.set_keys(stage.job_id, embed_model=name, embeddings=model.model_key)
+    stage.services.store.features.register_model(model)
+    stage.services.store.jobs.set_keys(stage.job_id, embed_model=name, embeddings=model.model_key)
     todo, total = _missing(stage, "embeddings", model.model_key, mask_key)
     stage.begin(total, reused=total - len(todo))
     stage.log.info(f"embeddings: {name} on {embedder.device}, {embedder.dim} numbers a vector")
@@ -105,13 +105,13 @@ def _missing(
     known: Callable[[Kind], Iterable[Any]] | None = None,
 ) -> tuple[list[Stored], int]:
     """Pictures without the feature, and how many pictures the job has."""
-    features, names = stage.bench.features, Names(stage)
+    features, names = stage.services.store.features, Names(stage)
     todo: list[Stored] = []
     total = 0
     for kind in _KINDS:
         todo += stored_items(features.missing(stage.job_id, kind, feature, key, mask_key=mask_key), names)
         total += features.covered(stage.job_id, kind, feature, key)[1]
-        lost = lost_files(stage.bench.media, known(kind)) if known else set()
+        lost = lost_files(stage.services.media, known(kind)) if known else set()
         if lost:
             again = stored_items(features.items(stage.job_id, kind, mask_key=mask_key), names)
             todo += (item for item in again if item.item_id in lost)
@@ -127,10 +127,10 @@ def _chunks(items: Iterable[Stored], size: int) -> Iterator[EmbedTask]:
 def _embed(
     stage: Stage, embedder: Embedder, items: list[Stored]
 ) -> Iterator[Done[EmbedTask, list[EmbedDone]]]:
-    gray, media = stage.rules.grey_clahe, stage.bench.media
+    gray, media = stage.rules.grey_clahe, stage.services.media
     if MODELS[embedder.name].library == "builtin":
-        desk = partial(embed_worker_state, media, embedder.name, stage.bench.settings.models, gray)
-        yield from stage.bench.pool.map(embed_pictures, _chunks(items, _CHUNK), desk)
+        desk = partial(embed_worker_state, media, embedder.name, stage.services.settings.models, gray)
+        yield from stage.services.pool.map(embed_pictures, _chunks(items, _CHUNK), desk)
         return
     # A learned embedder spreads its own work over GPU or cores: one copy, in this process, fed by threads.
     for task, inputs in _decoded(media, _chunks(items, max(_CHUNK, embedder.batch_size))):
@@ -169,7 +169,7 @@ def _write_embeddings(stage: Stage, model: Model, done: list[EmbedDone]) -> None
         for view, rgb in enumerate(d.rgb)
     )
     events = [_ready(stage, _EMBEDDED[d.kind], d.item_id) for d in done]
-    stage.bench.features.write_embeddings(rows, events=events)
+    stage.services.store.features.write_embeddings(rows, events=events)
 
 
 def _ready(stage: Stage, name: str, item: object) -> Event:
@@ -188,7 +188,7 @@ def embedded_items(stage: Stage, kind: Kind, model_key: str) -> Iterator[object]
         "SELECT i.item_id FROM job_items i WHERE i.job_id = %s AND i.kind = %s AND EXISTS "
         "(SELECT 1 FROM embeddings e WHERE e.item_id = i.item_id AND e.model_key = %s) ORDER BY i.item_id"
     )
-    return stage.bench.database.stream(_one, query, [stage.job_id, kind, model_key])
+    return stage.services.database.stream(_one, query, [stage.job_id, kind, model_key])
 
 
 def _one(item_id: object) -> object:
@@ -225,8 +225,8 @@ def keypoints(stage: Stage) -> Report:
     """Keypoints and descriptors of each picture, inside its mask, spread over the picture."""
     params, mask_key = KeypointParams.from_rules(stage.rules), key_of(stage, "masks")
     key = content_key("keypoints", params.key, mask_key)
-    stage.bench.jobs.set_keys(stage.job_id, keypoints=key)
-    features = stage.bench.features
+    stage.services.store.jobs.set_keys(stage.job_id, keypoints=key)
+    features = stage.services.store.features
 
     def known(kind: Kind) -> Iterator[tuple[Any, str | None]]:
         return ((k.item_id, k.kp_blob_path) for k in features.keypoints(stage.job_id, kind, key))
@@ -235,8 +235,8 @@ def keypoints(stage: Stage) -> Report:
     stage.begin(total, reused=total - len(todo))
     for kind in _KINDS:
         announce(stage, (_ready(stage, _POINTED[kind], item) for item, _ in known(kind)))
-    desk = partial(keypoint_worker_state, stage.bench.media, params, key)
-    stage.settle(stage.bench.pool.map(keypoint_picture, todo, desk), partial(_write_keypoints, stage, key))
+    desk = partial(keypoint_worker_state, stage.services.media, params, key)
+    stage.settle(stage.services.pool.map(keypoint_picture, todo, desk), partial(_write_keypoints, stage, key))
     return _keypoint_report(stage, params, key)
 
 
@@ -246,14 +246,14 @@ def _write_keypoints(stage: Stage, key: str, done: list[KeypointsDone]) -> None:
         for d in done
     ]
     events = [_ready(stage, _POINTED[d.kind], d.item_id) for d in done]
-    stage.bench.features.write_keypoints(rows, events=events)
+    stage.services.store.features.write_keypoints(rows, events=events)
 
 
 def _keypoint_report(stage: Stage, params: KeypointParams, key: str) -> Report:
     rows: list[str] = []
     points = excused = 0
     for kind in _KINDS:
-        for found in stage.bench.features.keypoints(stage.job_id, kind, key):
+        for found in stage.services.store.features.keypoints(stage.job_id, kind, key):
             rows.append(f"{found.item_id.hex}{found.n_keypoints}")
             points += found.n_keypoints
             excused += found.status == "excused"

@@ -37,9 +37,9 @@ from pvm_resources.store.records import Frame, JobVideo, KeyframeSet
 )
 def keyframes(stage: Stage) -> Report:
     """The sharpest frames of each shot, with their seconds; rejected frames keep their reason."""
-    bench, params = stage.bench, KeyframeParams.from_rules(stage.rules)
-    bench.jobs.set_keys(stage.job_id, keyframes=params.key)
-    listed = bench.videos.videos(stage.job_id)
+    services, params = stage.services, KeyframeParams.from_rules(stage.rules)
+    services.store.jobs.set_keys(stage.job_id, keyframes=params.key)
+    listed = services.store.videos.videos(stage.job_id)
     names = _names(stage)
     done = _intact_sets(stage, params)
     for video_id, kept in done.items():
@@ -53,7 +53,7 @@ def keyframes(stage: Stage) -> Report:
     )
     # One video is one item: its frames are stored with the mark that it is done.
     stage.settle(
-        bench.pool.map(cut_video, tasks, partial(given, bench.media)),
+        services.pool.map(cut_video, tasks, partial(given, services.media)),
         partial(_write_frames, stage, params),
         lambda task: task.name,
         batch=1,
@@ -63,7 +63,7 @@ def keyframes(stage: Stage) -> Report:
 
 def _names(stage: Stage) -> dict[uuid.UUID, JobVideo]:
     found: dict[uuid.UUID, JobVideo] = {}
-    for member in stage.bench.videos.members(stage.job_id):
+    for member in stage.services.store.videos.members(stage.job_id):
         found.setdefault(member.video_id, member)
     return found
 
@@ -76,11 +76,11 @@ def _ended_early(name: str, code: str) -> Problem:
 
 def _intact_sets(stage: Stage, params: KeyframeParams) -> dict[uuid.UUID, KeyframeSet]:
     """Videos whose keyframes are done and whose files are all there."""
-    done = stage.bench.videos.sets(stage.job_id, params.key)
+    done = stage.services.store.videos.sets(stage.job_id, params.key)
     lost = {
         frame.video_id
-        for frame in stage.bench.videos.frames(stage.job_id, params.key)
-        if frame.local_path is None or not stage.bench.media.exists(frame.local_path)
+        for frame in stage.services.store.videos.frames(stage.job_id, params.key)
+        if frame.local_path is None or not stage.services.media.exists(frame.local_path)
     }
     return {video: kept for video, kept in done.items() if video not in lost}
 
@@ -91,7 +91,9 @@ def _write_frames(stage: Stage, params: KeyframeParams, cut: list[CutVideo]) -> 
         problem = video.problem.code if video.problem else ""
         rows = [_frame(video.video_id, params.key, f) for f in video.frames]
         done = KeyframeSet(video.video_id, params.key, len(kept), len(rows) - len(kept), problem)
-        stage.bench.videos.write_frames(rows, [done], events=[_frames_ready(stage, video.video_id, kept)])
+        stage.services.store.videos.write_frames(
+            rows, [done], events=[_frames_ready(stage, video.video_id, kept)]
+        )
         if video.problem:
             stage.note([video.problem])
 
@@ -119,7 +121,7 @@ def _frames_ready(stage: Stage, video: uuid.UUID, kept: Sequence[CutFrame | Fram
 def _keyframe_report(stage: Stage, params: KeyframeParams, reused: frozenset[uuid.UUID]) -> Report:
     frame_ids: list[str] = []
     paths: list[str] = []
-    known = stage.bench.videos.frames(stage.job_id, params.key)
+    known = stage.services.store.videos.frames(stage.job_id, params.key)
     for video, group in groupby(known, key=lambda f: f.video_id):
         kept = list(group)
         frame_ids += [f.frame_id.hex for f in kept]
@@ -131,7 +133,8 @@ def _keyframe_report(stage: Stage, params: KeyframeParams, reused: frozenset[uui
             "keyframes.none", "keyframes", "not one frame of any video can be used", "See the job's problems"
         )
     reasons = Counter(
-        f.reason.partition(":")[0] for f in stage.bench.videos.frames(stage.job_id, params.key, "rejected")
+        f.reason.partition(":")[0]
+        for f in stage.services.store.videos.frames(stage.job_id, params.key, "rejected")
     )
     preview = stage.preview(paths, "keyframes")
     events = (

@@ -44,25 +44,26 @@ def masks(stage: Stage) -> Report:
     A picture without a trustworthy mask, or whose segmentation exceeds its time limit, goes on unmasked.
     """
     if not stage.rules.segmentation:
-        stage.bench.jobs.set_keys(stage.job_id, masks=MASKS_OFF)
+        stage.services.store.jobs.set_keys(stage.job_id, masks=MASKS_OFF)
         stage.begin(0)
         return Report(
             0, version_of([MASKS_OFF]), {"segmentation": "off by rule"}, events=_batches(stage, 0, 0)
         )
-    settings = stage.bench.settings
+    settings = stage.services.settings
     segmenter = load_segmenter(segmenter_name(settings.segmenter), settings.models)
     key = segmenter.key
-    stage.bench.jobs.set_keys(stage.job_id, masks=key)
+    stage.services.store.jobs.set_keys(stage.job_id, masks=key)
     todo, totals = _todo(stage, key)
     stage.begin(sum(totals.values()), reused=sum(totals.values()) - len(todo))
     places = {
-        i.item_id: (i.parent_id, i.ts or 0.0) for i in stage.bench.features.items(stage.job_id, "frame")
+        i.item_id: (i.parent_id, i.ts or 0.0)
+        for i in stage.services.store.features.items(stage.job_id, "frame")
     }
     _announce_known(stage, key, places)
-    answers = stage.bench.pool.map(
+    answers = stage.services.pool.map(
         mask_picture,
         todo,
-        partial(mask_worker_state, stage.bench.media, segmenter.name, settings.models),
+        partial(mask_worker_state, stage.services.media, segmenter.name, settings.models),
         timeout_s=stage.rules.mask_timeout_s,
     )
     stage.settle(_unmasked(stage, answers), partial(_write, stage, key, places))
@@ -75,12 +76,12 @@ def segmenter_name(setting: str) -> str:
 
 
 def _todo(stage: Stage, key: str) -> tuple[list[Stored], dict[str, int]]:
-    features, names = stage.bench.features, Names(stage)
+    features, names = stage.services.store.features, Names(stage)
     todo: list[Stored] = []
     totals: dict[str, int] = {}
     for kind in _KINDS:
         known = ((m.item_id, m.mask_path) for m in features.masks(stage.job_id, kind, key))
-        lost = lost_files(stage.bench.media, known)
+        lost = lost_files(stage.services.media, known)
         todo += stored_items(features.missing(stage.job_id, kind, "masks", key), names)
         if lost:
             todo += (s for s in stored_items(features.items(stage.job_id, kind), names) if s.item_id in lost)
@@ -102,7 +103,7 @@ def _unmasked(stage: Stage, answers: Iterable[Done[Stored, MaskDone]]) -> Iterat
 
 def _write(stage: Stage, key: str, places: Places, done: list[MaskDone]) -> None:
     rows = [Mask(d.item_id, d.kind, key, d.key is not None, d.key, d.coverage, d.reason) for d in done]
-    stage.bench.features.write_masks(rows, events=[_event(stage, row, places) for row in rows])
+    stage.services.store.features.write_masks(rows, events=[_event(stage, row, places) for row in rows])
 
 
 def _event(stage: Stage, row: Mask, places: Places) -> Event:
@@ -116,7 +117,7 @@ def _event(stage: Stage, row: Mask, places: Places) -> Event:
 
 def _announce_known(stage: Stage, key: str, places: Places) -> None:
     for kind in _KINDS:
-        known = stage.bench.features.masks(stage.job_id, kind, key)
+        known = stage.services.store.features.masks(stage.job_id, kind, key)
         announce(stage, (_event(stage, mask, places) for mask in known))
 
 
@@ -131,7 +132,7 @@ def _report(stage: Stage, key: str, method: str, totals: dict[str, int]) -> Repo
     masked, reasons = 0, dict[str, int]()
     rows: list[str] = []
     for kind in _KINDS:
-        for mask in stage.bench.features.masks(stage.job_id, kind, key):
+        for mask in stage.services.store.features.masks(stage.job_id, kind, key):
             rows.append(f"{mask.item_id.hex}{mask.has_mask}{mask.coverage:.6f}")
             masked += mask.has_mask
             if mask.mask_path is None:
@@ -142,7 +143,9 @@ def _report(stage: Stage, key: str, method: str, totals: dict[str, int]) -> Repo
 
 
 def _preview(stage: Stage, key: str) -> dict[str, Any]:
-    items = (i for kind in _KINDS for i in stage.bench.features.items(stage.job_id, kind, mask_key=key))
+    items = (
+        i for kind in _KINDS for i in stage.services.store.features.items(stage.job_id, kind, mask_key=key)
+    )
     shown = [(i.local_path, i.mask_path) for i in items if i.mask_path is not None]
     return stage.preview(
         [path for path, _ in shown], "masks: what is dimmed is left out", [m for _, m in shown]

@@ -54,21 +54,25 @@ _RECALL_SAMPLE = 20
 )
 def candidate_pairs(stage: Stage) -> Report:
     """The product pictures most similar to each frame: exact, in batches; all of them where there are few."""
-    bench, key = stage.bench, key_of(stage, "embeddings")
-    frames, _ = bench.features.covered(stage.job_id, "frame", "embeddings", key)
+    services, key = stage.services, key_of(stage, "embeddings")
+    frames, _ = services.store.features.covered(stage.job_id, "frame", "embeddings", key)
     images, gallery = _gallery(stage, key)
     k = _candidates_per_frame(stage, frames, len(images))
     stage.begin(frames)
     digest, rows = [], 0
-    for batch in bench.features.iter_embeddings(stage.job_id, "frame", key, 512):
+    for batch in services.store.features.iter_embeddings(stage.job_id, "frame", key, 512):
         frame_ids = list(dict.fromkeys(batch.ids))
         nearest = search(gallery, first_rows(batch.ids), batch.rgb, batch.gray, k)
-        bench.matching.write_candidates(stage.job_id, frame_ids, _candidates(frame_ids, images, nearest))
+        services.store.matching.write_candidates(
+            stage.job_id, frame_ids, _candidates(frame_ids, images, nearest)
+        )
         digest.append(version_of((frame_ids, nearest.index.tolist())))
         rows += nearest.index.size
         stage.advance(len(frame_ids))
-    bench.matching.prune_candidates(stage.job_id)
-    recall = bench.features.recall_of_ann(stage.job_id, key, min(20, max(1, len(images))), _RECALL_SAMPLE)
+    services.store.matching.prune_candidates(stage.job_id)
+    recall = services.store.features.recall_of_ann(
+        stage.job_id, key, min(20, max(1, len(images))), _RECALL_SAMPLE
+    )
     facts = {
         "candidates_per_frame": k,
         "exhaustive": k >= len(images),
@@ -82,7 +86,9 @@ def candidate_pairs(stage: Stage) -> Report:
 
 
 def _gallery(stage: Stage, key: str) -> tuple[list[uuid.UUID], Gallery]:
-    parts: list[EmbeddingBatch] = list(stage.bench.features.iter_embeddings(stage.job_id, "product", key))
+    parts: list[EmbeddingBatch] = list(
+        stage.services.store.features.iter_embeddings(stage.job_id, "product", key)
+    )
     if not parts:
         raise InputError(
             "embeddings.none", "candidate_pairs", "no product picture has a vector", "See the job's problems"
@@ -98,7 +104,7 @@ def _candidates_per_frame(stage: Stage, frames: int, images: int) -> int:
     rules = stage.rules
     if frames * images <= rules.exhaustive_max_pairs:
         return images
-    state = stage.bench.state.asset(stage.job_id, "embeddings")
+    state = stage.services.store.state.asset(stage.job_id, "embeddings")
     facts = state.metadata if state else {}
     on_cpu = facts.get("learned") and facts.get("device") == "cpu"
     k = round(rules.retrieval_topk * rules.retrieval_topk_cpu_factor) if on_cpu else rules.retrieval_topk
@@ -143,11 +149,11 @@ def matches(stage: Stage) -> Report:
     params = VerifyParams.from_rules(stage.rules)
     mask_key, keypoint_key = key_of(stage, "masks"), key_of(stage, "keypoints")
     verify_key = content_key("verify", params.key, keypoint_key, mask_key)
-    stage.bench.jobs.set_keys(stage.job_id, verify=verify_key, rules=stage.rules.key)
+    stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key, rules=stage.rules.key)
     _verify(stage, params, verify_key, _Pictures(stage, mask_key, keypoint_key))
-    model = stage.bench.jobs.get(stage.job_id).embed_model or ""
-    scoring = _Scoring(stage, verify_key, calibration_of(stage.bench.settings.models, model), model)
-    stage.bench.matching.replace_scores(stage.job_id, scoring.scores())
+    model = stage.services.store.jobs.get(stage.job_id).embed_model or ""
+    scoring = _Scoring(stage, verify_key, calibration_of(stage.services.settings.models, model), model)
+    stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
     events = [
         stage.event(
@@ -168,7 +174,7 @@ def matches(stage: Stage) -> Report:
         for m in rows
         if m.status != "rejected"
     ]
-    stage.bench.matching.replace_matches(stage.job_id, rows, events=events)
+    stage.services.store.matching.replace_matches(stage.job_id, rows, events=events)
     return _match_report(stage, rows, scoring)
 
 
@@ -180,7 +186,7 @@ class _Pictures:
         self._by_id: dict[uuid.UUID, Comparable] = {}
         kinds: tuple[Kind, Kind] = ("product", "frame")
         for kind in kinds:
-            items = stage.bench.features.items(
+            items = stage.services.store.features.items(
                 stage.job_id, kind, mask_key=mask_key, keypoint_key=keypoint_key
             )
             for item in items:
@@ -195,10 +201,10 @@ class _Pictures:
 
 def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: _Pictures) -> None:
     """Raw figures of every candidate pair that has none yet under the key."""
-    missing = stage.bench.matching.missing_evidence(stage.job_id, verify_key)
+    missing = stage.services.store.matching.missing_evidence(stage.job_id, verify_key)
     frames = {frame: [p.img_id for p in pairs] for frame, pairs in groupby(missing, key=lambda p: p.frame_id)}
     tasks = [task for frame, images in frames.items() if (task := _task(pictures, frame, images)) is not None]
-    state = stage.bench.state.asset(stage.job_id, "candidate_pairs")
+    state = stage.services.store.state.asset(stage.job_id, "candidate_pairs")
     total = int(state.metadata.get("items", len(tasks))) if state else len(tasks)
     stage.begin(max(total, len(tasks)), reused=max(total - len(tasks), 0))
 
@@ -206,10 +212,12 @@ def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: _Pict
         rows = (
             PairEvidenceRow(d.frame_id, image, verify_key, raw) for d in done for image, raw in d.evidence
         )
-        stage.bench.matching.write_evidence(rows)
+        stage.services.store.matching.write_evidence(rows)
 
     stage.settle(
-        stage.bench.pool.map(compare_frame, tasks, partial(pair_worker_state, stage.bench.media, params)),
+        stage.services.pool.map(
+            compare_frame, tasks, partial(pair_worker_state, stage.services.media, params)
+        ),
         write,
         batch=32,
     )
@@ -235,7 +243,7 @@ class _Scoring:
 
     def scores(self) -> Iterator[PairScoreRow]:
         """Every candidate pair's calibrated terms, video by video; `matches` grows as videos end."""
-        found = self.stage.bench.matching.evidence(self.stage.job_id, self.verify_key)
+        found = self.stage.services.store.matching.evidence(self.stage.job_id, self.verify_key)
         for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
             scored: list[ScoredPair] = []
             for pair, raw in pairs:

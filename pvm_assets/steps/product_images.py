@@ -63,10 +63,10 @@ def product_images(stage: Stage) -> Report:
         kept.extend(images := [_image(p) for p in pictures])
         _write_images(stage, images, [_source(p) for p in pictures if p.fingerprint])
 
-    desk = partial(PictureWorkerState, stage.bench.media, Pictures())
+    desk = partial(PictureWorkerState, stage.services.media, Pictures())
     with web_fetcher(stage) as web:
         for some in _portions(_with_bytes(stage, web, tasks)):
-            stage.settle(stage.bench.pool.map(store_picture, some, desk), write)
+            stage.settle(stage.services.pool.map(store_picture, some, desk), write)
     if not kept:
         raise _none_usable(stage)
     return _report(stage, kept)
@@ -74,10 +74,10 @@ def product_images(stage: Stage) -> Report:
 
 def _plan(stage: Stage) -> tuple[list[Image], list[PictureTask]]:
     """Pictures that are stored already, and those that are to be read."""
-    reader, known = Pictures(), stage.bench.catalogue.known_sources(stage.job_id)
+    reader, known = Pictures(), stage.services.store.catalogue.known_sources(stage.job_id)
     tasks: list[PictureTask] = []
     held: list[tuple[PictureTask, ImageSource]] = []
-    for picture in stage.bench.galleries.pictures(stage.job_id):
+    for picture in stage.services.store.galleries.pictures(stage.job_id):
         ref = PictureRef(picture.source_ref, Path(picture.file) if picture.file else None)
         mark = _BY_URL if ref.path is None else reader.fingerprint(ref)
         task = PictureTask(picture.product_id, ref, picture.position, mark)
@@ -95,11 +95,11 @@ def _keep_stored(
     """Rows of pictures that are stored already; one whose file is gone, or that is older than its source
     allows, joins `tasks`."""
     ids = [source.img_id for _, source in held]
-    stored, stale = stage.bench.catalogue.images_of(ids), _too_old(stage, ids)
+    stored, stale = stage.services.store.catalogue.images_of(ids), _too_old(stage, ids)
     kept: list[Image] = []
     for task, source in held:
         image = stored[source.img_id]
-        if image.img_id not in stale and stage.bench.media.exists(image.local_path):
+        if image.img_id not in stale and stage.services.media.exists(image.local_path):
             kept.append(replace(image, position=task.position))
         else:
             tasks.append(task)
@@ -110,7 +110,7 @@ def _too_old(stage: Stage, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     policies, now = stage.policies, datetime.now(UTC)
     return {
         img_id
-        for img_id, (source, stored_at) in stage.bench.catalogue.ages(ids).items()
+        for img_id, (source, stored_at) in stage.services.store.catalogue.ages(ids).items()
         if policies.expired(source, stored_at, now)
     }
 
@@ -147,7 +147,7 @@ def _portions(tasks: Iterable[PictureTask]) -> Iterator[list[PictureTask]]:
 def _give_up(stage: Stage, task: PictureTask, error: MediaError) -> None:
     ref = task.picture.ref
     stage.note([Problem.of(stage.name, error, ref)])
-    stage.bench.collecting.bury(stage.job_id, [letter_of(stage.name, error, ref)])
+    stage.services.store.source_runs.bury(stage.job_id, [letter_of(stage.name, error, ref)])
     stage.advance(1)
 
 
@@ -164,16 +164,16 @@ def _write_images(stage: Stage, images: list[Image], sources: list[ImageSource])
     ]
     fetched = [source for source in sources if source.fingerprint == _BY_URL]
     renewed = [Catalogue.renewed_write([source.img_id for source in fetched])] if fetched else []
-    stage.bench.catalogue.write_images(stage.job_id, images, sources, events=events, also=renewed)
+    stage.services.store.catalogue.write_images(stage.job_id, images, sources, events=events, also=renewed)
     asked = [source.source_ref for source in fetched]
-    stage.bench.collecting.resolve(stage.job_id, stage.name, asked)
+    stage.services.store.source_runs.resolve(stage.job_id, stage.name, asked)
 
 
 def _report(stage: Stage, stored: Sequence[Image]) -> Report:
     copies = _near_copies(stored)
     kept = [image for image in stored if image.img_id not in copies]
     found = {image.img_id for image in kept}
-    stage.bench.catalogue.keep_images(stage.job_id, found)
+    stage.services.store.catalogue.keep_images(stage.job_id, found)
     events = (
         stage.event("products.images.ready.batch", total_images=len(found)),
         stage.event("products.collections.completed"),
@@ -211,7 +211,7 @@ def _source(p: StoredPicture) -> ImageSource:
 
 
 def _none_usable(stage: Stage) -> InputError:
-    problems = stage.bench.state.problems(stage.job_id, stage.name)
+    problems = stage.services.store.state.problems(stage.job_id, stage.name)
     codes = Counter(problem.code for problem in problems).most_common(3)
     said = ", ".join(f"{count} x {code}" for code, count in codes)
     return InputError(

@@ -45,7 +45,7 @@ def products(stage: Stage) -> Report:
         for key, r in found.items()
     ]
     gallery = list(_gallery(found))
-    stage.bench.catalogue.set_products(
+    stage.services.store.catalogue.set_products(
         stage.job_id, rows, reuse_h=stage.policies.ages_h, also=Galleries.writes(stage.job_id, gallery)
     )
     stage.advance(len(found))

@@ -64,14 +64,14 @@ def videos(stage: Stage) -> Report:
         held = _held(stage, listed)
         stage.begin(len(listed), reused=len(held))
         fresh = _read_videos(stage, [one for one in listed if one.name not in held])
-        stage.bench.collecting.resolve(stage.job_id, stage.name, [*held, *fresh])
+        stage.services.store.source_runs.resolve(stage.job_id, stage.name, [*held, *fresh])
     members = [
         _member(one, position, held.get(one.name), fresh.get(one.name))
         for position, one in enumerate(one for one in listed if one.name in held or one.name in fresh)
     ]
     if not members:
         raise _none_usable(stage, gathered)
-    stage.bench.videos.set_videos(stage.job_id, [], members)
+    stage.services.store.videos.set_videos(stage.job_id, [], members)
     given = len(listed) + sum(len(one.answer.problems) for one in gathered)
     return Report(
         len(members),
@@ -100,7 +100,7 @@ def _held(stage: Stage, listed: Sequence[_Listed]) -> dict[str, JobVideo]:
     or whose file is still here."""
     files = {one.name: one.record for one in listed if one.record.path is not None}
     stamps = {name: _stamp(record) for name, record in files.items()}
-    known = stage.bench.videos.known_files(list(stamps.values()))
+    known = stage.services.store.videos.known_files(list(stamps.values()))
     held = {
         name: JobVideo(name, known[key], str(record.path), *stamps[name])
         for name, record in files.items()
@@ -114,12 +114,12 @@ def _stamp(record: VideoRecord) -> tuple[int, float]:
 
 
 def _held_downloads(stage: Stage, listed: Sequence[_Listed]) -> dict[str, JobVideo]:
-    collecting, params = stage.bench.collecting, KeyframeParams.from_rules(stage.rules)
+    collecting, params = stage.services.store.source_runs, KeyframeParams.from_rules(stage.rules)
     held: dict[str, JobVideo] = {}
     for platform in {one.record.platform for one in listed}:
         of_platform = [one for one in listed if one.record.platform == platform]
         known = collecting.video_files(platform, [one.record.external_id for one in of_platform])
-        cut = stage.bench.videos.cut_already([file.video_id for file in known.values()], params.key)
+        cut = stage.services.store.videos.cut_already([file.video_id for file in known.values()], params.key)
         for one in of_platform:
             file = known.get(one.record.external_id)
             if file is not None and (file.video_id in cut or _is_whole(file)):
@@ -139,7 +139,7 @@ def _read_videos(stage: Stage, listed: Sequence[_Listed]) -> dict[str, tuple[Rea
     found: dict[str, tuple[ReadVideo, Path]] = {}
     by_name = {one.name: one for one in listed}
     for tasks in timed_batches(_fetched(stage, listed), _BATCH, 2.0):
-        batch = list(stage.bench.pool.map(read_video, tasks))
+        batch = list(stage.services.pool.map(read_video, tasks))
         good = {d.item.name: (d.value, d.item.path) for d in batch if d.value is not None}
         _store(stage, {name: by_name[name] for name in good}, good)
         found |= good
@@ -152,7 +152,7 @@ def _fetched(stage: Stage, listed: Sequence[_Listed]) -> Iterator[VideoTask]:
     """The videos' files: those on this machine at once, then downloads as they end."""
     yield from _on_this_machine(stage, listed)
     remote = [one for one in listed if one.record.path is None]
-    folder = stage.bench.settings.home / "downloads"
+    folder = stage.services.settings.home / "downloads"
     with ThreadPoolExecutor(_DOWNLOADS, thread_name_prefix="download") as pool:
         futures = {pool.submit(one.source.fetch, one.record, folder): one for one in remote}
         try:
@@ -179,7 +179,7 @@ def _store(stage: Stage, listed: Mapping[str, _Listed], read: Mapping[str, tuple
         for name, (video, path) in read.items()
         if (record := listed[name].record).path is None
     ]
-    stage.bench.videos.add_videos(rows, also=files)
+    stage.services.store.videos.add_videos(rows, also=files)
 
 
 def _member(
@@ -207,7 +207,7 @@ def _give_up(stage: Stage, one: _Listed, error: MediaError) -> None:
     """A video that cannot be had is a problem, and where the network was asked, a dead letter to replay."""
     stage.note([Problem.of(stage.name, error, one.name)])
     if one.record.path is None:
-        stage.bench.collecting.bury(stage.job_id, [letter_of(stage.name, error, one.name)])
+        stage.services.store.source_runs.bury(stage.job_id, [letter_of(stage.name, error, one.name)])
 
 
 def _video(record: VideoRecord, read: ReadVideo) -> Video:
@@ -225,7 +225,7 @@ def _video(record: VideoRecord, read: ReadVideo) -> Video:
 
 
 def _none_usable(stage: Stage, gathered: Sequence[_Found]) -> InputError:
-    problems = stage.bench.state.problems(stage.job_id, stage.name)
+    problems = stage.services.store.state.problems(stage.job_id, stage.name)
     first = f"; the first: {problems[0].item}: {problems[0].message}" if problems else ""
     return InputError(
         "videos.none",

@@ -1,49 +1,87 @@
-"""Typed access to the tables: one class per part of the schema, all over one `Database`."""
+"""Typed access to the tables: one class per aggregate, all over one `Database`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
+from pvm_resources.store.api_keys import Keys
 from pvm_resources.store.catalogue import Catalogue
+from pvm_resources.store.deliveries import Deliveries
+from pvm_resources.store.endpoints import Endpoints
 from pvm_resources.store.features import Features
+from pvm_resources.store.galleries import Galleries
+from pvm_resources.store.inbox import Inbox
 from pvm_resources.store.industries import Industries
 from pvm_resources.store.jobs import Jobs
+from pvm_resources.store.labels import Labels
+from pvm_resources.store.match_queries import MatchQueries
 from pvm_resources.store.matching import Matching
 from pvm_resources.store.outbox import Outbox
+from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.retention import Retention
+from pvm_resources.store.review_queries import ReviewQueries
+from pvm_resources.store.schedules import Schedules
+from pvm_resources.store.source_runs import SourceRuns
 from pvm_resources.store.state import State
 from pvm_resources.store.videos import Videos
 
 
 @dataclass(frozen=True)
-class Repositories:
-    """All repositories over one database."""
+class Store:
+    """All tables of one database; made without connecting."""
 
     database: Database
     industries: Industries
     jobs: Jobs
+    inbox: Inbox
+    schedules: Schedules
     catalogue: Catalogue
+    galleries: Galleries
     videos: Videos
+    source_runs: SourceRuns
+    ledger: Ledger
     features: Features
     matching: Matching
     state: State
+    match_queries: MatchQueries
+    review_queries: ReviewQueries
+    retention: Retention
+    keys: Keys
+    endpoints: Endpoints
+    deliveries: Deliveries
     outbox: Outbox
 
     @classmethod
-    def over(cls, database: Database) -> Repositories:
-        """Repositories that share `database`."""
-        parts = (Industries, Jobs, Catalogue, Videos, Features, Matching, State, Outbox)
-        return cls(database, *(part(database) for part in parts))  # type: ignore[arg-type]
+    def over(cls, database: Database) -> Store:
+        """Tables that share `database`."""
+        return cls(
+            database,
+            Industries(database),
+            Jobs(database),
+            Inbox(database),
+            Schedules(database),
+            Catalogue(database),
+            Galleries(database),
+            Videos(database),
+            SourceRuns(database),
+            Ledger(database),
+            Features(database),
+            Matching(database),
+            State(database),
+            MatchQueries(database),
+            ReviewQueries(database),
+            Retention(database),
+            Keys(database),
+            Endpoints(database),
+            Deliveries(database),
+            Outbox(database),
+        )
+
+    def labels(self, policies: Policies) -> Labels:
+        """Labels, of which `policies` say what may be learnt from."""
+        return Labels(self.database, policies)
 
 
-__all__ = [
-    "Catalogue",
-    "Features",
-    "Industries",
-    "Jobs",
-    "Matching",
-    "Outbox",
-    "Repositories",
-    "State",
-    "Videos",
-]
+__all__ = ["Store"]

@@ -15,7 +15,7 @@ from pvm_resources.events.relay import Relay
 from pvm_resources.events.wiring import make_relay
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
 from tests.deploy.resume_endpoint import ResumeEndpoint
 
@@ -43,7 +43,7 @@ def _relay(database: Database, allowed: str) -> Relay:
 
 
 def _ended_job(database: Database, callback_url: str, how: str = "job.completed") -> str:
-    repos = Repositories.over(database)
+    repos = Store.over(database)
     slug = repos.industries.ensure("gối công thái học").slug
     job = repos.jobs.create(slug, {"callback_url": callback_url}).job_id
     # Not the last word of a job, so none of n8n's business.

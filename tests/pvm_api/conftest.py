@@ -16,7 +16,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.api_keys import Keys
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
@@ -75,7 +75,7 @@ def shared_client(
 
 
 @pytest.fixture
-def done(repos: Repositories, media: MediaStore) -> World:
+def done(repos: Store, media: MediaStore) -> World:
     """A finished job with a row in every table, and its pictures."""
     made = world.make(repos, job_id="job-1")
     world.write(repos, made)

@@ -14,7 +14,7 @@ from pvm_api.app import create_app
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.inbox import Inbox
 from tests.pvm_resources.world import World
 
@@ -33,7 +33,7 @@ def _counts(database: Database) -> tuple[int, int]:
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/start-job", "/orchestrator/start-job"])
 def test_a_request_is_accepted_as_job_and_order_in_one(
-    client: TestClient, database: Database, repos: Repositories, path: str
+    client: TestClient, database: Database, repos: Store, path: str
 ) -> None:
     answer = client.post(path, json=_GOOD)
     assert answer.status_code == 202
@@ -46,7 +46,7 @@ def test_a_request_is_accepted_as_job_and_order_in_one(
     assert job.request == {"products": [_URL], "videos": ["youtube"]}
 
 
-def test_the_founding_names_are_understood(client: TestClient, repos: Repositories) -> None:
+def test_the_founding_names_are_understood(client: TestClient, repos: Store) -> None:
     asked = {"industry": "gối", "top_amz": 5, "top_ebay": 7, "queries": ["gối công thái học"],
              "platforms": ["YouTube", "bilibili"], "recency_days": 365}  # fmt: skip
     job = repos.jobs.get(client.post("/start-job", json=asked).json()["job_id"])
@@ -59,7 +59,7 @@ def test_the_founding_names_are_understood(client: TestClient, repos: Repositori
     }
 
 
-def test_standing_sources_fill_the_gaps(client: TestClient, repos: Repositories) -> None:
+def test_standing_sources_fill_the_gaps(client: TestClient, repos: Store) -> None:
     slug = repos.industries.ensure("gối công thái học").slug
     repos.industries.set_sources(slug, {"products": "/srv/pillows.csv", "videos": ["/srv/clips"]})
     answer = client.post("/v1/jobs", json={"industry": slug})
@@ -148,7 +148,7 @@ def test_a_body_that_is_no_request(shared_client: TestClient, content: bytes, ki
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_text_is_text(client: TestClient, repos: Repositories) -> None:
+def test_text_is_text(client: TestClient, repos: Store) -> None:
     for text in ("'; DROP TABLE jobs; --", "<script>alert(1)</script>", "%s %(x)s", "𝄞 {} \\"):
         asked = {**_GOOD, "industry": text, "queries": {"vi": [text]}}
         answer = client.post("/v1/jobs", json=asked)
@@ -192,9 +192,7 @@ def test_a_key_stands_for_one_request_of_one_caller(
 # -- uploads ------------------------------------------------------------------------------------------
 
 
-def test_a_catalogue_comes_with_the_request(
-    client: TestClient, repos: Repositories, settings: Settings
-) -> None:
+def test_a_catalogue_comes_with_the_request(client: TestClient, repos: Store, settings: Settings) -> None:
     files = {"catalogue": ("products.csv", _CATALOGUE, "text/csv")}
     answer = client.post(
         "/v1/jobs", data={"request": json.dumps({"industry": "gối", "videos": ["youtube"]})}, files=files
@@ -250,7 +248,7 @@ def test_an_upload_that_is_no_catalogue_is_not_kept(
 # -- the life of a job --------------------------------------------------------------------------------
 
 
-def test_cancel_retry_archive_delete(client: TestClient, database: Database, repos: Repositories) -> None:
+def test_cancel_retry_archive_delete(client: TestClient, database: Database, repos: Store) -> None:
     job = client.post("/v1/jobs", json=_GOOD).json()["job_id"]
     one = f"/v1/jobs/{job}"
     for action in ("retry", "archive"):
@@ -282,9 +280,7 @@ def test_a_finished_job_tells_all(client: TestClient, done: World) -> None:
     assert client.get("/v1/jobs/job-1/problems").json()["items"][0]["code"] == "picture.truncated"
 
 
-def test_a_failed_job_says_why_and_how_far_it_was(
-    client: TestClient, repos: Repositories, done: World
-) -> None:
+def test_a_failed_job_says_why_and_how_far_it_was(client: TestClient, repos: Store, done: World) -> None:
     repos.jobs.set_running("job-1", "run-2")
     repos.jobs.fail("job-1", {"code": "run.died", "reason": "its worker is gone", "retryable": True})
     job = client.get("/v1/jobs/job-1").json()

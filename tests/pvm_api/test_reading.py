@@ -23,7 +23,7 @@ from pvm_core.embedders import EmbedInput, load_embedder
 from pvm_core.images import decode_picture
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.records import Embedding, JobVideo, Match, Model, Product
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
@@ -43,7 +43,7 @@ def _pages(client: TestClient, url: str) -> list[dict[str, Any]]:
     return found
 
 
-def _many(repos: Repositories, base: World, count: int, seed: int = 0) -> list[Match]:
+def _many(repos: Store, base: World, count: int, seed: int = 0) -> list[Match]:
     """More matches of the job: one product each, scores that repeat."""
     rng = np.random.default_rng(seed)
     template = world.matches(base)[2]
@@ -67,9 +67,7 @@ def _many(repos: Repositories, base: World, count: int, seed: int = 0) -> list[M
 
 
 @pytest.mark.parametrize("limit", [1, 7, 200])
-def test_every_match_comes_once_best_first(
-    client: TestClient, repos: Repositories, done: World, limit: int
-) -> None:
+def test_every_match_comes_once_best_first(client: TestClient, repos: Store, done: World, limit: int) -> None:
     repos.matching.replace_matches("job-1", [*world.matches(done), *_many(repos, done, 40)])
     found = _pages(client, f"/v1/results?job=job-1&limit={limit}")
     assert len(found) == len({row["match_id"] for row in found}) == 43
@@ -78,7 +76,7 @@ def test_every_match_comes_once_best_first(
 
 
 def test_rows_written_meanwhile_neither_hide_nor_repeat_others(
-    client: TestClient, repos: Repositories, done: World
+    client: TestClient, repos: Store, done: World
 ) -> None:
     first = [*world.matches(done), *_many(repos, done, 60)]
     repos.matching.replace_matches("job-1", first)
@@ -104,7 +102,7 @@ def test_rows_written_meanwhile_neither_hide_nor_repeat_others(
     assert {str(match.match_id) for match in first} <= set(met)
 
 
-def test_jobs_made_meanwhile_neither_hide_nor_repeat_others(client: TestClient, repos: Repositories) -> None:
+def test_jobs_made_meanwhile_neither_hide_nor_repeat_others(client: TestClient, repos: Store) -> None:
     slug = repos.industries.ensure("giày").slug
     first = [repos.jobs.create(slug, {}).job_id for _ in range(9)]
     found, following = [], "/v1/jobs?limit=2&industry=giày"
@@ -155,7 +153,7 @@ def test_a_cursor_says_what_it_was_given_and_no_bit_can_be_changed(place: list[A
 
 
 def test_results_are_those_of_the_latest_job_of_each_industry(
-    client: TestClient, repos: Repositories, done: World
+    client: TestClient, repos: Store, done: World
 ) -> None:
     newer = world.make(repos, job_id="job-2")
     world.write(repos, newer)
@@ -221,7 +219,7 @@ def test_one_by_one(client: TestClient, done: World) -> None:
 # -- pictures and videos ------------------------------------------------------------------------------
 
 
-def test_what_must_go_again_is_kept_in_no_cache(client: TestClient, repos: Repositories, done: World) -> None:
+def test_what_must_go_again_is_kept_in_no_cache(client: TestClient, repos: Store, done: World) -> None:
     urls = (f"/v1/images/{done.images[0].img_id}", f"/v1/matches/{world.matches(done)[0].match_id}/evidence")
     frame = f"/v1/frames/{done.frames[0].frame_id}"
     assert "no-store" not in {client.get(url).headers["cache-control"] for url in (*urls, frame)}
@@ -279,7 +277,7 @@ def test_a_lost_picture_is_not_there(client: TestClient, media: MediaStore, done
 
 
 def test_a_video_is_served_where_its_file_is_kept(
-    client: TestClient, repos: Repositories, done: World, tmp_path: Path
+    client: TestClient, repos: Store, done: World, tmp_path: Path
 ) -> None:
     path = tmp_path / "clip0.mp4"
     path.write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(range(256)) * 4_000)
@@ -303,7 +301,7 @@ def test_a_video_is_served_where_its_file_is_kept(
 # -- search -------------------------------------------------------------------------------------------
 
 
-def test_products_like_a_picture(client: TestClient, repos: Repositories, done: World) -> None:
+def test_products_like_a_picture(client: TestClient, repos: Store, done: World) -> None:
     embedder = load_embedder("classic", None)
     model = Model("search", "classic", "embedder", embedder.dim, {"masks": "off"}, active=True)
     repos.features.register_model(model)
@@ -338,7 +336,7 @@ def test_search_before_anything_was_embedded(shared_client: TestClient) -> None:
 # -- industries and rules -----------------------------------------------------------------------------
 
 
-def test_industries_and_their_rules(client: TestClient, repos: Repositories) -> None:
+def test_industries_and_their_rules(client: TestClient, repos: Store) -> None:
     made = client.post(
         "/v1/industries",
         json={"name": "gối công thái học", "queries": {"vi": ["gối"]}, "every_hours": 24,

@@ -12,7 +12,7 @@ from pvm_api.problems import ApiError
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.inbox import Inbox
 from tests.pvm_resources.world import World
 
@@ -32,7 +32,7 @@ def test_ready_says_which_part_is_missing(settings: Settings, media: MediaStore,
 
 
 def test_the_figures_tell_what_the_database_holds(
-    client: TestClient, repos: Repositories, database: Database, done: World
+    client: TestClient, repos: Store, database: Database, done: World
 ) -> None:
     Inbox(database).submit(done.industry.slug, {}, "test")
     text = client.get("/metrics").text

@@ -16,7 +16,7 @@ from pvm_assets.execution.bootstrap import bootstrap, dagster_instance
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -102,5 +102,5 @@ def _stand(
     for name, value in platform.environment.items():
         monkeypatch.setenv(name, value)
     with Database(database) as opened:
-        yield Stand(settings, Repositories.over(opened), case, industry)
+        yield Stand(settings, Store.over(opened), case, industry)
     platform.close()

@@ -10,7 +10,7 @@ from pvm_assets.event_log_redactor import EventLogRedactor
 from pvm_assets.preview import links_preview
 from pvm_assets.services import JobServices
 from pvm_jobs.source_policy import Policies
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.retention import Restricted
 from tests.pvm_resources import world
@@ -18,7 +18,7 @@ from tests.pvm_resources.purge_place import Place, build
 
 
 @pytest.fixture
-def place(repos: Repositories, tmp_path: Path) -> Place:
+def place(repos: Store, tmp_path: Path) -> Place:
     return build(repos, tmp_path / "home")
 
 

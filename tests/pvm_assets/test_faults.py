@@ -24,7 +24,7 @@ from stand import Stand
 
 from pvm_assets.execution.bootstrap import dagster_instance
 from pvm_assets.execution.runner import StepNews
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 
 _TESTS = Path(__file__).parent
 #: Tables whose rows must not depend on how often a run was killed, and what of them is a matter of time.
@@ -118,7 +118,7 @@ def zygote(fresh: Stand) -> Iterator[Zygote]:
     process.wait()
 
 
-def _rows(repos: Repositories) -> dict[str, list[Any]]:
+def _rows(repos: Store) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for table in _TABLES:
         columns = [
@@ -137,7 +137,7 @@ def _rows(repos: Repositories) -> dict[str, list[Any]]:
     return found
 
 
-def _computed(repos: Repositories) -> dict[str, dict[str, str]]:
+def _computed(repos: Store) -> dict[str, dict[str, str]]:
     """When each computed row was made, by its key."""
     keys = {
         "stored_images": "img_id",

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from pvm_cli.main import app
 from pvm_jobs import contracts
 from pvm_jobs.events import Event
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from tests.pvm_resources.receiver import Receiver, Reply
 
 
@@ -37,7 +37,7 @@ def _pvm(*arguments: str, code: int = 0) -> Result:
     return done
 
 
-def test_an_endpoint_from_its_making_to_its_end(receiver: Receiver, repos: Repositories) -> None:
+def test_an_endpoint_from_its_making_to_its_end(receiver: Receiver, repos: Store) -> None:
     made = _pvm("endpoints", "add", receiver.url(), "--name", "shop", "--events", "job.*").output
     found = re.search(r"id\s+(\S+)\s+secret\s+(whsec_\S+)", made)
     assert found is not None, made

@@ -10,12 +10,12 @@ from typer.testing import CliRunner, Result
 
 from pvm_cli.main import app
 from pvm_resources.postgres.driver import Statement
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from tests.pvm_resources.purge_place import Place, build
 
 
 @pytest.fixture
-def place(repos: Repositories, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(repos: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     made = build(repos, tmp_path / "home")
     monkeypatch.setenv("PVM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PVM_DATABASE_URL", database_url)

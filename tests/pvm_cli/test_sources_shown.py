@@ -19,7 +19,7 @@ from pvm_cli.session import Session
 from pvm_cli.states import print_states, state_line
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.quotas import Ledger
 from pvm_resources.store.source_runs import DeadLetter, SourceRuns, SourceState
 
@@ -46,7 +46,7 @@ def pvm(*arguments: str) -> Result:
 
 
 @pytest.fixture
-def job(repos: Repositories) -> str:
+def job(repos: Store) -> str:
     """A job whose sources fared differently, and which gave one picture up."""
     slug = repos.industries.ensure(NAME).slug
     made = repos.jobs.create(slug, {"products": ["ebay", "amazon"], "videos": ["youtube"]}).job_id
@@ -77,7 +77,7 @@ def test_after_a_run_a_line_is_printed_for_each_source_that_has_something_to_say
 
 
 def test_sources_without_a_phrase_in_their_language_are_told_before_the_run(
-    repos: Repositories, capsys: pytest.CaptureFixture[str]
+    repos: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     industry = repos.industries.ensure(NAME)
     session = Session(load_settings(), repos.database)
@@ -118,13 +118,13 @@ def test_a_jobs_status_as_json_holds_the_same(job: str) -> None:
     assert letter["last_at"].startswith("20")
 
 
-def test_what_a_later_run_had_is_no_longer_given_up(repos: Repositories, job: str) -> None:
+def test_what_a_later_run_had_is_no_longer_given_up(repos: Store, job: str) -> None:
     SourceRuns(repos.database).resolve(job, "product_images", ["https://i.example/1.jpg"])
 
     assert "given up" not in pvm("status", "--job", job).stdout
 
 
-def test_phrases_are_kept_replaced_shown_and_forgotten(repos: Repositories) -> None:
+def test_phrases_are_kept_replaced_shown_and_forgotten(repos: Store) -> None:
     repos.industries.ensure(NAME)
 
     assert pvm("industries", "queries", NAME, "--lang", "en", "a pillow", "b  pillow").exit_code == 0
@@ -153,7 +153,7 @@ def test_phrases_are_kept_replaced_shown_and_forgotten(repos: Repositories) -> N
         (["--lang", "en", "x" * 201], "request.queries"),
     ],
 )
-def test_phrases_that_are_none_are_refused(repos: Repositories, arguments: list[str], code: str) -> None:
+def test_phrases_that_are_none_are_refused(repos: Store, arguments: list[str], code: str) -> None:
     repos.industries.ensure(NAME)
     refused = pvm("industries", "queries", NAME, *arguments)
 
@@ -162,7 +162,7 @@ def test_phrases_that_are_none_are_refused(repos: Repositories, arguments: list[
     assert repos.industries.get(NAME).queries == {}
 
 
-def test_standing_sources_may_be_several(repos: Repositories, tmp_path: Path) -> None:
+def test_standing_sources_may_be_several(repos: Store, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("product_id,image\n1,a.jpg\n")
     catalogue = str(tmp_path / "a.csv")
 
@@ -177,7 +177,7 @@ def test_standing_sources_may_be_several(repos: Repositories, tmp_path: Path) ->
     assert "youtube, bilibili" in pvm("industries", "list").stdout
 
 
-def test_a_source_that_is_none_is_named_with_the_one_meant(repos: Repositories) -> None:
+def test_a_source_that_is_none_is_named_with_the_one_meant(repos: Store) -> None:
     repos.industries.ensure(NAME)
     refused = pvm("industries", "sources", NAME, "--products", "ebey")
 
@@ -200,7 +200,7 @@ def test_what_this_machine_lacks_is_named_without_asking_anybody(monkeypatch: py
 
 
 def test_a_shop_that_is_set_up_shows_todays_calls_and_its_terms(
-    repos: Repositories, monkeypatch: pytest.MonkeyPatch
+    repos: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EBAY_CLIENT_ID", "id")
     monkeypatch.setenv("EBAY_CLIENT_SECRET", "geheim")

@@ -11,7 +11,7 @@ from pvm_evaluation import PhotoSet, open_folder
 from pvm_evaluation.label_export import Exported, export_labels
 from pvm_jobs.source_policy import parse_policies
 from pvm_resources.media.store import MediaStore
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.labels import Labels
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
@@ -24,7 +24,7 @@ def media(tmp_path: Path) -> MediaStore:
 
 
 @pytest.fixture
-def done(repos: Repositories, media: MediaStore) -> World:
+def done(repos: Store, media: MediaStore) -> World:
     """A finished job whose pictures are stored, and a verdict on each of its three matches."""
     made = world.make(repos, job_id="job-1")
     world.write(repos, made)
@@ -38,13 +38,13 @@ def done(repos: Repositories, media: MediaStore) -> World:
     return made
 
 
-def _export(repos: Repositories, media: MediaStore, folder: Path, policies: str = "") -> Exported:
+def _export(repos: Store, media: MediaStore, folder: Path, policies: str = "") -> Exported:
     rules = parse_policies(policies)
     return export_labels(Labels(repos.database, rules).judged(None), media, rules, folder)
 
 
 def test_the_folder_is_one_that_evaluate_reads(
-    repos: Repositories, media: MediaStore, done: World, tmp_path: Path
+    repos: Store, media: MediaStore, done: World, tmp_path: Path
 ) -> None:
     assert _export(repos, media, tmp_path / "out") == Exported(accepted=1, rejected=1)
     found = open_folder(tmp_path / "out")
@@ -59,9 +59,7 @@ def test_the_folder_is_one_that_evaluate_reads(
     assert found.products[0].path.read_bytes().startswith(b"\xff\xd8\xff")
 
 
-def test_what_terms_forbid_never_enters(
-    repos: Repositories, media: MediaStore, done: World, tmp_path: Path
-) -> None:
+def test_what_terms_forbid_never_enters(repos: Store, media: MediaStore, done: World, tmp_path: Path) -> None:
     now = _export(repos, media, tmp_path / "now", '{"file": {"may_train": false}}')
     assert now == Exported(forbidden={"file": 2})
     assert list((tmp_path / "now").rglob("*.jpg")) == []
@@ -73,7 +71,7 @@ def test_what_terms_forbid_never_enters(
 
 
 def test_pictures_that_are_gone_are_counted(
-    repos: Repositories, media: MediaStore, done: World, tmp_path: Path
+    repos: Store, media: MediaStore, done: World, tmp_path: Path
 ) -> None:
     right, wrong, _ = world.matches(done)
     media.delete(next(i.local_path for i in done.images if i.img_id == right.best_img_id))
@@ -84,7 +82,7 @@ def test_pictures_that_are_gone_are_counted(
 
 
 def test_a_folder_that_holds_files_is_left_alone(
-    repos: Repositories, media: MediaStore, done: World, tmp_path: Path
+    repos: Store, media: MediaStore, done: World, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.txt").write_text("x")
     for folder in (tmp_path, tmp_path / "mine.txt"):

@@ -13,7 +13,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.galleries import Galleries, GalleryPicture
 from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.records import Result
@@ -30,7 +30,7 @@ SOURCES = ("file", "ebay", "amazon")
 class Place:
     """A machine with one completed job over three sources."""
 
-    repos: Repositories
+    repos: Store
     media: MediaStore
     settings: Settings
     made: world.World
@@ -67,7 +67,7 @@ class Place:
         return int(found)
 
 
-def build(repos: Repositories, home: Path, policies: dict[str, Any] | None = None) -> Place:
+def build(repos: Store, home: Path, policies: dict[str, Any] | None = None) -> Place:
     """Writes the world with all its files; the second and third product come from eBay and from Amazon."""
     settings = load_settings(
         home / "none.env", home=home, source_policies=json.dumps(policies) if policies else ""

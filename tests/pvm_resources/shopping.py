@@ -14,7 +14,7 @@ from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.rate_limit import Pace
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.quotas import Ledger
 from pvm_resources.store.source_runs import SourceRuns
 from tests import fixtures_db
@@ -55,15 +55,15 @@ class Shopping:
         return "\n".join(str(row[0]) for row in self.database.tuples("SELECT answer FROM source_answers"))
 
 
-def one_database(server: EmbeddedServer, migrated: str) -> Iterator[Repositories]:
+def one_database(server: EmbeddedServer, migrated: str) -> Iterator[Store]:
     """All repositories over one database for a whole module: a fresh one for each of its tests takes longer
     than the test."""
     for url in fixtures_db._fresh(server, f"TEMPLATE {migrated} STRATEGY file_copy"):
         with Database(url) as database:
-            yield Repositories.over(database)
+            yield Store.over(database)
 
 
-def shopping(repos: Repositories, source: str) -> Shopping:
+def shopping(repos: Store, source: str) -> Shopping:
     """A job that wants to ask `source`, with no token and no call spent yet."""
     with repos.database.transaction() as cursor:
         cursor.execute("TRUNCATE source_tokens, source_budgets, source_answers")

@@ -19,7 +19,7 @@ from pvm_resources.sources.amazon.account import MARKETS, Account
 from pvm_resources.sources.amazon.client import RATE_S, Page, parse_page
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
 from pvm_resources.sources.rate_limit import Limits
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
 from tests.standins.amazon import (
     CREDENTIAL_ID,
@@ -46,12 +46,12 @@ def amazon() -> Iterator[AmazonStandIn]:
 
 
 @pytest.fixture(scope="module")
-def shop(server: EmbeddedServer, migrated: str) -> Iterator[Repositories]:
+def shop(server: EmbeddedServer, migrated: str) -> Iterator[Store]:
     yield from one_database(server, migrated)
 
 
 @pytest.fixture
-def job(shop: Repositories) -> Shopping:
+def job(shop: Store) -> Shopping:
     return shopping(shop, "amazon")
 
 

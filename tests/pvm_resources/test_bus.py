@@ -28,7 +28,7 @@ from pvm_resources.events import broker as bus
 from pvm_resources.events.publisher import Message, Publisher
 from pvm_resources.events.relay import Relay
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, Endpoints
 from pvm_resources.store.inbox import Inbox
@@ -61,10 +61,10 @@ def _clean(broker: Broker) -> None:
 
 
 @pytest.fixture
-def repos(database: Database) -> Repositories:
+def repos(database: Database) -> Store:
     """All repositories, with the bus as an endpoint."""
     Endpoints(database).put(BUS_ID, "bus", "amqp://", ["*"])
-    return Repositories.over(database)
+    return Store.over(database)
 
 
 @contextmanager
@@ -80,11 +80,11 @@ def running(one: Relay | bus.Consumer) -> Iterator[None]:
         assert not thread.is_alive()
 
 
-def _job(repos: Repositories, job_id: str) -> str:
+def _job(repos: Store, job_id: str) -> str:
     return repos.jobs.create(repos.industries.ensure("pillow").slug, {}, job_id).job_id
 
 
-def _write(repos: Repositories, job: str, *names: str) -> list[str]:
+def _write(repos: Store, job: str, *names: str) -> list[str]:
     events = [Event(job, name) for name in names]
     for event in events:
         repos.database.commit(events=[event])
@@ -118,7 +118,7 @@ def _wait(until: Callable[[], bool], timeout_s: float = 30.0) -> None:
 
 
 def test_all_events_reach_a_consumers_queue_in_order_and_keep_their_contract(
-    broker: Broker, repos: Repositories
+    broker: Broker, repos: Store
 ) -> None:
     with bus.opened(broker.url) as channel:
         bus.declare(channel)
@@ -135,7 +135,7 @@ def test_all_events_reach_a_consumers_queue_in_order_and_keep_their_contract(
     assert _received(broker, bus.UNROUTED) == []
 
 
-def test_an_event_that_nobody_bound_for_is_kept(broker: Broker, repos: Repositories) -> None:
+def test_an_event_that_nobody_bound_for_is_kept(broker: Broker, repos: Store) -> None:
     with bus.opened(broker.url) as channel:
         bus.declare(channel)
         bus.declare_queue(channel, "consumer", ["*.collections.completed"])
@@ -145,9 +145,7 @@ def test_an_event_that_nobody_bound_for_is_kept(broker: Broker, repos: Repositor
     assert [p.message_id for _, p, _ in _received(broker, bus.UNROUTED)] == ids[2:]
 
 
-def test_nothing_is_lost_while_the_broker_is_killed_and_comes_back(
-    broker: Broker, repos: Repositories
-) -> None:
+def test_nothing_is_lost_while_the_broker_is_killed_and_comes_back(broker: Broker, repos: Store) -> None:
     with bus.opened(broker.url) as channel:
         bus.declare(channel)
         bus.declare_queue(channel, "consumer", ["#"])
@@ -173,7 +171,7 @@ def test_nothing_is_lost_while_the_broker_is_killed_and_comes_back(
 
 
 def test_a_consumer_that_dies_sees_its_message_again_and_derives_the_same_phase(
-    broker: Broker, repos: Repositories
+    broker: Broker, repos: Store
 ) -> None:
     with bus.opened(broker.url) as channel:
         bus.declare(channel)
@@ -187,7 +185,7 @@ def test_a_consumer_that_dies_sees_its_message_again_and_derives_the_same_phase(
     assert derive_phase(set(once.values())) == "completed"
 
 
-def test_a_broker_that_is_away_costs_no_attempt_its_life(repos: Repositories) -> None:
+def test_a_broker_that_is_away_costs_no_attempt_its_life(repos: Store) -> None:
     _write(repos, _job(repos, "job-1"), "job.completed")
     relay = Relay(repos.database, {"bus": bus.BusSink("amqp://guest:guest@127.0.0.1:9/")})
     for _ in range(15):
@@ -242,7 +240,7 @@ def test_an_exchange_of_another_kind_is_in_the_way(broker: Broker) -> None:
 # -- in -----------------------------------------------------------------------------------------------
 
 
-def test_requests_reach_the_inbox_once(broker: Broker, repos: Repositories) -> None:
+def test_requests_reach_the_inbox_once(broker: Broker, repos: Store) -> None:
     inbox = Inbox(repos.database)
     bodies = {topic: json.dumps(contracts.example(topic)).encode() for topic in REQUESTS}
     with running(bus.Consumer(broker.url, inbox)):
@@ -265,7 +263,7 @@ def test_requests_reach_the_inbox_once(broker: Broker, repos: Repositories) -> N
     ids=lambda body: body[:30].decode("latin-1"),
 )  # fmt: skip
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_holds_up_nothing(
-    broker: Broker, repos: Repositories, body: bytes
+    broker: Broker, repos: Store, body: bytes
 ) -> None:
     inbox = Inbox(repos.database)
     with running(bus.Consumer(broker.url, inbox)):
@@ -278,7 +276,7 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_holds_up_nothing(
     assert (method.routing_key, dead) == (COLLECT, body)
 
 
-def test_a_request_waits_for_a_database_that_is_away(broker: Broker, repos: Repositories) -> None:
+def test_a_request_waits_for_a_database_that_is_away(broker: Broker, repos: Store) -> None:
     class Shaky:
         """An inbox whose database is away twice."""
 

@@ -18,10 +18,10 @@ def test_they_work_in_an_asset(database_url: str, tmp_path: Path, monkeypatch: p
 
     @dg.asset
     def industries(db: DatabaseResource, media: MediaResource, settings: SettingsResource) -> int:
-        made = db.repositories().industries.ensure("gối")
+        made = db.store().industries.ensure("gối")
         media.store().put("a/b", made.slug.encode())
         assert settings.settings().embed_model
-        return len(db.repositories().industries.list())
+        return len(db.store().industries.list())
 
     result = dg.materialize(
         [industries],

@@ -22,14 +22,14 @@ from pvm_jobs.events import Event
 from pvm_jobs.phases import BARRIERS, derive_phase
 from pvm_resources.postgres.driver import Copy, Database, Statement
 from pvm_resources.postgres.server import EmbeddedServer
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.records import Product
 from tests.pvm_resources import world
 
 _COMPLETED = [name for _, names in BARRIERS for name in names]
 
 
-def _job(repos: Repositories) -> str:
+def _job(repos: Store) -> str:
     return repos.jobs.create(repos.industries.ensure("x").slug, {}).job_id
 
 
@@ -37,7 +37,7 @@ def _product(n: int, title: str = "") -> Product:
     return Product(uuid.uuid5(uuid.NAMESPACE_OID, str(n)), "file", "x", f"P{n}", title)
 
 
-def test_rows_and_events_stand_or_fall_together(repos: Repositories) -> None:
+def test_rows_and_events_stand_or_fall_together(repos: Store) -> None:
     job = _job(repos)
     bad = [_product(1), Product(uuid.uuid4(), "file", "x", "", "an empty id is refused")]
     with pytest.raises(StoreError) as caught:
@@ -49,7 +49,7 @@ def test_rows_and_events_stand_or_fall_together(repos: Repositories) -> None:
     assert len(repos.catalogue.products(job)) == len(repos.outbox.events(job)) == 1
 
 
-def test_an_event_is_minted_once(repos: Repositories, database: Database) -> None:
+def test_an_event_is_minted_once(repos: Store, database: Database) -> None:
     job = _job(repos)
     first = Event(job, "match.result", "m1", {"score": 0.9})
     database.commit(events=[first, Event(job, "match.result", "m2")])
@@ -60,7 +60,7 @@ def test_an_event_is_minted_once(repos: Repositories, database: Database) -> Non
     assert [e.item for e in repos.outbox.events(job, after=found[0].seq)] == ["m2"]
 
 
-def test_events_keep_their_order(repos: Repositories, database: Database) -> None:
+def test_events_keep_their_order(repos: Store, database: Database) -> None:
     job = _job(repos)
     items = [str(n) for n in (5, 3, 9, 1, 7)]
     database.commit(events=[Event(job, "image.embedding.ready", item) for item in items])
@@ -70,7 +70,7 @@ def test_events_keep_their_order(repos: Repositories, database: Database) -> Non
 @given(order=st.permutations(_COMPLETED), repeats=st.lists(st.sampled_from(_COMPLETED), max_size=5))
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_phase_follows_from_the_events_in_any_order(
-    repos: Repositories, database: Database, order: list[str], repeats: list[str]
+    repos: Store, database: Database, order: list[str], repeats: list[str]
 ) -> None:
     job = _job(repos)
     repos.jobs.set_running(job, "r")
@@ -83,7 +83,7 @@ def test_the_phase_follows_from_the_events_in_any_order(
     assert repos.outbox.phase_events(job) == set(_COMPLETED)
 
 
-def test_stages_that_end_at_once_do_not_miss_each_other(repos: Repositories, database: Database) -> None:
+def test_stages_that_end_at_once_do_not_miss_each_other(repos: Store, database: Database) -> None:
     for _ in range(5):
         job = _job(repos)
         with ThreadPoolExecutor(4) as pool:
@@ -119,7 +119,7 @@ def test_an_unchanged_row_is_not_written_again(database: Database) -> None:
     assert database.commit(Copy("merged", columns, [(1, "z")], ("k",))) == [0]
 
 
-def test_a_failing_source_of_rows_writes_nothing(repos: Repositories, database: Database) -> None:
+def test_a_failing_source_of_rows_writes_nothing(repos: Store, database: Database) -> None:
     job = _job(repos)
     repos.catalogue.set_products(job, [_product(n) for n in range(3)])
 
@@ -138,7 +138,7 @@ def _broken() -> itertools.chain[list[str]]:
     return itertools.chain([["a"]], (more() for _ in range(1)))
 
 
-def test_text_the_database_cannot_hold(repos: Repositories) -> None:
+def test_text_the_database_cannot_hold(repos: Store) -> None:
     job = _job(repos)
     repos.catalogue.set_products(job, [_product(1, "a\0b\udcffc")])
     assert repos.catalogue.products(job)[0].title == "a\ufffdb\ufffdc"
@@ -148,7 +148,7 @@ def test_text_the_database_cannot_hold(repos: Repositories) -> None:
         assert caught.value.code == "store.text"
 
 
-def test_a_stream_can_be_left_and_read_while_writing(repos: Repositories, database: Database) -> None:
+def test_a_stream_can_be_left_and_read_while_writing(repos: Store, database: Database) -> None:
     job = _job(repos)
     repos.catalogue.set_products(job, [_product(n) for n in range(50)])
     query = "SELECT position AS n FROM job_products ORDER BY position"
@@ -238,7 +238,7 @@ def test_errors_have_stable_codes(database: Database, empty_database_url: str) -
             database.commit(Statement(query))
         assert caught.value.code == code, query
     with Database(empty_database_url) as bare, pytest.raises(StoreError) as caught:
-        Repositories.over(bare).jobs.get("x")
+        Store.over(bare).jobs.get("x")
     assert caught.value.code == "store.schema"
 
 
@@ -253,10 +253,10 @@ def test_secrets_stay_out_of_messages(database: Database) -> None:
 _WRITER = """
     import sys, uuid
     from pvm_resources.postgres.driver import Database
-    from pvm_resources.store import Repositories
+    from pvm_resources.store import Store
     from pvm_resources.store.records import Product
     from pvm_jobs.events import Event
-    repos = Repositories.over(Database(sys.argv[1]))
+    repos = Store.over(Database(sys.argv[1]))
     job = sys.argv[2]
     def rows():
         for n in range(1_000_000):
@@ -271,7 +271,7 @@ _WRITER = """
 
 
 def test_a_writer_killed_in_the_middle_leaves_nothing(
-    repos: Repositories, database: Database, database_url: str
+    repos: Store, database: Database, database_url: str
 ) -> None:
     job = _job(repos)
     writer = subprocess.Popen(

@@ -34,7 +34,7 @@ from pvm_resources.events.wiring import keep_endpoints
 from pvm_resources.http.address_policy import AllowList, PinnedTransport
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, SETTINGS_ID, Endpoint, Endpoints
 from tests.pvm_resources.receiver import Received, Receiver, Reply
@@ -49,7 +49,7 @@ class Post:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.repos = Repositories.over(database)
+        self.repos = Store.over(database)
         self.endpoints = Endpoints(database)
         self.deliveries = Deliveries(database)
         self._slug = self.repos.industries.ensure("pillow").slug

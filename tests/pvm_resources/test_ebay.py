@@ -20,7 +20,7 @@ from pvm_resources.sources.ebay import Ebay
 from pvm_resources.sources.ebay.account import Account
 from pvm_resources.sources.ebay.client import MINTS_A_DAY
 from pvm_resources.sources.rate_limit import Limits
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.quotas import Ledger
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
 from tests.standins.ebay import (
@@ -50,12 +50,12 @@ def ebay() -> Iterator[EbayStandIn]:
 
 
 @pytest.fixture(scope="module")
-def shop(server: EmbeddedServer, migrated: str) -> Iterator[Repositories]:
+def shop(server: EmbeddedServer, migrated: str) -> Iterator[Store]:
     yield from one_database(server, migrated)
 
 
 @pytest.fixture
-def job(shop: Repositories) -> Shopping:
+def job(shop: Store) -> Shopping:
     return shopping(shop, "ebay")
 
 

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_jobs.source_policy import parse_policies
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.labels import Labels, Tally
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
 
 
 @pytest.fixture
-def labels(repos: Repositories) -> Labels:
+def labels(repos: Store) -> Labels:
     """Labels under the shipped policies."""
     return Labels(repos.database, parse_policies(""))
 
 
 @pytest.fixture
-def done(repos: Repositories) -> World:
+def done(repos: Store) -> World:
     """A finished job."""
     made = world.make(repos, job_id="job-1")
     world.write(repos, made)
@@ -50,7 +50,7 @@ def test_a_verdict_says_who_when_and_on_what_version(labels: Labels, done: World
     assert (label.product, label.title, label.video) == ("P0", "Gối 0", "clip0")
 
 
-def test_terms_of_either_side_forbid_learning(repos: Repositories, done: World) -> None:
+def test_terms_of_either_side_forbid_learning(repos: Store, done: World) -> None:
     with repos.database.transaction() as cursor:
         cursor.execute("UPDATE videos SET platform = 'youtube'")
     shipped = Labels(repos.database, parse_policies(""))
@@ -123,7 +123,7 @@ def _who(labels: Labels, match: uuid.UUID) -> str:
     return labels.history(match, 1)[0].who
 
 
-def test_a_rerun_and_a_later_job_find_the_verdict(repos: Repositories, labels: Labels, done: World) -> None:
+def test_a_rerun_and_a_later_job_find_the_verdict(repos: Store, labels: Labels, done: World) -> None:
     matches = world.matches(done)
     labels.give(matches[0].match_id, "accept", "Lan")
     repos.matching.replace_matches("job-1", [])
@@ -145,7 +145,7 @@ def test_a_rerun_and_a_later_job_find_the_verdict(repos: Repositories, labels: L
 
 
 def test_another_industry_with_the_same_video_is_not_judged(
-    repos: Repositories, labels: Labels, done: World
+    repos: Store, labels: Labels, done: World
 ) -> None:
     labels.give(_ids(done)[0], "reject", "Lan")
     other = world.make(repos, name="giày", job_id="job-9")

@@ -13,7 +13,7 @@ import pytest
 from pvm_core.errors import StoreError
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database, Statement
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from tests.pvm_resources import world
 
 #: Tables that no finished job fills by itself.
@@ -44,7 +44,7 @@ def test_up_down_up_with_data(empty_database_url: str) -> None:
     assert migrate.current(empty_database_url) is None
     assert migrate.upgrade(empty_database_url) == migrate.head() == migrate.current(empty_database_url)
     with Database(empty_database_url) as database:
-        repos = Repositories.over(database)
+        repos = Store.over(database)
         world.write(repos, world.make(repos, job_id="job-1"))
         before = _rows(database)
         assert {table for table, rows in before.items() if not rows} <= _EMPTY, "a table stayed empty"
@@ -55,14 +55,14 @@ def test_up_down_up_with_data(empty_database_url: str) -> None:
     assert left <= {"alembic_version"}
     migrate.upgrade(empty_database_url)
     with Database(empty_database_url) as database:
-        repos = Repositories.over(database)
+        repos = Store.over(database)
         world.write(repos, world.make(repos, job_id="job-1"))
         assert _rows(database) == before
 
 
 def test_each_revision_keeps_the_data_of_the_one_before(database_url: str) -> None:
     with Database(database_url) as database:
-        repos = Repositories.over(database)
+        repos = Store.over(database)
         world.write(repos, world.make(repos, job_id="job-1"))
         before = _rows(database)
     migrate.downgrade(database_url, "0001")
@@ -146,7 +146,7 @@ def test_the_command_line_of_alembic_works(empty_database_url: str) -> None:
         "DELETE FROM models",
     ],
 )
-def test_the_store_itself_refuses(repos: Repositories, database: Database, change: str) -> None:
+def test_the_store_itself_refuses(repos: Store, database: Database, change: str) -> None:
     world.write(repos, world.make(repos))
     with pytest.raises(StoreError) as caught:
         database.commit(Statement(change))
@@ -154,7 +154,7 @@ def test_the_store_itself_refuses(repos: Repositories, database: Database, chang
     assert not caught.value.retryable
 
 
-def test_deleting_a_picture_deletes_every_derivative(repos: Repositories, database: Database) -> None:
+def test_deleting_a_picture_deletes_every_derivative(repos: Store, database: Database) -> None:
     made = world.make(repos)
     world.write(repos, made)
     item = made.images[0].img_id
@@ -181,7 +181,7 @@ def test_every_foreign_key_has_an_index(database: Database) -> None:
     assert bare == [("embeddings", "model_key")]
 
 
-def test_the_founding_views(repos: Repositories, database: Database) -> None:
+def test_the_founding_views(repos: Store, database: Database) -> None:
     made = world.make(repos)
     world.write(repos, made)
     columns = {

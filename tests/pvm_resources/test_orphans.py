@@ -12,12 +12,12 @@ import pytest
 
 from pvm_resources.media.store import MediaStore
 from pvm_resources.retention.orphans import remove_orphans
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from tests.pvm_resources.purge_place import Place, build
 
 
 @pytest.fixture
-def place(repos: Repositories, tmp_path: Path) -> Place:
+def place(repos: Store, tmp_path: Path) -> Place:
     return build(repos, tmp_path / "home")
 
 

@@ -20,7 +20,7 @@ from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.postgres.locks import job_lock_name
 from pvm_resources.retention.purge import Purge, Purged
 from pvm_resources.settings import Settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.galleries import Galleries
 from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.retention import Retention
@@ -30,7 +30,7 @@ from tests.pvm_resources.purge_place import SOURCES, Place, build, paths
 
 
 @pytest.fixture
-def place(repos: Repositories, tmp_path: Path) -> Place:
+def place(repos: Store, tmp_path: Path) -> Place:
     return build(repos, tmp_path / "home")
 
 
@@ -154,7 +154,7 @@ def test_one_source_alone(place: Place) -> None:
     assert not place.files_of(1)
 
 
-def test_a_machine_may_set_other_terms(repos: Repositories, tmp_path: Path) -> None:
+def test_a_machine_may_set_other_terms(repos: Store, tmp_path: Path) -> None:
     own = {"ebay": {"max_age_h": 100}, "amazon": {"store_media": True}, "file": {"max_age_h": 2}}
     place = build(repos, tmp_path / "home", own)
     report = place.purge().run(now=place.after(3))
@@ -252,7 +252,7 @@ def _state(place: Place) -> tuple[Any, ...]:
 
 
 def test_killed_at_every_deletion_a_purge_ends_where_an_undisturbed_one_ends(
-    repos: Repositories, database_url: str, tmp_path: Path
+    repos: Store, database_url: str, tmp_path: Path
 ) -> None:
     place = build(repos, tmp_path / "home")
     now = place.after(25)
@@ -370,7 +370,7 @@ def test_while_a_run_is_on_a_video_file_goes_a_day_later(place: Place) -> None:
         assert not path.exists()
 
 
-def test_a_machine_may_end_the_keeping_of_frames(repos: Repositories, tmp_path: Path) -> None:
+def test_a_machine_may_end_the_keeping_of_frames(repos: Store, tmp_path: Path) -> None:
     place = build(repos, tmp_path / "home", {"youtube": {"max_age_h": 48}})
     repos.database.commit(Statement("UPDATE videos SET platform = 'youtube', title = 'Review'"))
     path = _downloaded(place, 0, place.settings.home / "downloads" / "v0.mp4")

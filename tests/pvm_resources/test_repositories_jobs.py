@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from pvm_core.errors import InputError, MediaError, Problem
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.records import AssetState, CheckVerdict, Progress
 from tests.pvm_resources import world
 
 _names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
 
 
-def test_an_industry_by_name_or_slug(repos: Repositories) -> None:
+def test_an_industry_by_name_or_slug(repos: Store) -> None:
     made = repos.industries.ensure("  gối   công thái học ")
     assert (made.name, made.slug) == ("gối công thái học", "goi-cong-thai-hoc")
     assert repos.industries.ensure("gối công thái học") == made
@@ -34,20 +34,20 @@ def test_an_industry_by_name_or_slug(repos: Repositories) -> None:
 
 @given(st.lists(_names, min_size=1, max_size=8))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_name_gets_a_slug_of_its_own(repos: Repositories, names: list[str]) -> None:
+def test_every_name_gets_a_slug_of_its_own(repos: Store, names: list[str]) -> None:
     made = [repos.industries.ensure(name) for name in names if name.split()]
     assert len({i.slug for i in made}) == len({i.name for i in made})
     assert all(repos.industries.get(i.slug).slug == i.slug for i in made)
 
 
-def test_industries_made_at_once(repos: Repositories) -> None:
+def test_industries_made_at_once(repos: Store) -> None:
     names = ["枕头", "枕 头", "gối", "goi", "Goi", "gôi"] * 3
     with ThreadPoolExecutor(6) as pool:
         made = list(pool.map(repos.industries.ensure, names))
     assert len({i.slug for i in made}) == len(set(names)) == len(repos.industries.list())
 
 
-def test_rules_queries_sources(repos: Repositories) -> None:
+def test_rules_queries_sources(repos: Store) -> None:
     slug = repos.industries.ensure("x").slug
     repos.industries.set_rules(slug, "founding", {"accept": 0.7})
     repos.industries.set_queries(slug, {"vi": ["gối"], "zh": ["枕头"]})
@@ -60,7 +60,7 @@ def test_rules_queries_sources(repos: Repositories) -> None:
         repos.industries.set_rules("nowhere", "default", {})
 
 
-def test_an_industry_with_jobs_is_not_deleted(repos: Repositories) -> None:
+def test_an_industry_with_jobs_is_not_deleted(repos: Store) -> None:
     slug = repos.industries.ensure("x").slug
     job = repos.jobs.create(slug, {})
     with pytest.raises(InputError) as caught:
@@ -71,7 +71,7 @@ def test_an_industry_with_jobs_is_not_deleted(repos: Repositories) -> None:
     assert not repos.industries.delete(slug)
 
 
-def test_a_job_from_queued_to_completed(repos: Repositories) -> None:
+def test_a_job_from_queued_to_completed(repos: Store) -> None:
     slug = repos.industries.ensure("x").slug
     job = repos.jobs.create(slug, {"products": "p.csv"})
     assert (job.status, job.phase, job.partition_key) == ("queued", "collection", f"{slug}|{job.job_id}")
@@ -101,7 +101,7 @@ def test_a_job_from_queued_to_completed(repos: Repositories) -> None:
         repos.jobs.set_running("nowhere", "r")
 
 
-def test_failed_retried_cancelled_completed(repos: Repositories, database: Database) -> None:
+def test_failed_retried_cancelled_completed(repos: Store, database: Database) -> None:
     job = repos.jobs.create(repos.industries.ensure("x").slug, {}).job_id
     repos.jobs.set_running(job, "run-1")
     done = [Event(job, "products.collections.completed"), Event(job, "videos.collections.completed")]
@@ -132,7 +132,7 @@ def test_failed_retried_cancelled_completed(repos: Repositories, database: Datab
     assert counts["job.failed"] == counts["job.cancelled"] == counts["job.completed"] == 1
 
 
-def test_the_latest_completed_job_counts(repos: Repositories) -> None:
+def test_the_latest_completed_job_counts(repos: Store) -> None:
     slug, other = repos.industries.ensure("x").slug, repos.industries.ensure("y").slug
     jobs = [repos.jobs.create(slug, {}).job_id for _ in range(3)]
     repos.jobs.create(other, {})
@@ -150,7 +150,7 @@ def test_the_latest_completed_job_counts(repos: Repositories) -> None:
     assert repos.jobs.latest(other) is None
 
 
-def test_counts(repos: Repositories) -> None:
+def test_counts(repos: Store) -> None:
     made = world.make(repos)
     world.write(repos, made)
     counts = repos.jobs.counts(made.job.job_id)
@@ -159,7 +159,7 @@ def test_counts(repos: Repositories) -> None:
     assert (counts.accepted, counts.review, counts.rejected) == (1, 1, 1)
 
 
-def test_deleting_a_job_leaves_the_stored_pictures(repos: Repositories, database: Database) -> None:
+def test_deleting_a_job_leaves_the_stored_pictures(repos: Store, database: Database) -> None:
     first, second = world.make(repos, job_id="a"), world.make(repos, job_id="b")
     world.write(repos, first)
     world.write(repos, second)
@@ -171,7 +171,7 @@ def test_deleting_a_job_leaves_the_stored_pictures(repos: Repositories, database
     assert database.value("SELECT count(*) FROM outbox WHERE job_id = 'a'") == 0
 
 
-def test_problems_and_progress(repos: Repositories) -> None:
+def test_problems_and_progress(repos: Store) -> None:
     job = repos.jobs.create(repos.industries.ensure("x").slug, {}).job_id
     long = "x" * 10_000 + "\0"
     first = Problem("keyframes", long, "video.truncated", "It ends early", True)
@@ -191,7 +191,7 @@ def test_problems_and_progress(repos: Repositories) -> None:
     assert repos.state.problems(job, "keyframes") == []
 
 
-def test_a_verdict_holds_for_its_data_version(repos: Repositories) -> None:
+def test_a_verdict_holds_for_its_data_version(repos: Store) -> None:
     job = repos.jobs.create(repos.industries.ensure("x").slug, {}).job_id
     repos.state.finish_asset(job, AssetState("masks", "v1", 5, {"n": 1}))
     bad = CheckVerdict("masks", "covered", "v1", False, True, "ERROR", {"seen": 0.1})

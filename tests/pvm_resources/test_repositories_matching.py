@@ -10,20 +10,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import StoreError
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.records import Candidate, PairEvidenceRow
 from tests.pvm_resources import world
 
 
 @pytest.fixture
-def made(repos: Repositories) -> world.World:
+def made(repos: Store) -> world.World:
     """A job with everything."""
     found = world.make(repos)
     world.write(repos, found)
     return found
 
 
-def test_candidates_of_a_frame_are_replaced_as_a_whole(repos: Repositories, made: world.World) -> None:
+def test_candidates_of_a_frame_are_replaced_as_a_whole(repos: Store, made: world.World) -> None:
     job, frame = made.job.job_id, made.frames[0].frame_id
     new = [
         Candidate(frame, made.images[4].img_id, 1, 0.7, 0.8, 0.8),
@@ -41,7 +41,7 @@ def test_candidates_of_a_frame_are_replaced_as_a_whole(repos: Repositories, made
     assert len(list(repos.matching.candidates(job))) == 30
 
 
-def test_evidence_is_shared_by_content_across_jobs(repos: Repositories, made: world.World) -> None:
+def test_evidence_is_shared_by_content_across_jobs(repos: Store, made: world.World) -> None:
     other = world.make(repos, "other", "b")
     assert {i.img_id for i in other.images}.isdisjoint(i.img_id for i in made.images)
     again = world.make(repos, job_id="again")
@@ -60,13 +60,13 @@ def test_evidence_is_shared_by_content_across_jobs(repos: Repositories, made: wo
     assert [raw for _, raw in repos.matching.evidence("again", "v2")] == [None]
 
 
-def test_a_pair_compared_once_stays_compared(repos: Repositories, made: world.World) -> None:
+def test_a_pair_compared_once_stays_compared(repos: Store, made: world.World) -> None:
     pair = next(repos.matching.candidates(made.job.job_id))
     repos.matching.write_evidence([PairEvidenceRow(pair.frame_id, pair.img_id, "v1", {"inliers": 99})])
     assert next(repos.matching.evidence(made.job.job_id, "v1"))[1] == {"inliers": 19}
 
 
-def test_scores_are_replaced_as_a_whole(repos: Repositories, made: world.World) -> None:
+def test_scores_are_replaced_as_a_whole(repos: Store, made: world.World) -> None:
     job = made.job.job_id
     before = list(repos.matching.scores(job))
     kept = [replace(s, sim_deep=None, score_pair=None) for s in before[:5]]
@@ -76,7 +76,7 @@ def test_scores_are_replaced_as_a_whole(repos: Repositories, made: world.World) 
     assert list(repos.matching.scores(job)) == before
 
 
-def test_a_match_that_changed_loses_its_picture(repos: Repositories, made: world.World) -> None:
+def test_a_match_that_changed_loses_its_picture(repos: Store, made: world.World) -> None:
     job = made.job.job_id
     first, second, third = world.matches(made)
     paths = {m.match_id: f"evidence/{m.match_id}.jpg" for m in (first, second, third)}
@@ -97,7 +97,7 @@ def test_a_match_that_changed_loses_its_picture(repos: Repositories, made: world
     assert repos.outbox.counts(job)["match.result"] == 3
 
 
-def test_what_an_evidence_picture_shows(repos: Repositories, made: world.World) -> None:
+def test_what_an_evidence_picture_shows(repos: Store, made: world.World) -> None:
     item = next(repos.matching.match_items(made.job.job_id, statuses=["accepted"]))
     assert (item.product_ref, item.product_title, item.given_names) == ("P0", "Gối 0", ["clip0"])
     assert item.image_path == made.images[0].local_path
@@ -106,7 +106,7 @@ def test_what_an_evidence_picture_shows(repos: Repositories, made: world.World) 
     assert len(list(repos.matching.match_items(made.job.job_id, min_score=0.5))) == 2
 
 
-def test_results_by_score_and_status(repos: Repositories, made: world.World) -> None:
+def test_results_by_score_and_status(repos: Store, made: world.World) -> None:
     job = made.job.job_id
     everything = list(repos.matching.results(job))
     assert [(r.product, r.video, r.score, r.status) for r in everything] == [
@@ -126,7 +126,7 @@ _score = st.one_of(st.floats(0, 1), st.sampled_from([0.8, 0.79999999999, 0.80000
 @given(score=_score, accept=_score, status=st.sampled_from(["accepted", "review", "rejected"]))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_accepted_if_and_only_if_the_score_says_so(
-    repos: Repositories, score: float, accept: float, status: str
+    repos: Store, score: float, accept: float, status: str
 ) -> None:
     made = world.make(repos, job_id="a")
     if repos.jobs.get("a").status == "queued":
@@ -142,7 +142,7 @@ def test_accepted_if_and_only_if_the_score_says_so(
         assert caught.value.code == "store.refused"
 
 
-def test_a_match_of_another_jobs_picture_is_refused(repos: Repositories, made: world.World) -> None:
+def test_a_match_of_another_jobs_picture_is_refused(repos: Store, made: world.World) -> None:
     with pytest.raises(StoreError):
         repos.matching.replace_matches(
             made.job.job_id, [replace(world.matches(made)[0], best_frame_id=uuid.uuid4())]

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from pvm_core.errors import ModelError, StoreError
 from pvm_resources.postgres.driver import Database, Statement
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.features import HNSW_MAX_DIM, Features
 from pvm_resources.store.records import Embedding, JobVideo, KeyframeSet, Mask, Model, Product
 from tests.pvm_resources import world
 
 
-def test_everything_written_twice_is_there_once(repos: Repositories, database: Database) -> None:
+def test_everything_written_twice_is_there_once(repos: Store, database: Database) -> None:
     made = world.make(repos, job_id="a")
     tables = [
         row[0] for row in database.tuples(
@@ -36,7 +36,7 @@ def test_everything_written_twice_is_there_once(repos: Repositories, database: D
     assert repos.outbox.events("a") == events
 
 
-def test_what_was_written_is_read(repos: Repositories) -> None:
+def test_what_was_written_is_read(repos: Store) -> None:
     made = world.make(repos)
     job = made.job.job_id
     world.write(repos, made)
@@ -56,7 +56,7 @@ def test_what_was_written_is_read(repos: Repositories) -> None:
     assert len(list(repos.features.keypoints(job, "frame", "p1"))) == 6
 
 
-def test_a_product_left_out_takes_its_pictures_along(repos: Repositories, database: Database) -> None:
+def test_a_product_left_out_takes_its_pictures_along(repos: Store, database: Database) -> None:
     made = world.make(repos)
     job = made.job.job_id
     world.write(repos, made)
@@ -73,7 +73,7 @@ def test_a_product_left_out_takes_its_pictures_along(repos: Repositories, databa
     assert {c.img_id for c in repos.matching.candidates(job)} == {made.images[0].img_id}
 
 
-def test_picture_references_are_remembered_across_jobs(repos: Repositories) -> None:
+def test_picture_references_are_remembered_across_jobs(repos: Store) -> None:
     first, second = world.make(repos, job_id="a"), world.make(repos, job_id="b")
     world.write(repos, first)
     repos.catalogue.set_products("b", second.products)
@@ -86,7 +86,7 @@ def test_picture_references_are_remembered_across_jobs(repos: Repositories) -> N
     )
 
 
-def test_files_are_remembered_by_place_size_and_time(repos: Repositories) -> None:
+def test_files_are_remembered_by_place_size_and_time(repos: Store) -> None:
     made = world.make(repos)
     world.write(repos, made)
     known = repos.videos.known_files([(1000, 5.5), (1001, 6.5), (1000, 6.5), (7, 7.0)])
@@ -97,7 +97,7 @@ def test_files_are_remembered_by_place_size_and_time(repos: Repositories) -> Non
     assert repos.videos.known_files([]) == {}
 
 
-def test_one_video_under_two_names(repos: Repositories) -> None:
+def test_one_video_under_two_names(repos: Store) -> None:
     made = world.make(repos)
     job = made.job.job_id
     world.write(repos, made)
@@ -113,7 +113,7 @@ def test_one_video_under_two_names(repos: Repositories) -> None:
     assert [r.video for r in repos.matching.results(job)] == ["a/x", "b/x"] * 3
 
 
-def test_names_of_ten_thousand_characters(repos: Repositories) -> None:
+def test_names_of_ten_thousand_characters(repos: Store) -> None:
     job = repos.jobs.create(repos.industries.ensure("x").slug, {}).job_id
     made = world.make(repos)
     long = "枕" * 10_000
@@ -123,7 +123,7 @@ def test_names_of_ten_thousand_characters(repos: Repositories) -> None:
     assert repos.videos.members(job)[0].given_name == long
 
 
-def test_the_keyframes_key_decides_which_frames_are_the_jobs(repos: Repositories) -> None:
+def test_the_keyframes_key_decides_which_frames_are_the_jobs(repos: Store) -> None:
     made = world.make(repos)
     job = made.job.job_id
     world.write(repos, made)
@@ -134,7 +134,7 @@ def test_the_keyframes_key_decides_which_frames_are_the_jobs(repos: Repositories
     assert len(list(repos.features.items(job, "frame"))) == 6
 
 
-def test_items_come_with_their_files(repos: Repositories) -> None:
+def test_items_come_with_their_files(repos: Store) -> None:
     made = world.make(repos)
     job = made.job.job_id
     world.write(repos, made)
@@ -152,7 +152,7 @@ def test_items_come_with_their_files(repos: Repositories) -> None:
 
 
 @pytest.mark.parametrize("feature", ["masks", "embeddings", "keypoints"])
-def test_only_what_is_missing_is_to_do(repos: Repositories, feature: str) -> None:
+def test_only_what_is_missing_is_to_do(repos: Store, feature: str) -> None:
     made = world.make(repos, job_id="a")
     world.write(repos, made)
     key = world.KEYS[feature]
@@ -167,7 +167,7 @@ def test_only_what_is_missing_is_to_do(repos: Repositories, feature: str) -> Non
     assert [i.item_id for i in repos.features.missing("a", "frame", feature, key)] == [extra.frame_id]  # type: ignore[arg-type]
 
 
-def test_a_mask_done_again_replaces(repos: Repositories) -> None:
+def test_a_mask_done_again_replaces(repos: Store) -> None:
     made = world.make(repos)
     world.write(repos, made)
     item = made.images[0].img_id
@@ -184,7 +184,7 @@ def test_a_mask_done_again_replaces(repos: Repositories) -> None:
 )
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_vectors_are_read_as_written_and_views_stay_together(
-    repos: Repositories, batch: int, views: list[int], gray: bool
+    repos: Store, batch: int, views: list[int], gray: bool
 ) -> None:
     key, made = "h", world.make(repos, job_id="a")
     if repos.jobs.get("a").status == "queued":
@@ -212,7 +212,7 @@ def test_vectors_are_read_as_written_and_views_stay_together(
     assert len(seen) == sum(views)
 
 
-def test_vectors_that_are_not_of_unit_length_are_found(repos: Repositories) -> None:
+def test_vectors_that_are_not_of_unit_length_are_found(repos: Store) -> None:
     made = world.make(repos)
     job = made.job.job_id
     world.write(repos, made)
@@ -233,7 +233,7 @@ def test_vectors_that_are_not_of_unit_length_are_found(repos: Repositories) -> N
         repos.features.write_embeddings([Embedding(d, "product", "e2", "classic", 0, short)])
 
 
-def test_one_active_model(repos: Repositories, database: Database) -> None:
+def test_one_active_model(repos: Store, database: Database) -> None:
     for key in ("a", "b"):
         repos.features.register_model(Model(key, "classic", "embedder", 4, {"v": 1}, active=True))
         repos.features.register_model(Model(key, "classic", "embedder", 4, {"v": 2}))
@@ -249,7 +249,7 @@ def test_one_active_model(repos: Repositories, database: Database) -> None:
     assert indexes == 2
 
 
-def test_a_model_too_wide_for_an_index_is_searched_exactly(repos: Repositories) -> None:
+def test_a_model_too_wide_for_an_index_is_searched_exactly(repos: Store) -> None:
     made = world.make(repos)
     world.write(repos, made)
     dim = HNSW_MAX_DIM + 1
@@ -261,7 +261,7 @@ def test_a_model_too_wide_for_an_index_is_searched_exactly(repos: Repositories) 
     assert found[0].img_id == made.images[2].img_id
 
 
-def test_search_over_all_jobs(repos: Repositories, database: Database) -> None:
+def test_search_over_all_jobs(repos: Store, database: Database) -> None:
     made = world.make(repos)
     job = made.job.job_id
     world.write(repos, made)
@@ -298,7 +298,7 @@ def test_search_over_all_jobs(repos: Repositories, database: Database) -> None:
     assert caught.value.code == "model.dimension"
 
 
-def test_search_uses_the_index(repos: Repositories, database_url: str) -> None:
+def test_search_uses_the_index(repos: Store, database_url: str) -> None:
     world.write(repos, world.make(repos))
     scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname LIKE 'embeddings_hnsw_%%'"
     # Statistics are told by the session that made them.

@@ -10,13 +10,13 @@ from pvm_resources.http.fetcher import Fetcher
 from pvm_resources.settings import load_settings
 from pvm_resources.sources.base import Query
 from pvm_resources.sources.registry import product_specs
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from tests.pvm_resources.shopping import NO_FILE, shopping
 from tests.standins.running import amazon_environment, ebay_environment, running
 
 
 def test_both_shops_by_name_from_the_environment_to_pictures(
-    repos: Repositories, monkeypatch: pytest.MonkeyPatch
+    repos: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with running("ebay", "--plain", "4") as ebay, running("amazon", "--plain", "4") as amazon:
         for name, value in (ebay_environment(ebay) | amazon_environment(amazon)).items():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pvm_core import ids
 from pvm_core.errors import Problem
 from pvm_jobs.events import Event
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.records import (
     AssetState,
     Candidate,
@@ -73,7 +73,7 @@ class World:
         return [frame.frame_id for frame in self.frames]
 
 
-def make(repos: Repositories, name: str = "gối công thái học", job_id: str | None = None) -> World:
+def make(repos: Store, name: str = "gối công thái học", job_id: str | None = None) -> World:
     """Makes the job and its inputs; every call with the same job id writes the same rows."""
     industry = repos.industries.ensure(name)
     job = repos.jobs.create(industry.slug, {"products": "p.csv", "videos": "clips"}, job_id)
@@ -110,7 +110,7 @@ def make(repos: Repositories, name: str = "gối công thái học", job_id: str
     return World(industry, job, products, images, videos, members, frames, rejected)
 
 
-def write(repos: Repositories, world: World) -> None:
+def write(repos: Store, world: World) -> None:
     """Writes a row into every table, from products to `job.completed`."""
     job = world.job.job_id
     repos.jobs.set_running(job, "run-1")
@@ -131,7 +131,7 @@ def write(repos: Repositories, world: World) -> None:
     repos.jobs.complete(job)
 
 
-def _collected(repos: Repositories, world: World) -> None:
+def _collected(repos: Store, world: World) -> None:
     """What collection from the net leaves behind."""
     job, collecting = world.job.job_id, SourceRuns(repos.database)
     collecting.set_states(job, "products", [SourceState("products", "ebay", "partial", "one", "see", 3)])
@@ -141,7 +141,7 @@ def _collected(repos: Repositories, world: World) -> None:
     repos.database.commit(SourceRuns.video_file_write(file))
 
 
-def _inputs(repos: Repositories, world: World) -> None:
+def _inputs(repos: Store, world: World) -> None:
     job = world.job.job_id
     repos.catalogue.set_products(job, world.products, events=[Event(job, "products.collections.completed")])
     repos.catalogue.write_images(
@@ -156,7 +156,7 @@ def _inputs(repos: Repositories, world: World) -> None:
     )
 
 
-def _features(repos: Repositories, world: World) -> None:
+def _features(repos: Store, world: World) -> None:
     job = world.job.job_id
     repos.features.register_model(Model("e1", "classic", "embedder", DIM, {"licence": "ours"}, active=True))
     items: list[tuple[Kind, uuid.UUID]] = [("product", i.img_id) for i in world.images]
@@ -183,7 +183,7 @@ def _features(repos: Repositories, world: World) -> None:
     )
 
 
-def _pairs(repos: Repositories, world: World) -> None:
+def _pairs(repos: Store, world: World) -> None:
     job = world.job.job_id
     repos.matching.write_candidates(
         job,

@@ -17,7 +17,7 @@ from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG, PARTITION_TAG
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.inbox import COLLECT, MATCH, SEARCH, START, Inbox, News
 from pvm_resources.store.schedules import Schedules
 from sensors.inbox import Desk
@@ -55,7 +55,7 @@ def desk(instance: dg.DagsterInstance, database: Database, settings: Settings) -
     return Desk(instance, database, settings, logging.getLogger("test"))
 
 
-def _submit(repos: Repositories, inbox: Inbox, name: str = "giày") -> str:
+def _submit(repos: Store, inbox: Inbox, name: str = "giày") -> str:
     return inbox.submit(repos.industries.ensure(name).slug, _REQUEST, "test")[0]
 
 
@@ -92,7 +92,7 @@ def _launch(instance: dg.DagsterInstance, request: dg.RunRequest) -> str:
 # -- starting -----------------------------------------------------------------------------------------
 
 
-def test_a_request_becomes_one_run_of_its_partition(repos: Repositories, inbox: Inbox, desk: Desk) -> None:
+def test_a_request_becomes_one_run_of_its_partition(repos: Store, inbox: Inbox, desk: Desk) -> None:
     job = repos.jobs.get(_submit(repos, inbox, "gối công thái học"))
     (row,) = inbox.rows()
     (request,) = desk.look(0)
@@ -105,7 +105,7 @@ def test_a_request_becomes_one_run_of_its_partition(repos: Repositories, inbox: 
 
 
 def test_the_sensor_adds_the_partition_and_says_what_to_run(
-    repos: Repositories, inbox: Inbox, instance: dg.DagsterInstance, settings: Settings
+    repos: Store, inbox: Inbox, instance: dg.DagsterInstance, settings: Settings
 ) -> None:
     job = repos.jobs.get(_submit(repos, inbox))
     result = inbox_sensor(dg.build_sensor_context(instance=instance))
@@ -116,7 +116,7 @@ def test_the_sensor_adds_the_partition_and_says_what_to_run(
 
 
 def test_a_look_hears_of_a_request_that_comes_meanwhile(
-    repos: Repositories, inbox: Inbox, database_url: str
+    repos: Store, inbox: Inbox, database_url: str
 ) -> None:
     with News(database_url) as news:
         assert not news.wait(0.05)
@@ -127,7 +127,7 @@ def test_a_look_hears_of_a_request_that_comes_meanwhile(
 
 
 def test_a_daemon_killed_before_the_launch_gets_the_request_again(
-    repos: Repositories, inbox: Inbox, desk: Desk, database: Database, instance: dg.DagsterInstance
+    repos: Store, inbox: Inbox, desk: Desk, database: Database, instance: dg.DagsterInstance
 ) -> None:
     _submit(repos, inbox)
     (lost,) = desk.look(0)
@@ -142,7 +142,7 @@ def test_a_daemon_killed_before_the_launch_gets_the_request_again(
 
 
 def test_a_daemon_killed_after_the_launch_starts_nothing_twice(
-    repos: Repositories, inbox: Inbox, desk: Desk, database: Database, instance: dg.DagsterInstance
+    repos: Store, inbox: Inbox, desk: Desk, database: Database, instance: dg.DagsterInstance
 ) -> None:
     job = _submit(repos, inbox)
     (request,) = desk.look(0)
@@ -157,14 +157,14 @@ def test_a_daemon_killed_after_the_launch_starts_nothing_twice(
     assert inbox.rows()[0].status == "done"
 
 
-def test_what_came_while_nobody_looked_is_found(repos: Repositories, inbox: Inbox, desk: Desk) -> None:
+def test_what_came_while_nobody_looked_is_found(repos: Store, inbox: Inbox, desk: Desk) -> None:
     jobs = [_submit(repos, inbox, f"industry {n}") for n in range(20)]
     found = desk.look(0)
     assert [request.tags[JOB_TAG] for request in found] == jobs
     assert len({request.run_key for request in found}) == 20
 
 
-def test_two_who_claim_at_once_share_the_requests(repos: Repositories, inbox: Inbox) -> None:
+def test_two_who_claim_at_once_share_the_requests(repos: Store, inbox: Inbox) -> None:
     for n in range(30):
         _submit(repos, inbox, f"industry {n}")
     with ThreadPoolExecutor(6) as pool:
@@ -198,7 +198,7 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
 
 
 def test_a_bad_request_is_refused_with_its_reason_and_stops_no_other(
-    repos: Repositories, inbox: Inbox, desk: Desk, database: Database
+    repos: Store, inbox: Inbox, desk: Desk, database: Database
 ) -> None:
     for topic, payload, _ in _BAD:
         inbox.accept(uuid.uuid4(), topic, payload, "bus")
@@ -212,7 +212,7 @@ def test_a_bad_request_is_refused_with_its_reason_and_stops_no_other(
 
 
 def test_a_request_that_brings_down_whoever_takes_it_ends(
-    repos: Repositories, inbox: Inbox, desk: Desk, database: Database
+    repos: Store, inbox: Inbox, desk: Desk, database: Database
 ) -> None:
     _submit(repos, inbox)
     database.commit(Statement("UPDATE inbox SET attempts = 20"))
@@ -225,7 +225,7 @@ def test_a_request_that_brings_down_whoever_takes_it_ends(
 
 @pytest.mark.parametrize("order", [(COLLECT, SEARCH), (SEARCH, COLLECT)])
 def test_two_founding_requests_are_one_job(
-    repos: Repositories, inbox: Inbox, desk: Desk, order: tuple[str, str]
+    repos: Store, inbox: Inbox, desk: Desk, order: tuple[str, str]
 ) -> None:
     payloads = {
         COLLECT: {"job_id": "legacy-1", "industry": "gối", "top_amz": 5, "top_ebay": 0},
@@ -245,7 +245,7 @@ def test_two_founding_requests_are_one_job(
 
 
 def test_half_a_founding_request_waits_and_then_takes_standing_sources(
-    repos: Repositories, inbox: Inbox, desk: Desk, database: Database
+    repos: Store, inbox: Inbox, desk: Desk, database: Database
 ) -> None:
     slug = repos.industries.ensure("gối").slug
     repos.industries.set_sources(slug, {"videos": ["/srv/clips"]})
@@ -258,9 +258,7 @@ def test_half_a_founding_request_waits_and_then_takes_standing_sources(
     assert desk.look(0) == []
 
 
-def test_a_match_request_runs_a_job_that_has_ended_again(
-    repos: Repositories, inbox: Inbox, desk: Desk
-) -> None:
+def test_a_match_request_runs_a_job_that_has_ended_again(repos: Store, inbox: Inbox, desk: Desk) -> None:
     job = _submit(repos, inbox)
     desk.look(0)
     repos.jobs.set_running(job, "run-1")
@@ -275,9 +273,7 @@ def test_a_match_request_runs_a_job_that_has_ended_again(
 # -- orders -------------------------------------------------------------------------------------------
 
 
-def test_a_job_cancelled_before_it_started_never_starts(
-    repos: Repositories, inbox: Inbox, desk: Desk
-) -> None:
+def test_a_job_cancelled_before_it_started_never_starts(repos: Store, inbox: Inbox, desk: Desk) -> None:
     job = _submit(repos, inbox)
     assert inbox.cancel(job, "test")
     assert desk.look(0) == []
@@ -286,7 +282,7 @@ def test_a_job_cancelled_before_it_started_never_starts(
 
 
 def test_cancelling_ends_the_run_and_cleans_the_partition(
-    repos: Repositories,
+    repos: Store,
     inbox: Inbox,
     desk: Desk,
     database: Database,
@@ -310,7 +306,7 @@ def test_cancelling_ends_the_run_and_cleans_the_partition(
 
 
 def test_an_order_to_cancel_spares_the_run_of_a_later_retry(
-    repos: Repositories,
+    repos: Store,
     inbox: Inbox,
     desk: Desk,
     database: Database,
@@ -334,7 +330,7 @@ def test_an_order_to_cancel_spares_the_run_of_a_later_retry(
 
 @pytest.mark.parametrize("how", ["delete", "archive"])
 def test_a_job_put_away_leaves_no_partition(
-    repos: Repositories, inbox: Inbox, desk: Desk, instance: dg.DagsterInstance, how: str
+    repos: Store, inbox: Inbox, desk: Desk, instance: dg.DagsterInstance, how: str
 ) -> None:
     job = repos.jobs.get(_submit(repos, inbox))
     desk.look(0)
@@ -354,7 +350,7 @@ def test_a_job_put_away_leaves_no_partition(
 
 
 def test_standing_industries_are_run_when_their_time_has_come(
-    repos: Repositories, inbox: Inbox, database: Database, settings: Settings
+    repos: Store, inbox: Inbox, database: Database, settings: Settings
 ) -> None:
     standing, slug = Schedules(database), repos.industries.ensure("gối").slug
     assert order_due(database, settings) == []
@@ -375,7 +371,7 @@ def test_standing_industries_are_run_when_their_time_has_come(
 
 
 def test_the_inventory_says_what_waits(
-    repos: Repositories, inbox: Inbox, database: Database, settings: Settings, instance: dg.DagsterInstance
+    repos: Store, inbox: Inbox, database: Database, settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     assert [list(look(database).lines) for look in INVENTORY] == [[], [], []]
     failed = _submit(repos, inbox, "gối")
@@ -393,7 +389,7 @@ def test_the_inventory_says_what_waits(
     assert isinstance(again, dg.SkipReason)
 
 
-def test_the_end_of_an_old_run_does_not_fail_a_retried_job(repos: Repositories, inbox: Inbox) -> None:
+def test_the_end_of_an_old_run_does_not_fail_a_retried_job(repos: Store, inbox: Inbox) -> None:
     from sensors.run_status import open_jobs
 
     job = repos.jobs.get(_submit(repos, inbox))

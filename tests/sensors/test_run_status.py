@@ -5,12 +5,12 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from sensors.run_status import cancelled_runs, failed_runs, open_jobs
 
 
 @pytest.fixture
-def job_id(repos: Repositories, database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def job_id(repos: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A queued job in the database the sensors find."""
     monkeypatch.setenv("PVM_DATABASE_URL", database_url)
     return repos.jobs.create(repos.industries.ensure("gối").slug, {}).job_id
@@ -32,7 +32,7 @@ def _ended(instance: dg.DagsterInstance, partition: str, status: str) -> dg.RunS
     )
 
 
-def test_a_run_that_failed_before_its_worker_started_fails_its_job(repos: Repositories, job_id: str) -> None:
+def test_a_run_that_failed_before_its_worker_started_fails_its_job(repos: Store, job_id: str) -> None:
     partition = repos.jobs.get(job_id).partition_key
     with dg.DagsterInstance.ephemeral() as instance:
         failed_runs(_ended(instance, partition, "FAILURE"))
@@ -42,7 +42,7 @@ def test_a_run_that_failed_before_its_worker_started_fails_its_job(repos: Reposi
     assert "could not be started" in job.error["reason"]
 
 
-def test_a_cancelled_run_cancels_its_job(repos: Repositories, job_id: str) -> None:
+def test_a_cancelled_run_cancels_its_job(repos: Store, job_id: str) -> None:
     partition = repos.jobs.get(job_id).partition_key
     with dg.DagsterInstance.ephemeral() as instance:
         context = _ended(instance, partition, "CANCELED")
@@ -51,7 +51,7 @@ def test_a_cancelled_run_cancels_its_job(repos: Repositories, job_id: str) -> No
     assert repos.jobs.get(job_id).status == "cancelled"
 
 
-def test_a_job_that_has_ended_or_has_a_newer_run_is_left_alone(repos: Repositories, job_id: str) -> None:
+def test_a_job_that_has_ended_or_has_a_newer_run_is_left_alone(repos: Store, job_id: str) -> None:
     partition = repos.jobs.get(job_id).partition_key
     with dg.DagsterInstance.ephemeral() as instance:
         context = _ended(instance, partition, "FAILURE")

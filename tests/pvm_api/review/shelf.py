@@ -17,7 +17,7 @@ from pvm_demo import make_products, render_scene
 from pvm_demo.paint import Rgb
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.records import (
     Frame,
     Image,
@@ -74,7 +74,7 @@ def clip(path: Path, pictures: list[Rgb], fps: int = 10, seconds: float = 2.0) -
 
 def fill(database: Database, media: MediaStore, folder: Path) -> Shelf:
     """Writes the job."""
-    repos = Repositories.over(database)
+    repos = Store.over(database)
     industry = repos.industries.ensure(NAME)
     drawn = make_products(3, len(_SCORES))
     scenes = [render_scene(one, np.random.default_rng(n), 0.2) for n, one in enumerate(drawn)]

@@ -19,7 +19,7 @@ from pvm_jobs.source_policy import parse_policies
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.labels import Labels
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
@@ -41,7 +41,7 @@ def media(settings: Settings) -> MediaStore:
 
 
 @pytest.fixture
-def done(repos: Repositories, media: MediaStore) -> World:
+def done(repos: Store, media: MediaStore) -> World:
     """A finished job with pictures."""
     made = world.make(repos, job_id="job-1")
     world.write(repos, made)
@@ -257,7 +257,7 @@ def test_a_match_without_evidence_is_shown_by_its_two_pictures(reviewer: TestCli
 
 
 def test_a_page_of_an_earlier_job_goes_on_with_that_job(
-    reviewer: TestClient, repos: Repositories, done: World
+    reviewer: TestClient, repos: Store, done: World
 ) -> None:
     found = re.search(
         r'id="more" rel="next" href="([^"]+)"', reviewer.get("/review/goi-cong-thai-hoc?limit=2").text
@@ -270,7 +270,7 @@ def test_a_page_of_an_earlier_job_goes_on_with_that_job(
     assert str(world.matches(later)[0].match_id) in reviewer.get("/review/goi-cong-thai-hoc").text
 
 
-def test_an_empty_platform(reviewer: TestClient, repos: Repositories) -> None:
+def test_an_empty_platform(reviewer: TestClient, repos: Store) -> None:
     assert "pvm run" in reviewer.get("/review").text
     repos.industries.ensure("giày")
     assert "No job has completed" in reviewer.get("/review").text

@@ -15,7 +15,7 @@ from pvm_cli.main import app as cli
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import load_settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.api_keys import Keys
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
@@ -23,7 +23,7 @@ from tests.pvm_resources.world import World
 
 
 @pytest.fixture
-def done(repos: Repositories, tmp_path: Path) -> World:
+def done(repos: Store, tmp_path: Path) -> World:
     """A finished job with pictures."""
     made = world.make(repos, job_id="job-1")
     world.write(repos, made)

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
-from pvm_resources.store import Repositories
+from pvm_resources.store import Store
 from pvm_resources.store.review_queries import ReviewQueries, Wanted
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_api.review.conftest import opened, serving
@@ -57,7 +57,7 @@ FROM matches WHERE score > 0.9 OR score < 0.1;
 def many(store: tuple[Settings, Database, MediaStore]) -> Iterator[tuple[str, Database, int]]:
     """The review page over 5,000 matches, a fifth of them judged, among 20,000 of other jobs; its address."""
     settings, database, media = store
-    repos = Repositories.over(database)
+    repos = Store.over(database)
     slug = repos.industries.ensure("Nhiều").slug
     for n in range(8):
         media.put(f"evidence/many/{n}.jpg", jpeg(n, 1500, 1046))

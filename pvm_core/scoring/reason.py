@@ -1,0 +1,50 @@
+"""Why a match has its status, as data: a code with the values it speaks of, rendered in any language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+Value = str | int | float
+_NOTHING: Final[Mapping[str, Value]] = MappingProxyType({})
+
+#: Code -> English text. The text is also the message id of the translations (pvm_api/review/locale).
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "keypoints.none": "too few keypoints to compare the geometry",
+        "rival": "another product fits the same place with {rival_score:.2f} against {best:.2f}, "
+        "a lead of {margin:.2f} is asked for",
+        "model.uncalibrated": "the model {model} is not calibrated",
+        "deep.none": "similarity (none) is under {least:.2f}",
+        "deep.low": "similarity {value:.2f} is under {least:.2f}",
+        "geometry.low": "geometry {value:.2f} is under {least:.2f}",
+        "best.alone": "best pair {best:.2f} is under {least:.2f} and only {shots} of {needed} shots agree",
+        "best.low": "best pair {best:.2f} is under {least:.2f}",
+        "accepted.alone": "best pair {best:.2f}, shots that show it: {shots}",
+        "accepted.shots": "best pair {best:.2f}, shots that agree: {shots}",
+    }
+)
+#: Of a match that is offered for review by its looks alone; `because` is the code of the reason it lacks a proof.
+ALIKE: Final = "looks alike ({alike:.2f}) without a geometric proof: {because}"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a match has its status.
+
+    Attributes:
+        code: a key of `REASONS`.
+        values: what the text speaks of: scores in [0, 1], counts, the rival's product id.
+        alike: calibrated `sim_deep` of a match that is offered for review by its looks alone; None for others.
+    """
+
+    code: str
+    values: Mapping[str, Value] = field(default_factory=lambda: _NOTHING)
+    alike: float | None = None
+
+    def text(self, translate: Callable[[str], str] = str) -> str:
+        """The reason in words; `translate` turns an English message into another language's."""
+        said = translate(REASONS[self.code]).format(**self.values)
+        return said if self.alike is None else translate(ALIKE).format(alike=self.alike, because=said)
