@@ -26,7 +26,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "accepted.shots": "best pair {best:.2f}, shots that agree: {shots}",
     }
 )
-#: Of a match that is offered for review by its looks alone; `because` is the code of the reason it lacks a proof.
+#: Of a match that is offered for review by its looks alone; `because` says why it lacks a proof.
 ALIKE: Final = "looks alike ({alike:.2f}) without a geometric proof: {because}"
 
 
@@ -37,7 +37,7 @@ class Reason:
     Attributes:
         code: a key of `REASONS`.
         values: what the text speaks of: scores in [0, 1], counts, the rival's product id.
-        alike: calibrated `sim_deep` of a match that is offered for review by its looks alone; None for others.
+        alike: calibrated `sim_deep` of a match offered for review by its looks alone; None for others.
     """
 
     code: str
