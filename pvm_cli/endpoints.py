@@ -1,4 +1,4 @@
-"""`pvm endpoints`: webhooks that are told of events."""
+"""`pvm endpoints`: webhooks that events are sent to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import typer
 
 from pvm_cli.console import note, out
 from pvm_cli.group import PvmGroup
+from pvm_cli.session import opened
+from pvm_cli.tables import print_table
 from pvm_core.errors import InputError, PvmError
 
 if TYPE_CHECKING:
@@ -17,9 +19,9 @@ app = typer.Typer(
     cls=PvmGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="""Endpoints: webhooks that are told of events.
+    help="""Endpoints: webhooks that events are sent to.
 
-A webhook gets a signed POST for each event it asked for (Standard Webhooks).
+A webhook gets a signed POST for each event it subscribes to (Standard Webhooks).
 Its secret is shown once, when it is made.
 
   pvm endpoints add https://example.org/hook --events "*.completed"
@@ -41,16 +43,15 @@ def add(
     events: Annotated[
         list[str] | None,
         typer.Option(
-            help="Events it is told of; * stands for any characters. Default: *.completed, match.result, "
+            help="Events it gets; * stands for any characters. Default: *.completed, match.result, "
             "job.failed, job.cancelled.",
             show_default=False,
         ),
     ] = None,
     secret: _Secret = None,
-    name: Annotated[str, typer.Option(help="What you call it; default its host.", show_default=False)] = "",
+    name: Annotated[str, typer.Option(help="Its name; default its host.", show_default=False)] = "",
 ) -> None:
     """Adds a webhook and prints its id and, this once, its secret."""
-    from pvm_cli.session import opened
     from pvm_resources.events import signing
     from pvm_resources.http.address_policy import target_of
     from pvm_resources.store.endpoints import DEFAULT_EVENTS
@@ -69,44 +70,30 @@ def list_all(
     callbacks: Annotated[bool, typer.Option("--callbacks", help="Also those of single jobs.")] = False,
 ) -> None:
     """Lists the endpoints."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from pvm_cli.session import opened
-
     with opened() as session:
         found = session.store.endpoints.list(callbacks=callbacks)
     if not found:
         note("no endpoints yet; add one: pvm endpoints add URL")
         return
-    table = Table(header_style="bold", box=SIMPLE_HEAD)
-    for column in ("id", "kind", "name", "address", "events", "state"):
-        table.add_column(column, overflow="fold", no_wrap=column in ("id", "kind"))
-    for one in found:
-        state = "on" if one.enabled else f"off: {one.disabled_reason or 'by hand'}"
-        cells = [str(one.endpoint_id)[:8], one.kind, one.name, one.url, ", ".join(one.events), state]
-        table.add_row(*map(Text, cells))
-    out().print(table)
+    print_table(
+        ("id", "kind", "name", "address", "events", "state"),
+        ((str(e.endpoint_id)[:8], e.kind, e.name, e.url, ", ".join(e.events), _state(e)) for e in found),
+        whole=("id", "kind"),
+    )
 
 
 @app.command()
 def rm(endpoint: _Id) -> None:
     """Removes an endpoint with all its deliveries."""
-    from pvm_cli.session import opened
-
     with opened() as session:
-        endpoints = session.store.endpoints
-        found = endpoints.get(endpoint)
-        endpoints.remove(found.endpoint_id)
+        found = session.store.endpoints.get(endpoint)
+        session.store.endpoints.remove(found.endpoint_id)
     note(f"removed {found.name}")
 
 
 @app.command()
 def enable(endpoint: _Id) -> None:
     """Sends to it again, from now on; what waited for it goes out as well."""
-    from pvm_cli.session import opened
-
     with opened() as session:
         endpoints = session.store.endpoints
         endpoints.enable(endpoints.get(endpoint).endpoint_id)
@@ -116,8 +103,6 @@ def enable(endpoint: _Id) -> None:
 @app.command()
 def disable(endpoint: _Id) -> None:
     """Sends nothing to it; what waits for it waits on."""
-    from pvm_cli.session import opened
-
     with opened() as session:
         endpoints = session.store.endpoints
         endpoints.disable(endpoints.get(endpoint).endpoint_id, "by hand")
@@ -127,7 +112,6 @@ def disable(endpoint: _Id) -> None:
 @app.command()
 def rotate(endpoint: _Id, secret: _Secret = None) -> None:
     """Gives it a new secret and prints it; for 24 hours both sign."""
-    from pvm_cli.session import opened
     from pvm_resources.events import signing
 
     given = secret or signing.new_secret()
@@ -145,7 +129,6 @@ def test(endpoint: _Id) -> None:
     import uuid
     from datetime import UTC, datetime
 
-    from pvm_cli.session import opened
     from pvm_jobs.payloads import Outgoing
     from pvm_resources.events.webhooks import Receiver
     from pvm_resources.events.wiring import webhook_sink
@@ -162,6 +145,10 @@ def test(endpoint: _Id) -> None:
             "endpoint.test", found.url, answer.error, "Correct the receiver, then test again", retryable=True
         )
     note(f"it answered {answer.status}")
+
+
+def _state(endpoint: Endpoint) -> str:
+    return "on" if endpoint.enabled else f"off: {endpoint.disabled_reason or 'by hand'}"
 
 
 def _webhook(found: Endpoint) -> Endpoint:

@@ -1,4 +1,4 @@
-"""`pvm events`: what was delivered, what was not, and the relay that delivers."""
+"""`pvm events`: deliveries of events to endpoints, and the relay that makes them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import typer
 
 from pvm_cli.console import note, out
 from pvm_cli.group import PvmGroup
+from pvm_cli.lines import shorten
+from pvm_cli.session import opened
+from pvm_cli.tables import print_json, print_table
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from pvm_resources.settings import Settings
     from pvm_resources.store.deliveries import Delivery
 
-#: Seconds a stream stays with a relay that gives no sign of life; see repositories/deliveries.py.
+#: Seconds until the streams of a dead relay are free again; see `pvm_resources.store.deliveries.LEASE_S`.
 _LEASE_S: Final = 20.0
 
 app = typer.Typer(
@@ -62,11 +65,9 @@ def names() -> None:
 @app.command()
 def schema(name: Annotated[str, typer.Argument(help="Name of the event.", show_default=False)]) -> None:
     """Prints the JSON Schema of an event."""
-    import json
-
     from pvm_jobs import contracts
 
-    typer.echo(json.dumps(contracts.load(name), indent=2, ensure_ascii=False))
+    print_json(contracts.load(name))
 
 
 @app.command("list")
@@ -102,8 +103,6 @@ def replay(
 
     They arrive after what went out meanwhile.
     """
-    from pvm_cli.session import opened
-
     if everything and not (job or event or endpoint):
         raise InputError(
             "events.replay", "--all", "it would send everything", "Add --job, --event or --endpoint"
@@ -153,7 +152,6 @@ def relay(
     """Delivers events until it is stopped (Ctrl-C or SIGTERM)."""
     import logging
 
-    from pvm_cli.session import opened
     from pvm_resources import logs
     from pvm_resources.events.wiring import make_relay
     from pvm_resources.postgres.driver import Database
@@ -161,7 +159,7 @@ def relay(
     with opened() as session:
         settings = session.settings
         logs.setup(settings.log_format, settings.log_level)
-        # Its failures reach us as errors, and are told once.
+        # The client raises its failures as errors, which are logged once.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
         # Each worker holds a connection while it claims and writes; the watching thread and the inbox too.
         with Database(session.database.dsn, max_connections=workers + 3) as database:
@@ -201,8 +199,6 @@ def _serve(one: Relay, settings: Settings, database: Database) -> None:
 
 
 def _show(state: str, job: str | None, event: str | None, endpoint: str | None, limit: int) -> None:
-    from pvm_cli.session import opened
-
     with opened() as session:
         found = session.store.deliveries.listed(
             state,
@@ -214,28 +210,19 @@ def _show(state: str, job: str | None, event: str | None, endpoint: str | None, 
     if not found:
         note("no such deliveries")
         return
-    _table(found)
+    print_table(
+        ("event", "name", "job", "to", "state", "tries", "next", "last"),
+        map(_row, found),
+        whole=("state", "tries", "next"),
+    )
 
 
-def _table(found: Sequence[Delivery]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from pvm_cli.lines import shorten
-
-    table = Table(header_style="bold", box=SIMPLE_HEAD)
-    for name in ("event", "name", "job", "to", "state", "tries", "next", "last"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("state", "tries", "next"))
-    for one in found:
-        following = one.next_attempt_at.strftime("%m-%d %H:%M:%S") if one.next_attempt_at else ""
-        last = one.last_error or (str(one.last_status) if one.last_status else "")
-        cells = [
-            str(one.event_id), one.name, one.job_id, shorten(one.endpoint, 40), one.state,
-            str(one.attempts + one.conflicts), following, shorten(last, 80),
-        ]  # fmt: skip
-        table.add_row(*map(Text, cells))
-    out().print(table)
+def _row(one: Delivery) -> Sequence[object]:
+    following = one.next_attempt_at.strftime("%m-%d %H:%M:%S") if one.next_attempt_at else ""
+    last = shorten(one.last_error or str(one.last_status or ""), 80)
+    tries = one.attempts + one.conflicts
+    to = shorten(one.endpoint, 40)
+    return one.event_id, one.name, one.job_id, to, one.state, tries, following, last
 
 
 def _endpoint(database: Database, reference: str | None) -> uuid.UUID | None:

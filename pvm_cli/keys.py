@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pvm_cli.console import note, out
 from pvm_cli.group import PvmGroup
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from pvm_cli.session import opened
+from pvm_cli.tables import print_table
 
 app = typer.Typer(
     cls=PvmGroup,
@@ -36,8 +35,6 @@ def create(
     ] = None,
 ) -> None:
     """Makes a key and prints it. It is shown this once."""
-    from pvm_cli.session import opened
-
     with opened(create=True) as session:
         key, token = session.store.keys.create(name, scope or ["read"])
     note(f"key {key.key_id} of {key.name} may: {', '.join(key.scopes)}. It is shown this once:")
@@ -47,24 +44,19 @@ def create(
 @app.command("list")
 def list_all() -> None:
     """Lists all keys, revoked ones too."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from pvm_cli.session import opened
-
     with opened() as session:
         keys = session.store.keys.list()
     if not keys:
         note("no keys yet; make one: pvm keys create NAME --scope run")
         return
-    table = Table(header_style="bold", box=SIMPLE_HEAD)
-    for column in ("key", "name", "scopes", "made", "last used", "revoked"):
-        table.add_column(column, no_wrap=column in ("key", "made"))
-    for key in keys:
-        cells = [key.key_id, key.name, " ".join(key.scopes), _day(key.created_at)]
-        table.add_row(*map(Text, [*cells, _day(key.last_used_at), _day(key.revoked_at)]))
-    out().print(table)
+    print_table(
+        ("key", "name", "scopes", "made", "last used", "revoked"),
+        (
+            (k.key_id, k.name, " ".join(k.scopes), k.created_at, k.last_used_at or "-", k.revoked_at or "-")
+            for k in keys
+        ),
+        whole=("key", "made"),
+    )
 
 
 @app.command()
@@ -72,12 +64,6 @@ def revoke(
     key: Annotated[str, typer.Argument(help="Id of the key, as pvm keys list shows it.", show_default=False)],
 ) -> None:
     """Ends a key. A running API refuses it within five seconds."""
-    from pvm_cli.session import opened
-
     with opened() as session:
         ended = session.store.keys.revoke(key)
     note(f"key {key} is revoked" if ended else f"key {key} was revoked already")
-
-
-def _day(at: datetime | None) -> str:
-    return at.strftime("%Y-%m-%d %H:%M") if at is not None else "-"

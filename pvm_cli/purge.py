@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pvm_cli.console import note, out
+from pvm_cli.session import opened
+from pvm_cli.tables import print_table
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +42,6 @@ def purge(
     """
     from datetime import UTC, datetime
 
-    from pvm_cli.session import opened
     from pvm_resources.media.store import MediaStore
     from pvm_resources.retention.orphans import remove_orphans
     from pvm_resources.retention.purge import Purge
@@ -74,17 +75,17 @@ def _known(session: Session, source: str | None) -> str | None:
 
 
 def _show(purged: tuple[Purged, ...], orphans: Mapping[str, int], dry_run: bool) -> None:
-    from rich.table import Table
-
     word = "would go" if dry_run else "gone"
     if not purged and not orphans:
         note("nothing is due")
         return
     if purged:
         kinds = [kind for kind in purged[0].counts if any(one.counts[kind] for one in purged)]
-        table = Table("source", *kinds, title=word, header_style="bold")
-        for one in purged:
-            table.add_row(one.source, *(f"{one.counts[kind]:,}" for kind in kinds))
-        out().print(table)
+        out().print(word)
+        print_table(
+            ("source", *kinds),
+            ([one.source, *(one.counts[kind] for kind in kinds)] for one in purged),
+            numbers=kinds,
+        )
     for folder, count in sorted(orphans.items()):
         note(f"{count:,} files without a row in {folder} {word}")

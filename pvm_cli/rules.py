@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pvm_cli.console import note, out
+from pvm_cli.console import note
 from pvm_cli.group import PvmGroup
+from pvm_cli.session import opened
+from pvm_cli.tables import AsJson, Cell, cell_text, print_json, print_table
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,16 +38,16 @@ _Industry = Annotated[str, typer.Option("--industry", "-i", help="Name or slug."
 @app.command()
 def sets() -> None:
     """Shows the named rule sets side by side; what differs is bold."""
-    from rich.table import Table
-
     from pvm_jobs.rules import RULE_SETS
 
-    values = {name: asdict(rules) for name, rules in RULE_SETS.items()}
-    table = Table("rule", *values, header_style="bold")
-    for field in asdict(next(iter(RULE_SETS.values()))):
-        row = [_text(of_set[field]) for of_set in values.values()]
-        table.add_row(field, *row, style="bold" if len(set(row)) > 1 else "")
-    out().print(table)
+    values = [asdict(rules) for rules in RULE_SETS.values()]
+    print_table(
+        ("rule", *RULE_SETS),
+        (
+            _row(len({of_set[field] for of_set in values}) > 1, field, *(of_set[field] for of_set in values))
+            for field in values[0]
+        ),
+    )
 
 
 @app.command()
@@ -53,7 +55,7 @@ def show(
     industry: Annotated[
         str | None, typer.Option("--industry", "-i", help="Name or slug; without it the machine's rules.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Shows each rule's value and where it comes from."""
     from pvm_resources.settings import load_settings
@@ -61,16 +63,12 @@ def show(
     environment = load_settings().rules_overrides()
     rule_set, own = "default", {}
     if industry is not None:
-        from pvm_cli.session import opened
-
         with opened() as session:
             found = session.store.industries.get(industry)
         rule_set, own = found.rule_set, found.rules
     values = asdict(_merged(rule_set, environment, own))
     if as_json:
-        import json
-
-        typer.echo(json.dumps(values, indent=2))
+        print_json(values)
         return
     _print(values, rule_set, environment, own)
 
@@ -88,8 +86,6 @@ def set_values(
     """Sets rules of an industry, all or none of those given."""
     if not values and rule_set is None:
         raise InputError("rules.none", "pvm rules set", "nothing is given to set", "Write FIELD=VALUE")
-    from pvm_cli.session import opened
-
     with opened() as session:
         found = session.store.industries.get(industry)
         chosen, own = rule_set or found.rule_set, {**found.rules, **_parsed(values or [])}
@@ -104,8 +100,6 @@ def unset(
     ] = None,
 ) -> None:
     """Takes rules of an industry back to its set."""
-    from pvm_cli.session import opened
-
     with opened() as session:
         found = session.store.industries.get(industry)
         unknown = [f for f in fields or [] if f not in found.rules]
@@ -144,20 +138,18 @@ def _merged(rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> 
 
 
 def _print(values: dict[str, Any], rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> None:
-    from rich.table import Table
+    def origin(name: str) -> str:
+        return "environment" if name in environment else "industry" if name in own else f"set {rule_set}"
 
-    table = Table("rule", "value", "from", header_style="bold")
-    for name, value in values.items():
-        origin = "environment" if name in environment else "industry" if name in own else f"set {rule_set}"
-        table.add_row(name, _text(value), origin, style="bold" if name in own or name in environment else "")
-    out().print(table)
+    print_table(
+        ("rule", "value", "from"),
+        (_row(name in {*own, *environment}, name, value, origin(name)) for name, value in values.items()),
+    )
+
+
+def _row(bold: bool, *values: object) -> list[Cell]:
+    return [(_text(value), "bold" if bold else "") for value in values]
 
 
 def _text(value: object) -> str:
-    return (
-        str(value).lower()
-        if isinstance(value, bool)
-        else f"{value:,}"
-        if isinstance(value, int)
-        else str(value)
-    )
+    return str(value).lower() if isinstance(value, bool) else cell_text(value)

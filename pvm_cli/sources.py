@@ -1,22 +1,22 @@
-"""`pvm sources`: what each source needs and allows, and how this machine stands with it."""
+"""`pvm sources`: what each source needs and allows, and whether it is set up on this machine."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from pvm_cli.console import note, out
+from pvm_cli.session import opened
+from pvm_cli.states import STATE_STYLES
+from pvm_cli.tables import AsJson, Cell, print_json, print_table
+from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
     from pvm_jobs.source_policy import SourcePolicy
     from pvm_resources.settings import Settings
     from pvm_resources.sources.readiness import Readiness
 
-_STYLES = {"ok": "green", "partial": "yellow"}
 _WORDS = {"ok": "ready", "partial": "ready, with a lack", "not_configured": "not configured"}
 
 
@@ -29,13 +29,10 @@ class SourceView:
     used: int | None
 
 
-def sources(
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
-) -> None:
+def sources(as_json: AsJson = False) -> None:
     """Shows all sources: whether they are set up here, today's calls, what their terms allow.
 
-    Nobody is asked over the network for it. How to get each credential stands
-    in docs/sources.md.
+    Makes no network calls. docs/sources.md says how to get each credential.
     """
     from pvm_resources.settings import load_policies, load_settings
     from pvm_resources.sources.readiness import readiness
@@ -46,16 +43,13 @@ def sources(
     used = _used(settings, found)
     views = [SourceView(one, policies[one.status.source], used.get(one.status.source)) for one in found]
     if as_json:
-        typer.echo(json.dumps({"sources": [_as_json(view) for view in views]}, ensure_ascii=False, indent=2))
+        print_json({"sources": [_as_json(view) for view in views]})
     else:
         _print(views)
 
 
 def _used(settings: Settings, found: Sequence[Readiness]) -> dict[str, int]:
     """Today's calls of the accounts that are set up; zero where there is no database yet."""
-    from pvm_cli.session import opened
-    from pvm_core.errors import InputError
-
     counted = {one.status.source: one.account for one in found if one.account is not None}
     if not counted:
         return {}
@@ -70,29 +64,25 @@ def _used(settings: Settings, found: Sequence[Readiness]) -> dict[str, int]:
 
 
 def _print(views: Sequence[SourceView]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("source", "gives", "here", "calls today", "pictures, videos", "may train"):
-        table.add_column(name, no_wrap=True)
-    for view in views:
-        status = view.ready.status
-        table.add_row(
-            status.source,
-            view.ready.kind,
-            Text(_WORDS[status.state], style=_STYLES.get(status.state, "red")),
-            "" if view.used is None else f"{view.used:,} of {view.ready.daily_calls:,}",
-            _kept(view.policy),
-            "yes" if view.policy.may_train else "no",
-        )
-    out().print(table)
+    columns = ("source", "gives", "here", "calls today", "pictures, videos", "may train")
+    print_table(columns, map(_row, views), whole=columns)
     out().print()
     for view in views:
         for line in _remarks(view):
             out().print(f"{view.ready.status.source}: {line}", markup=False, soft_wrap=True)
     note("what a machine of yours may do besides is set in PVM_SOURCE_POLICIES; see docs/sources.md")
+
+
+def _row(view: SourceView) -> Sequence[Cell]:
+    status = view.ready.status
+    return (
+        status.source,
+        view.ready.kind,
+        (_WORDS[status.state], STATE_STYLES.get(status.state, "red")),
+        "" if view.used is None else f"{view.used:,} of {view.ready.daily_calls:,}",
+        _kept(view.policy),
+        view.policy.may_train,
+    )
 
 
 def _kept(policy: SourcePolicy) -> str:

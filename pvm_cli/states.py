@@ -1,4 +1,4 @@
-"""How a job's sources fared and what was given up, as commands show it."""
+"""The states of a job's sources and its dead letters, as commands show them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pvm_cli.lines import shorten
+from pvm_cli.tables import print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from pvm_resources.store.source_runs import DeadLetter, SourceState
 
-_STYLES = {"ok": "green", "partial": "yellow"}
+#: Colours of a source's states; red where none is named.
+STATE_STYLES = {"ok": "green", "partial": "yellow"}
 
 
 def state_line(state: SourceState) -> str:
@@ -29,52 +31,44 @@ def print_states(console: Console, states: Sequence[SourceState]) -> None:
 
 
 def states_table(console: Console, states: Sequence[SourceState]) -> None:
-    """All sources of a job; nothing where it has asked none yet."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
+    """All sources of a job; nothing where it has called none yet."""
     if not states:
         return
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("kind", "source", "state"):
-        table.add_column(name, no_wrap=name != "source", overflow="fold")
-    table.add_column("found", justify="right", no_wrap=True)
-    table.add_column("why, and what to do", overflow="fold")
-    for state in states:
-        style = _STYLES.get(state.state, "red")
-        cells = (state.kind, shorten(state.source, 80), Text(_words(state), style=style), f"{state.found:,}")
-        table.add_row(*cells[:1], Text(str(cells[1])), *cells[2:], Text(_sentence(state)))
     console.print()
-    console.print(table)
+    print_table(
+        ("kind", "source", "state", "found", "reason, remedy"),
+        ((s.kind, shorten(s.source, 80), _styled(s), s.found, _sentence(s)) for s in states),
+        whole=("kind", "state"),
+        numbers=("found",),
+        console=console,
+    )
 
 
-def letters_table(console: Console, letters: Sequence[DeadLetter], job_id: str) -> None:
-    """What was given up after all tries; nothing where nothing was."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    if not letters:
+def dead_letters_table(console: Console, dead_letters: Sequence[DeadLetter], job_id: str) -> None:
+    """The items given up after all attempts; nothing where there are none."""
+    if not dead_letters:
         return
     console.print(
-        f"\n{len(letters)} given up after retries; pvm retry {job_id} tries them again", style="yellow"
+        f"\n{len(dead_letters)} given up after retries; pvm retry {job_id} tries them again", style="yellow"
     )
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("asset", no_wrap=True)
-    table.add_column("item", overflow="fold")
-    table.add_column("tries", justify="right", no_wrap=True)
-    table.add_column("last", no_wrap=True)
-    table.add_column("why, and what to do", overflow="fold")
-    for letter in letters:
-        last = letter.last_at.astimezone().strftime("%m-%d %H:%M") if letter.last_at else ""
-        why = f"{shorten(letter.message, 200)} [{letter.code}]"
-        table.add_row(letter.stage, Text(shorten(letter.item, 200)), f"{letter.attempts}", last, Text(why))
-    console.print(table)
+    print_table(
+        ("asset", "item", "tries", "last", "reason, remedy"),
+        (
+            (d.stage, shorten(d.item, 200), d.attempts, d.last_at, f"{shorten(d.message, 200)} [{d.code}]")
+            for d in dead_letters
+        ),
+        whole=("asset", "last"),
+        numbers=("tries",),
+        console=console,
+    )
 
 
 def _words(state: SourceState) -> str:
     return state.state.replace("_", " ")
+
+
+def _styled(state: SourceState) -> tuple[str, str]:
+    return _words(state), STATE_STYLES.get(state.state, "red")
 
 
 def _sentence(state: SourceState) -> str:

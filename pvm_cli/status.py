@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +13,10 @@ from pvm_cli.lines import shorten
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import STAGES
 from pvm_cli.services import API, DAEMON, RELAY, WEBSERVER
-from pvm_cli.states import letters_table, states_table
+from pvm_cli.session import opened
+from pvm_cli.states import dead_letters_table, states_table
+from pvm_cli.tables import AsJson, Cell, print_json, print_table
+from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
@@ -33,7 +35,7 @@ class JobView:
     counts: JobCounts
     progress: list[Progress]
     sources: list[SourceState]
-    letters: list[DeadLetter]
+    dead_letters: list[DeadLetter]
     percent: int
     alive: bool
 
@@ -43,11 +45,9 @@ def status(
         str | None, typer.Option("--job", "-j", help="One job in detail: assets, checks, sources, problems.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Jobs shown, newest first.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Shows the services and the jobs: phase, percent, counts, problems."""
-    from pvm_cli.session import opened
-    from pvm_core.errors import InputError
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
@@ -57,7 +57,7 @@ def status(
             jobs = [session.store.jobs.get(job)] if job else session.store.jobs.list(limit=limit)
             views = [_view(session, each) for each in jobs]
             if as_json:
-                typer.echo(json.dumps(_as_json(services, views), ensure_ascii=False, indent=2))
+                print_json(_as_json(services, views))
                 return
             _print_services(services)
             if job:
@@ -98,9 +98,9 @@ def _view(session: Session, job: Job) -> JobView:
     progress = session.store.state.progress(job.job_id)
     alive = job.status != "running" or f"job:{job.job_id}" in session.database.locked([f"job:{job.job_id}"])
     states = session.store.source_runs.states(job.job_id)
-    letters = session.store.source_runs.dead_letters(job.job_id)
+    dead_letters = session.store.source_runs.dead_letters(job.job_id)
     counts = session.store.jobs.counts(job.job_id)
-    return JobView(job, counts, progress, states, letters, _percent(job, progress), alive)
+    return JobView(job, counts, progress, states, dead_letters, _percent(job, progress), alive)
 
 
 def _percent(job: Job, progress: list[Progress]) -> int:
@@ -116,31 +116,28 @@ def _print_services(services: dict[str, str]) -> None:
 
 
 def _print_jobs(views: list[JobView]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     if not views:
         note("no jobs yet")
         return
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("job", no_wrap=True, min_width=16)
-    table.add_column("industry", no_wrap=True, overflow="ellipsis")
-    table.add_column("state", no_wrap=True, min_width=9)
-    table.add_column("matches", justify="right", no_wrap=True, min_width=7)
-    table.add_column("problems", justify="right", no_wrap=True, min_width=8)
-    table.add_column("started", no_wrap=True, min_width=11)
-    for view in views:
-        c = view.counts
-        table.add_row(
-            view.job.job_id,
-            Text(shorten(view.job.industry, 40)),
-            Text(_state(view), style=_STYLES.get(view.job.status, "")),
-            f"{c.accepted:,}" + (f" +{c.review:,}?" if c.review else ""),
-            f"{c.problems:,}",
-            _when(view.job.started_at or view.job.created_at),
-        )
-    out().print(table)
+    print_table(
+        ("job", "industry", "state", "matches", "problems", "started"),
+        map(_job_row, views),
+        whole=("job", "state", "started"),
+        cut=("industry",),
+        numbers=("matches", "problems"),
+    )
+
+
+def _job_row(view: JobView) -> Sequence[Cell]:
+    counts, job = view.counts, view.job
+    return (
+        job.job_id,
+        shorten(job.industry, 40),
+        (_state(view), _STYLES.get(job.status, "")),
+        f"{counts.accepted:,}" + (f" +{counts.review:,}?" if counts.review else ""),
+        counts.problems,
+        (job.started_at or job.created_at).astimezone().strftime("%m-%d %H:%M"),
+    )
 
 
 def _state(view: JobView) -> str:
@@ -151,38 +148,36 @@ def _state(view: JobView) -> str:
 
 
 def _print_detail(session: Session, view: JobView) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     job = view.job
     out().print(f"{'job':<12} {job.job_id} of {job.industry}: {_state(view)}", markup=False)
     if job.status == "running" and not view.alive:
         note(f"its process is gone; resume with pvm retry {job.job_id}")
     if job.error:
         out().print(f"{'error':<12} {error_text(job.error)}", markup=False, soft_wrap=True)
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column("asset")
-    for name in ("done", "total", "reused"):
-        table.add_column(name, justify="right")
-    table.add_column("failed checks")
     failed = [v for v in session.store.state.verdicts(job.job_id) if not v.passed]
     done = {p.stage: p for p in view.progress}
-    for stage in STAGES:
-        found = done.get(stage)
-        checks = ", ".join(v.check_name for v in failed if v.asset == stage)
-        cells = (
-            (f"{found.done:,}", f"{found.total or 0:,}", f"{found.reused:,}") if found else ("-", "-", "-")
-        )
-        table.add_row(stage, *cells, checks, style="" if found else "dim")
-    out().print(table)
+    print_table(
+        ("asset", "done", "total", "reused", "failed checks"),
+        (
+            _stage_row(stage, done.get(stage), ", ".join(v.check_name for v in failed if v.asset == stage))
+            for stage in STAGES
+        ),
+        numbers=("done", "total", "reused"),
+    )
     c = view.counts
     out().print(
         f"\n{c.products:,} products ({c.images:,} pictures), {c.videos:,} videos ({c.frames:,} keyframes); "
         f"{c.accepted:,} accepted, {c.review:,} to review, {c.rejected:,} rejected"
     )
     states_table(out(), view.sources)
-    letters_table(out(), view.letters, job.job_id)
+    dead_letters_table(out(), view.dead_letters, job.job_id)
     print_problems(out(), session.store.state.problems(job.job_id), full=True)
+
+
+def _stage_row(stage: str, found: Progress | None, checks: str) -> Sequence[Cell]:
+    if found is None:
+        return [(cell, "dim") for cell in (stage, "-", "-", "-", checks)]
+    return stage, found.done, found.total or 0, found.reused, checks
 
 
 def error_text(error: dict[str, Any]) -> str:
@@ -196,13 +191,7 @@ def error_text(error: dict[str, Any]) -> str:
     return f"{'. '.join(parts)} [{error.get('code', 'internal')}]"
 
 
-def _when(moment: datetime) -> str:
-    return moment.astimezone().strftime("%m-%d %H:%M")
-
-
 def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
-    from dataclasses import asdict
-
     jobs = [
         {
             "job": v.job.job_id,
@@ -215,14 +204,8 @@ def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
             "counts": asdict(v.counts),
             "progress": [asdict(p) for p in v.progress],
             "sources": [asdict(s) for s in v.sources],
-            "dead_letters": [_letter(d) for d in v.letters],
+            "dead_letters": [asdict(d) for d in v.dead_letters],
         }
         for v in views
     ]
     return {"services": services, "jobs": jobs}
-
-
-def _letter(letter: DeadLetter) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(letter).items()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pvm_core.errors import InputError
@@ -18,22 +18,28 @@ _CHECKOUT: Final = Path(__file__).resolve().parent.parent
 #: Addresses that only this machine reaches.
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
-#: Settings that override a field of `pvm_core.rules.Rules` for every job of this machine.
-_RULES: Final = {
-    "retrieval_topk": "retrieval_topk",
-    "sim_deep_min": "sim_deep_min",
-    "inliers_min": "inliers_min",
-    "match_best_min": "best_min",
-    "match_cons_min": "cons_min",
-    "match_accept": "accept",
-    "grey_clahe": "grey_clahe",
-    "segmentation": "segmentation",
-    "edge_term": "edge_term",
+#: Variables of the settings that are not named ``PVM_<FIELD>``; the first one is written, all are read.
+_VARIABLES: Final = {
+    "home": ("PVM_HOME", "DATA_ROOT"),
+    "database_url": ("PVM_DATABASE_URL", "POSTGRES_DSN"),
+    "dagster_url": ("DAGSTER_PG_URL",),
+    "embed_model": ("EMBED_MODEL", "PVM_EMBED_MODEL"),
+    "ytdlp_sleep_s": ("PVM_YTDLP_SLEEP",),
+    "callback_allow": ("CALLBACK_ALLOWED_HOSTS",),
+    "bus_url": ("BUS_BROKER",),
+    "retrieval_topk": ("RETRIEVAL_TOPK",),
+    "sim_deep_min": ("SIM_DEEP_MIN",),
+    "inliers_min": ("INLIERS_MIN",),
+    "best_min": ("MATCH_BEST_MIN", "BEST_MIN"),
+    "cons_min": ("MATCH_CONS_MIN", "CONS_MIN"),
+    "accept": ("MATCH_ACCEPT", "ACCEPT"),
 }
 
 
-def _env(*names: str) -> AliasChoices:
-    return AliasChoices(*names)
+def _variables(field: str) -> AliasChoices:
+    """The variables that set `field`; credentials of shops carry the shop's name alone."""
+    prefix = "" if field.startswith(("ebay_", "amazon_")) else "PVM_"
+    return AliasChoices(*_VARIABLES.get(field, (f"{prefix}{field.upper()}",)))
 
 
 def project_root() -> Path:
@@ -41,7 +47,35 @@ def project_root() -> Path:
     return _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
 
 
-class Settings(BaseSettings):
+class RuleSettings(BaseSettings):
+    """Fields of `pvm_core.rules.Rules` that the environment sets for every job of this machine; None: not
+    set."""
+
+    model_config = SettingsConfigDict(
+        alias_generator=AliasGenerator(validation_alias=_variables),
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
+    )
+
+    retrieval_topk: int | None = Field(None, ge=1)
+    sim_deep_min: float | None = Field(None, ge=0, le=1)
+    inliers_min: float | None = Field(None, ge=0, le=1)
+    best_min: float | None = Field(None, ge=0, le=1)
+    cons_min: int | None = Field(None, ge=1)
+    accept: float | None = Field(None, ge=0, le=1)
+    grey_clahe: bool | None = None
+    segmentation: bool | None = None
+    edge_term: bool | None = None
+
+    def rules_overrides(self) -> dict[str, Any]:
+        """The fields that are set."""
+        values = {name: getattr(self, name) for name in RuleSettings.model_fields}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class Settings(RuleSettings):
     """Everything the environment decides. Frozen; secrets are never printed.
 
     Attributes:
@@ -69,80 +103,55 @@ class Settings(BaseSettings):
         webhook_url, webhook_secret, webhook_events: a webhook for all jobs, beside those that
             `pvm endpoints` adds; events are comma-separated patterns, "": the usual ones.
         bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
-        retrieval_topk ... edge_term: fields of `Rules` set for the whole machine; None: not set here.
     """
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
-    )
-
-    home: Path = Field(project_root() / "data", validation_alias=_env("PVM_HOME", "DATA_ROOT"))
-    database_url: SecretStr | None = Field(None, validation_alias=_env("PVM_DATABASE_URL", "POSTGRES_DSN"))
-    dagster_url: SecretStr | None = Field(None, validation_alias=_env("DAGSTER_PG_URL"))
-    media_url: str | None = Field(None, validation_alias=_env("PVM_MEDIA_URL"))
-    models_dir: Path | None = Field(None, validation_alias=_env("PVM_MODELS_DIR"))
-    embed_model: str = Field("auto", validation_alias=_env("EMBED_MODEL", "PVM_EMBED_MODEL"))
-    segmenter: str = Field("auto", validation_alias=_env("PVM_SEGMENTER"))
-    executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = Field(
-        "in_process", validation_alias=_env("PVM_EXECUTOR")
-    )
-    workers: int | None = Field(None, ge=1, le=1024, validation_alias=_env("PVM_WORKERS"))
-    log_format: Literal["plain", "json"] = Field("plain", validation_alias=_env("PVM_LOG_FORMAT"))
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", validation_alias=_env("PVM_LOG_LEVEL")
-    )
-
-    ebay_client_id: str | None = Field(None, validation_alias=_env("EBAY_CLIENT_ID"))
-    ebay_client_secret: SecretStr | None = Field(None, validation_alias=_env("EBAY_CLIENT_SECRET"))
-    ebay_marketplace: str = Field("EBAY_US", validation_alias=_env("EBAY_MARKETPLACE"))
-    ebay_api_url: str = Field("https://api.ebay.com", validation_alias=_env("EBAY_API_URL"))
-    ebay_daily_calls: int = Field(5_000, ge=1, validation_alias=_env("EBAY_DAILY_CALLS"))
-    amazon_credential_id: str | None = Field(None, validation_alias=_env("AMAZON_CREDENTIAL_ID"))
-    amazon_credential_secret: SecretStr | None = Field(
-        None, validation_alias=_env("AMAZON_CREDENTIAL_SECRET")
-    )
-    amazon_credential_version: str | None = Field(None, validation_alias=_env("AMAZON_CREDENTIAL_VERSION"))
-    amazon_partner_tag: str | None = Field(None, validation_alias=_env("AMAZON_PARTNER_TAG"))
-    amazon_marketplace: str = Field("www.amazon.com", validation_alias=_env("AMAZON_MARKETPLACE"))
-    amazon_api_url: str | None = Field(None, validation_alias=_env("AMAZON_API_URL"))
-    amazon_token_url: str | None = Field(None, validation_alias=_env("AMAZON_TOKEN_URL"))
-    youtube_search: str = Field("ytsearch", validation_alias=_env("PVM_YOUTUBE_SEARCH"))
-    bilibili_search: str = Field("bilisearch", validation_alias=_env("PVM_BILIBILI_SEARCH"))
-    ytdlp_extractors: str = Field("", validation_alias=_env("PVM_YTDLP_EXTRACTORS"))
-    ytdlp_cookies: Path | None = Field(None, validation_alias=_env("PVM_YTDLP_COOKIES"))
-    ytdlp_proxy: SecretStr | None = Field(None, validation_alias=_env("PVM_YTDLP_PROXY"))
-    ytdlp_sleep_s: float = Field(1.0, ge=0, le=600, validation_alias=_env("PVM_YTDLP_SLEEP"))
-    ytdlp_rate: int | None = Field(None, ge=1_000, validation_alias=_env("PVM_YTDLP_RATE"))
-    fetch_allow: str = Field("", validation_alias=_env("PVM_FETCH_ALLOW"))
-    source_policies: str = Field("", validation_alias=_env("PVM_SOURCE_POLICIES"))
-    translator: str = Field("stored", validation_alias=_env("PVM_TRANSLATOR"))
-
-    api_host: str = Field("127.0.0.1", validation_alias=_env("PVM_API_HOST"))
-    api_port: int = Field(8080, ge=1, le=65_535, validation_alias=_env("PVM_API_PORT"))
-    api_auth: bool = Field(True, validation_alias=_env("PVM_API_AUTH"))
-    api_url: str | None = Field(None, validation_alias=_env("PVM_API_URL"))
-    api_source_roots: str = Field("", validation_alias=_env("PVM_API_SOURCE_ROOTS"))
-    api_rate: int = Field(600, ge=1, validation_alias=_env("PVM_API_RATE"))
-    api_upload_mb: int = Field(50, ge=1, le=2_000, validation_alias=_env("PVM_API_UPLOAD_MB"))
-    api_cors: str = Field("", validation_alias=_env("PVM_API_CORS"))
-    callback_allow: str = Field("", validation_alias=_env("CALLBACK_ALLOWED_HOSTS"))
-    callback_secret: SecretStr | None = Field(None, validation_alias=_env("PVM_CALLBACK_SECRET"))
-    webhook_url: str | None = Field(None, validation_alias=_env("PVM_WEBHOOK_URL"))
-    webhook_secret: SecretStr | None = Field(None, validation_alias=_env("PVM_WEBHOOK_SECRET"))
-    webhook_events: str = Field("", validation_alias=_env("PVM_WEBHOOK_EVENTS"))
-    bus_url: SecretStr | None = Field(None, validation_alias=_env("BUS_BROKER"))
-
-    retrieval_topk: int | None = Field(None, ge=1, validation_alias=_env("RETRIEVAL_TOPK"))
-    sim_deep_min: float | None = Field(None, ge=0, le=1, validation_alias=_env("SIM_DEEP_MIN"))
-    inliers_min: float | None = Field(None, ge=0, le=1, validation_alias=_env("INLIERS_MIN"))
-    match_best_min: float | None = Field(
-        None, ge=0, le=1, validation_alias=_env("MATCH_BEST_MIN", "BEST_MIN")
-    )
-    match_cons_min: int | None = Field(None, ge=1, validation_alias=_env("MATCH_CONS_MIN", "CONS_MIN"))
-    match_accept: float | None = Field(None, ge=0, le=1, validation_alias=_env("MATCH_ACCEPT", "ACCEPT"))
-    grey_clahe: bool | None = Field(None, validation_alias=_env("PVM_GREY_CLAHE"))
-    segmentation: bool | None = Field(None, validation_alias=_env("PVM_SEGMENTATION"))
-    edge_term: bool | None = Field(None, validation_alias=_env("PVM_EDGE_TERM"))
+    home: Path = project_root() / "data"
+    database_url: SecretStr | None = None
+    dagster_url: SecretStr | None = None
+    media_url: str | None = None
+    models_dir: Path | None = None
+    embed_model: str = "auto"
+    segmenter: str = "auto"
+    executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = "in_process"
+    workers: int | None = Field(None, ge=1, le=1024)
+    log_format: Literal["plain", "json"] = "plain"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    ebay_client_id: str | None = None
+    ebay_client_secret: SecretStr | None = None
+    ebay_marketplace: str = "EBAY_US"
+    ebay_api_url: str = "https://api.ebay.com"
+    ebay_daily_calls: int = Field(5_000, ge=1)
+    amazon_credential_id: str | None = None
+    amazon_credential_secret: SecretStr | None = None
+    amazon_credential_version: str | None = None
+    amazon_partner_tag: str | None = None
+    amazon_marketplace: str = "www.amazon.com"
+    amazon_api_url: str | None = None
+    amazon_token_url: str | None = None
+    youtube_search: str = "ytsearch"
+    bilibili_search: str = "bilisearch"
+    ytdlp_extractors: str = ""
+    ytdlp_cookies: Path | None = None
+    ytdlp_proxy: SecretStr | None = None
+    ytdlp_sleep_s: float = Field(1.0, ge=0, le=600)
+    ytdlp_rate: int | None = Field(None, ge=1_000)
+    fetch_allow: str = ""
+    source_policies: str = ""
+    translator: str = "stored"
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8080, ge=1, le=65_535)
+    api_auth: bool = True
+    api_url: str | None = None
+    api_source_roots: str = ""
+    api_rate: int = Field(600, ge=1)
+    api_upload_mb: int = Field(50, ge=1, le=2_000)
+    api_cors: str = ""
+    callback_allow: str = ""
+    callback_secret: SecretStr | None = None
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    webhook_events: str = ""
+    bus_url: SecretStr | None = None
 
     @field_validator("home", "models_dir")
     @classmethod
@@ -179,11 +188,6 @@ class Settings(BaseSettings):
         """Processes or threads inside a step."""
         return self.workers or len(os.sched_getaffinity(0))
 
-    def rules_overrides(self) -> dict[str, Any]:
-        """The fields of `Rules` that the environment sets, by their name there."""
-        values = {rule: getattr(self, name) for name, rule in _RULES.items()}
-        return {rule: value for rule, value in values.items() if value is not None}
-
 
 def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
     """The settings of this process: environment, then `.env`, then defaults.
@@ -197,30 +201,23 @@ def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
     """
     try:
         # By alias only: a field named `home` would otherwise be filled from the variable HOME.
-        given = {_variable(name): value for name, value in overrides.items()}
+        given = {str(_variables(name).choices[0]): value for name, value in overrides.items()}
         return Settings(_env_file=env_file or project_root() / ".env", **given)  # type: ignore[call-arg]
     except ValidationError as error:
         first = error.errors()[0]
-        name = _variable(str(first["loc"][0]) if first["loc"] else "settings")
+        name = str(first["loc"][0]) if first["loc"] else "settings"
         raise InputError(
             "settings.invalid", name, first["msg"], "Correct it in the environment or in .env"
         ) from None
 
 
-def _variable(field: str) -> str:
-    info = Settings.model_fields.get(field)
-    alias = info.validation_alias if info else None
-    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else field
-
-
 def environment(settings: Settings) -> Mapping[str, str]:
     """The variables under which a child process sees the same settings (secrets included: not for logs)."""
-    found: dict[str, str] = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if value is not None:
-            found[_variable(name)] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    return found
+    values = {_variables(name).choices[0]: value for name, value in settings if value is not None}
+    return {
+        str(name): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in values.items()
+    }
 
 
 def check_api_host(settings: Settings) -> None:

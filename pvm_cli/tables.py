@@ -1,0 +1,78 @@
+"""Rows as every listing command prints them: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from pvm_cli.console import out
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: A value, or a value and the style it is shown in.
+Cell = object | tuple[object, str]
+
+#: The option of commands that print JSON where asked to.
+AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
+_TIME: Final = "%Y-%m-%d %H:%M"
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Cell]],
+    *,
+    whole: Collection[str] = (),
+    cut: Collection[str] = (),
+    numbers: Collection[str] = (),
+    console: Console | None = None,
+) -> None:
+    """Prints `rows` under the bold names of `columns`; text is never read as markup.
+
+    Args:
+        whole, cut, numbers: columns that stay on one line where the terminal is narrow; `cut` ones lose their
+            end, `numbers` stand to the right. The others wrap.
+        rows: values in the order of `columns`. Numbers get thousands separators, times are local to the
+            minute, None is empty; a tuple is (value, style).
+        console: default the console of results.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in columns:
+        table.add_column(
+            name,
+            no_wrap=name in {*whole, *cut, *numbers},
+            overflow="ellipsis" if name in cut else "fold",
+            justify="right" if name in numbers else "left",
+        )
+    for row in rows:
+        styled = (cell if isinstance(cell, tuple) else (cell, "") for cell in row)
+        table.add_row(*(Text(cell_text(value), style=style) for value, style in styled))
+    (console or out()).print(table)
+
+
+def cell_text(value: object) -> str:
+    """`value` as a table shows it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime(_TIME)
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def print_json(value: object) -> None:
+    """Prints `value` as indented JSON; times are ISO 8601, ids are text."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
