@@ -22,16 +22,24 @@ from pvm_demo.paint import (
     blob,
     blurred,
     canvas,
+    corners_of,
+    darker,
+    disc,
     gradient,
     hsv,
+    letter,
     noise,
+    oval,
     over,
+    pick,
     polygon,
     ramp,
+    rotation,
     solid,
     stretch,
+    word,
 )
-from pvm_demo.solids import PROPORTIONS, Design, view
+from pvm_demo.solids import PROPORTIONS, Design, Sprite, view
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,35 +66,23 @@ def clutter_designs(rng: np.random.Generator, count: int) -> list[Design]:
     shapes: tuple[Shape, ...] = ("box", "box", "carton", "cover", "can", "bottle")
     designs = []
     for _ in range(count):
-        shape = shapes[int(rng.integers(len(shapes)))]
+        shape = pick(rng, shapes)
         height, deep = PROPORTIONS[shape]
         tall, wide = int(150 * min(height, 1.8)), 150
         hue = float(rng.random())
         ground = gradient(tall, wide, hsv(hue, 0.6, 0.8), hsv(hue + 0.1, 0.5, 0.5), float(rng.random() * 3))
         cut = int(tall * 0.4)
-        hero = sorted(HEROES)[int(rng.integers(len(HEROES)))]
+        hero = pick(rng, sorted(HEROES))
         ground[cut:] = HEROES[hero](ground[cut:].copy(), rng, float(rng.random()))
         image, draw = canvas(ground)
         for row in range(3):
-            word = "".join(rng.choice(list("AEIOULMNRSTBKH"), int(rng.integers(3, 8))))
-            draw.text(
-                (wide / 2, tall * (0.08 + 0.11 * row)),
-                word,
-                font=bundled_face("figbo", 18 - 3 * row),
-                fill=hsv(hue + 0.5, 0.3, 0.95),
-                anchor="mm",
-            )
-        art = array(image)
-        designs.append(
-            Design(
-                shape,
-                art,
-                solid(120, max(int(60 * deep), 12), hsv(hue, 0.5, 0.6)),
-                solid(40, 60, hsv(hue, 0.4, 0.7)),
-                hsv(hue, 0.5, 0.6),
-                int(rng.integers(2**31)),
-            )
-        )
+            text = word(rng, "AEIOULMNRSTBKH", int(rng.integers(3, 8)))
+            at = (wide / 2, tall * (0.08 + 0.11 * row))
+            letter(draw, at, text, bundled_face("figbo", 18 - 3 * row), hsv(hue + 0.5, 0.3, 0.95))
+        body = hsv(hue, 0.5, 0.6)
+        side = solid(120, max(int(60 * deep), 12), body)
+        top = solid(40, 60, hsv(hue, 0.4, 0.7))
+        designs.append(Design(shape, array(image), side, top, body, int(rng.integers(2**31))))
     return designs
 
 
@@ -109,11 +105,8 @@ def stone(rng: np.random.Generator, height: int, width: int) -> Rgb:
     field = noise(rng, height, width, width / 2, 6, 0.6)
     veins = np.abs(np.sin(field * rng.uniform(14, 30)))
     value = rng.uniform(0.5, 0.97)
-    return ramp(
-        np.asarray(0.35 * field + 0.65 * veins**0.35, np.float32),
-        hsv(rng.random(), 0.08, value * 0.6),
-        hsv(rng.random(), 0.05, value),
-    )
+    plane = np.asarray(0.35 * field + 0.65 * veins**0.35, np.float32)
+    return ramp(plane, hsv(rng.random(), 0.08, value * 0.6), hsv(rng.random(), 0.05, value))
 
 
 def cloth(rng: np.random.Generator, height: int, width: int) -> Rgb:
@@ -125,39 +118,29 @@ def cloth(rng: np.random.Generator, height: int, width: int) -> Rgb:
     field = 0.75 * folds + 0.25 * weave
     if rng.random() < 0.4:
         field = field + 0.25 * (np.sin((x + folds * 60) / rng.uniform(6, 22)) > 0.3)
-    return ramp(
-        np.asarray(np.clip(field, 0, 1), np.float32),
-        hsv(hue, saturation, rng.uniform(0.2, 0.5)),
-        hsv(hue + 0.02, saturation * 0.7, rng.uniform(0.7, 1)),
-    )
+    dark = hsv(hue, saturation, rng.uniform(0.2, 0.5))
+    light = hsv(hue + 0.02, saturation * 0.7, rng.uniform(0.7, 1))
+    return ramp(np.asarray(np.clip(field, 0, 1), np.float32), dark, light)
 
 
 SURFACES: Final = (wood, stone, cloth)
 
 
 def _surface(rng: np.random.Generator, height: int, width: int) -> Rgb:
-    return SURFACES[int(rng.integers(len(SURFACES)))](rng, height, width)
+    return pick(rng, SURFACES)(rng, height, width)
 
 
 def wall(rng: np.random.Generator, height: int, width: int) -> Rgb:
     """A wall with light from a window, plaster, perhaps tiles."""
-    hue, saturation, value = (
-        float(rng.random()),
-        float(rng.uniform(0.03, 0.35)),
-        float(rng.uniform(0.45, 0.95)),
-    )
-    picture = gradient(
-        height,
-        width,
-        hsv(hue, saturation, value),
-        hsv(hue, saturation, value * 0.62),
-        float(rng.uniform(0, 3)),
-    )
+    hue, saturation = float(rng.random()), float(rng.uniform(0.03, 0.35))
+    value = float(rng.uniform(0.45, 0.95))
+    light, dark = hsv(hue, saturation, value), hsv(hue, saturation, value * 0.62)
+    picture = gradient(height, width, light, dark, float(rng.uniform(0, 3)))
     grain = noise(rng, height, width, 40, 4)[..., None]
     picture = np.clip(picture * (0.93 + 0.14 * grain), 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         step = int(width / rng.uniform(5, 11))
-        line = tuple(int(c * 0.8) for c in picture[0, 0])
+        line = darker(picture[0, 0], 0.8)
         for at in range(0, max(height, width), step):
             cv2.line(picture, (0, at), (width, at), line, 2, cv2.LINE_AA)
             cv2.line(picture, (at, 0), (at, height), line, 2, cv2.LINE_AA)
@@ -175,34 +158,22 @@ def room(rng: np.random.Generator, height: int, width: int, things: Sequence[Des
         draw.rectangle([x, y, x + w, y + h], fill=hsv(0.58, 0.12, 1.0), outline=(240, 240, 236), width=8)
         draw.line([(x + w / 2, y), (x + w / 2, y + h)], fill=(236, 236, 232), width=7)
     for _ in range(int(rng.integers(1, 4))):
-        x, y, w = (
-            rng.uniform(0, 0.8) * width,
-            rng.uniform(0.05, 0.35) * height,
-            width * rng.uniform(0.1, 0.25),
-        )
-        draw.rectangle(
-            [x, y, x + w, y + w * rng.uniform(0.8, 1.4)],
-            fill=hsv(rng.random(), 0.5, rng.uniform(0.3, 0.9)),
-            outline=hsv(0.08, 0.4, 0.3),
-            width=6,
-        )
+        x, y = rng.uniform(0, 0.8) * width, rng.uniform(0.05, 0.35) * height
+        w = width * rng.uniform(0.1, 0.25)
+        box = [x, y, x + w, y + w * rng.uniform(0.8, 1.4)]
+        colour = hsv(rng.random(), 0.5, rng.uniform(0.3, 0.9))
+        draw.rectangle(box, fill=colour, outline=hsv(0.08, 0.4, 0.3), width=6)
     if rng.random() < 0.6:
         x, y = rng.uniform(0.1, 0.9) * width, horizon * rng.uniform(0.7, 1.0)
         for _ in range(26):
-            tip = blob(rng, 5, 0.3) * (width * 0.03, width * 0.075) + (
-                x + rng.normal(0, width * 0.08),
-                y - abs(rng.normal(0, width * 0.14)),
-            )
-            draw.polygon(
-                polygon(tip), fill=hsv(rng.uniform(0.25, 0.38), rng.uniform(0.4, 0.8), rng.uniform(0.2, 0.6))
-            )
+            leaf = blob(rng, 5, 0.3) * (width * 0.03, width * 0.075)
+            at = (x + rng.normal(0, width * 0.08), y - abs(rng.normal(0, width * 0.14)))
+            green = hsv(rng.uniform(0.25, 0.38), rng.uniform(0.4, 0.8), rng.uniform(0.2, 0.6))
+            draw.polygon(polygon(leaf + at), fill=green)
     if rng.random() < 0.6:
         top = horizon - height * rng.uniform(0.08, 0.2)
-        draw.rounded_rectangle(
-            [-40, top, width * rng.uniform(0.6, 1.2), height],
-            50,
-            fill=hsv(rng.random(), 0.35, rng.uniform(0.3, 0.8)),
-        )
+        sofa = [-40, top, width * rng.uniform(0.6, 1.2), height]
+        draw.rounded_rectangle(sofa, 50, fill=hsv(rng.random(), 0.35, rng.uniform(0.3, 0.8)))
     picture = array(image)
     picture = _stand(rng, picture, things, horizon, count=int(rng.integers(0, 4)), size=0.3)
     picture = blurred(picture, float(rng.uniform(1.5, 9)))
@@ -213,17 +184,9 @@ def _with_floor(rng: np.random.Generator, picture: Rgb, horizon: int) -> Rgb:
     height, width = picture.shape[:2]
     flat = _surface(rng, 420, 520)
     spread = width * rng.uniform(0.1, 0.5)
-    source = np.array([[0, 0], [520, 0], [520, 420], [0, 420]], np.float32)
-    target = np.array(
-        [
-            [-spread * 0.2, horizon],
-            [width + spread * 0.2, horizon],
-            [width + 2 * spread, height],
-            [-2 * spread, height],
-        ],
-        np.float32,
-    )
-    matrix = cv2.getPerspectiveTransform(source, target)
+    far = [[-spread * 0.2, horizon], [width + spread * 0.2, horizon]]
+    near = [[width + 2 * spread, height], [-2 * spread, height]]
+    matrix = cv2.getPerspectiveTransform(corners_of(520, 420), np.array(far + near, np.float32))
     floor = cv2.warpPerspective(
         flat, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
@@ -236,13 +199,12 @@ def _stand(
 ) -> Rgb:
     height, width = picture.shape[:2]
     for _ in range(count if things else 0):
-        design = things[int(rng.integers(len(things)))]
+        design = pick(rng, things)
         side = int(width * size * rng.uniform(0.7, 1.3))
         sprite = view(design, float(rng.uniform(-0.6, 0.6)), float(rng.uniform(0.02, 0.3)), side)
         x = int(rng.uniform(-0.05, 0.95) * width)
-        picture = over(
-            picture, sprite.rgba, x, foot - sprite.rgba.shape[0] + int(rng.uniform(0, 0.05) * height)
-        )
+        y = foot - sprite.rgba.shape[0] + int(rng.uniform(0, 0.05) * height)
+        picture = over(picture, sprite.rgba, x, y)
     return picture
 
 
@@ -256,49 +218,30 @@ def table(rng: np.random.Generator, height: int, width: int, things: Sequence[De
         t = np.linspace(0, 1, 40)
         along = width * (rng.uniform(-0.2, 0.3) + 1.2 * t + 0.12 * np.sin(t * rng.uniform(4, 12)))
         across = height * (rng.uniform(0.1, 0.9) + 0.15 * np.sin(t * rng.uniform(3, 9)))
-        draw.line(
-            polygon(np.stack([along, across], axis=1)),
-            fill=hsv(0, 0, rng.choice((0.1, 0.9))),
-            width=int(rng.integers(5, 11)),
-            joint="curve",
-        )
+        cable, colour = polygon(np.stack([along, across], axis=1)), hsv(0, 0, rng.choice((0.1, 0.9)))
+        draw.line(cable, fill=colour, width=int(rng.integers(5, 11)), joint="curve")
     for _ in range(int(rng.integers(0, 3))):
         x, y, r = rng.uniform(0, width), rng.uniform(0, height), width * rng.uniform(0.06, 0.13)
         cup = hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.5, 1))
-        draw.ellipse(
-            [x - r, y - r, x + r, y + r], fill=cup, outline=tuple(int(c * 0.7) for c in cup), width=5
-        )
-        draw.ellipse([x - r * 0.8, y - r * 0.8, x + r * 0.8, y + r * 0.8], fill=hsv(0.06, 0.7, 0.25))
+        disc(draw, x, y, r, fill=cup, outline=darker(cup, 0.7), width=5)
+        disc(draw, x, y, r * 0.8, fill=hsv(0.06, 0.7, 0.25))
     picture = array(image)
     for _ in range(int(rng.integers(1, 5)) if things else 0):
-        design = things[int(rng.integers(len(things)))]
-        sprite = view(
-            design,
-            float(rng.uniform(-0.5, 0.5)),
-            float(rng.uniform(0.1, 0.5)),
-            int(width * rng.uniform(0.25, 0.5)),
-        )
-        picture = over(
-            picture,
-            turned(sprite.rgba, float(rng.uniform(-3.1, 3.1))),
-            int(rng.uniform(-0.2, 0.9) * width),
-            int(rng.uniform(-0.1, 0.9) * height),
-        )
+        design = pick(rng, things)
+        yaw, pitch = float(rng.uniform(-0.5, 0.5)), float(rng.uniform(0.1, 0.5))
+        sprite = view(design, yaw, pitch, int(width * rng.uniform(0.25, 0.5)))
+        lying = turned(sprite.rgba, float(rng.uniform(-3.1, 3.1)))
+        x, y = int(rng.uniform(-0.2, 0.9) * width), int(rng.uniform(-0.1, 0.9) * height)
+        picture = over(picture, lying, x, y)
     return Place(picture, None, upright=False)
 
 
 def _paper(draw: ImageDraw.ImageDraw, rng: np.random.Generator, height: int, width: int) -> None:
-    x, y, w, angle = (
-        rng.uniform(0, width),
-        rng.uniform(0, height),
-        width * rng.uniform(0.25, 0.5),
-        rng.uniform(0, 3.1),
-    )
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    x, y = rng.uniform(0, width), rng.uniform(0, height)
+    w, turn = width * rng.uniform(0.25, 0.5), rotation(rng.uniform(0, 3.1))
     corners = np.array([(-1, -1.4), (1, -1.4), (1, 1.4), (-1, 1.4)]) * w / 2 @ turn.T + (x, y)
-    draw.polygon(
-        polygon(corners), fill=hsv(0.12, rng.uniform(0, 0.15), rng.uniform(0.85, 1)), outline=(150, 146, 140)
-    )
+    white = hsv(0.12, rng.uniform(0, 0.15), rng.uniform(0.85, 1))
+    draw.polygon(polygon(corners), fill=white, outline=(150, 146, 140))
     for row in np.linspace(-1.1, 1.1, 16):
         ends = np.array([(-0.8, row), (rng.uniform(0.2, 0.8), row)]) * w / 2 @ turn.T + (x, y)
         draw.line(polygon(ends), fill=(70, 70, 80, 170), width=2)
@@ -322,17 +265,9 @@ def shelf(rng: np.random.Generator, height: int, width: int, things: Sequence[De
     for row in range(1, rows + 1):
         foot = int(height * row / rows) - int(height * 0.02)
         x = int(rng.uniform(-0.1, 0.05) * width)
-        stock = [
-            view(
-                thing,
-                float(rng.normal(0, 0.2)),
-                float(rng.uniform(0, 0.12)),
-                int(height / rows * rng.uniform(0.6, 0.86)),
-            )
-            for thing in things
-        ]
+        stock = [_on_shelf(rng, thing, height / rows) for thing in things]
         while x < width and stock:
-            sprite = stock[int(rng.integers(len(stock)))]
+            sprite = pick(rng, stock)
             for _ in range(int(rng.integers(1, 4))):
                 picture = over(picture, sprite.rgba, x, foot - sprite.rgba.shape[0])
                 x += int(sprite.rgba.shape[1] * rng.uniform(0.95, 1.1))
@@ -341,6 +276,11 @@ def shelf(rng: np.random.Generator, height: int, width: int, things: Sequence[De
             tx = int(width * (tag + rng.random()) / 3)
             cv2.rectangle(picture, (tx, foot + 2), (tx + 46, foot + int(height * 0.02)), (248, 244, 210), -1)
     return Place(picture, int(height * 0.55), upright=False)
+
+
+def _on_shelf(rng: np.random.Generator, thing: Design, tall: float) -> Sprite:
+    yaw, pitch = float(rng.normal(0, 0.2)), float(rng.uniform(0, 0.12))
+    return view(thing, yaw, pitch, int(tall * rng.uniform(0.6, 0.86)))
 
 
 def outdoors(rng: np.random.Generator, height: int, width: int, things: Sequence[Design]) -> Place:
@@ -353,9 +293,8 @@ def outdoors(rng: np.random.Generator, height: int, width: int, things: Sequence
     mask = (np.arange(height)[:, None] > edge[None]).astype(np.float32)[..., None]
     picture = np.asarray(sky * (1 - mask) + green * mask, np.uint8)
     picture = blurred(picture, float(rng.uniform(2, 10)))
-    picture = _stand(
-        rng, picture, things, horizon + int(height * 0.03), count=int(rng.integers(0, 2)), size=0.2
-    )
+    foot, count = horizon + int(height * 0.03), int(rng.integers(0, 2))
+    picture = _stand(rng, picture, things, foot, count=count, size=0.2)
     return Place(_with_floor(rng, picture, horizon), horizon, upright=True)
 
 
@@ -396,69 +335,21 @@ def finger(length: int, thick: int, colour: Colour, *, nail: bool = True, root: 
 
 def person(rng: np.random.Generator, height: int, width: int) -> Rgba:
     """Head and shoulders out of focus, premultiplied RGBA (height, width, 4)."""
-    flesh, shirt, hair = (
-        skin(rng),
-        hsv(rng.random(), rng.uniform(0.05, 0.7), rng.uniform(0.2, 0.95)),
-        hsv(0.07, 0.5, rng.uniform(0.06, 0.4)),
-    )
+    flesh = skin(rng)
+    shirt = (*hsv(rng.random(), rng.uniform(0.05, 0.7), rng.uniform(0.2, 0.95)), 255)
+    hair = (*hsv(0.07, 0.5, rng.uniform(0.06, 0.4)), 255)
     rgba = np.zeros((height, width, 4), np.uint8)
-    cx, r = width // 2, int(width * 0.17)
-    top = int(height * 0.3)
-    long_hair = rng.random() < 0.5
-    if long_hair:
-        cv2.ellipse(
-            rgba, (cx, top + r), (int(r * 1.35), int(r * 2.3)), 0, 0, 360, (*hair, 255), -1, cv2.LINE_AA
-        )
-    cv2.ellipse(
-        rgba,
-        (cx, height),
-        (int(width * 0.46), int(height * 0.38)),
-        0,
-        180,
-        360,
-        (*shirt, 255),
-        -1,
-        cv2.LINE_AA,
-    )
-    cv2.rectangle(
-        rgba,
-        (cx - r // 2, top + r),
-        (cx + r // 2, top + int(2.2 * r)),
-        (*tuple(int(c * 0.85) for c in flesh), 255),
-        -1,
-    )
-    cv2.ellipse(rgba, (cx, top), (r, int(r * 1.3)), 0, 0, 360, (*flesh, 255), -1, cv2.LINE_AA)
-    cv2.ellipse(
-        rgba,
-        (cx, top - int(r * 0.5)),
-        (int(r * 1.08), int(r * 0.95)),
-        0,
-        180,
-        360,
-        (*hair, 255),
-        -1,
-        cv2.LINE_AA,
-    )
+    cx, r, top = width // 2, int(width * 0.17), int(height * 0.3)
+    if rng.random() < 0.5:
+        oval(rgba, (cx, top + r), (int(r * 1.35), int(r * 2.3)), hair)
+    oval(rgba, (cx, height), (int(width * 0.46), int(height * 0.38)), shirt, (180, 360))
+    neck = (cx - r // 2, top + r), (cx + r // 2, top + int(2.2 * r))
+    cv2.rectangle(rgba, *neck, (*darker(flesh, 0.85), 255), -1)
+    oval(rgba, (cx, top), (r, int(r * 1.3)), (*flesh, 255))
+    oval(rgba, (cx, top - int(r * 0.5)), (int(r * 1.08), int(r * 0.95)), hair, (180, 360))
     for side in (-1, 1):
-        cv2.ellipse(
-            rgba,
-            (cx + side * int(r * 0.4), top),
-            (max(r // 8, 1), max(r // 11, 1)),
-            0,
-            0,
-            360,
-            (36, 26, 24, 255),
-            -1,
-            cv2.LINE_AA,
-        )
-        cv2.line(
-            rgba,
-            (cx + side * int(r * 0.22), top - r // 4),
-            (cx + side * int(r * 0.6), top - r // 4),
-            (*hair, 255),
-            max(r // 12, 1),
-        )
-    cv2.ellipse(
-        rgba, (cx, top + int(r * 0.62)), (r // 3, r // 8), 0, 0, 180, (168, 74, 70, 255), -1, cv2.LINE_AA
-    )
+        oval(rgba, (cx + side * int(r * 0.4), top), (max(r // 8, 1), max(r // 11, 1)), (36, 26, 24, 255))
+        inner, outer = (cx + side * int(r * share) for share in (0.22, 0.6))
+        cv2.line(rgba, (inner, top - r // 4), (outer, top - r // 4), hair, max(r // 12, 1))
+    oval(rgba, (cx, top + int(r * 0.62)), (r // 3, r // 8), (168, 74, 70, 255), (0, 180))
     return np.asarray(cv2.GaussianBlur(rgba, (0, 0), float(width / 70 + 1)), np.uint8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,9 +14,10 @@ from PIL import Image, ImageDraw
 from pvm_core.evidence.typography import bundled_face
 from pvm_demo.backgrounds import clutter_designs
 from pvm_demo.names import FAMILY_CODES, Family
-from pvm_demo.paint import Rgb, Rgba, hsv, over
+from pvm_demo.paint import Rgb, Rgba, hsv, letter, over, pick, word
 from pvm_demo.products import SyntheticProduct, make_products, siblings
 from pvm_demo.scenes import Matrix, Stage, make_stage, photograph, shift, similar
+from pvm_demo.solids import Design
 
 #: How a shot fills the frame: all of it, or a wide picture over its own blurred enlargement.
 Framing = Literal["full", "inset 4:3", "inset 16:9"]
@@ -253,7 +254,7 @@ def _plan_clip(
     for index, role in enumerate(rng.permutation(len(roles))):
         frames = max(round(float(rng.uniform(*spec.shot_s)) * spec.fps), 2)
         shown = roles[int(role)]
-        bystander = products[int(rng.integers(len(products)))] if rng.random() < 0.04 else None
+        bystander = pick(rng, products) if rng.random() < 0.04 else None
         shots.append(
             Shot(
                 first=first,
@@ -271,7 +272,7 @@ def _plan_clip(
     if spec.stages_per_clip is not None:
         shots = _same_cast_per_stage(shots, spec.stages_per_clip)
     title = str(rng.choice(_CAPTIONS)) + (f" – {cast[0].style.name}" if cast else "")
-    watermark = "@" + "".join(rng.choice(list("abcdeghiklmnoprstuy"), 8)) if rng.random() < 0.6 else ""
+    watermark = "@" + word(rng, "abcdeghiklmnoprstuy", 8) if rng.random() < 0.6 else ""
     size = (spec.size[1], spec.size[0]) if wide else spec.size
     return ClipPlan(
         f"clip{number:03d}",
@@ -294,7 +295,7 @@ def _same_cast_per_stage(shots: Sequence[Shot], stages: int) -> list[Shot]:
 
 def _extra(cast: Sequence[SyntheticProduct], rng: np.random.Generator) -> SyntheticProduct | None:
     """A further shot: of the same product again, or of none."""
-    return cast[int(rng.integers(len(cast)))] if cast and rng.random() < 0.45 else None
+    return pick(rng, cast) if cast and rng.random() < 0.45 else None
 
 
 def iter_frames(clip: ClipPlan) -> Iterator[Rgb]:
@@ -309,16 +310,11 @@ def iter_frames(clip: ClipPlan) -> Iterator[Rgb]:
         yield from _iter_shot(clip, shot, stages[shot.stage])
 
 
-def _stage_of(clip: ClipPlan, shot: Shot, things: Sequence[object]) -> Stage:
+def _stage_of(clip: ClipPlan, shot: Shot, things: Sequence[Design]) -> Stage:
     about = [*things, *([shot.bystander.design] if shot.bystander else [])]
-    rng = np.random.default_rng([shot.seed, 2])
-    return make_stage(
-        shot.shown.design if shot.shown else None,
-        rng,
-        shot.difficulty,
-        size=inner_size(clip.size, shot.framing),
-        clutter=about,  # type: ignore[arg-type]
-    )
+    shown = shot.shown.design if shot.shown else None
+    size = inner_size(clip.size, shot.framing)
+    return make_stage(shown, np.random.default_rng([shot.seed, 2]), shot.difficulty, size=size, clutter=about)
 
 
 def inner_size(size: tuple[int, int], framing: Framing) -> tuple[int, int]:
@@ -365,16 +361,10 @@ class _Movement:
         x = self._drift[0] * t + self._shake * (wave[0] + 0.6 * wave[1]) + self._offset[0]
         y = self._drift[1] * t + self._shake * (wave[2] + 0.6 * wave[3]) + self._offset[1]
         scale = self._base * float(np.exp(self._zoom * t))
-        camera = similar(
-            scale,
-            0.002 * self._shake * float(wave[4]),
-            self._middle,
-            (self._middle[0] + x, self._middle[1] + y),
-        )
-        hand = similar(
-            1 + 0.3 * self._sway * float(wave[5]), self._sway * float(wave[4]), self._middle, self._middle
-        )
-        return camera, np.asarray(shift(6 * self._sway * float(wave[5]) * 20, 0) @ hand, np.float32)
+        middle, nod, turn = self._middle, float(wave[5]), float(wave[4])
+        camera = similar(scale, 0.002 * self._shake * turn, middle, (middle[0] + x, middle[1] + y))
+        hand = similar(1 + 0.3 * self._sway * nod, self._sway * turn, middle, middle)
+        return camera, np.asarray(shift(6 * self._sway * nod * 20, 0) @ hand, np.float32)
 
 
 def _over_blurred_fill(picture: Rgb, size: tuple[int, int]) -> Rgb:
@@ -385,9 +375,8 @@ def _over_blurred_fill(picture: Rgb, size: tuple[int, int]) -> Rgb:
     cut = max(int(small.shape[0] * width / height), 4)
     left = (small.shape[1] - cut) // 2
     small = cv2.GaussianBlur(small[:, left : left + cut], (0, 0), 1.6)
-    frame = cv2.convertScaleAbs(
-        cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), alpha=0.72
-    )
+    filled = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    frame = cv2.convertScaleAbs(filled, alpha=0.72)
     top = (height - high) // 2
     frame[top : top + high] = picture
     return np.asarray(frame, np.uint8)
@@ -418,15 +407,11 @@ def _tag(text: str, size: int, rng: np.random.Generator, *, plain: bool = False)
     if boxed:
         draw.rounded_rectangle([0, 0, wide - 1, tall - 1], size // 3, fill=hsv(rng.random(), 0.75, 0.85))
     ink = (255, 255, 255, 150 if plain else 255)
-    draw.text(
-        (wide / 2, tall / 2),
-        text,
-        font=face,
-        fill=ink,
-        anchor="mm",
-        stroke_width=0 if boxed else max(size // 12, 1),
-        stroke_fill=(0, 0, 0, ink[3]),
-    )
+    edge: dict[str, Any] = {
+        "stroke_width": 0 if boxed else max(size // 12, 1),
+        "stroke_fill": (0, 0, 0, ink[3]),
+    }
+    letter(draw, (wide / 2, tall / 2), text, face, ink, **edge)
     rgba = np.array(image)
     rgba[..., :3] = (rgba[..., :3].astype(np.uint16) * rgba[..., 3:] // 255).astype(np.uint8)
     return rgba

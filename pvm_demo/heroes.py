@@ -17,13 +17,17 @@ from pvm_demo.paint import (
     ball,
     blob,
     canvas,
+    darker,
+    disc,
     gradient,
     hsv,
     mix,
     noise,
+    oval,
     paste,
     polygon,
     ramp,
+    rotation,
     stretch,
 )
 
@@ -36,8 +40,7 @@ def _leaf(draw: ImageDraw.ImageDraw, x: float, y: float, length: float, angle: f
     half = 0.22 * length * np.sin(along) ** 0.8
     reach = length * along / np.pi
     outline = np.concatenate([np.stack([reach, half], axis=1), np.stack([reach[::-1], -half[::-1]], axis=1)])
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = outline @ turn.T + (x, y)
+    points = outline @ rotation(angle).T + (x, y)
     dark = (colour[0] // 2, colour[1] // 2, colour[2] // 2)
     draw.polygon(polygon(points), fill=colour, outline=dark)
     tip = (x + length * np.cos(angle), y + length * np.sin(angle))
@@ -67,19 +70,15 @@ def leaves(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
         petal = hsv(hue + rng.normal(0, 0.02), rng.uniform(0.25, 0.8), 0.95)
         for turn in np.linspace(0, 2 * np.pi, petals, endpoint=False):
             px, py = x + radius * 0.7 * np.cos(turn), y + radius * 0.7 * np.sin(turn)
-            box = [px - radius * 0.45, py - radius * 0.45, px + radius * 0.45, py + radius * 0.45]
-            draw.ellipse(box, fill=petal, outline=(120, 90, 90, 120))
-        draw.ellipse(
-            [x - radius * 0.35, y - radius * 0.35, x + radius * 0.35, y + radius * 0.35],
-            fill=hsv(0.12, 0.8, 0.85),
-        )
+            disc(draw, px, py, radius * 0.45, fill=petal, outline=(120, 90, 90, 120))
+        disc(draw, x, y, radius * 0.35, fill=hsv(0.12, 0.8, 0.85))
     return array(image)
 
 
 def _slice(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, colour: Colour, turn: float) -> None:
-    draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour)
+    disc(draw, x, y, radius, fill=colour)
     inner = radius * 0.88
-    draw.ellipse([x - inner, y - inner, x + inner, y + inner], fill=(250, 244, 226))
+    disc(draw, x, y, inner, fill=(250, 244, 226))
     wedges = 9
     pale = tuple(min(255, int(c * 0.75 + 80)) for c in colour)
     for number in range(wedges):
@@ -95,14 +94,12 @@ def fruit(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     height, width = picture.shape[:2]
     size = min(height, width)
     image, draw = canvas(picture)
-    splash = blob(rng, int(rng.integers(11, 17)), 0.38) * (width * 0.44, height * 0.3) + (
-        width / 2,
-        height * 0.62,
-    )
-    draw.polygon(polygon(splash), fill=(255, 252, 244, 235))
+    splash = blob(rng, int(rng.integers(11, 17)), 0.38) * (width * 0.44, height * 0.3)
+    middle = (width / 2, height * 0.62)
+    draw.polygon(polygon(splash + middle), fill=(255, 252, 244, 235))
     for _ in range(int(rng.integers(10, 20))):
         x, y, r = rng.uniform(0, width), rng.uniform(0.1, 0.95) * height, size * rng.uniform(0.006, 0.03)
-        draw.ellipse([x - r, y - r, x + r, y + r], fill=(255, 252, 244, 230), outline=(190, 180, 170, 160))
+        disc(draw, x, y, r, fill=(255, 252, 244, 230), outline=(190, 180, 170, 160))
     picture = array(image)
     for _ in range(int(rng.integers(4, 8))):
         side = int(size * rng.uniform(0.2, 0.38))
@@ -134,7 +131,7 @@ def landscape(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     scene = gradient(height, width, hsv(hue, 0.35, 0.98), hsv(hue + 0.08, 0.65, 0.8), np.pi / 2)
     image, draw = canvas(scene)
     sun, x, y = min(height, width) * rng.uniform(0.08, 0.16), rng.uniform(0.2, 0.8) * width, 0.28 * height
-    draw.ellipse([x - sun, y - sun, x + sun, y + sun], fill=hsv(0.13, 0.35, 1.0))
+    disc(draw, x, y, sun, fill=hsv(0.13, 0.35, 1.0))
     layers = int(rng.integers(4, 7))
     wood = float(rng.choice((0.3, 0.36, 0.45, 0.55, 0.08)))
     for layer in range(layers):
@@ -148,10 +145,8 @@ def landscape(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
         for tree in rng.integers(0, width, int(9 * share)):
             tall = height * rng.uniform(0.04, 0.1) * (0.5 + share)
             foot = float(top[tree]) + 3
-            dark = tuple(int(c * 0.7) for c in colour)
-            draw.polygon(
-                [(tree - tall * 0.25, foot), (tree + tall * 0.25, foot), (tree, foot - tall)], fill=dark
-            )
+            shape = [(tree - tall * 0.25, foot), (tree + tall * 0.25, foot), (tree, foot - tall)]
+            draw.polygon(shape, fill=darker(colour, 0.7))
     scene = array(image)
     grain = noise(rng, height, width, 14, 3)
     scene = np.clip(scene * (0.86 + 0.28 * grain[..., None]), 0, 255).astype(np.uint8)
@@ -162,17 +157,7 @@ def _vignetted(picture: Rgb, scene: Rgb, rng: np.random.Generator) -> Rgb:
     height, width = picture.shape[:2]
     mask = np.zeros((height, width), np.uint8)
     if rng.random() < 0.5:
-        cv2.ellipse(
-            mask,
-            (width // 2, height // 2),
-            (int(width * 0.46), int(height * 0.46)),
-            0,
-            0,
-            360,
-            255,
-            -1,
-            cv2.LINE_AA,
-        )
+        oval(mask, (width // 2, height // 2), (int(width * 0.46), int(height * 0.46)), (255,))
     else:
         mask[int(height * 0.05) : int(height * 0.95)] = 255
     return mix(picture, scene, mask.astype(np.float32) / 255)
@@ -200,14 +185,12 @@ def pillow(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     depth = cv2.GaussianBlur(mask, (0, 0), width / 16)
     light = depth + 0.5 * (np.roll(depth, int(height * 0.06), 0) - np.roll(depth, -int(height * 0.06), 0))
     quilt = _quilting(rng, height, width)
-    body = ramp(
-        np.clip(light * 0.95 - 0.12 * quilt, 0, 1), hsv(hue, 0.6, 0.3), hsv(hue, 0.5, 0.78), hsv(hue, 0.12, 1)
-    )
+    tones = hsv(hue, 0.6, 0.3), hsv(hue, 0.5, 0.78), hsv(hue, 0.12, 1)
+    body = ramp(np.clip(light * 0.95 - 0.12 * quilt, 0, 1), *tones)
     scene = mix(bed, body, mask)
     image, draw = canvas(scene)
-    draw.line(
-        [*polygon(outline), (float(x[0]), float(y[0]))], fill=hsv(hue, 0.7, 0.5), width=max(width // 110, 2)
-    )
+    closed = [*polygon(outline), (float(x[0]), float(y[0]))]
+    draw.line(closed, fill=hsv(hue, 0.7, 0.5), width=max(width // 110, 2))
     return _vignetted(picture, array(image), rng)
 
 
@@ -250,19 +233,11 @@ def poster(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
                     draw.rectangle([wx, wy, wx + 3, wy + 4], fill=hsv(0.13, 0.5, rng.uniform(0.5, 1)))
         edge += step
     for _ in range(int(rng.integers(1, 4))):
-        _figure(
-            draw,
-            rng,
-            width * rng.uniform(0.2, 0.8),
-            height * rng.uniform(0.86, 1.0),
-            height * rng.uniform(0.4, 0.68),
-            hue,
-        )
+        x, foot = width * rng.uniform(0.2, 0.8), height * rng.uniform(0.86, 1.0)
+        _figure(draw, rng, x, foot, height * rng.uniform(0.4, 0.68), hue)
     for _ in range(60):
         px, py, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.5, 2.6)
-        draw.ellipse(
-            [px - r, py - r, px + r, py + r], fill=(*hsv(hue + 0.05, 0.4, 1.0), int(rng.integers(60, 220)))
-        )
+        disc(draw, px, py, r, fill=(*hsv(hue + 0.05, 0.4, 1.0), int(rng.integers(60, 220))))
     return array(image)
 
 
@@ -273,18 +248,10 @@ def _figure(
     coat = hsv(hue + rng.uniform(0.3, 0.7), rng.uniform(0.2, 0.7), rng.uniform(0.12, 0.4))
     rim = (*hsv(hue + 0.05, 0.35, 1.0), 210)
     spread = unit * rng.uniform(0.9, 1.4)
-    body = np.array(
-        [
-            (-spread, 0),
-            (-unit * 0.8, -3.2 * unit),
-            (-unit * 1.3, -6.2 * unit),
-            (-unit * 0.5, -6.9 * unit),
-            (unit * 0.5, -6.9 * unit),
-            (unit * 1.3, -6.2 * unit),
-            (unit * 0.8, -3.2 * unit),
-            (spread, 0),
-        ]
+    right = np.array(
+        [(spread, 0), (unit * 0.8, -3.2 * unit), (unit * 1.3, -6.2 * unit), (unit * 0.5, -6.9 * unit)]
     )
+    body = np.concatenate([right * (-1, 1), right[::-1]])
     outline = polygon(body + np.array([x, foot]))
     draw.polygon(outline, fill=coat)
     draw.line(outline[: 4 if rng.random() < 0.5 else 8], fill=rim, width=max(int(unit / 7), 1))
@@ -292,14 +259,8 @@ def _figure(
     head = [x - 0.55 * unit, foot - 8 * unit, x + 0.55 * unit, foot - 6.6 * unit]
     draw.ellipse(head, fill=skin)
     draw.chord(head, 150, 390, fill=hsv(0.07, 0.5, rng.uniform(0.05, 0.4)))
-    draw.line(
-        [
-            (x - unit, foot - 5.6 * unit),
-            (x + unit * rng.uniform(0.4, 2.2), foot - rng.uniform(3.6, 5.8) * unit),
-        ],
-        fill=coat,
-        width=max(int(unit * 0.5), 2),
-    )
+    hand = (x + unit * rng.uniform(0.4, 2.2), foot - rng.uniform(3.6, 5.8) * unit)
+    draw.line([(x - unit, foot - 5.6 * unit), hand], fill=coat, width=max(int(unit * 0.5), 2))
 
 
 def animal(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
@@ -313,27 +274,25 @@ def animal(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
         draw.polygon(polygon(shape), fill=(*hsv(hue + rng.uniform(-0.2, 0.5), 0.5, 0.9), 200))
     cx, cy, r = width / 2, height * 0.55, size * rng.uniform(0.28, 0.34)
     fur, dark = hsv(hue, 0.45, 0.85), hsv(hue, 0.6, 0.4)
+    rim = {"outline": dark, "width": max(size // 130, 1)}
     long_ears = rng.random() < 0.5
     for side in (-1, 1):
         ex, ey = cx + side * r * 0.62, cy - r * (1.25 if long_ears else 0.8)
         a, b = r * 0.3, r * (0.75 if long_ears else 0.35)
-        draw.ellipse([ex - a, ey - b, ex + a, ey + b], fill=fur, outline=dark, width=max(size // 130, 1))
-        draw.ellipse(
-            [ex - a * 0.5, ey - b * 0.6, ex + a * 0.5, ey + b * 0.6], fill=hsv(hue + 0.9, 0.35, 0.95)
-        )
-    draw.ellipse(
-        [cx - r * 1.08, cy - r, cx + r * 1.08, cy + r], fill=fur, outline=dark, width=max(size // 130, 1)
-    )
+        disc(draw, ex, ey, a, b, fill=fur, **rim)
+        disc(draw, ex, ey, a * 0.5, b * 0.6, fill=hsv(hue + 0.9, 0.35, 0.95))
+    disc(draw, cx, cy, r * 1.08, r, fill=fur, **rim)
     draw.ellipse([cx - r * 0.55, cy, cx + r * 0.55, cy + r * 0.8], fill=hsv(hue, 0.12, 0.97))
     eye = r * rng.uniform(0.11, 0.19)
     for side in (-1, 1):
         ex, ey = cx + side * r * 0.45, cy - r * 0.12
-        draw.ellipse([ex - eye, ey - eye, ex + eye, ey + eye], fill=(28, 22, 26))
+        disc(draw, ex, ey, eye, fill=(28, 22, 26))
         draw.ellipse([ex - eye * 0.6, ey - eye * 0.7, ex - eye * 0.05, ey - eye * 0.1], fill=(255, 255, 255))
         draw.ellipse([ex - r * 0.3, ey + r * 0.3, ex + r * 0.12, ey + r * 0.5], fill=(240, 130, 130, 110))
     draw.ellipse([cx - r * 0.14, cy + r * 0.1, cx + r * 0.14, cy + r * 0.28], fill=dark)
-    draw.arc([cx - r * 0.3, cy + r * 0.1, cx, cy + r * 0.55], 10, 130, fill=dark, width=max(size // 110, 2))
-    draw.arc([cx, cy + r * 0.1, cx + r * 0.3, cy + r * 0.55], 50, 170, fill=dark, width=max(size // 110, 2))
+    for left, begin in ((cx - r * 0.3, 10), (cx, 50)):
+        box = [left, cy + r * 0.1, cx if left < cx else cx + r * 0.3, cy + r * 0.55]
+        draw.arc(box, begin, begin + 120, fill=dark, width=max(size // 110, 2))
     return array(image)
 
 
@@ -341,9 +300,8 @@ def device(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     """A lamp in a dark room: glowing body, buttons, a cable, callout rings."""
     height, width = picture.shape[:2]
     size = min(height, width)
-    room = ramp(
-        noise(rng, height, width, width / 2, 3), hsv(hue + 0.6, 0.5, 0.12), hsv(hue + 0.6, 0.35, 0.34)
-    )
+    dusk = noise(rng, height, width, width / 2, 3)
+    room = ramp(dusk, hsv(hue + 0.6, 0.5, 0.12), hsv(hue + 0.6, 0.35, 0.34))
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     cx, cy = width * 0.5, height * 0.48
     distance = np.sqrt((x - cx) ** 2 + (y - cy) ** 2) / size
@@ -356,22 +314,14 @@ def device(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     draw.polygon(polygon(shape), fill=hsv(hue, 0.25, 1.0), outline=hsv(hue, 0.5, 0.6))
     inner = (shape - (cx, cy)) * 0.72 + (cx, cy)
     draw.polygon(polygon(inner), fill=hsv(hue, 0.08, 1.0))
-    draw.rounded_rectangle(
-        [cx - size * 0.2, height * 0.74, cx + size * 0.2, height * 0.84],
-        size * 0.02,
-        fill=(232, 230, 226),
-        outline=(90, 90, 96),
-    )
+    foot = [cx - size * 0.2, height * 0.74, cx + size * 0.2, height * 0.84]
+    draw.rounded_rectangle(foot, size * 0.02, fill=(232, 230, 226), outline=(90, 90, 96))
     for button in range(3):
         bx = cx + (button - 1) * size * 0.09
-        draw.ellipse(
-            [bx - 6, height * 0.78 - 6, bx + 6, height * 0.78 + 6], fill=hsv(hue + button * 0.2, 0.6, 0.7)
-        )
+        disc(draw, bx, height * 0.78, 6, fill=hsv(hue + button * 0.2, 0.6, 0.7))
     for _ in range(int(rng.integers(2, 4))):
         rx, ry, r = rng.uniform(0.14, 0.86) * width, rng.uniform(0.12, 0.7) * height, size * 0.09
-        draw.ellipse(
-            [rx - r, ry - r, rx + r, ry + r], outline=(255, 255, 255), width=3, fill=(*hsv(hue, 0.3, 0.9), 90)
-        )
+        disc(draw, rx, ry, r, outline=(255, 255, 255), width=3, fill=(*hsv(hue, 0.3, 0.9), 90))
         draw.line([(rx, ry), (cx, cy)], fill=(255, 255, 255, 160), width=2)
     return array(image)
 
@@ -380,16 +330,8 @@ def abstract(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
     """A printed pattern: tiles of arcs, triangles and dots in a few colours."""
     height, width = picture.shape[:2]
     image, draw = canvas(picture)
-    colours = [
-        hsv(hue + shift, s, v)
-        for shift, s, v in (
-            (0, 0.7, 0.75),
-            (0.06, 0.4, 0.95),
-            (0.5, 0.35, 0.55),
-            (0.1, 0.08, 0.97),
-            (0, 0.5, 0.3),
-        )
-    ]
+    tones = ((0, 0.7, 0.75), (0.06, 0.4, 0.95), (0.5, 0.35, 0.55), (0.1, 0.08, 0.97), (0, 0.5, 0.3))
+    colours = [hsv(hue + shift, s, v) for shift, s, v in tones]
     cells = int(rng.integers(5, 8))
     side = max(width, height) / cells
     for row in range(int(height / side) + 1):
@@ -411,21 +353,10 @@ def abstract(picture: Rgb, rng: np.random.Generator, hue: float) -> Rgb:
             else:
                 for dot in range(9):
                     dx, dy = x + side * (0.2 + 0.3 * (dot % 3)), y + side * (0.2 + 0.3 * (dot // 3))
-                    draw.ellipse(
-                        [dx - side * 0.09, dy - side * 0.09, dx + side * 0.09, dy + side * 0.09], fill=front
-                    )
+                    disc(draw, dx, dy, side * 0.09, fill=front)
     return array(image)
 
 
 HEROES: Final[Mapping[str, Hero]] = MappingProxyType(
-    {
-        "leaves": leaves,
-        "fruit": fruit,
-        "landscape": landscape,
-        "pillow": pillow,
-        "poster": poster,
-        "animal": animal,
-        "device": device,
-        "abstract": abstract,
-    }
+    {hero.__name__: hero for hero in (leaves, fruit, landscape, pillow, poster, animal, device, abstract)}
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal
 
-import cv2
 import numpy as np
 from PIL import ImageDraw
+from PIL.ImageFont import FreeTypeFont
 
 from pvm_core.evidence.typography import bundled_face
 from pvm_demo.heroes import HEROES
@@ -19,6 +20,7 @@ from pvm_demo.paint import (
     array,
     blob,
     canvas,
+    disc,
     face_for,
     gradient,
     hsv,
@@ -26,8 +28,10 @@ from pvm_demo.paint import (
     letter,
     mix,
     noise,
+    pick,
     polygon,
     ramp,
+    word,
 )
 
 Layout = Literal["band", "window", "diagonal", "full", "minimal"]
@@ -98,112 +102,109 @@ class LabelStyle:
         return hsv(self.ribbon_hue, 0.78, 0.74)
 
 
+@dataclass(frozen=True, eq=False)
+class _Face:
+    """A face while it is printed: its drawing context, style, size in pixels and source of random forms."""
+
+    draw: ImageDraw.ImageDraw
+    style: LabelStyle
+    width: int
+    height: int
+    rng: np.random.Generator
+
+    def text(self, x: float, y: float, text: str, face: FreeTypeFont, ink: Colour, **options: Any) -> None:
+        """`text` around (x, y), shares of the face."""
+        letter(self.draw, (self.width * x, self.height * y), text, face, ink, **options)
+
+    def fitted(self, text: str, name: str, room: float, tallest: float) -> FreeTypeFont:
+        """The face `name` in the largest size in which `text` fits; `room` and `tallest` are shares."""
+        return face_for(text, name, self.width * room, int(self.height * tallest))
+
+    def band(self, top: float, bottom: float, fill: tuple[int, ...]) -> None:
+        """A band from side to side; `top` and `bottom` are shares."""
+        self.draw.rectangle([0, self.height * top, self.width, self.height * bottom], fill=fill)
+
+
+def _print(style: LabelStyle, ground: Rgb, rng: np.random.Generator, *layers: Callable[[_Face], None]) -> Rgb:
+    """`ground` with `layers` drawn on it in order, and the grain of paper."""
+    height, width = ground.shape[:2]
+    image, draw = canvas(ground)
+    face = _Face(draw, style, width, height, rng)
+    for layer in layers:
+        layer(face)
+    return _printed(array(image), rng)
+
+
+def _rng(style: LabelStyle, *part: int) -> np.random.Generator:
+    """The source of one part's random forms; 2 is the hero's, the same on every face."""
+    return np.random.default_rng([style.seed, *part])
+
+
 def front(style: LabelStyle, height: int, width: int) -> Rgb:
     """The front face, RGB (height, width, 3)."""
-    rng = np.random.default_rng([style.seed, 1])
+    rng = _rng(style, 1)
     ground = _ground(rng, style, height, width)
-    window, title_y, brand_y = _arrange(style.layout)
+    window, title_y, brand_y = _ARRANGEMENTS[style.layout]
     ground = _accent_area(ground, rng, style)
     x0, y0, x1, y1 = (int(v * s) for v, s in zip(window, (width, height, width, height), strict=True))
-    form = np.random.default_rng([style.seed, 2])
-    ground[y0:y1, x0:x1] = HEROES[style.hero](ground[y0:y1, x0:x1].copy(), form, style.hero_hue)
-    image, draw = canvas(ground)
-    _title(draw, style, width, height, title_y, over_hero=style.layout == "full")
-    _logo(draw, rng, style, width, height, brand_y)
-    _ribbon(draw, style, width, height, title_y + 0.125)
-    _footer(draw, rng, style, width, height)
-    if rng.random() < 0.55:
-        _burst(
-            draw, rng, style, width * rng.uniform(0.78, 0.86), height * rng.uniform(0.3, 0.42), width * 0.11
-        )
-    return _printed(array(image), rng)
+    ground[y0:y1, x0:x1] = HEROES[style.hero](ground[y0:y1, x0:x1].copy(), _rng(style, 2), style.hero_hue)
+    return _print(
+        style,
+        ground,
+        rng,
+        lambda face: _title(face, title_y),
+        lambda face: _logo(face, brand_y),
+        lambda face: _ribbon(face, title_y + 0.125),
+        _footer,
+        _burst,
+    )
 
 
 def cover(style: LabelStyle, height: int, width: int) -> Rgb:
     """The front of a film's or a book's cover: the picture fills it."""
-    rng = np.random.default_rng([style.seed, 3])
-    form = np.random.default_rng([style.seed, 2])
-    ground = HEROES[style.hero](gradient(height, width, style.base, style.accent, 1.2), form, style.hero_hue)
+    rng = _rng(style, 3)
+    ground = gradient(height, width, style.base, style.accent, 1.2)
+    ground = HEROES[style.hero](ground, _rng(style, 2), style.hero_hue)
     low = rng.random() < 0.6
-    shade = (
-        np.linspace(0, 1, height, dtype=np.float32)[:, None] ** 3
-        if low
-        else np.linspace(1, 0, height, dtype=np.float32)[:, None] ** 3
-    )
+    ends = (0, 1) if low else (1, 0)
+    shade = np.linspace(*ends, height, dtype=np.float32)[:, None] ** 3
     ground = mix(ground, (8, 8, 12), np.repeat(shade * 0.75, width, axis=1))
-    image, draw = canvas(ground)
-    y = height * (0.74 if low else 0.14)
-    words = style.name.upper().split(" ")
-    half = (len(words) + 1) // 2
-    rows = [" ".join(words[:half]), " ".join(words[half:])] if len(words) > 1 else words
-    for number, row in enumerate(filter(None, rows)):
-        face = face_for(row, style.face, width * 0.86, int(height * 0.105))
-        letter(draw, (width / 2 + 3, y + number * height * 0.1 + 4), row, face, (0, 0, 0))
-        letter(draw, (width / 2, y + number * height * 0.1), row, face, hsv(style.accent_hue, 0.35, 1.0))
-    draw.rectangle([0, height * 0.02, width, height * 0.065], fill=(*style.ribbon, 230))
-    letter(
-        draw,
-        (width / 2, height * 0.043),
-        style.flavour.upper(),
-        bundled_face("figbo", int(height * 0.026)),
-        ink_on(style.ribbon),
+    return _print(
+        style,
+        ground,
+        rng,
+        lambda face: _film_title(face, 0.74 if low else 0.14),
+        lambda face: _credits(face, 0.925 if low else 0.9),
+        lambda face: _logo(face, 0.12 if low else 0.84, scale=0.5),
     )
-    _credits(draw, rng, width, height * (0.925 if low else 0.9))
-    _logo(draw, rng, style, width, height, 0.12 if low else 0.84, scale=0.5)
-    return _printed(array(image), rng)
 
 
 def side(style: LabelStyle, height: int, width: int, number: int) -> Rgb:
     """A side face: facts table, barcode, paragraphs."""
-    rng = np.random.default_rng([style.seed, 4, number])
-    ground = _ground(rng, style, height, width)
-    image, draw = canvas(ground)
-    ink = ink_on(style.base)
-    draw.rectangle([0, 0, width, height * 0.1], fill=style.accent)
-    letter(
-        draw,
-        (width / 2, height * 0.05),
-        style.brand,
-        face_for(style.brand, style.face, width * 0.8, int(height * 0.07)),
-        ink_on(style.accent),
-    )
-    y = _paragraph(draw, rng, width * 0.1, height * 0.15, width * 0.8, 6, ink)
-    _table(draw, rng, [width * 0.1, y + 8, width * 0.9, y + height * 0.28], ink)
-    _paragraph(draw, rng, width * 0.1, y + height * 0.32, width * 0.8, 5, ink)
-    _barcode(draw, rng, [width * 0.2, height * 0.82, width * 0.8, height * 0.94])
-    return _printed(array(image), rng)
+    rng = _rng(style, 4, number)
+    return _print(style, _ground(rng, style, height, width), rng, _side_print)
 
 
 def top(style: LabelStyle, height: int, width: int) -> Rgb:
     """A top face: the brand once more."""
-    rng = np.random.default_rng([style.seed, 5])
-    image, draw = canvas(_ground(rng, style, height, width))
-    draw.rectangle([0, height * 0.72, width, height * 0.84], fill=style.accent)
-    _logo(draw, rng, style, width, int(height * 1.6), 0.24, scale=0.8)
-    return _printed(array(image), rng)
+    rng = _rng(style, 5)
+    return _print(style, _ground(rng, style, height, width), rng, _top_print)
 
 
-def wrap_around(style: LabelStyle, height: int, width: int) -> Rgb:
-    """The label around a can or bottle, fronts at a quarter and three quarters of its width."""
-    half = front(style, height, width // 2)
-    back = side(style, height, width - 2 * (width // 4) - width // 4, 0)
-    quarter = width // 4
-    label = np.zeros((height, width, 3), np.uint8)
-    label[:, : width // 2] = half
-    rest = width - width // 2
-    label[:, width // 2 :] = cv2.resize(back, (rest, height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(np.roll(label, quarter // 8, axis=1))
+def picture_only(style: LabelStyle, height: int, width: int) -> Rgb:
+    """A print without words: what a cushion or a mug carries."""
+    ground = gradient(height, width, style.base, hsv(style.base_hue + 0.05, 0.3, 0.9), 1.1)
+    return _printed(HEROES[style.hero](ground, _rng(style, 2), style.hero_hue), _rng(style, 6))
 
 
-def _arrange(layout: Layout) -> tuple[tuple[float, float, float, float], float, float]:
-    """Window of the hero (x0, y0, x1, y1), height of the title and of the logo, as shares."""
-    return {
-        "band": ((0.0, 0.5, 1.0, 0.905), 0.275, 0.095),
-        "window": ((0.1, 0.46, 0.9, 0.86), 0.255, 0.085),
-        "diagonal": ((0.05, 0.49, 0.95, 0.89), 0.27, 0.09),
-        "full": ((0.0, 0.0, 1.0, 1.0), 0.31, 0.1),
-        "minimal": ((0.2, 0.47, 0.8, 0.82), 0.265, 0.09),
-    }[layout]
+#: Window of the hero (x0, y0, x1, y1), height of the title and of the logo, as shares.
+_ARRANGEMENTS: Final[dict[Layout, tuple[tuple[float, float, float, float], float, float]]] = {
+    "band": ((0.0, 0.5, 1.0, 0.905), 0.275, 0.095),
+    "window": ((0.1, 0.46, 0.9, 0.86), 0.255, 0.085),
+    "diagonal": ((0.05, 0.49, 0.95, 0.89), 0.27, 0.09),
+    "full": ((0.0, 0.0, 1.0, 1.0), 0.31, 0.1),
+    "minimal": ((0.2, 0.47, 0.8, 0.82), 0.265, 0.09),
+}
 
 
 def _ground(rng: np.random.Generator, style: LabelStyle, height: int, width: int) -> Rgb:
@@ -220,14 +221,12 @@ def _ground(rng: np.random.Generator, style: LabelStyle, height: int, width: int
     elif kind == 1:
         for row, y in enumerate(np.arange(0, height, step)):
             for x in np.arange((row % 2) * step / 2, width, step):
-                draw.ellipse([x - step / 6, y - step / 6, x + step / 6, y + step / 6], fill=tint)
+                disc(draw, x, y, step / 6, fill=tint)
     elif kind == 2:
         for _ in range(26):
-            shape = blob(rng, 6, 0.3) * rng.uniform(0.02, 0.12) * width + (
-                rng.uniform(0, width),
-                rng.uniform(0, height),
-            )
-            draw.polygon(polygon(shape), outline=tint, width=2)
+            shape = blob(rng, 6, 0.3) * rng.uniform(0.02, 0.12) * width
+            at = (rng.uniform(0, width), rng.uniform(0, height))
+            draw.polygon(polygon(shape + at), outline=tint, width=2)
     elif kind == 3:
         for number in range(14):
             r = (number + 1) * step
@@ -238,187 +237,163 @@ def _ground(rng: np.random.Generator, style: LabelStyle, height: int, width: int
 def _accent_area(picture: Rgb, rng: np.random.Generator, style: LabelStyle) -> Rgb:
     height, width = picture.shape[:2]
     image, draw = canvas(picture)
+    foot = [(width, height), (0, height)]
     if style.layout == "band":
         wave = height * 0.475 + height * 0.02 * np.sin(np.linspace(0, rng.uniform(2, 7), width))
-        outline = np.stack([np.arange(width), wave], axis=1)
-        draw.polygon([*polygon(outline), (width, height), (0, height)], fill=style.accent)
+        draw.polygon([*polygon(np.stack([np.arange(width), wave], axis=1)), *foot], fill=style.accent)
     elif style.layout == "diagonal":
-        draw.polygon(
-            [(0, height * 0.62), (width, height * 0.4), (width, height), (0, height)], fill=style.accent
-        )
+        draw.polygon([(0, height * 0.62), (width, height * 0.4), *foot], fill=style.accent)
     elif style.layout == "window":
-        draw.rounded_rectangle(
-            [width * 0.07, height * 0.44, width * 0.93, height * 0.88], width * 0.04, fill=style.accent
-        )
+        box = [width * 0.07, height * 0.44, width * 0.93, height * 0.88]
+        draw.rounded_rectangle(box, width * 0.04, fill=style.accent)
     elif style.layout == "minimal":
         draw.ellipse([width * 0.08, height * 0.42, width * 0.92, height * 0.88], fill=style.accent)
     return array(image)
 
 
-def _title(
-    draw: ImageDraw.ImageDraw, style: LabelStyle, width: int, height: int, y: float, *, over_hero: bool
-) -> None:
-    words = style.name.split(" ")
+def _two_rows(name: str) -> list[str]:
+    """`name` on one or two rows, cut between words."""
+    words = name.split(" ")
     half = (len(words) + 1) // 2
-    rows = [" ".join(words[:half]), " ".join(words[half:])] if len(words) > 1 else words
-    ink = ink_on(style.base)
-    for number, row in enumerate(filter(None, rows)):
-        face = face_for(row, style.face, width * 0.84, int(height * 0.075))
-        at = (width / 2, height * (y - 0.04 + 0.078 * number))
-        options = {"stroke_width": max(width // 90, 2), "stroke_fill": style.base} if over_hero else {}
-        letter(draw, at, row, face, ink, **options)
+    return [row for row in (" ".join(words[:half]), " ".join(words[half:])) if row]
 
 
-def _logo(
-    draw: ImageDraw.ImageDraw,
-    rng: np.random.Generator,
-    style: LabelStyle,
-    width: int,
-    height: int,
-    y: float,
-    scale: float = 1.0,
-) -> None:
-    face = face_for(style.brand, style.face, width * 0.5 * scale, int(height * 0.075 * scale))
-    reach = face.getlength(style.brand) / 2 + width * 0.06 * scale
-    cx, cy, tall = width / 2, height * y, height * 0.058 * scale
+def _title(face: _Face, y: float) -> None:
+    style = face.style
+    outlined = {"stroke_width": max(face.width // 90, 2), "stroke_fill": style.base}
+    for number, row in enumerate(_two_rows(style.name)):
+        font = face.fitted(row, style.face, 0.84, 0.075)
+        options: dict[str, Any] = outlined if style.layout == "full" else {}
+        face.text(0.5, y - 0.04 + 0.078 * number, row, font, ink_on(style.base), **options)
+
+
+def _film_title(face: _Face, y: float) -> None:
+    style, middle = face.style, face.width / 2
+    for number, row in enumerate(_two_rows(style.name.upper())):
+        font = face.fitted(row, style.face, 0.86, 0.105)
+        at = face.height * y + number * face.height * 0.1
+        letter(face.draw, (middle + 3, at + 4), row, font, (0, 0, 0))
+        letter(face.draw, (middle, at), row, font, hsv(style.accent_hue, 0.35, 1.0))
+    face.band(0.02, 0.065, (*style.ribbon, 230))
+    font = bundled_face("figbo", int(face.height * 0.026))
+    face.text(0.5, 0.043, style.flavour.upper(), font, ink_on(style.ribbon))
+
+
+def _logo(face: _Face, y: float, scale: float = 1.0, tall: float = 1.0) -> None:
+    """The brand on its plate; `tall` stretches what is measured by the face's height."""
+    style, draw, width, height = face.style, face.draw, face.width, int(face.height * tall)
+    font = face_for(style.brand, style.face, width * 0.5 * scale, int(height * 0.075 * scale))
+    reach = font.getlength(style.brand) / 2 + width * 0.06 * scale
+    cx, cy, half = width / 2, height * y, height * 0.058 * scale
     plate = hsv(style.base_hue + 0.52, 0.75, 0.55 if style.pale else 0.9)
     form = style.seed % 4
     if form == 0:
-        draw.ellipse(
-            [cx - reach, cy - tall, cx + reach, cy + tall], fill=plate, outline=(255, 255, 255), width=3
-        )
+        disc(draw, cx, cy, reach, half, fill=plate, outline=(255, 255, 255), width=3)
     elif form == 1:
-        draw.rounded_rectangle(
-            [cx - reach, cy - tall * 0.8, cx + reach, cy + tall * 0.8], tall * 0.3, fill=plate
-        )
+        box = [cx - reach, cy - half * 0.8, cx + reach, cy + half * 0.8]
+        draw.rounded_rectangle(box, half * 0.3, fill=plate)
     elif form == 2:
-        draw.polygon(
-            [
-                (cx - reach, cy - tall),
-                (cx + reach, cy - tall),
-                (cx + reach * 0.86, cy),
-                (cx + reach, cy + tall),
-                (cx - reach, cy + tall),
-                (cx - reach * 0.86, cy),
-            ],
-            fill=plate,
-        )
+        draw.polygon(_flag(cx, cy, (reach, reach * 0.86), half), fill=plate)
     else:
-        draw.line([(cx - reach, cy + tall), (cx + reach, cy + tall)], fill=plate, width=max(int(tall / 6), 2))
-        draw.line([(cx - reach, cy - tall), (cx + reach, cy - tall)], fill=plate, width=max(int(tall / 6), 2))
-    letter(draw, (cx, cy), style.brand, face, ink_on(style.base) if form == 3 else ink_on(plate))
+        for edge in (cy + half, cy - half):
+            draw.line([(cx - reach, edge), (cx + reach, edge)], fill=plate, width=max(int(half / 6), 2))
+    letter(draw, (cx, cy), style.brand, font, ink_on(style.base) if form == 3 else ink_on(plate))
 
 
-def _ribbon(draw: ImageDraw.ImageDraw, style: LabelStyle, width: int, height: int, y: float) -> None:
-    tall = height * 0.04
-    face = face_for(style.flavour, "figbo", width * 0.6, int(tall * 1.35))
-    reach = face.getlength(style.flavour) / 2 + width * 0.05
-    cx, cy = width / 2, height * y
-    notch = tall * 0.6
-    draw.polygon(
-        [
-            (cx - reach - notch, cy - tall),
-            (cx + reach + notch, cy - tall),
-            (cx + reach, cy),
-            (cx + reach + notch, cy + tall),
-            (cx - reach - notch, cy + tall),
-            (cx - reach, cy),
-        ],
-        fill=style.ribbon,
-        outline=(255, 255, 255),
-    )
-    letter(draw, (cx, cy), style.flavour, face, ink_on(style.ribbon))
+def _flag(cx: float, cy: float, reach: tuple[float, float], half: float) -> list[tuple[float, float]]:
+    """A ribbon with notched ends: `reach` from its middle to its tips and to its notches."""
+    tip, notch = reach
+    return [
+        (cx - tip, cy - half),
+        (cx + tip, cy - half),
+        (cx + notch, cy),
+        (cx + tip, cy + half),
+        (cx - tip, cy + half),
+        (cx - notch, cy),
+    ]
 
 
-def _footer(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, style: LabelStyle, width: int, height: int
-) -> None:
-    y = height * 0.94
-    draw.rectangle([0, height * 0.905, width, height], fill=style.base)
-    ink = ink_on(style.base)
-    letter(
-        draw,
-        (width * 0.06, y),
-        style.weight,
-        bundled_face("figbo", max(int(height * 0.034), 8)),
-        ink,
-        anchor="lm",
-    )
-    letter(
-        draw,
-        (width * 0.94, y - height * 0.012),
-        style.slogan,
-        face_for(style.slogan, "figo", width * 0.52, int(height * 0.026)),
-        ink,
-        anchor="rm",
-    )
-    small = "".join(rng.choice(list("abcdeghilmnoprstu  "), 44))
-    letter(
-        draw,
-        (width * 0.94, y + height * 0.02),
-        small,
-        face_for(small, "figo", width * 0.52, int(height * 0.016)),
-        ink,
-        anchor="rm",
-    )
+def _ribbon(face: _Face, y: float) -> None:
+    style, tall = face.style, face.height * 0.04
+    font = face_for(style.flavour, "figbo", face.width * 0.6, int(tall * 1.35))
+    reach = font.getlength(style.flavour) / 2 + face.width * 0.05
+    cx, cy = face.width / 2, face.height * y
+    shape = _flag(cx, cy, (reach + tall * 0.6, reach), tall)
+    face.draw.polygon(shape, fill=style.ribbon, outline=(255, 255, 255))
+    letter(face.draw, (cx, cy), style.flavour, font, ink_on(style.ribbon))
 
 
-def _burst(
-    draw: ImageDraw.ImageDraw, rng: np.random.Generator, style: LabelStyle, x: float, y: float, radius: float
-) -> None:
+def _footer(face: _Face) -> None:
+    style, height = face.style, face.height
+    y, ink = height * 0.94, ink_on(style.base)
+    face.band(0.905, 1, style.base)
+    font = bundled_face("figbo", max(int(height * 0.034), 8))
+    letter(face.draw, (face.width * 0.06, y), style.weight, font, ink, anchor="lm")
+    small = word(face.rng, "abcdeghilmnoprstu  ", 44)
+    for text, at, size in ((style.slogan, y - height * 0.012, 0.026), (small, y + height * 0.02, 0.016)):
+        font = face.fitted(text, "figo", 0.52, size)
+        letter(face.draw, (face.width * 0.94, at), text, font, ink, anchor="rm")
+
+
+def _burst(face: _Face) -> None:
+    """On some packs: a star that says what is new about it."""
+    rng, radius = face.rng, face.width * 0.11
+    if rng.random() >= 0.55:
+        return
+    x, y = face.width * rng.uniform(0.78, 0.86), face.height * rng.uniform(0.3, 0.42)
     spikes = 2 * int(rng.integers(9, 15))
     turn = np.linspace(0, 2 * np.pi, spikes, endpoint=False)
     reach = np.where(np.arange(spikes) % 2, 0.82, 1.0) * radius
     colour = hsv(rng.uniform(0.11, 0.15) if rng.random() < 0.6 else rng.uniform(0.95, 1.0), 0.85, 0.96)
-    draw.polygon(polygon(np.stack([x + reach * np.cos(turn), y + reach * np.sin(turn)], axis=1)), fill=colour)
-    for number, word in enumerate(
-        str(rng.choice(("NEW 2x", "MỚI -30%", "BEST buy", "BIO 100%", "ECO plus"))).split()
-    ):
-        letter(
-            draw,
-            (x, y + (number - 0.5) * radius * 0.62),
-            word,
-            face_for(word, "figbo", radius * 1.3, int(radius * 0.6)),
-            ink_on(colour),
-        )
+    points = np.stack([x + reach * np.cos(turn), y + reach * np.sin(turn)], axis=1)
+    face.draw.polygon(polygon(points), fill=colour)
+    words = str(rng.choice(("NEW 2x", "MỚI -30%", "BEST buy", "BIO 100%", "ECO plus"))).split()
+    for number, text in enumerate(words):
+        font = face_for(text, "figbo", radius * 1.3, int(radius * 0.6))
+        letter(face.draw, (x, y + (number - 0.5) * radius * 0.62), text, font, ink_on(colour))
 
 
-def _paragraph(
-    draw: ImageDraw.ImageDraw,
-    rng: np.random.Generator,
-    x: float,
-    y: float,
-    room: float,
-    rows: int,
-    ink: Colour,
-) -> float:
-    size = max(int(room / 17), 7)
-    face = bundled_face("figo", size)
-    letters = list("aaeeiioubcdghklmnprstvxy")
+def _side_print(face: _Face) -> None:
+    style, width, height = face.style, face.width, face.height
+    face.band(0, 0.1, style.accent)
+    font = face.fitted(style.brand, style.face, 0.8, 0.07)
+    face.text(0.5, 0.05, style.brand, font, ink_on(style.accent))
+    y = _paragraph(face, height * 0.15, 6)
+    _table(face, [width * 0.1, y + 8, width * 0.9, y + height * 0.28])
+    _paragraph(face, y + height * 0.32, 5)
+    _barcode(face, [width * 0.2, height * 0.82, width * 0.8, height * 0.94])
+
+
+def _top_print(face: _Face) -> None:
+    face.band(0.72, 0.84, face.style.accent)
+    _logo(face, 0.24, scale=0.8, tall=1.6)
+
+
+def _paragraph(face: _Face, y: float, rows: int) -> float:
+    size = max(int(face.width * 0.8 / 17), 7)
+    font = bundled_face("figo", size)
     for _ in range(rows):
-        line = " ".join("".join(rng.choice(letters, int(rng.integers(2, 8)))) for _ in range(5))
-        draw.text((x, y), line[:26], font=face, fill=(*ink, 220))
+        words = (word(face.rng, "aaeeiioubcdghklmnprstvxy", int(face.rng.integers(2, 8))) for _ in range(5))
+        line = " ".join(words)
+        face.draw.text((face.width * 0.1, y), line[:26], font=font, fill=(*ink_on(face.style.base), 220))
         y += size * 1.3
     return y
 
 
-def _table(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: list[float], ink: Colour) -> None:
+def _table(face: _Face, box: list[float]) -> None:
+    draw, ink, rows = face.draw, ink_on(face.style.base), 6
     draw.rectangle(box, outline=ink, width=2)
-    face = bundled_face("fimo", max(int((box[2] - box[0]) / 16), 7))
-    rows = 6
+    font = bundled_face("fimo", max(int((box[2] - box[0]) / 16), 7))
     for row in range(rows):
         y = box[1] + (box[3] - box[1]) * row / rows
         draw.line([(box[0], y), (box[2], y)], fill=ink, width=1)
-        draw.text(
-            (box[0] + 5, y + 3),
-            str(rng.choice(("Energy", "Fat", "Fibre", "Weight", "Cotton", "Foam"))),
-            font=face,
-            fill=ink,
-        )
-        draw.text((box[2] - 5, y + 3), f"{rng.integers(1, 990)} g", font=face, fill=ink, anchor="ra")
+        fact = str(face.rng.choice(("Energy", "Fat", "Fibre", "Weight", "Cotton", "Foam")))
+        draw.text((box[0] + 5, y + 3), fact, font=font, fill=ink)
+        draw.text((box[2] - 5, y + 3), f"{face.rng.integers(1, 990)} g", font=font, fill=ink, anchor="ra")
 
 
-def _barcode(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: list[float]) -> None:
+def _barcode(face: _Face, box: list[float]) -> None:
+    draw, rng = face.draw, face.rng
     draw.rectangle(box, fill=(255, 255, 255))
     x = box[0] + 8
     while x < box[2] - 8:
@@ -429,11 +404,12 @@ def _barcode(draw: ImageDraw.ImageDraw, rng: np.random.Generator, box: list[floa
     letter(draw, ((box[0] + box[2]) / 2, box[3] - 8), digits, bundled_face("fimo", 11), (12, 12, 12))
 
 
-def _credits(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, y: float) -> None:
-    face = bundled_face("figo", max(width // 46, 7))
+def _credits(face: _Face, y: float) -> None:
+    font = bundled_face("figo", max(face.width // 46, 7))
     for row in range(3):
-        words = ["".join(rng.choice(list("ABCDEGHILMNORSTU"), int(rng.integers(3, 8)))) for _ in range(7)]
-        letter(draw, (width / 2, y + row * width / 34), " ".join(words)[:52], face, (222, 222, 226))
+        words = [word(face.rng, "ABCDEGHILMNORSTU", int(face.rng.integers(3, 8))) for _ in range(7)]
+        at = (face.width / 2, face.height * y + row * face.width / 34)
+        letter(face.draw, at, " ".join(words)[:52], font, (222, 222, 226))
 
 
 def _printed(picture: Rgb, rng: np.random.Generator) -> Rgb:
@@ -460,15 +436,7 @@ def random_style(
         hero_hue=hero_hue(rng, hero),
         ribbon_hue=float(rng.choice(ACCENT_HUES)),
         pale=bool(rng.random() < 0.5),
-        layout=LAYOUTS[int(rng.integers(len(LAYOUTS)))],
+        layout=pick(rng, LAYOUTS),
         hero=hero,
         face=str(rng.choice(DISPLAY_FACES)),
     )
-
-
-def picture_only(style: LabelStyle, height: int, width: int) -> Rgb:
-    """A print without words: what a cushion or a mug carries."""
-    rng = np.random.default_rng([style.seed, 6])
-    form = np.random.default_rng([style.seed, 2])
-    ground = gradient(height, width, style.base, hsv(style.base_hue + 0.05, 0.3, 0.9), 1.1)
-    return _printed(HEROES[style.hero](ground, form, style.hero_hue), rng)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import colorsys
-from typing import Any, Final, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ Rgba: TypeAlias = NDArray[np.uint8]
 Plane: TypeAlias = NDArray[np.floating[Any]]
 Points: TypeAlias = NDArray[np.float32]
 Colour: TypeAlias = tuple[int, int, int]
+T = TypeVar("T")
 
 #: Faces of `pymupdf_fonts` that lettering on packs is set in; all carry Vietnamese.
 DISPLAY_FACES: Final = ("figbo", "figbi", "notosbo", "notosbi", "cascadiab", "spacembo")
@@ -139,11 +141,63 @@ def letter(
     xy: tuple[float, float],
     text: str,
     face: ImageFont.FreeTypeFont,
-    fill: Colour,
+    fill: tuple[int, ...],
     **options: Any,
 ) -> None:
     """`text` centred on `xy` unless `options` name another anchor."""
     draw.text(xy, text, font=face, fill=fill, **{"anchor": "mm", **options})
+
+
+def disc(
+    draw: ImageDraw.ImageDraw, x: float, y: float, rx: float, ry: float | None = None, **options: Any
+) -> None:
+    """An ellipse around (x, y) with the radii `rx` and `ry` (default: a circle)."""
+    ry = rx if ry is None else ry
+    draw.ellipse([x - rx, y - ry, x + rx, y + ry], **options)
+
+
+def oval(
+    picture: Rgb | Rgba,
+    centre: tuple[int, int],
+    axes: tuple[int, int],
+    colour: Sequence[int],
+    arc: tuple[int, int] = (0, 360),
+    thickness: int = -1,
+    shift: int = 0,
+) -> None:
+    """An ellipse with smooth edges drawn into `picture`, filled unless `thickness` is positive.
+
+    Args:
+        arc: its first and last degree.
+        shift: fractional bits of `centre` and `axes`.
+    """
+    cv2.ellipse(picture, centre, axes, 0, *arc, tuple(colour), thickness, cv2.LINE_AA, shift)
+
+
+def darker(colour: Sequence[int], factor: float) -> Colour:
+    """`colour` times `factor`."""
+    red, green, blue = (int(c * factor) for c in colour)
+    return red, green, blue
+
+
+def corners_of(width: float, height: float) -> Points:
+    """Corners of a rectangle at the origin, clockwise from the top left, float32 (4, 2)."""
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+
+
+def rotation(angle: float) -> NDArray[np.float64]:
+    """The matrix (2, 2) that turns column vectors by `angle` radians."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+
+def pick(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    """One of `choices`."""
+    return choices[int(rng.integers(len(choices)))]
+
+
+def word(rng: np.random.Generator, letters: str, length: int) -> str:
+    """`length` letters, each one of `letters`."""
+    return "".join(rng.choice(list(letters), length))
 
 
 def ball(size: int, colour: Colour, light: tuple[float, float] = (-0.35, -0.45)) -> Rgba:
@@ -163,26 +217,27 @@ def ball(size: int, colour: Colour, light: tuple[float, float] = (-0.35, -0.45))
 
 def paste(below: Rgb, above: Rgba, x: int, y: int) -> Rgb:
     """`above` (RGBA) set into `below` in place, top left corner at (x, y); parts outside are cut off."""
-    height, width = below.shape[:2]
-    x0, y0 = max(x, 0), max(y, 0)
-    x1, y1 = min(x + above.shape[1], width), min(y + above.shape[0], height)
-    if x0 < x1 and y0 < y1:
-        piece = above[y0 - y : y1 - y, x0 - x : x1 - x]
-        below[y0:y1, x0:x1] = mix(below[y0:y1, x0:x1], piece[..., :3], piece[..., 3].astype(np.float32) / 255)
+    place, piece = _overlap(below, above, x, y)
+    place[:] = mix(place, piece[..., :3], piece[..., 3].astype(np.float32) / 255)
     return below
 
 
 def over(below: Rgb, above: Rgba, x: int = 0, y: int = 0) -> Rgb:
     """`above` (premultiplied RGBA) set into `below` in place, top left corner at (x, y)."""
+    place, piece = _overlap(below, above, x, y)
+    if place.size:
+        rest = cv2.cvtColor(255 - piece[..., 3], cv2.COLOR_GRAY2RGB)
+        kept = cv2.multiply(place, rest, scale=1 / 255)
+        place[:] = cv2.add(kept, cv2.cvtColor(piece, cv2.COLOR_RGBA2RGB))
+    return below
+
+
+def _overlap(below: Rgb, above: Rgba, x: int, y: int) -> tuple[Rgb, Rgba]:
+    """Views of both pictures where they overlap, `above` with its top left corner at (x, y) of `below`."""
     height, width = below.shape[:2]
     x0, y0 = max(x, 0), max(y, 0)
-    x1, y1 = min(x + above.shape[1], width), min(y + above.shape[0], height)
-    if x0 < x1 and y0 < y1:
-        piece = above[y0 - y : y1 - y, x0 - x : x1 - x]
-        rest = cv2.cvtColor(255 - piece[..., 3], cv2.COLOR_GRAY2RGB)
-        kept = cv2.multiply(below[y0:y1, x0:x1], rest, scale=1 / 255)
-        below[y0:y1, x0:x1] = cv2.add(kept, cv2.cvtColor(piece, cv2.COLOR_RGBA2RGB))
-    return below
+    x1, y1 = max(min(x + above.shape[1], width), x0), max(min(y + above.shape[0], height), y0)
+    return below[y0:y1, x0:x1], above[y0 - y : y1 - y, x0 - x : x1 - x]
 
 
 def blob(rng: np.random.Generator, count: int, wobble: float) -> Points:

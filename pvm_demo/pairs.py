@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvm_demo.names import FAMILY_CODES, Family
-from pvm_demo.paint import Rgb
+from pvm_demo.paint import Rgb, pick
 from pvm_demo.products import SyntheticProduct, make_products, siblings
 from pvm_demo.scenes import render_scene
 
@@ -85,19 +85,19 @@ def _pairs_of_frame(
     products: list[SyntheticProduct], rng: np.random.Generator, size: tuple[int, int]
 ) -> Iterator[SyntheticPair]:
     groups = siblings(products)
-    shown = products[int(rng.integers(len(products)))]
+    shown = pick(rng, products)
     difficulty = float(rng.beta(1.6, 1.6))
     scene = render_scene(shown, rng, difficulty, size=size)
     alike = [p for p in products if p is not shown and groups[p.product_id] == groups[shown.product_id]]
     others = [p for p in products if groups[p.product_id] != groups[shown.product_id]]
     picked = [shown]
     if alike:
-        picked.append(alike[int(rng.integers(len(alike)))])
+        picked.append(pick(rng, alike))
     if not alike or rng.random() < 0.6:
-        picked.append(others[int(rng.integers(len(others)))])
+        picked.append(pick(rng, others))
     for product in picked:
         yield SyntheticPair(
-            product_rgb=product.images[int(rng.integers(len(product.images)))],
+            product_rgb=pick(rng, product.images),
             frame_rgb=scene.rgb,
             label=product is shown,
             sibling=product in alike,

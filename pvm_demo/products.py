@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ from pvm_demo.solids import PROPORTIONS, Design, Sprite, view
 _ART_WIDTH = 520
 #: Most look-alikes in a row: as many flavours as every kind has.
 _GROUP_MAX = 3
+#: Shapes that carry a picture without words.
+WORDLESS: Final = ("plush", "cushion", "mug")
 #: What tells a sibling apart, besides the ribbon with its flavour.
 Difference = Literal["colour", "flavour", "text"]
 
@@ -112,7 +114,7 @@ def _sibling(
     style = replace(of.style, flavour=str(rng.choice([f for f in of.kind.flavours if f not in used])))
     # Hues of a group stand apart by about a third of the circle, as a brand would choose them.
     turn = float(len(group) / 3 + rng.uniform(-0.06, 0.06))
-    wordless = of.kind.shape in ("plush", "cushion", "mug")
+    wordless = of.kind.shape in WORDLESS
     style = replace(style, ribbon_hue=of.style.ribbon_hue + turn)
     difference: Difference = rng.choice(np.array(["colour", "flavour", "text"]), p=[0.4, 0.5, 0.1])
     if wordless or of.kind.shape == "cover" or difference == "colour":
@@ -155,22 +157,13 @@ def _title(style: labels.LabelStyle, kind: Kind) -> str:
 def make_design(kind: Kind, style: labels.LabelStyle, grain: int) -> Design:
     """The body and artwork of a product of `kind` in `style`; `grain` seeds creases and fur."""
     tall, deep = PROPORTIONS[kind.shape]
-    wide = _ART_WIDTH
-    if kind.shape == "cover":
-        front = labels.cover(style, int(wide * tall), wide)
-    elif kind.shape in ("cushion", "mug", "plush"):
-        front = labels.picture_only(style, int(wide * tall), wide)
-    elif kind.shape == "can":
-        front = labels.front(style, int(wide * 1.22), wide)
-    elif kind.shape == "bottle":
-        front = labels.front(style, int(wide * 1.12), wide)
-    else:
-        front = labels.front(style, int(wide * tall), wide)
-    side = (
-        labels.side(style, int(360 * tall / max(deep, 0.25) / 2), 180, 0)
-        if deep < 0.25
-        else labels.side(style, 540, max(int(540 * deep / tall), 90), 0)
+    draw = {"cover": labels.cover, **dict.fromkeys(WORDLESS, labels.picture_only)}.get(
+        kind.shape, labels.front
     )
+    front = draw(style, int(_ART_WIDTH * {"can": 1.22, "bottle": 1.12}.get(kind.shape, tall)), _ART_WIDTH)
+    thin = deep < 0.25
+    size = (int(360 * tall / 0.25 / 2), 180) if thin else (540, max(int(540 * deep / tall), 90))
+    side = labels.side(style, *size, 0)
     body = hsv(style.hero_hue, 0.45, 0.72) if kind.shape == "plush" else style.base
     return Design(kind.shape, front, side, labels.top(style, max(int(360 * deep), 40), 360), body, grain)
 
@@ -178,16 +171,13 @@ def make_design(kind: Kind, style: labels.LabelStyle, grain: int) -> Design:
 def catalogue_picture(design: Design, rng: np.random.Generator, number: int) -> Rgb:
     """Picture `number` of a gallery: 0 front, 1 an angle, 2 a close view; a studio's white ground."""
     if number == 0:
-        sprite = view(design, float(rng.normal(0, 0.05)), float(rng.uniform(0.0, 0.08)), 640)
-    elif number == 1:
-        sprite = view(
-            design, float(rng.choice((-1, 1)) * rng.uniform(0.4, 0.65)), float(rng.uniform(0.15, 0.32)), 640
-        )
+        yaw, pitches, size = float(rng.normal(0, 0.05)), (0.0, 0.08), 640
     else:
-        sprite = view(
-            design, float(rng.choice((-1, 1)) * rng.uniform(0.1, 0.4)), float(rng.uniform(0.05, 0.25)), 1000
+        turns, pitches, size = (
+            ((0.4, 0.65), (0.15, 0.32), 640) if number == 1 else ((0.1, 0.4), (0.05, 0.25), 1000)
         )
-    picture = _studio(sprite, rng)
+        yaw = float(rng.choice((-1, 1)) * rng.uniform(*turns))
+    picture = _studio(view(design, yaw, float(rng.uniform(*pitches)), size), rng)
     if number < 2:
         return picture
     height, width = picture.shape[:2]

@@ -11,16 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvm_core.images import decode_stored, encode_jpeg
-from pvm_demo.backgrounds import (
-    BACKGROUNDS,
-    Place,
-    clutter_designs,
-    finger,
-    person,
-    plain,
-    skin,
-)
-from pvm_demo.paint import Plane, Points, Rgb, Rgba, blurred, over
+from pvm_demo.backgrounds import BACKGROUNDS, Place, clutter_designs, finger, person, plain, skin
+from pvm_demo.paint import Plane, Points, Rgb, Rgba, blurred, corners_of, over, pick
 from pvm_demo.products import SyntheticProduct
 from pvm_demo.solids import Design, Sprite, view
 
@@ -116,6 +108,11 @@ def shift(x: float, y: float) -> Matrix:
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float32)
 
 
+def scaling(x: float, y: float) -> Matrix:
+    """A change of scale along both axes."""
+    return np.diag([x, y, 1.0]).astype(np.float32)
+
+
 def similar(scale: float, angle: float, about: tuple[float, float], to: tuple[float, float]) -> Matrix:
     """Scale and turn around `about`, which comes to lie at `to`."""
     c, s = scale * np.cos(angle), scale * np.sin(angle)
@@ -172,7 +169,7 @@ def make_stage(
     if rng.random() < 0.25 * (1 - difficulty):
         place = plain(rng, height, width)
     else:
-        place = BACKGROUNDS[int(rng.integers(len(BACKGROUNDS)))](rng, height, width, things)
+        place = pick(rng, BACKGROUNDS)(rng, height, width, things)
     behind: list[Layer] = []
     if place.upright and rng.random() < 0.4:
         behind.append(_person(rng, height, width))
@@ -225,11 +222,10 @@ def _place(
 
 def _shadow(layer: Layer, rng: np.random.Generator, stage: tuple[int, int]) -> Layer:
     """A soft shadow on what lies behind, at a quarter of the size."""
-    small = np.diag([0.25, 0.25, 1.0]).astype(np.float32)
+    small = scaling(0.25, 0.25)
     offset = shift(float(rng.uniform(-22, 22)), float(rng.uniform(4, 34)))
-    alpha = cv2.warpPerspective(
-        layer.rgba[..., 3], small @ offset @ layer.matrix, (stage[1] // 4, stage[0] // 4)
-    )
+    size = (stage[1] // 4, stage[0] // 4)
+    alpha = cv2.warpPerspective(layer.rgba[..., 3], small @ offset @ layer.matrix, size)
     alpha = cv2.GaussianBlur(alpha, (0, 0), float(rng.uniform(2, 7)))
     rgba = np.zeros((*alpha.shape, 4), np.uint8)
     rgba[..., 3] = (alpha * rng.uniform(0.25, 0.6)).astype(np.uint8)
@@ -278,33 +274,25 @@ def _hands(
 
 def _obstacle(rng: np.random.Generator, things: Sequence[Design], sprite: Sprite, layer: Layer) -> Layer:
     tall, wide = sprite.rgba.shape[:2]
-    thing = view(
-        things[int(rng.integers(len(things)))],
-        float(rng.uniform(-0.5, 0.5)),
-        0.1,
-        int(tall * rng.uniform(0.4, 0.7)),
-    )
+    thing = pick(rng, things)
+    sight = view(thing, float(rng.uniform(-0.5, 0.5)), 0.1, int(tall * rng.uniform(0.4, 0.7)))
     corner = (wide * float(rng.choice((0.02, 0.98))), tall * float(rng.uniform(0.75, 1.05)))
-    placed = similar(
-        1.0, float(rng.normal(0, 0.2)), (thing.rgba.shape[1] / 2, thing.rgba.shape[0] / 2), corner
-    )
-    return Layer(thing.rgba, np.asarray(layer.matrix @ placed, np.float32))
+    middle = (sight.rgba.shape[1] / 2, sight.rgba.shape[0] / 2)
+    placed = similar(1.0, float(rng.normal(0, 0.2)), middle, corner)
+    return Layer(sight.rgba, np.asarray(layer.matrix @ placed, np.float32))
 
 
 def make_camera(rng: np.random.Generator, difficulty: float, size: tuple[int, int]) -> Camera:
     """Light and lens of a shot of this difficulty."""
     height, width = size
     gamma = float(np.exp(rng.normal(0, 0.1 + 0.22 * difficulty)))
-    gain = np.exp(rng.normal(0, 0.02 + 0.08 * difficulty, 3)) * np.exp(
-        rng.normal(0, 0.04 + 0.12 * difficulty)
-    )
+    gain = np.exp(rng.normal(0, 0.02 + 0.08 * difficulty, 3))
+    gain = gain * np.exp(rng.normal(0, 0.04 + 0.12 * difficulty))
     levels = np.linspace(0, 1, 256)[:, None]
     lift = rng.uniform(0, 0.08 * difficulty)
     table = np.clip((lift + (1 - lift) * levels**gamma * gain) * 255, 0, 255).astype(np.uint8)[None]
-    y, x = (
-        np.linspace(-1, 1, height, dtype=np.float32)[:, None],
-        np.linspace(-1, 1, width, dtype=np.float32)[None],
-    )
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None]
     turn = float(rng.uniform(0, 6.28))
     slope = rng.uniform(0.05, 0.12 + 0.3 * difficulty)
     field = 1 - slope * (x * np.cos(turn) + y * np.sin(turn)) - rng.uniform(0, 0.22) * (x * x + y * y) / 2
@@ -355,18 +343,15 @@ def photograph(stage: Stage, motion: Matrix, *, step: int, hand: Matrix | None =
     height, width = stage.size
     sharp = stage.camera.reduction if stage.camera.reduction < 0.97 else 1.0
     size = (max(int(width * sharp), 8), max(int(height * sharp), 8))
-    lens = np.diag([size[0] / width, size[1] / height, 1.0]).astype(np.float32)
+    lens = scaling(size[0] / width, size[1] / height)
     motion = np.asarray(lens @ motion, np.float32)
     ground = cv2.warpAffine(
         stage.ground, motion[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     frame: Rgb = np.asarray(ground, np.uint8)
     own = motion if hand is None else np.asarray(motion @ hand, np.float32)
-    for layer in stage.behind:
-        frame = _draw(frame, layer, own)
-    if stage.product is not None:
-        frame = _draw(frame, stage.product, own)
-    for layer in stage.before:
+    product = () if stage.product is None else (stage.product,)
+    for layer in (*stage.behind, *product, *stage.before):
         frame = _draw(frame, layer, own)
     if stage.camera.defocus > 0.35:
         frame = blurred(frame, max(stage.camera.defocus * sharp, 0.3))
@@ -381,7 +366,7 @@ def photograph(stage: Stage, motion: Matrix, *, step: int, hand: Matrix | None =
 def _draw(frame: Rgb, layer: Layer, motion: Matrix) -> Rgb:
     high, wide = layer.rgba.shape[:2]
     matrix = np.asarray(motion @ layer.matrix, np.float32)
-    corners = apply(matrix, np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32))
+    corners = apply(matrix, corners_of(wide, high))
     left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
     right, bottom = np.minimum(np.ceil(corners.max(axis=0)) + 1, frame.shape[1::-1]).astype(int)
     if right - left < 2 or bottom - top < 2:
@@ -419,7 +404,7 @@ def visible_share(stage: Stage) -> float:
     """Share of the product's area that lies on the frame and is not covered, [0, 1]."""
     if stage.product is None:
         return 0.0
-    third = np.diag([1 / 3, 1 / 3, 1.0]).astype(np.float32)
+    third = scaling(1 / 3, 1 / 3)
     pad = shift(stage.size[1] / 3, stage.size[0] / 3)
     size = (stage.size[1], stage.size[0])
     masks = [

@@ -17,8 +17,11 @@ from pvm_demo.paint import (
     Rgb,
     Rgba,
     ball,
+    corners_of,
+    darker,
     hsv,
     noise,
+    oval,
     paste,
     smaller,
     stretch,
@@ -179,10 +182,8 @@ def _lay(rgba: Rgba, art: Rgb, corners: Points) -> Rgba:
     if shrink > 1.6:
         # Warping down by more than that aliases; the area filter first keeps print crisp but clean.
         art = smaller(art, 1.25 / shrink)
-    high, wide = art.shape[:2]
-    source = np.array([[0, 0], [wide, 0], [wide, high], [0, high]], np.float32)
     size = (int(right - left), int(bottom - top))
-    matrix = cv2.getPerspectiveTransform(source, local)
+    matrix = cv2.getPerspectiveTransform(corners_of(art.shape[1], art.shape[0]), local)
     colour = cv2.warpPerspective(art, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     mask = np.zeros(size[::-1], np.uint8)
     cv2.fillConvexPoly(mask, np.round(local * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
@@ -200,14 +201,8 @@ def _profile(shape: Shape, share: Plane) -> Plane:
     points = {
         "can": ((0, 0.42), (0.03, 0.47), (0.06, 0.5), (0.91, 0.5), (0.97, 0.44), (1, 0.44)),
         "bottle": (
-            (0, 0.46),
-            (0.02, 0.5),
-            (0.62, 0.5),
-            (0.72, 0.42),
-            (0.78, 0.24),
-            (0.82, 0.2),
-            (0.825, 0.25),
-            (1, 0.25),
+            *((0, 0.46), (0.02, 0.5), (0.62, 0.5), (0.72, 0.42)),
+            *((0.78, 0.24), (0.82, 0.2), (0.825, 0.25), (1, 0.25)),
         ),
         "mug": ((0, 0.46), (0.04, 0.5), (1, 0.5)),
     }[shape if shape in ("can", "bottle") else "mug"]
@@ -239,11 +234,9 @@ def _round(design: Design, yaw: float, pitch: float, size: int) -> Sprite:
         forward = np.sqrt(np.clip(1 - (x / radius) ** 2, 0, 1))
         level = np.clip(1 - (y - radius * forward * sine) / (tall * cosine), -0.5, 1.5).astype(np.float32)
     radius = _profile(design.shape, level)
-    inside = (
-        np.clip((radius - np.abs(x)) * scale, 0, 1)
-        * np.clip(level * tall * scale + 1, 0, 1)
-        * np.clip((1 - level) * tall * scale + 1, 0, 1)
-    )
+    inside = np.clip((radius - np.abs(x)) * scale, 0, 1)
+    for end in (level, 1 - level):
+        inside = inside * np.clip(end * tall * scale + 1, 0, 1)
     around = np.arcsin(np.clip(x / radius, -1, 1))
     colour = _round_colour(design, around + yaw, level)
     colour = _round_light(colour, around, metal=design.shape == "can")
@@ -256,28 +249,23 @@ def _round(design: Design, yaw: float, pitch: float, size: int) -> Sprite:
 
 def _round_colour(design: Design, angle: Plane, level: Plane) -> Plane:
     low, high = _LABEL[design.shape]
-    art = design.front
     # The front covers 150 degrees of the body, the side face the rest.
     span = np.deg2rad(150)
     wrapped = (angle + np.pi) % (2 * np.pi) - np.pi
     v = np.clip((high - level) / (high - low), 0, 1)
-    front = cv2.remap(
-        art,
-        ((wrapped / span + 0.5) * (art.shape[1] - 1)).astype(np.float32),
-        (v * (art.shape[0] - 1)).astype(np.float32),
-        cv2.INTER_AREA,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    front = _sampled(design.front, wrapped / span + 0.5, v, cv2.INTER_AREA)
     rest = (np.abs(wrapped) - span / 2) / (np.pi - span / 2)
-    side = cv2.remap(
-        design.side,
-        (np.clip(rest, 0, 1) * (design.side.shape[1] - 1)).astype(np.float32),
-        (v * (design.side.shape[0] - 1)).astype(np.float32),
-        cv2.INTER_LINEAR,
-    )
+    side = _sampled(design.side, np.clip(rest, 0, 1), v)
     colour = np.where((np.abs(wrapped) <= span / 2)[..., None], front, side).astype(np.float32)
     bare = ((level < low) | (level > high))[..., None]
     return np.asarray(np.where(bare, np.asarray(design.body, np.float32), colour), np.float32)
+
+
+def _sampled(art: Rgb, u: Plane, v: Plane, method: int = cv2.INTER_LINEAR) -> Rgb:
+    """`art` at the places (u, v), shares of its width and height; edges go on for ever."""
+    height, width = art.shape[:2]
+    x, y = (u * (width - 1)).astype(np.float32), (v * (height - 1)).astype(np.float32)
+    return np.asarray(cv2.remap(art, x, y, method, borderMode=cv2.BORDER_REPLICATE), art.dtype)
 
 
 def _round_light(colour: Plane, around: Plane, *, metal: bool) -> Plane:
@@ -295,10 +283,10 @@ def _lid(rgba: Rgba, design: Design, scale: float, sine: float) -> Rgba:
     inner = (150, 153, 158) if design.shape == "can" else (58, 44, 36) if design.shape == "mug" else grey
     for share, colour in ((1.0, grey), (0.86, inner)):
         axes = (int(16 * radius * share * scale), max(int(16 * radius * share * sine * scale), 1))
-        cv2.ellipse(rgba, centre, axes, 0, 0, 360, (*colour, 255), -1, cv2.LINE_AA, 4)
+        oval(rgba, centre, axes, (*colour, 255), shift=4)
     if design.shape == "can":
         axes = (int(16 * 0.12 * scale), max(int(16 * 0.12 * sine * scale), 1))
-        cv2.ellipse(rgba, centre, axes, 0, 0, 360, (222, 224, 228, 255), -1, cv2.LINE_AA, 4)
+        oval(rgba, centre, axes, (222, 224, 228, 255), shift=4)
     return rgba
 
 
@@ -307,18 +295,8 @@ def _handle(rgba: Rgba, design: Design, scale: float, cosine: float) -> Rgba:
     centre = (int(3 + 1.0 * scale), int(3 + 0.58 * scale * cosine))
     thick = int(0.11 * scale)
     for extra, factor in ((0, 0.72), (-thick // 3, 0.95)):
-        colour = tuple(int(c * factor) for c in design.body)
-        cv2.ellipse(
-            below,
-            centre,
-            (int(0.27 * scale), int(0.33 * scale)),
-            0,
-            -115,
-            115,
-            (*colour, 255),
-            thick + extra,
-            cv2.LINE_AA,
-        )
+        axes, colour = (int(0.27 * scale), int(0.33 * scale)), (*darker(design.body, factor), 255)
+        oval(below, centre, axes, colour, (-115, 115), thick + extra)
     alpha = rgba[..., 3:].astype(np.float32) / 255
     return np.clip(below * (1 - alpha) + rgba, 0, 255).astype(np.uint8)
 
@@ -348,7 +326,7 @@ def _soft(design: Design, yaw: float, pitch: float, size: int) -> Sprite:
     drift = (placed[4:] - _affine_of(flat, quad, tall)).reshape(65, 65, 2)
     # The inverse is smooth: a third of the pixels each way is enough, the rest is interpolated.
     rows, columns = np.mgrid[-1 : height // 3 + 3, -1 : width // 3 + 3].astype(np.float32) * 3
-    to_flat = cv2.getPerspectiveTransform(quad, np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32))
+    to_flat = cv2.getPerspectiveTransform(quad, corners_of(1, 1))
     at = _unproject(columns, rows, to_flat)
     for _ in range(5):
         shift = cv2.remap(
@@ -361,7 +339,7 @@ def _soft(design: Design, yaw: float, pitch: float, size: int) -> Sprite:
 
 def _affine_of(flat: NDArray[np.float32], quad: Points, tall: float) -> Points:
     unit = np.stack([flat[:, 0] + 0.5, flat[:, 1] / tall + 0.5], axis=1).astype(np.float32)
-    matrix = cv2.getPerspectiveTransform(np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32), quad)
+    matrix = cv2.getPerspectiveTransform(corners_of(1, 1), quad)
     return np.asarray(cv2.perspectiveTransform(unit[:, None], matrix)[:, 0], np.float32)
 
 
@@ -384,6 +362,13 @@ def _bulge(design: Design, u: Plane, v: Plane) -> Plane:
     return np.asarray(np.sin(rim * np.pi / 2) ** 0.8 * 0.9, np.float32)
 
 
+#: Head, body, ear, arm and leg of a plush animal: how far from its middle, how low, width and height.
+_PLUSH_PARTS: Final = (
+    (0, 0.36, 0.36, 0.27), (0, 0.74, 0.33, 0.27), (0.25, 0.11, 0.13, 0.11), (0.33, 0.66, 0.14, 0.1),
+    (0.2, 0.93, 0.14, 0.1),
+)  # fmt: skip
+
+
 def _outline(design: Design, at: Plane) -> Plane:
     """How far inside the outline each point of the front lies, in shares of its width."""
     u, v = at[..., 0], at[..., 1]
@@ -393,17 +378,12 @@ def _outline(design: Design, at: Plane) -> Plane:
         along = np.where(np.minimum(u, 1 - u) < np.minimum(v, 1 - v), _hump(v), _hump(u))
         return np.asarray(edge - 0.045 * along, np.float32)
     if design.shape == "plush":
-        head = 1 - np.hypot((u - 0.5) / 0.36, (v - 0.36) / 0.27)
-        body = 1 - np.hypot((u - 0.5) / 0.33, (v - 0.74) / 0.27)
-        ears = np.maximum(*(1 - np.hypot((u - 0.5 - s * 0.25) / 0.13, (v - 0.11) / 0.11) for s in (-1, 1)))
-        limbs = np.maximum.reduce(
-            [
-                1 - np.hypot((u - 0.5 - s * a) / 0.14, (v - b) / 0.1)
-                for s in (-1, 1)
-                for a, b in ((0.33, 0.66), (0.2, 0.93))
-            ]
-        )
-        return np.asarray(np.maximum.reduce([head, body, ears, limbs]) * 0.2, np.float32)
+        parts = [
+            1 - np.hypot((u - 0.5 - s * x) / wide, (v - y) / tall)
+            for x, y, wide, tall in _PLUSH_PARTS
+            for s in (-1, 1)
+        ]
+        return np.asarray(np.maximum.reduce(parts) * 0.2, np.float32)
     return np.asarray(edge, np.float32)
 
 
@@ -413,9 +393,7 @@ def _soft_paint(design: Design, at: Plane, size: int) -> Rgba:
     shrink = art.shape[0] / size
     if shrink > 1.6:
         art = smaller(art, 1.25 / shrink)
-    colour = cv2.remap(
-        art, u * (art.shape[1] - 1), v * (art.shape[0] - 1), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    ).astype(np.float32)
+    colour = _sampled(art, u, v).astype(np.float32)
     inside = _outline(design, at)
     field = _relief(design, u, v, inside)
     gx, gy = cv2.Sobel(field, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(field, cv2.CV_32F, 0, 1, ksize=3)
@@ -437,9 +415,8 @@ def _relief(design: Design, u: Plane, v: Plane, inside: Plane) -> Plane:
     fine = noise(rng, 256, 256, 40 if design.shape != "plush" else 4, 3)
     on = cv2.remap(fine, np.clip(u, 0, 1) * 255, np.clip(v, 0, 1) * 255, cv2.INTER_LINEAR)
     depth = {"pouch": 0.05, "cushion": 0.028, "plush": 0.007}[design.shape]
-    field = (
-        _bulge(design, u, v) if design.shape != "plush" else np.sqrt(np.clip(inside, 0, 1)) * 1.1
-    ) * 0.3 + depth * on
+    raised = np.sqrt(np.clip(inside, 0, 1)) * 1.1 if design.shape == "plush" else _bulge(design, u, v)
+    field = raised * 0.3 + depth * on
     if design.shape == "pouch":
         seal = np.minimum(v, 1 - v) < 0.055
         field = np.where(seal, 0.004 * np.sin(v * 700), field)
@@ -453,11 +430,11 @@ def _plush_art(design: Design) -> Rgb:
     art = np.clip(np.asarray(design.body, np.float32) * (0.82 + 0.3 * tuft), 0, 255).astype(np.uint8)
     pale = tuple(min(255, int(c * 0.5 + 125)) for c in design.body)
     for centre, axes in (((200, 400), (70, 88)), ((200, 215), (58, 44))):
-        cv2.ellipse(art, centre, axes, 0, 0, 360, pale, -1, cv2.LINE_AA)
+        oval(art, centre, axes, pale)
     for side in (-1, 1):
         art = paste(art, ball(30, (30, 24, 26)), 200 + side * 62 - 15, 160)
-        cv2.ellipse(art, (200 + side * 100, 60), (24, 26), 0, 0, 360, hsv(0.95, 0.3, 0.9), -1, cv2.LINE_AA)
+        oval(art, (200 + side * 100, 60), (24, 26), hsv(0.95, 0.3, 0.9))
     art = paste(art, ball(36, (52, 32, 34)), 182, 186)
-    cv2.ellipse(art, (200, 226), (20, 16), 0, 10, 170, (52, 32, 34), 3, cv2.LINE_AA)
+    oval(art, (200, 226), (20, 16), (52, 32, 34), (10, 170), 3)
     cv2.rectangle(art, (140, 292), (260, 312), hsv(rng.random(), 0.8, 0.75), -1)
     return art
