@@ -7,6 +7,7 @@ import logging
 import uvicorn
 
 from pvm_api.app import create_app
+from pvm_core.signals import restore_handlers
 from pvm_resources import logs
 from pvm_resources.connect import database_dsn
 from pvm_resources.database import Database
@@ -45,4 +46,5 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 
 if __name__ == "__main__":
+    restore_handlers()
     serve(load_settings())

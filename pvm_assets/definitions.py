@@ -16,6 +16,7 @@ from pvm_assets.checks import collection, features, matching
 from pvm_assets.execution.executors import pick_executor
 from pvm_assets.jobs import JOB_NAME, whole_job
 from pvm_assets.workbench import workbench
+from pvm_core.signals import restore_handlers
 from pvm_resources.settings import load_settings
 from sensors import EXTERNAL, EXTERNAL_CHECKS, JOBS, SCHEDULES, SENSORS
 
@@ -51,6 +52,8 @@ def definitions(executor: str) -> dg.Definitions:
     )
 
 
+# Code servers and run workers start here, whoever started Dagster.
+restore_handlers()
 defs = definitions(load_settings().executor)
 
 
