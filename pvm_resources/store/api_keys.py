@@ -14,7 +14,7 @@ from typing import Final, Literal, get_args
 
 from pvm_core.errors import InputError
 from pvm_resources.postgres.driver import Statement
-from pvm_resources.store.base import Repository
+from pvm_resources.store.base import Repository, insert, listed
 
 Scope = Literal["read", "run", "review", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
@@ -32,7 +32,6 @@ _ID: Final = 8
 _SECRET: Final = 37
 _TOKEN: Final = re.compile(rf"pvm_([a-z0-9]{{{_ID}}})_[a-z0-9]{{{_SECRET}}}")
 _NAME_MAX: Final = 100
-_COLUMNS: Final = "key_id, name, scopes, created_at, last_used_at, revoked_at"
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,9 @@ class ApiKey:
     def allows(self) -> frozenset[Scope]:
         """Every scope its holder has."""
         return frozenset(scope for given in self.scopes for scope in IMPLIED[given])
+
+
+_SELECT: Final = f"SELECT {listed(ApiKey)} FROM api_keys"
 
 
 class Keys(Repository):
@@ -71,12 +73,9 @@ class Keys(Repository):
         key_id = _random(_ID)
         token = f"pvm_{key_id}_{_random(_SECRET)}"
         self._db.commit(
-            Statement(
-                "INSERT INTO api_keys (key_id, name, hash, scopes) VALUES (%s, %s, %s, %s)",
-                [key_id, name, _hash(token), known],
-            )
+            insert("api_keys", {"key_id": key_id, "name": name, "hash": _hash(token), "scopes": known})
         )
-        found = self._db.one(ApiKey, f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = %s", [key_id])
+        found = self.active(key_id)
         assert found is not None
         return found, token
 
@@ -85,9 +84,7 @@ class Keys(Repository):
         minute."""
         if _TOKEN.fullmatch(token) is None:
             return None
-        found = self._db.one(
-            ApiKey, f"SELECT {_COLUMNS} FROM api_keys WHERE hash = %s AND revoked_at IS NULL", [_hash(token)]
-        )
+        found = self._db.one(ApiKey, f"{_SELECT} WHERE hash = %s AND revoked_at IS NULL", [_hash(token)])
         if found is not None:
             self._db.commit(
                 Statement(
@@ -100,13 +97,11 @@ class Keys(Repository):
 
     def active(self, key_id: str) -> ApiKey | None:
         """The key of that id; None where there is none, or where it is revoked."""
-        return self._db.one(
-            ApiKey, f"SELECT {_COLUMNS} FROM api_keys WHERE key_id = %s AND revoked_at IS NULL", [key_id]
-        )
+        return self._db.one(ApiKey, f"{_SELECT} WHERE key_id = %s AND revoked_at IS NULL", [key_id])
 
     def list(self) -> list[ApiKey]:
         """All keys, revoked ones too, oldest first."""
-        return self._db.all(ApiKey, f"SELECT {_COLUMNS} FROM api_keys ORDER BY created_at, key_id")
+        return self._db.all(ApiKey, f"{_SELECT} ORDER BY created_at, key_id")
 
     def any_active(self) -> bool:
         """Whether somebody could call the API at all."""
@@ -132,10 +127,7 @@ class Keys(Repository):
     def secret(self, name: str) -> bytes:
         """The 32 random bytes under that name, the same for every process; made at the first call."""
         self._db.commit(
-            Statement(
-                "INSERT INTO api_secrets (name, secret) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
-                [name, os.urandom(32)],
-            )
+            insert("api_secrets", {"name": name, "secret": os.urandom(32)}, "ON CONFLICT (name) DO NOTHING")
         )
         return bytes(self._db.value("SELECT secret FROM api_secrets WHERE name = %s", [name]))
 

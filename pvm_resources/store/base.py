@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, TypeVar
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from types import NoneType
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
+import psycopg
 from psycopg.types.json import Jsonb
 
-from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.postgres.text import clean as clean
 
 T = TypeVar("T")
+Cursor = psycopg.Cursor[tuple[Any, ...]]
 _TWO64: Final = 1 << 64
+_SQL_TYPES: Final = {
+    uuid.UUID: "uuid", int: "int4", float: "float8", bool: "bool", datetime: "timestamptz"
+}  # fmt: skip
 
 
 class Repository:
@@ -23,6 +32,50 @@ class Repository:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+
+def columns(record: type, *, without: Collection[str] = (), **types: str) -> dict[str, str]:
+    """The fields of a record in order, each with its SQL type: `types` where named there, else what suits
+    its Python type, text for a choice of words."""
+    hints = get_type_hints(record)
+    return {
+        name: types.get(name) or _sql_type(hints[name])
+        for name in (field.name for field in fields(record))
+        if name not in without
+    }
+
+
+def _sql_type(hint: Any) -> str:
+    plain = [one for one in get_args(hint) if one is not NoneType] if NoneType in get_args(hint) else [hint]
+    return _SQL_TYPES.get(plain[0], "text")
+
+
+def listed(names: Iterable[str] | type, table: str = "") -> str:
+    """Column names, or the fields of a record, for a SELECT; with `table` qualified by it."""
+    found = [field.name for field in fields(names)] if isinstance(names, type) else names
+    return ", ".join(f"{table}.{name}" if table else name for name in found)
+
+
+def rows(
+    records: Iterable[Any], names: Iterable[str], *before: Any, **convert: Callable[[Any], Any]
+) -> Iterator[tuple[Any, ...]]:
+    """The values of `records` under `names`, each row after the values `before`.
+
+    Args:
+        convert: column -> what makes its stored value from the record's.
+    """
+    getters = [(name, convert.get(name)) for name in names]
+    for record in records:
+        values = ((getattr(record, name), change) for name, change in getters)
+        yield (*before, *(value if change is None else change(value) for value, change in values))
+
+
+def insert(table: str, values: Mapping[str, Any], conflict: str = "") -> Statement:
+    """The INSERT of one row; `conflict` follows its values."""
+    slots = ", ".join(["%s"] * len(values))
+    return Statement(
+        f"INSERT INTO {table} ({', '.join(values)}) VALUES ({slots}) {conflict}", [*values.values()]
+    )
 
 
 def signed(value: int | None) -> int | None:

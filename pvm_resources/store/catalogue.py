@@ -9,22 +9,16 @@ from typing import Any, Final
 
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
-from pvm_resources.store.base import Repository, clean, signed, unsigned
+from pvm_resources.store.base import Repository, clean, columns, listed, rows, signed, unsigned
 from pvm_resources.store.records import Image, ImageSource, Product
 
-_PRODUCT: Final = {
-    "product_id": "uuid", "src": "text", "namespace": "text", "asin_or_itemid": "text",
-    "title": "text", "brand": "text", "url": "text",
-}  # fmt: skip
+_PRODUCT: Final = columns(Product)
 _JOB_PRODUCT: Final = {"job_id": "text", "product_id": "uuid", "position": "int4"}
-_IMAGE: Final = {
-    "img_id": "uuid", "product_id": "uuid", "sha256": "text", "local_path": "text", "source_ref": "text",
-    "width": "int4", "height": "int4", "phash": "int8",
-}  # fmt: skip
+_IMAGE: Final = columns(Image, without=("position",), phash="int8")
 _JOB_IMAGE: Final = {"job_id": "text", "img_id": "uuid", "product_id": "uuid", "position": "int4"}
-_SOURCE: Final = {"product_id": "uuid", "source_ref": "text", "fingerprint": "text", "img_id": "uuid"}
-_GALLERY: Final = """
-SELECT i.img_id, i.product_id, i.sha256, i.local_path, i.source_ref, i.width, i.height, i.phash, ji.position
+_SOURCE: Final = columns(ImageSource)
+_GALLERY: Final = f"""
+SELECT {listed(_IMAGE, "i")}, ji.position
 FROM job_images ji JOIN stored_images i USING (img_id)
 JOIN job_products jp ON (jp.job_id, jp.product_id) = (ji.job_id, ji.product_id)
 """
@@ -42,22 +36,19 @@ class Catalogue(Repository):
         events: Iterable[Event] = (),
         also: Sequence[Write] = (),
     ) -> None:
-        """The job's products are exactly these, in this order; a product left out loses its pictures in this
-        job. Title, brand and URL of a product already known take the new values, and its age starts anew.
+        """Stores exactly these as the job's products, in this order; a product left out loses its pictures in
+        this job. Title, brand and URL of a known product take the new values, and its age starts again.
 
         Args:
-            reuse_h: source -> hours for which its stored answers are read again in place of asking it. Its
+            reuse_h: source -> hours for which its stored answers are read in place of calling it. Its
                 products are then as old as the oldest such answer.
         """
         unique = {product.product_id: product for product in products}
-        rows = (
-            (p.product_id, p.src, p.namespace, p.asin_or_itemid, clean(p.title), clean(p.brand), clean(p.url))
-            for p in unique.values()
-        )
+        stored = rows(unique.values(), _PRODUCT, title=clean, brand=clean, url=clean)
         members = [(job_id, product, position) for position, product in enumerate(unique)]
         self._db.commit(
             Copy(
-                "products", _PRODUCT, rows, ("product_id",), update=("title", "brand", "url"),
+                "products", _PRODUCT, stored, ("product_id",), update=("title", "brand", "url"),
                 extra={"seen_at": "now()", "purged_at": "NULL::timestamptz"},
             ),
             Copy(
@@ -80,18 +71,13 @@ class Catalogue(Repository):
     ) -> None:
         """Adds pictures to the job's galleries, new ones and known ones alike, and what their references
         answered. A picture stored already keeps its row."""
-        listed = list(images)
-        stored = (
-            (i.img_id, i.product_id, i.sha256, i.local_path, i.source_ref, i.width, i.height, signed(i.phash))
-            for i in listed
-        )
-        members = ((job_id, i.img_id, i.product_id, i.position) for i in listed)
-        known = ((s.product_id, s.source_ref, s.fingerprint, s.img_id) for s in sources)
+        pictures = list(images)
+        members = rows(pictures, [*_JOB_IMAGE][1:], job_id)
         self._db.commit(
-            Copy("stored_images", _IMAGE, stored, ("img_id",)),
+            Copy("stored_images", _IMAGE, rows(pictures, _IMAGE, phash=signed), ("img_id",)),
             Copy("job_images", _JOB_IMAGE, members, ("job_id", "img_id"), update=("position",)),
             Copy(
-                "image_sources", _SOURCE, known, ("product_id", "source_ref"),
+                "image_sources", _SOURCE, rows(sources, _SOURCE), ("product_id", "source_ref"),
                 conflict="(product_id, ref_hash)", update=("fingerprint", "img_id"),
             ),
             *also,
@@ -100,34 +86,29 @@ class Catalogue(Repository):
 
     @staticmethod
     def renewed_write(img_ids: Sequence[uuid.UUID]) -> Write:
-        """Those pictures were fetched anew just now, as a write: their age counts from here."""
+        """The write that notes those pictures as just fetched: their age starts again."""
         return Statement(
             "UPDATE stored_images SET created_at = now() WHERE img_id = ANY(%s)", [list(img_ids)]
         )
 
-    def keep_images(self, job_id: str, img_ids: Iterable[uuid.UUID], *, also: Sequence[Write] = ()) -> int:
-        """The job's galleries hold only these pictures; returns how many left."""
-        return self._db.commit(
-            Statement(
-                "DELETE FROM job_images WHERE job_id = %s AND img_id <> ALL(%s)", [job_id, list(img_ids)]
-            ),
-            *also,
-        )[0]
+    def keep_images(self, job_id: str, img_ids: Iterable[uuid.UUID]) -> int:
+        """Removes all other pictures from the job's galleries; returns how many."""
+        query = "DELETE FROM job_images WHERE job_id = %s AND img_id <> ALL(%s)"
+        return self._db.commit(Statement(query, [job_id, list(img_ids)]))[0]
 
     def products(self, job_id: str) -> list[Product]:
         """The job's products, in catalogue order."""
         return self._db.all(
             Product,
-            "SELECT p.product_id, p.src, p.namespace, p.asin_or_itemid, p.title, p.brand, p.url "
-            "FROM job_products jp JOIN products p USING (product_id) WHERE jp.job_id = %s "
-            "ORDER BY jp.position, p.product_id",
+            f"SELECT {listed(_PRODUCT, 'p')} FROM job_products jp "
+            "JOIN products p USING (product_id) WHERE jp.job_id = %s ORDER BY jp.position, p.product_id",
             [job_id],
         )
 
     def product(self, product_id: uuid.UUID) -> Product | None:
         """One product."""
         return self._db.one(
-            Product, f"SELECT {', '.join(_PRODUCT)} FROM products WHERE product_id = %s", [product_id]
+            Product, f"SELECT {listed(_PRODUCT)} FROM products WHERE product_id = %s", [product_id]
         )
 
     def images(self, job_id: str) -> Iterator[Image]:
@@ -141,7 +122,7 @@ class Catalogue(Repository):
     def images_of(self, img_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Image]:
         """Those stored pictures, whatever job they belong to; `position` is 0."""
         found = self._db.all(
-            _image, f"SELECT {', '.join(_IMAGE)} FROM stored_images WHERE img_id = ANY(%s)", [list(img_ids)]
+            _image, f"SELECT {listed(_IMAGE)} FROM stored_images WHERE img_id = ANY(%s)", [list(img_ids)]
         )
         return {image.img_id: image for image in found}
 
@@ -159,7 +140,7 @@ class Catalogue(Repository):
         reference."""
         found = self._db.stream(
             ImageSource,
-            "SELECT s.product_id, s.source_ref, s.fingerprint, s.img_id FROM job_products jp "
+            f"SELECT {listed(_SOURCE, 's')} FROM job_products jp "
             "JOIN image_sources s USING (product_id) WHERE jp.job_id = %s",
             [job_id],
         )

@@ -1,7 +1,7 @@
-"""Deliveries: every event on its way to every endpoint that asked for it.
+"""Deliveries: every event to every endpoint that subscribes to it.
 
 A stream is the queue of one endpoint and one job. A relay claims a stream with a lease, sends its open events
-in order of `seq`, and writes down what came of each; only the holder of the lease sends.
+in order of `seq`, and stores the result of each; only the holder of the lease sends.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from pvm_jobs.delivery_policy import Answer, Verdict
+from pvm_jobs.delivery_policy import Answer
+from pvm_jobs.delivery_policy import Verdict as DeliveryVerdict
 from pvm_jobs.payloads import Outgoing
 from pvm_resources.postgres.driver import Statement
-from pvm_resources.store.base import Repository, clean
-from pvm_resources.store.endpoints import CALLBACK_EVENTS, callback_id
+from pvm_resources.store.base import Cursor, Repository, clean
+from pvm_resources.store.endpoints import CALLBACK_EVENTS, Endpoints, callback_id
 
 #: PostgreSQL's channel on which new work is announced; the outbox does so by a trigger.
 CHANNEL: Final = "pvm_outbox"
-#: Seconds a stream stays with a relay that gives no sign of life.
+#: Seconds until the streams of a dead relay are free again.
 LEASE_S: Final = 20.0
 
 _FAN_LOCK: Final = "pvm fan-out"
@@ -74,14 +75,17 @@ _GONE = """
 UPDATE deliveries SET dead_at = now(), last_error = coalesce(last_error, 'the endpoint is gone (410)')
 WHERE endpoint_id = %s AND delivered_at IS NULL AND dead_at IS NULL
 """
+#: Over `deliveries d`: those of a job, an event, an endpoint, where given.
+_FILTERS: Final = """(%(job)s::text IS NULL OR d.job_id = %(job)s)
+  AND (%(event)s::uuid IS NULL OR d.event_id = %(event)s)
+  AND (%(endpoint)s::uuid IS NULL OR d.endpoint_id = %(endpoint)s)"""
 _LISTED = """
 SELECT d.endpoint_id, e.name AS endpoint, e.kind, e.url, d.event_id, d.job_id, d.seq, o.name, d.attempts,
        d.conflicts, d.last_status, d.last_error, d.last_attempt_at, d.delivered_at, d.dead_at,
        CASE WHEN d.delivered_at IS NULL AND d.dead_at IS NULL THEN s.next_attempt_at END AS next_attempt_at
 FROM deliveries d JOIN outbox o USING (event_id) JOIN endpoints e ON e.endpoint_id = d.endpoint_id
 LEFT JOIN delivery_streams s ON s.endpoint_id = d.endpoint_id AND s.job_id = d.job_id
-WHERE (%(job)s::text IS NULL OR d.job_id = %(job)s) AND (%(event)s::uuid IS NULL OR d.event_id = %(event)s)
-  AND (%(endpoint)s::uuid IS NULL OR d.endpoint_id = %(endpoint)s) AND {state}
+WHERE {filters} AND {state}
 ORDER BY d.seq DESC, d.endpoint_id LIMIT %(limit)s
 """
 _STATES: Final = {
@@ -109,7 +113,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event for one endpoint, as it stands; `endpoint` is the endpoint's name."""
+    """One event for one endpoint; `endpoint` is the endpoint's name."""
 
     endpoint_id: uuid.UUID
     endpoint: str
@@ -139,7 +143,7 @@ class Backlog:
     """What has not been delivered.
 
     Attributes:
-        unseen: events that no relay has looked at yet; `unseen_s` is the age of the oldest, seconds.
+        unseen: events that no relay has assigned yet; `unseen_s` is the age of the oldest, seconds.
         open: deliveries that wait for an attempt.
     """
 
@@ -154,11 +158,11 @@ class Deliveries(Repository):
     # -- from the outbox ---------------------------------------------------------------------------
 
     def fan_out(self, limit: int = 1_000) -> int:
-        """Hands the oldest new events to the endpoints that asked for them, and makes the endpoints of jobs
-        with a callback; returns how many events it took.
+        """Assigns the oldest new events to the endpoints that subscribe to them, and adds the endpoints of
+        jobs with a callback; returns the number of events.
 
         One process at a time: two at once could make a later event of a job visible before an earlier one.
-        Where another is on it, 0.
+        Returns 0 while another process does it.
         """
         with self._db.transaction() as cursor:
             row = cursor.execute(
@@ -196,7 +200,7 @@ class Deliveries(Repository):
         )
 
     def renew(self, owner: uuid.UUID, lease_s: float = LEASE_S) -> None:
-        """The relay lives: its leases start anew."""
+        """Renews the leases of a relay."""
         self._db.commit(
             Statement(
                 "UPDATE delivery_streams SET lease_until = now() + make_interval(secs => %s) "
@@ -219,27 +223,20 @@ class Deliveries(Repository):
         self,
         owner: uuid.UUID,
         stream: Stream,
-        results: Sequence[tuple[uuid.UUID, Answer, Verdict]],
+        results: Sequence[tuple[uuid.UUID, Answer, DeliveryVerdict]],
     ) -> bool:
-        """Writes down what came of some events, in order; True where the stream may go on at once.
+        """Stores the results of some events, in order; True where the stream may go on at once.
 
-        What arrived is written down even where the lease was lost meanwhile.
+        Results are stored even where the lease was lost meanwhile.
         """
         with self._db.transaction() as cursor:
-            mine = cursor.execute(
-                "SELECT 1 FROM delivery_streams WHERE endpoint_id = %s AND job_id = %s AND lease_by = %s "
-                "FOR UPDATE",
-                [stream.endpoint_id, stream.job_id, owner],
-            ).fetchone()
+            held = _holds(cursor, owner, stream)
             cursor.executemany(_RESULT, [_result(stream, *one) for one in results])
             last = results[-1][2]
             if last.state == "gone":
                 cursor.execute(_GONE, [stream.endpoint_id])
-                cursor.execute(
-                    "UPDATE endpoints SET enabled = false, disabled_reason = %s WHERE endpoint_id = %s",
-                    ["it answered 410 Gone", stream.endpoint_id],
-                )
-            if mine is None:
+                self._db.write(cursor, Endpoints.disable_write(stream.endpoint_id, "it answered 410 Gone"))
+            if not held:
                 return False
             if last.state == "retry":
                 cursor.execute(
@@ -253,12 +250,7 @@ class Deliveries(Repository):
         """Gives a stream back; one without open events is dropped."""
         with self._db.transaction() as cursor:
             place = [stream.endpoint_id, stream.job_id]
-            mine = cursor.execute(
-                "SELECT 1 FROM delivery_streams WHERE endpoint_id = %s AND job_id = %s AND lease_by = %s "
-                "FOR UPDATE",
-                [*place, owner],
-            ).fetchone()
-            if mine is None:
+            if not _holds(cursor, owner, stream):
                 return
             # A statement of its own, so that it sees events whose writer held the stream until just now.
             cursor.execute(
@@ -274,7 +266,7 @@ class Deliveries(Repository):
             )
 
     def release_all(self, owner: uuid.UUID) -> None:
-        """The relay ends: all its streams are free at once."""
+        """Frees all streams of a relay that ends."""
         self._db.commit(
             Statement(
                 "UPDATE delivery_streams SET lease_by = NULL, lease_until = NULL WHERE lease_by = %s", [owner]
@@ -286,7 +278,7 @@ class Deliveries(Repository):
         found = self._db.value(_DUE, [list(kinds), owner])
         return None if found is None else float(found)
 
-    # -- people ------------------------------------------------------------------------------------
+    # -- listing and replay -------------------------------------------------------------------------
 
     def listed(
         self,
@@ -300,7 +292,7 @@ class Deliveries(Repository):
         """Deliveries, newest first; `state` is ``all``, ``open``, ``dead`` or ``delivered``."""
         return self._db.all(
             Delivery,
-            _LISTED.format(state=_STATES[state]),
+            _LISTED.format(filters=_FILTERS, state=_STATES[state]),
             {"job": job_id, "event": event_id, "endpoint": endpoint_id, "limit": limit},
         )
 
@@ -316,17 +308,12 @@ class Deliveries(Repository):
 
         Attempts are counted anew. Later events of the same job may have gone out before.
         """
-        where = (
-            "(%(event)s::uuid IS NULL OR event_id = %(event)s) "
-            "AND (%(job)s::text IS NULL OR job_id = %(job)s) "
-            "AND (%(endpoint)s::uuid IS NULL OR endpoint_id = %(endpoint)s) AND "
-            + ("(dead_at IS NOT NULL OR delivered_at IS NOT NULL)" if everything else "dead_at IS NOT NULL")
-        )
+        which = f"NOT ({_STATES['open']})" if everything else _STATES["dead"]
         values: dict[str, Any] = {"event": event_id, "job": job_id, "endpoint": endpoint_id}
         with self._db.transaction() as cursor:
             streams = cursor.execute(
-                "UPDATE deliveries SET dead_at = NULL, delivered_at = NULL, attempts = 0, conflicts = 0 "
-                f"WHERE {where} RETURNING endpoint_id, job_id",
+                "UPDATE deliveries d SET dead_at = NULL, delivered_at = NULL, attempts = 0, conflicts = 0 "
+                f"WHERE {_FILTERS} AND {which} RETURNING endpoint_id, job_id",
                 values,
             ).fetchall()
             cursor.executemany(
@@ -344,7 +331,15 @@ class Deliveries(Repository):
         return found
 
 
-def _result(stream: Stream, event_id: uuid.UUID, answer: Answer, verdict: Verdict) -> dict[str, Any]:
+def _holds(cursor: Cursor, owner: uuid.UUID, stream: Stream) -> bool:
+    """True where the stream's lease is the owner's; locks its row."""
+    query = (
+        "SELECT 1 FROM delivery_streams WHERE endpoint_id = %s AND job_id = %s AND lease_by = %s FOR UPDATE"
+    )
+    return cursor.execute(query, [stream.endpoint_id, stream.job_id, owner]).fetchone() is not None
+
+
+def _result(stream: Stream, event_id: uuid.UUID, answer: Answer, verdict: DeliveryVerdict) -> dict[str, Any]:
     return {
         "endpoint": stream.endpoint_id,
         "event": event_id,

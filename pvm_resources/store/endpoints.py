@@ -1,4 +1,4 @@
-"""Endpoints: who is told of which events."""
+"""Endpoints: who gets which events."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from pvm_core import ids
 from pvm_core.errors import InputError
-from pvm_jobs.delivery_policy import Kind
+from pvm_jobs.delivery_policy import Kind as EndpointKind
 from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB, canonical
 from pvm_resources.postgres.driver import Statement
-from pvm_resources.store.base import Repository
+from pvm_resources.store.base import Repository, insert, listed
 
-#: What a webhook is told unless it asks for something else: never one message a picture.
+#: What a webhook gets unless it subscribes to something else: never one message a picture.
 DEFAULT_EVENTS: Final = ("*.completed", "match.result", "job.failed", "job.cancelled")
-#: What a job's own callback is told: that it has ended.
+#: What a job's own callback gets: that the job has ended.
 CALLBACK_EVENTS: Final = ("job.completed", "job.failed", "job.cancelled")
 #: How long the secret before still signs after a new one has come.
 OVERLAP: Final = timedelta(hours=24)
@@ -30,15 +30,11 @@ SETTINGS_ID: Final = uuid.uuid5(ids.ROOT, "endpoint|settings")
 
 _PATTERN: Final = re.compile(r"[a-z.*]{1,100}")
 _NAMES: Final = (*PER_ITEM, *BATCH, *PER_JOB)
-_COLUMNS: Final = (
-    "endpoint_id, kind, name, url, secret, old_secret, old_secret_until, events, job_id, enabled, "
-    "disabled_reason, since, created_at"
-)
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Somebody who is told of events.
+    """A receiver of events.
 
     Attributes:
         secret, old_secret: what signs; the older one until `old_secret_until`.
@@ -48,7 +44,7 @@ class Endpoint:
     """
 
     endpoint_id: uuid.UUID
-    kind: Kind
+    kind: EndpointKind
     name: str
     url: str
     secret: str | None
@@ -72,13 +68,16 @@ class Endpoint:
         return f"Endpoint({self.endpoint_id}, {self.kind}, {self.name!r})"
 
 
+_SELECT: Final = f"SELECT {listed(Endpoint)} FROM endpoints"
+
+
 class Endpoints(Repository):
     """Table `endpoints`."""
 
     def add(
         self, url: str, *, secret: str, events: Sequence[str] = DEFAULT_EVENTS, name: str = ""
     ) -> Endpoint:
-        """A webhook for all jobs; it is told of events from now on.
+        """Adds a webhook for all jobs; it gets events from now on.
 
         Args:
             name: for people; default the address's host, as the rest of an address may be a secret.
@@ -92,31 +91,33 @@ class Endpoints(Repository):
     def put(
         self,
         endpoint_id: uuid.UUID,
-        kind: Kind,
+        kind: EndpointKind,
         url: str,
         events: Sequence[str],
         *,
         secret: str | None = None,
         name: str = "",
     ) -> Endpoint:
-        """Makes the endpoint what is given here, and enables it; one that was disabled is told of events
-        from now on.
+        """Stores the endpoint as given and enables it; one that was disabled gets events from now on.
 
         Raises:
             InputError: ``endpoint.events``.
         """
         self._db.commit(
-            Statement(
-                "INSERT INTO endpoints AS e (endpoint_id, kind, name, url, secret, events) "
-                "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (endpoint_id) DO UPDATE SET "
+            insert(
+                "endpoints AS e",
+                {
+                    "endpoint_id": endpoint_id, "kind": kind, "name": name, "url": url, "secret": secret,
+                    "events": parse_events(events),
+                },
+                "ON CONFLICT (endpoint_id) DO UPDATE SET "
                 "url = excluded.url, secret = excluded.secret, events = excluded.events, "
                 "name = excluded.name, enabled = true, disabled_reason = NULL, "
                 "since = CASE WHEN e.enabled THEN e.since ELSE now() END "
                 "WHERE ROW(e.url, e.secret, e.events, e.name, e.enabled) IS DISTINCT FROM "
                 "ROW(excluded.url, excluded.secret, excluded.events, excluded.name, true)",
-                [endpoint_id, kind, name, url, secret, parse_events(events)],
             )
-        )
+        )  # fmt: skip
         return self.get(str(endpoint_id))
 
     def get(self, reference: str) -> Endpoint:
@@ -125,11 +126,8 @@ class Endpoints(Repository):
         Raises:
             InputError: ``endpoint.unknown``.
         """
-        found = self._db.all(
-            Endpoint,
-            f"SELECT {_COLUMNS} FROM endpoints WHERE starts_with(endpoint_id::text, %s) LIMIT 2",
-            [reference.lower()],
-        )
+        query = f"{_SELECT} WHERE starts_with(endpoint_id::text, %s) LIMIT 2"
+        found = self._db.all(Endpoint, query, [reference.lower()])
         if len(found) != 1 or len(reference) < 4:
             reason = "it stands for more than one" if len(found) > 1 else "there is no such endpoint"
             raise InputError("endpoint.unknown", reference[:100], reason, "See pvm endpoints list")
@@ -137,24 +135,20 @@ class Endpoints(Repository):
 
     def find(self, endpoint_id: uuid.UUID) -> Endpoint | None:
         """The endpoint of that id; None where there is none."""
-        return self._db.one(
-            Endpoint, f"SELECT {_COLUMNS} FROM endpoints WHERE endpoint_id = %s", [endpoint_id]
-        )
+        return self._db.one(Endpoint, f"{_SELECT} WHERE endpoint_id = %s", [endpoint_id])
 
     def list(self, *, callbacks: bool = False, limit: int = 1_000) -> list[Endpoint]:
         """Endpoints, oldest first; those of single jobs only where asked for."""
         return self._db.all(
             Endpoint,
-            f"SELECT {_COLUMNS} FROM endpoints WHERE %s OR kind <> 'callback' "
-            "ORDER BY created_at, endpoint_id LIMIT %s",
+            f"{_SELECT} WHERE %s OR kind <> 'callback' ORDER BY created_at, endpoint_id LIMIT %s",
             [callbacks, limit],
         )
 
     def remove(self, endpoint_id: uuid.UUID) -> bool:
         """Removes it with its deliveries; False where there is none."""
-        return self._db.commit(Statement("DELETE FROM endpoints WHERE endpoint_id = %s", [endpoint_id])) == [
-            1
-        ]
+        delete = Statement("DELETE FROM endpoints WHERE endpoint_id = %s", [endpoint_id])
+        return self._db.commit(delete) == [1]
 
     def enable(self, endpoint_id: uuid.UUID) -> None:
         """Deliveries go on; events written while it was disabled are not for it."""
@@ -168,12 +162,14 @@ class Endpoints(Repository):
 
     def disable(self, endpoint_id: uuid.UUID, reason: str) -> None:
         """Nothing is sent to it; what waits for it waits on."""
-        self._db.commit(
-            Statement(
-                "UPDATE endpoints SET enabled = false, disabled_reason = %s "
-                "WHERE endpoint_id = %s AND enabled",
-                [reason, endpoint_id],
-            )
+        self._db.commit(self.disable_write(endpoint_id, reason))
+
+    @staticmethod
+    def disable_write(endpoint_id: uuid.UUID, reason: str) -> Statement:
+        """The write of `disable`."""
+        return Statement(
+            "UPDATE endpoints SET enabled = false, disabled_reason = %s WHERE endpoint_id = %s AND enabled",
+            [reason, endpoint_id],
         )
 
     def rotate(self, endpoint_id: uuid.UUID, secret: str, overlap: timedelta = OVERLAP) -> None:

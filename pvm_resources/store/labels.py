@@ -10,20 +10,18 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
-import psycopg
+from psycopg import sql
 
 from pvm_core.errors import InputError
 from pvm_core.proportions import lower_bound
 from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store.base import Repository, clean
+from pvm_resources.store.base import Cursor, Repository, clean, columns, insert, listed
 from pvm_resources.store.records import MatchStatus
 
-Cursor = psycopg.Cursor[tuple[Any, ...]]
 Verdict = Literal["accept", "reject", "unsure"]
-VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 _WHO_MAX: Final = 100
 #: Follows a table of matches m of jobs j: the label that counts for each, or nothing.
 JOIN: Final = """
@@ -31,21 +29,16 @@ LEFT JOIN labels l ON l.industry = j.industry AND l.product_id = m.product_id AN
      AND l.superseded_at IS NULL AND l.verdict <> 'none'
 """
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pvm.label.' || %s || %s || %s, 0))"
-_FACTS: Final = (
-    "industry", "product_id", "video_id", "match_id", "job_id", "score", "status", "ts", "img_id", "frame_id",
-    "calibration", "embed_model", "rules_key", "source", "platform",
-)  # fmt: skip
+#: What a label copies from its match: column -> where it stands over `_MATCH`.
+_FACTS: Final = {
+    "industry": "j.industry", "product_id": "m.product_id", "video_id": "m.video_id",
+    "match_id": "m.match_id", "job_id": "m.job_id", "score": "m.score", "status": "m.status", "ts": "m.ts",
+    "img_id": "m.best_img_id", "frame_id": "m.best_frame_id", "calibration": "m.calibration",
+    "embed_model": "m.embed_model", "rules_key": "m.rules_key", "source": "p.src", "platform": "v.platform",
+}  # fmt: skip
 _MATCH: Final = """
-SELECT j.industry, m.product_id, m.video_id, m.match_id, m.job_id, m.score, m.status, m.ts,
-       m.best_img_id, m.best_frame_id, m.calibration, m.embed_model, m.rules_key, p.src, v.platform
 FROM matches m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos v USING (video_id)
 WHERE m.match_id = %s
-"""
-_COLUMNS: Final = """
-l.label_id, l.seq, l.industry, l.product_id, l.video_id, l.match_id, l.job_id, l.verdict, l.who, l.score,
-l.status, l.ts, l.img_id, l.frame_id, l.calibration, l.embed_model, l.rules_key, l.source, l.platform,
-l.may_train, l.created_at, l.superseded_at, coalesce(p.asin_or_itemid, '') AS product,
-coalesce(p.title, '') AS title, coalesce(g.given_name, '') AS video
 """
 _NAMES: Final = """
 LEFT JOIN products p ON p.product_id = l.product_id
@@ -97,6 +90,13 @@ class Label:
     product: str
     title: str
     video: str
+
+
+_COLUMNS: Final = (
+    f"{listed(columns(Label, without=('product', 'title', 'video')), 'l')}, "
+    "coalesce(p.asin_or_itemid, '') AS product, coalesce(p.title, '') AS title, "
+    "coalesce(g.given_name, '') AS video"
+)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Labels(Repository):
             if counting is None or any(counting[name] != value for name, value in given.items()):
                 undo_to = None if counting is None or counting["verdict"] == "none" else counting["label_id"]
                 allowed = self._may_train(facts["source"], facts["platform"])
-                _add(cursor, counting, {**given, "undo_to": undo_to, "may_train": allowed})
+                _add(self._db, cursor, counting, {**given, "undo_to": undo_to, "may_train": allowed})
         found = self.of_match(match_id)
         assert found is not None
         return found
@@ -208,7 +208,7 @@ class Labels(Repository):
             before = _row(cursor, "label_id = %s", [counting["undo_to"]]) if counting["undo_to"] else None
             back = before or {**counting, "verdict": "none", "undo_to": None}
             kept = {name: back[name] for name in (*_FACTS, "verdict", "undo_to", "may_train")}
-            _add(cursor, counting, {**kept, "who": who})
+            _add(self._db, cursor, counting, {**kept, "who": who})
         return self.of_match(match_id)
 
     def of_match(self, match_id: uuid.UUID) -> Label | None:
@@ -301,7 +301,8 @@ def _named(who: str) -> str:
 
 def _facts(cursor: Cursor, match_id: uuid.UUID) -> dict[str, Any]:
     """What a label of this match notes of it; nobody else labels its pair until the transaction ends."""
-    row = cursor.execute(_MATCH, [match_id]).fetchone()
+    query = f"SELECT {', '.join(_FACTS.values())} {_MATCH}"
+    row = cursor.execute(sql.SQL(query), [match_id]).fetchone()
     if row is None:
         raise InputError("match.unknown", str(match_id), "no such match", "Take the id from the results")
     facts = dict(zip(_FACTS, row, strict=True))
@@ -317,17 +318,13 @@ def _counting(cursor: Cursor, facts: dict[str, Any]) -> dict[str, Any] | None:
 def _row(cursor: Cursor, where: str, values: Sequence[Any]) -> dict[str, Any] | None:
     names = ("label_id", "verdict", "who", "undo_to", "may_train", *_FACTS)
     # The condition is one of this module's own.
-    row = cursor.execute(f"SELECT {', '.join(names)} FROM labels WHERE {where}".encode(), values).fetchone()
+    row = cursor.execute(sql.SQL(f"SELECT {listed(names)} FROM labels WHERE {where}"), values).fetchone()
     return None if row is None else dict(zip(names, row, strict=True))
 
 
-def _add(cursor: Cursor, counting: dict[str, Any] | None, values: dict[str, Any]) -> None:
+def _add(database: Database, cursor: Cursor, counting: dict[str, Any] | None, values: dict[str, Any]) -> None:
     if counting is not None:
         cursor.execute(
             "UPDATE labels SET superseded_at = clock_timestamp() WHERE label_id = %s", [counting["label_id"]]
         )
-    names = ("label_id", *values)
-    slots = ", ".join(["%s"] * len(names))
-    cursor.execute(
-        f"INSERT INTO labels ({', '.join(names)}) VALUES ({slots})".encode(), [uuid.uuid4(), *values.values()]
-    )
+    database.write(cursor, insert("labels", {"label_id": uuid.uuid4(), **values}))

@@ -1,22 +1,22 @@
-"""What a job's sources answered, how each fared, what could not be fetched, and which videos are here."""
+"""A job's source answers, source states and dead letters, and the downloaded videos."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from pvm_resources.postgres.driver import Statement, Write
-from pvm_resources.store.base import Repository, clean, json
+from pvm_resources.store.base import Repository, clean, insert, json, listed
 
 SourceKind = Literal["products", "videos"]
 
 
 @dataclass(frozen=True)
 class SourceState:
-    """How a source fared in a job; `found` counts its records."""
+    """How far a source got in a job; `found` counts its records."""
 
     kind: SourceKind
     source: str
@@ -28,7 +28,7 @@ class SourceState:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An item that was given up after `attempts`; `resolved_at` is set once a later run had it."""
+    """An item that was given up after `attempts`; `resolved_at` is set once a later run could read it."""
 
     stage: str
     item: str
@@ -93,64 +93,54 @@ class SourceRuns(Repository):
     def keep_answer(self, job_id: str, source: str, key: str, answer: Any) -> None:
         """Stores an answer; the newest counts."""
         self._db.commit(
-            Statement(
-                "INSERT INTO source_answers (job_id, source, key, answer) VALUES (%s, %s, %s, %s) "
+            insert(
+                "source_answers",
+                {"job_id": job_id, "source": source, "key": key, "answer": json(answer)},
                 "ON CONFLICT (job_id, source, key_hash) DO UPDATE SET answer = excluded.answer, "
                 "fetched_at = now()",
-                [job_id, source, key, json(answer)],
             )
         )
 
     # -- statuses ----------------------------------------------------------------------------------
 
-    @staticmethod
-    def states_writes(job_id: str, kind: SourceKind, states: Iterable[SourceState]) -> tuple[Write, ...]:
-        """The job's states of one kind are exactly these, as writes to carry along."""
-        return (
+    def set_states(self, job_id: str, kind: SourceKind, states: Iterable[SourceState]) -> None:
+        """Stores exactly these as the states of the job's sources of one kind."""
+        texts = ({**asdict(s), "reason": clean(s.reason), "remedy": clean(s.remedy)} for s in states)
+        self._db.commit(
             Statement("DELETE FROM source_states WHERE job_id = %s AND kind = %s", [job_id, kind]),
             *(
-                Statement(
-                    "INSERT INTO source_states "
-                    "(job_id, kind, source, position, state, reason, remedy, found) "
-                    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-                    [job_id, kind, s.source, n, s.state, clean(s.reason), clean(s.remedy), s.found],
-                )
-                for n, s in enumerate(states)
+                insert("source_states", {"job_id": job_id, "position": n, **s, "kind": kind})
+                for n, s in enumerate(texts)
             ),
         )
 
-    def set_states(self, job_id: str, kind: SourceKind, states: Iterable[SourceState]) -> None:
-        """Stores how the sources of one kind fared."""
-        self._db.commit(*self.states_writes(job_id, kind, states))
-
     def states(self, job_id: str) -> list[SourceState]:
-        """How the job's sources fared, in the order asked for."""
-        return self._db.all(
-            SourceState,
-            "SELECT kind, source, state, reason, remedy, found FROM source_states WHERE job_id = %s "
-            "ORDER BY kind, position",
-            [job_id],
-        )
+        """The states of the job's sources, in the order of the request."""
+        query = f"SELECT {listed(SourceState)} FROM source_states WHERE job_id = %s ORDER BY kind, position"
+        return self._db.all(SourceState, query, [job_id])
 
     # -- dead letters ------------------------------------------------------------------------------
 
-    def bury(self, job_id: str, letters: Sequence[DeadLetter]) -> None:
-        """Stores items given up; one that was given up before counts its attempts on."""
+    def bury(self, job_id: str, dead_letters: Sequence[DeadLetter]) -> None:
+        """Stores items given up; attempts of an item that was given up before are added."""
         self._db.commit(
             *(
-                Statement(
-                    "INSERT INTO dead_letters (job_id, stage, item, code, message, attempts) "
-                    "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (job_id, stage, item_hash) DO UPDATE SET "
-                    "code = excluded.code, message = excluded.message, last_at = now(), resolved_at = NULL, "
+                insert(
+                    "dead_letters",
+                    {
+                        "job_id": job_id, "stage": d.stage, "item": clean(d.item), "code": d.code,
+                        "message": clean(d.message), "attempts": d.attempts,
+                    },
+                    "ON CONFLICT (job_id, stage, item_hash) DO UPDATE SET code = excluded.code, "
+                    "message = excluded.message, last_at = now(), resolved_at = NULL, "
                     "attempts = dead_letters.attempts + excluded.attempts",
-                    [job_id, d.stage, clean(d.item), d.code, clean(d.message), d.attempts],
                 )
-                for d in letters
+                for d in dead_letters
             )
-        )
+        )  # fmt: skip
 
     def resolve(self, job_id: str, stage: str, items: Sequence[str]) -> None:
-        """A later run had these items after all."""
+        """Marks items that a later run could read."""
         if items:
             self._db.commit(
                 Statement(
@@ -161,11 +151,11 @@ class SourceRuns(Repository):
             )
 
     def dead_letters(self, job_id: str, *, all_of_them: bool = False) -> list[DeadLetter]:
-        """Items given up and not had since; with `all_of_them` the resolved ones too."""
+        """Items given up and not resolved since; with `all_of_them` the resolved ones too."""
         return self._db.all(
             DeadLetter,
-            "SELECT stage, item, code, message, attempts, first_at, last_at, resolved_at FROM dead_letters "
-            "WHERE job_id = %s AND (resolved_at IS NULL OR %s) ORDER BY last_at, stage, item",
+            f"SELECT {listed(DeadLetter)} FROM dead_letters WHERE job_id = %s "
+            "AND (resolved_at IS NULL OR %s) ORDER BY last_at, stage, item",
             [job_id, all_of_them],
         )
 
@@ -173,21 +163,20 @@ class SourceRuns(Repository):
 
     @staticmethod
     def video_file_write(file: VideoFile) -> Write:
-        """A downloaded video, as a write to carry along with its row."""
-        return Statement(
-            "INSERT INTO video_files (platform, external_id, video_id, path, size) "
-            "VALUES (%s, %s, %s, %s, %s) "
+        """The write that stores a downloaded video, to be committed with its row."""
+        stored = ("platform", "external_id", "video_id", "path", "size")
+        return insert(
+            "video_files",
+            {name: getattr(file, name) for name in stored},
             "ON CONFLICT (platform, id_hash) DO UPDATE SET video_id = excluded.video_id, "
             "path = excluded.path, size = excluded.size, fetched_at = now(), deleted_at = NULL",
-            [file.platform, file.external_id, file.video_id, file.path, file.size],
         )
 
     def video_files(self, platform: str, external_ids: Sequence[str]) -> dict[str, VideoFile]:
         """What is known of these videos of a platform, by their id there."""
         found = self._db.all(
             VideoFile,
-            "SELECT platform, external_id, video_id, path, size, fetched_at, deleted_at FROM video_files "
-            "WHERE platform = %s AND external_id = ANY(%s)",
+            f"SELECT {listed(VideoFile)} FROM video_files WHERE platform = %s AND external_id = ANY(%s)",
             [platform, list(external_ids)],
         )
         return {file.external_id: file for file in found}

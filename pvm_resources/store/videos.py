@@ -8,29 +8,13 @@ from typing import Any, Final
 
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
-from pvm_resources.store.base import Repository, clean, signed, unsigned
+from pvm_resources.store.base import Repository, clean, columns, listed, rows, signed, unsigned
 from pvm_resources.store.records import Frame, JobVideo, KeyframeSet, Video
 
-_VIDEO: Final = {
-    "video_id": "uuid", "sha256": "text", "platform": "text", "url": "text", "title": "text",
-    "duration_s": "float8", "width": "int4", "height": "int4", "published_at": "timestamptz",
-}  # fmt: skip
-_MEMBER: Final = {
-    "job_id": "text", "given_name": "text", "video_id": "uuid", "source_ref": "text", "size": "int8",
-    "mtime": "float8", "position": "int4",
-}  # fmt: skip
-_FRAME: Final = {
-    "frame_id": "uuid", "video_id": "uuid", "params_key": "text", "ts": "float8", "status": "text",
-    "shot": "int4", "local_path": "text", "width": "int4", "height": "int4", "sharpness": "float8",
-    "phash": "int8", "reason": "text",
-}  # fmt: skip
-_SET: Final = {
-    "video_id": "uuid",
-    "params_key": "text",
-    "frames": "int4",
-    "rejected": "int4",
-    "problem": "text",
-}
+_VIDEO: Final = columns(Video)
+_MEMBER: Final = {"job_id": "text", **columns(JobVideo, size="int8")}
+_FRAME: Final = columns(Frame, phash="int8")
+_SET: Final = columns(KeyframeSet)
 _JOB_VIDEOS: Final = "SELECT DISTINCT video_id FROM job_videos WHERE job_id = %(job)s"
 
 
@@ -44,26 +28,17 @@ class Videos(Repository):
         members: Sequence[JobVideo],
         *,
         events: Iterable[Event] = (),
-        also: Sequence[Write] = (),
     ) -> None:
-        """The job's videos are exactly `members`, each naming one of `videos` or one stored before."""
-        names = (
-            (job_id, m.given_name, m.video_id, m.source_ref, m.size, m.mtime, m.position) for m in members
+        """Stores exactly `members` as the job's videos, each naming one of `videos` or one stored before."""
+        left = (
+            "DELETE FROM job_videos WHERE job_id = %s AND given_name NOT IN (SELECT given_name FROM {stage})"
         )
         self._db.commit(
             _videos_write(videos),
             Copy(
-                "job_videos", _MEMBER, names, ("job_id", "given_name"), conflict="(job_id, name_hash)",
-                update=("video_id", "source_ref", "size", "mtime", "position"),
-                before=[
-                    Statement(
-                        "DELETE FROM job_videos WHERE job_id = %s "
-                        "AND given_name NOT IN (SELECT given_name FROM {stage})",
-                        [job_id],
-                    )
-                ],
+                "job_videos", _MEMBER, rows(members, [*_MEMBER][1:], job_id), ("job_id", "given_name"),
+                conflict="(job_id, name_hash)", update=[*_MEMBER][2:], before=[Statement(left, [job_id])],
             ),
-            *also,
             events=events,
         )  # fmt: skip
 
@@ -79,42 +54,19 @@ class Videos(Repository):
         )
         return {row[0] for row in found}
 
-    def update_video(self, video: Video, *, also: Sequence[Write] = ()) -> None:
-        """What opening the file told: duration, width, height."""
-        self._db.commit(
-            Statement(
-                "UPDATE videos SET duration_s = %s, width = %s, height = %s WHERE video_id = %s",
-                [video.duration_s, video.width, video.height, video.video_id],
-            ),
-            *also,
-        )
-
     def write_frames(
         self,
         frames: Iterable[Frame],
         sets: Iterable[KeyframeSet] = (),
         *,
         events: Iterable[Event] = (),
-        also: Sequence[Write] = (),
     ) -> None:
         """Stores frames, and marks videos as done under their parameters; frames of one video may come in
         several calls, its set with the last."""
-        rows = (
-            (f.frame_id, f.video_id, f.params_key, f.ts, f.status, f.shot, f.local_path, f.width, f.height,
-             f.sharpness, signed(f.phash), clean(f.reason)) for f in frames
-        )  # fmt: skip
-        done = ((s.video_id, s.params_key, s.frames, s.rejected, s.problem) for s in sets)
-        changed = tuple(name for name in _FRAME if name not in {"frame_id", "video_id", "params_key"})
+        stored, done = rows(frames, _FRAME, phash=signed, reason=clean), rows(sets, _SET)
         self._db.commit(
-            Copy("stored_frames", _FRAME, rows, ("frame_id",), update=changed),
-            Copy(
-                "keyframe_sets",
-                _SET,
-                done,
-                ("video_id", "params_key"),
-                update=("frames", "rejected", "problem"),
-            ),
-            *also,
+            Copy("stored_frames", _FRAME, stored, ("frame_id",), update=[*_FRAME][3:]),
+            Copy("keyframe_sets", _SET, done, ("video_id", "params_key"), update=[*_SET][2:]),
             events=events,
         )
 
@@ -122,7 +74,7 @@ class Videos(Repository):
         """The job's videos, each once, in the order of its first name."""
         return self._db.all(
             Video,
-            f"SELECT {', '.join('v.' + name for name in _VIDEO)} FROM videos v JOIN ("
+            f"SELECT {listed(_VIDEO, 'v')} FROM videos v JOIN ("
             "  SELECT video_id, min(position) AS place FROM job_videos WHERE job_id = %s GROUP BY video_id"
             ") j USING (video_id) ORDER BY j.place, v.video_id",
             [job_id],
@@ -130,7 +82,8 @@ class Videos(Repository):
 
     def members(self, job_id: str) -> list[JobVideo]:
         """The job's videos by given name, in order."""
-        return self._db.all(JobVideo, f"{_MEMBERS} WHERE job_id = %s ORDER BY position, given_name", [job_id])
+        query = f"SELECT {listed(JobVideo)} FROM job_videos WHERE job_id = %s ORDER BY position, given_name"
+        return self._db.all(JobVideo, query, [job_id])
 
     def known_files(self, files: Sequence[tuple[int, float]]) -> dict[tuple[str, int, float], uuid.UUID]:
         """Videos by (source_ref, size, mtime) of files seen in any job, so that an unchanged file is not
@@ -151,8 +104,8 @@ class Videos(Repository):
         """Videos of the job whose keyframes are done under `params_key`."""
         found = self._db.all(
             KeyframeSet,
-            "SELECT video_id, params_key, frames, rejected, problem FROM keyframe_sets "
-            f"WHERE params_key = %(key)s AND video_id IN ({_JOB_VIDEOS})",
+            f"SELECT {listed(_SET)} FROM keyframe_sets WHERE params_key = %(key)s "
+            f"AND video_id IN ({_JOB_VIDEOS})",
             {"job": job_id, "key": params_key},
         )
         return {done.video_id: done for done in found}
@@ -162,37 +115,21 @@ class Videos(Repository):
         rejected ones with their reasons."""
         return self._db.stream(
             _frame,
-            f"SELECT {', '.join(_FRAME)} FROM stored_frames WHERE params_key = %(key)s "
+            f"SELECT {listed(_FRAME)} FROM stored_frames WHERE params_key = %(key)s "
             f"AND status = %(status)s AND video_id IN ({_JOB_VIDEOS}) ORDER BY video_id, ts, frame_id",
             {"job": job_id, "key": params_key, "status": status},
         )
 
-    def frames_of(self, frame_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Frame]:
-        """Those frames, whatever job they belong to."""
-        found = self._db.all(
-            _frame,
-            f"SELECT {', '.join(_FRAME)} FROM stored_frames WHERE frame_id = ANY(%s)",
-            [list(frame_ids)],
-        )
-        return {frame.frame_id: frame for frame in found}
-
 
 def _videos_write(videos: Sequence[Video]) -> Write:
-    rows = (
-        (v.video_id, v.sha256, v.platform, clean(v.url), clean(v.title), v.duration_s, v.width, v.height,
-         v.published_at) for v in videos
-    )  # fmt: skip
     return Copy(
-        "videos", _VIDEO, rows, ("video_id",),
+        "videos", _VIDEO, rows(videos, _VIDEO, url=clean, title=clean), ("video_id",),
         extra={
             **{n: f"coalesce(excluded.{n}, t.{n})" for n in ("duration_s", "width", "height")},
-            # Texts that a purge has blanked come back with the next collection.
+            # Texts that a purge has blanked are filled again by the next collection.
             **{n: f"coalesce(nullif(t.{n}, ''), excluded.{n})" for n in ("title", "url")},
         },
     )  # fmt: skip
-
-
-_MEMBERS: Final = "SELECT given_name, video_id, source_ref, size, mtime, position FROM job_videos"
 
 
 def _frame(**columns: Any) -> Frame:
