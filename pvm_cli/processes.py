@@ -1,4 +1,4 @@
-"""Background processes of one PVM_HOME: started detached, remembered by pid and start time."""
+"""Background processes of one PVM_HOME: started detached, identified by pid and start time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from pvm_core.errors import PvmError
 
 _STOP_S = 15.0
 _TAIL_LINES = 15
-_PROC = Path("/proc/self/stat")
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Service:
     Attributes:
         name: `webserver` or `daemon`.
         pid: its process id, which is also its process group.
-        started: the process's start time as the kernel tells it; guards against a pid used anew.
+        started: the process's start time, see `start_time`; guards against a reused pid.
         url: where it answers, "" where it answers nowhere.
     """
 
@@ -38,7 +37,7 @@ class Service:
 
     @property
     def alive(self) -> bool:
-        """True where this very process still runs."""
+        """True where the process runs and its pid was not reused."""
         return start_time(self.pid) == self.started != ""
 
 
@@ -98,7 +97,7 @@ class ServiceFolder:
         return service
 
     def stop(self, name: str) -> bool:
-        """Stops the process and everything it started; False where none was running."""
+        """Stops the process and its children; False where none was running."""
         service = self.find(name)
         if service is None:
             return False
@@ -126,11 +125,18 @@ class ServiceFolder:
 
 
 def start_time(pid: int) -> str:
-    """When the process started, as an opaque text; "" where no such process runs (or it is a zombie)."""
-    if not _PROC.exists():
-        return _start_time_by_ps(pid)
-    fields = _stat(Path(f"/proc/{pid}/stat"))
-    return fields[19] if fields else ""
+    """When the process started, in clock ticks since the machine did; "" where no such process runs (or it
+    is a zombie)."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return ""
+        # Not the time of day: a clock that is set would make every process another one.
+        return str(round((process.create_time() - psutil.boot_time()) * os.sysconf("SC_CLK_TCK")))
+    except psutil.Error:
+        return ""
 
 
 def port_is_free(host: str, port: int) -> bool:
@@ -144,28 +150,21 @@ def port_is_free(host: str, port: int) -> bool:
     return True
 
 
-def _start_time_by_ps(pid: int) -> str:
-    shown = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return shown.stdout.strip()
-
-
-def _stat(path: Path) -> list[str]:
-    """The fields of a process's stat file from its state on; empty where it is gone or a zombie."""
-    try:
-        # The command's name stands in parentheses and may hold spaces; the fields follow the last one.
-        fields = path.read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [] if fields[0] in "ZX" else fields
-
-
 def _group_lives(group: int) -> bool:
-    if not _PROC.exists():
-        return _start_time_by_ps(group) != ""
-    members = (_stat(path) for path in Path("/proc").glob("[0-9]*/stat"))
-    return any(fields[2] == str(group) for fields in members if fields)
+    import psutil
+
+    ended = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return any(
+        _group_of(one.pid) == group and one.info["status"] not in ended
+        for one in psutil.process_iter(["status"])
+    )
+
+
+def _group_of(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return -1
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -24,8 +24,8 @@ WEBSERVER: Final = "webserver"
 DAEMON: Final = "daemon"
 API: Final = "api"
 RELAY: Final = "relay"
-#: In the order they are stopped: what takes work in first.
-_ALL: Final = (API, WEBSERVER, DAEMON, RELAY)
+#: In the order they are stopped: first those that accept work.
+SERVICES: Final = (API, WEBSERVER, DAEMON, RELAY)
 _READY_S: Final = 90.0
 
 
@@ -47,7 +47,7 @@ def up(
 ) -> None:
     """Starts the database, the Dagster UI, the daemon, the REST API and the relay of events.
 
-    They go on in the background until pvm down.
+    They run in the background until pvm down.
     A second pvm up starts only what is missing. Logs lie in PVM_HOME/logs.
     """
     from pvm_cli.processes import ServiceFolder
@@ -67,7 +67,7 @@ def up(
         _stay(settings, folder)
     else:
         out().print("stop with    pvm down")
-    _say_how_to_call(settings)
+    _note_on_keys(settings)
 
 
 def down(
@@ -92,50 +92,45 @@ def down(
 def _start_missing(
     settings: Settings, folder: ServiceFolder, host: str, port: int
 ) -> tuple[Service, Service]:
-    webserver, api = folder.find(WEBSERVER), folder.find(API)
-    _check_ports(settings, None if webserver else (host, port), api is None)
-    env = _prepare(settings)
-    if folder.find(DAEMON) is None:
-        folder.start(DAEMON, [sys.executable, "-m", "dagster._daemon", "run", *_workspace()], env)
-    if folder.find(RELAY) is None:
-        folder.start(RELAY, [sys.executable, "-m", "pvm_cli.main", "events", "relay"], env)
-    if api is None:
-        url = f"http://{_reachable(settings.api_host)}:{settings.api_port}"
-        api = folder.start(API, [sys.executable, "-m", "pvm_api.server"], env, url=url)
-    if webserver is None:
-        command = [sys.executable, "-m", "dagster_webserver", "-h", host, "-p", str(port), *_workspace()]
-        webserver = folder.start(WEBSERVER, command, env, url=f"http://{_reachable(host)}:{port}")
-    _wait_ready(folder, api, "/healthz")
-    _wait_ready(folder, webserver, "/server_info")
-    return webserver, api
-
-
-def _check_ports(settings: Settings, webserver: tuple[str, int] | None, api: bool) -> None:
-    """Raises where a port that is about to be taken is not free, or the API must not listen there."""
-    from pvm_cli.processes import port_is_free
-
-    if webserver is not None and not port_is_free(*webserver):
-        raise PvmError(
-            "up.port_busy",
-            f"port {webserver[1]}",
-            "another program listens on it",
-            f"Stop that program or choose another port: pvm up --port {webserver[1] + 1}",
-        )
-    if api:
+    if folder.find(WEBSERVER) is None:
+        _check_port(host, port, "--port", "the Dagster UI")
+    if folder.find(API) is None:
         from pvm_resources.settings import check_api_host
 
         check_api_host(settings)
-        if not port_is_free(settings.api_host, settings.api_port):
-            raise PvmError(
-                "up.port_busy",
-                f"port {settings.api_port}",
-                "another program listens on it, and the REST API would",
-                f"Stop that program or choose another port: pvm up --api-port {settings.api_port + 1}",
-            )
+        _check_port(settings.api_host, settings.api_port, "--api-port", "the REST API")
+    env = _prepare(settings)
+    ui = ["dagster_webserver", "-h", host, "-p", str(port), *_workspace()]
+    commands = {
+        DAEMON: (["dagster._daemon", "run", *_workspace()], ""),
+        RELAY: (["pvm_cli.main", "events", "relay"], ""),
+        API: (["pvm_api.server"], f"http://{_reachable(settings.api_host)}:{settings.api_port}"),
+        WEBSERVER: (ui, f"http://{_reachable(host)}:{port}"),
+    }
+    services = {
+        name: folder.find(name) or folder.start(name, [sys.executable, "-m", *command], env, url=url)
+        for name, (command, url) in commands.items()
+    }
+    _wait_ready(folder, services[API], "/healthz")
+    _wait_ready(folder, services[WEBSERVER], "/server_info")
+    return services[WEBSERVER], services[API]
 
 
-def _say_how_to_call(settings: Settings) -> None:
-    """Without a key nobody can call the API: its first user is told how to make one."""
+def _check_port(host: str, port: int, option: str, user: str) -> None:
+    """Raises where the port that `user` is about to take is not free."""
+    from pvm_cli.processes import port_is_free
+
+    if not port_is_free(host, port):
+        raise PvmError(
+            "up.port_busy",
+            f"port {port}",
+            f"another program listens on it, and {user} would",
+            f"Stop that program or choose another port: pvm up {option} {port + 1}",
+        )
+
+
+def _note_on_keys(settings: Settings) -> None:
+    """Without a key nobody can call the API: says how to make the first one."""
     from pvm_cli.session import opened
 
     if not settings.api_auth:
@@ -176,7 +171,7 @@ def _wait_ready(folder: ServiceFolder, service: Service, path: str) -> None:
     raise PvmError(
         "up.not_ready",
         f"the {service.name}",
-        f"it did not answer; its last words:\n{tail}\n",
+        f"it did not answer; the end of its log:\n{tail}\n",
         f"The whole log is {log}",
     )
 
@@ -197,7 +192,7 @@ def answers(url: str) -> bool:
 def _stop_all(settings: Settings, folder: ServiceFolder, keep_database: bool) -> list[str]:
     from pvm_resources.postgres.server import EmbeddedServer
 
-    stopped = [name for name in _ALL if folder.stop(name)]
+    stopped = [name for name in SERVICES if folder.stop(name)]
     server = EmbeddedServer(settings.home)
     if not keep_database and server.status().running and server.down():
         stopped.append("database")
@@ -207,7 +202,7 @@ def _stop_all(settings: Settings, folder: ServiceFolder, keep_database: bool) ->
 def _stay(settings: Settings, folder: ServiceFolder) -> None:
     note("Ctrl-C stops everything")
     try:
-        while all(map(folder.find, _ALL)):
+        while all(map(folder.find, SERVICES)):
             time.sleep(1.0)
         note("one of the services has ended; stopping the rest")
     except KeyboardInterrupt:
@@ -218,7 +213,7 @@ def _stay(settings: Settings, folder: ServiceFolder) -> None:
 
 @contextmanager
 def _one_at_a_time(home: Path) -> Iterator[None]:
-    """Two `pvm up` of one home follow each other, so that there is one of each."""
+    """Runs of `pvm up` and `pvm down` of one home follow each other, so that each service exists once."""
     (home / "run").mkdir(parents=True, exist_ok=True)
     handle = os.open(home / "run" / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""`pvm status`: what runs, and how far the jobs are."""
+"""`pvm status`: the services and the progress of the jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pvm_cli.console import note, out
 from pvm_cli.lines import shorten
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import STAGES
-from pvm_cli.services import API, DAEMON, RELAY, WEBSERVER
+from pvm_cli.services import API, DAEMON, RELAY, SERVICES, WEBSERVER
 from pvm_cli.session import opened
 from pvm_cli.states import dead_letters_table, states_table
 from pvm_cli.tables import AsJson, Cell, print_json, print_table
@@ -77,8 +77,12 @@ def _services(settings: Settings) -> dict[str, str]:
     from pvm_resources.postgres.server import EmbeddedServer
 
     folder = ServiceFolder(settings.home)
-    webserver, daemon = folder.find(WEBSERVER), folder.find(DAEMON)
-    api, relay = folder.find(API), folder.find(RELAY)
+    services = {name: folder.find(name) for name in SERVICES}
+
+    def state(name: str) -> str:
+        found = services[name]
+        return "stopped" if found is None else found.url or f"running (pid {found.pid})"
+
     if settings.database_url is not None:
         database = dsn.describe(settings.database_url.get_secret_value())
     else:
@@ -87,10 +91,10 @@ def _services(settings: Settings) -> dict[str, str]:
     return {
         "home": str(settings.home),
         "database": database,
-        "Dagster UI": webserver.url if webserver else "stopped",
-        "REST API": api.url if api else "stopped",
-        "daemon": f"running (pid {daemon.pid})" if daemon else "stopped",
-        "relay": f"running (pid {relay.pid})" if relay else "stopped",
+        "Dagster UI": state(WEBSERVER),
+        "REST API": state(API),
+        "daemon": state(DAEMON),
+        "relay": state(RELAY),
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +26,7 @@ from pvm_core.weights import (
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
 
-#: Told (bytes done, bytes in all or None where unknown) while a file comes.
+#: Called with (bytes done, bytes in all or None where unknown) during a download.
 Progress = Callable[[int, int | None], None]
 #: What a hash is compared with where nothing was published.
 FIRST_USE: Final = "first use"
@@ -141,8 +142,8 @@ class ModelStore:
             return state
         self._require_licence(state.spec, accept_licence)
         require_library(state.spec)
-        with self._workshop() as room:
-            fetched = self._fetch(state.spec, room, progress)
+        with self._scratch() as scratch:
+            fetched = self._fetch(state.spec, scratch, progress)
             self._keep(state.spec, fetched, accept_licence)
         return self.state(name)
 
@@ -160,8 +161,8 @@ class ModelStore:
         self._require_licence(spec, accept_licence)
         if not file.is_file():
             raise InputError("model.file", str(file), "there is no such file", "Name the weights file itself")
-        with self._workshop() as room:
-            copy = room / file.name
+        with self._scratch() as scratch:
+            copy = scratch / file.name
             _copy(file, copy)
             self._keep(spec, Fetched(copy, f"file {file.name}", FIRST_USE), accept_licence)
         return self.state(name)
@@ -203,18 +204,22 @@ class ModelStore:
                 "Read its terms; if they allow your use, repeat with --accept-licence",
             )
 
-    def _workshop(self) -> _Room:
+    @contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        """A temporary folder inside the store, so that the last step is a rename."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            return _Room(self.folder)
+            scratch = TemporaryDirectory(prefix=".pull-", dir=self.folder)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
+        with scratch as path:
+            yield Path(path)
 
-    def _fetch(self, spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
+    def _fetch(self, spec: ModelSpec, scratch: Path, progress: Progress | None) -> Fetched:
         import httpx
 
         try:
-            return self._fetchers[spec.library](spec, room, progress)
+            return self._fetchers[spec.library](spec, scratch, progress)
         # requests' and huggingface_hub's errors are OSErrors; pooch reports a wrong hash as ValueError.
         except (OSError, ValueError, RuntimeError, httpx.HTTPError) as error:
             reason = " ".join(str(error).split())[:300] or type(error).__name__
@@ -246,26 +251,13 @@ class ModelStore:
         folder = folder_of(self.folder, spec.name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            # A file that huggingface_hub brought is a link into its cache, which goes away with the room.
+            # huggingface_hub stores a link into its cache, which is deleted with the scratch folder.
             fetched.path.resolve().replace(folder / manifest.file)
             draft = folder / f".{MANIFEST}.{os.getpid()}"
             draft.write_text(manifest.to_json(), encoding="utf-8")
             draft.replace(folder / MANIFEST)
         except OSError as error:
             raise _unwritable(folder, error) from error
-
-
-class _Room:
-    """A temporary folder inside the store, so that the last step is a rename; yields a Path."""
-
-    def __init__(self, store: Path) -> None:
-        self._folder = TemporaryDirectory(prefix=".pull-", dir=store)
-
-    def __enter__(self) -> Path:
-        return Path(self._folder.__enter__())
-
-    def __exit__(self, *error: Any) -> None:
-        self._folder.cleanup()
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -288,7 +280,7 @@ def _unwritable(folder: Path, error: OSError) -> StoreError:
 def fetch_from_hub(
     repository: str,
     files: tuple[str, ...],
-    room: Path,
+    scratch: Path,
     progress: Progress | None,
     endpoint: str | None = None,
 ) -> Fetched:
@@ -297,7 +289,7 @@ def fetch_from_hub(
     Args:
         repository: ``owner/name``.
         files: names in order of liking; safetensors before pickles.
-        room: a folder for the download and huggingface_hub's cache.
+        scratch: a folder for the download and huggingface_hub's cache.
         progress: told how far the download is.
         endpoint: another hub; default huggingface_hub's own setting.
 
@@ -315,7 +307,7 @@ def fetch_from_hub(
         except EntryNotFoundError:
             continue
         path = hf_hub_download(
-            repository, file, cache_dir=room / "hub", endpoint=endpoint, tqdm_class=_told(progress)
+            repository, file, cache_dir=scratch / "hub", endpoint=endpoint, tqdm_class=_silent_bar(progress)
         )
         return Fetched(Path(path), url, _check_stated(Path(path), stated))
     raise FileNotFoundError(f"{repository} has none of {', '.join(files)}")
@@ -331,25 +323,25 @@ def _check_stated(path: Path, stated: HfFileMetadata) -> str:
     return "the hub's SHA-256"
 
 
-def _told(progress: Progress | None) -> type[Any] | None:
-    """A progress bar class for huggingface_hub that draws nothing and tells `progress`."""
+def _silent_bar(progress: Progress | None) -> type[Any] | None:
+    """A progress bar class for huggingface_hub that draws nothing and calls `progress`."""
     if progress is None:
         return None
-    tell, base = progress, import_module("tqdm").tqdm
+    report, base = progress, import_module("tqdm").tqdm
 
     def init(self: Any, *args: Any, **options: Any) -> None:
         options.pop("name", None)
         base.__init__(self, *args, **{**options, "disable": True})
-        self.told, self.of = int(options.get("initial") or 0), options.get("total")
+        self.done, self.of = int(options.get("initial") or 0), options.get("total")
 
     def update(self: Any, n: float | None = 1) -> None:
-        self.told += int(n or 0)
-        tell(self.told, int(self.of) if self.of else None)
+        self.done += int(n or 0)
+        report(self.done, int(self.of) if self.of else None)
 
-    return type("Told", (base,), {"__init__": init, "update": update})
+    return type("SilentBar", (base,), {"__init__": init, "update": update})
 
 
-def _fetch_openclip(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
+def _fetch_openclip(spec: ModelSpec, scratch: Path, progress: Progress | None) -> Fetched:
     """open_clip's own entry for the weights: a repository of the hub, or a URL with a hash in it."""
     from open_clip import get_pretrained_cfg
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
@@ -361,13 +353,13 @@ def _fetch_openclip(spec: ModelSpec, room: Path, progress: Progress | None) -> F
     repository, _, file = str(known.get("hf_hub", "")).rpartition("/")
     if repository:
         files = (file,) if file else (HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME)
-        return fetch_from_hub(repository, files, room, progress)
-    path = Path(download_pretrained_from_url(known["url"], cache_dir=str(room)))
+        return fetch_from_hub(repository, files, scratch, progress)
+    path = Path(download_pretrained_from_url(known["url"], cache_dir=str(scratch)))
     checked = "openaipublic" in known["url"] or "mlfoundations" in known["url"]
     return Fetched(path, known["url"], "the hash in its URL" if checked else FIRST_USE)
 
 
-def _fetch_timm(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
+def _fetch_timm(spec: ModelSpec, scratch: Path, progress: Progress | None) -> Fetched:
     """The repository timm names for the model."""
     import timm
 
@@ -376,10 +368,10 @@ def _fetch_timm(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetch
         raise ValueError(f"timm knows no weights of {spec.architecture!r}")
     owner = str(known.hf_hub_id)
     repository = f"{owner}{spec.architecture}" if owner.endswith("/") else owner
-    return fetch_from_hub(repository, ("model.safetensors", "pytorch_model.bin"), room, progress)
+    return fetch_from_hub(repository, ("model.safetensors", "pytorch_model.bin"), scratch, progress)
 
 
-def _fetch_rembg(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetched:
+def _fetch_rembg(spec: ModelSpec, scratch: Path, progress: Progress | None) -> Fetched:
     """rembg's own download, which checks the hash that comes with rembg; it reports no progress."""
     from pvm_core.masks.learned import session_class
 
@@ -387,8 +379,8 @@ def _fetch_rembg(spec: ModelSpec, room: Path, progress: Progress | None) -> Fetc
     if base is None:
         raise ValueError(f"this rembg has no session {spec.architecture!r}")
     here = {
-        "model_dir": classmethod(lambda *_a, **_k: str(room)),
-        "legacy_home": classmethod(lambda *_a, **_k: str(room)),
+        "model_dir": classmethod(lambda *_a, **_k: str(scratch)),
+        "legacy_home": classmethod(lambda *_a, **_k: str(scratch)),
         # An environment variable may switch checking off for rembg's own use; here it stays on.
         "checksum_disabled": classmethod(lambda *_a, **_k: False),
     }

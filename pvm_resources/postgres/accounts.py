@@ -8,12 +8,12 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+import psutil
 
 from pvm_core.errors import StoreError
 
@@ -23,14 +23,17 @@ _ACCOUNTS: Final = ("postgres", "pgserver")
 _SHARED_COPIES: Final = Path("/var/lib/pvm")
 
 
+_ENDED: Final = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+
+
 def is_root() -> bool:
     """True where this process may not run PostgreSQL itself."""
     return os.geteuid() == 0
 
 
 @dataclass(frozen=True)
-class Account:
-    """Under which account the server runs.
+class ServerAccount:
+    """The account the server runs under.
 
     Attributes:
         uid, gid: of the account.
@@ -74,7 +77,7 @@ class Account:
         return copy / "bin"
 
 
-def service_account(cluster: Path | None) -> Account:
+def service_account(cluster: Path | None) -> ServerAccount:
     """The account to run the server under: this process's own, or for root the owner of an existing
     `cluster`, else a database account of the system, made where there is none.
 
@@ -82,13 +85,13 @@ def service_account(cluster: Path | None) -> Account:
         StoreError: ``server.account``.
     """
     if not is_root():
-        return Account(os.geteuid(), os.getegid(), other=False)
+        return ServerAccount(os.geteuid(), os.getegid(), other=False)
     if cluster is not None and cluster.exists():
         owner = cluster.stat()
         if owner.st_uid != 0:
-            return Account(owner.st_uid, owner.st_gid, other=True)
+            return ServerAccount(owner.st_uid, owner.st_gid, other=True)
     entry = _entry() or _new_account()
-    account = Account(entry.pw_uid, entry.pw_gid, other=True)
+    account = ServerAccount(entry.pw_uid, entry.pw_gid, other=True)
     if cluster is not None and cluster.exists():
         # A home copied by root, e.g. into an image, lost its owner.
         for path in (cluster, *cluster.rglob("*")):
@@ -96,40 +99,24 @@ def service_account(cluster: Path | None) -> Account:
     return account
 
 
-def exists(pid: int) -> bool:
-    """True where the process id is taken, by a zombie too."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def runs_in(pid: int, folder: Path) -> bool:
     """True where process `pid` is alive and works in `folder`, as every process of a cluster does."""
-    if not sys.platform.startswith("linux"):
-        return exists(pid)
     try:
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-            return False
-        return Path(f"/proc/{pid}/cwd").readlink() == folder
-    except OSError:
+        return _works_in(psutil.Process(pid), folder)
+    except psutil.Error:
         return False
 
 
 def anybody_in(folder: Path) -> bool:
     """True where any process works in `folder`."""
-    if not sys.platform.startswith("linux"):
+    return any(_works_in(process, folder) for process in psutil.process_iter())
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.status() not in _ENDED and process.cwd() == str(folder)
+    except psutil.Error:
         return False
-    return any(runs_in(pid, folder) for pid in _pids())
-
-
-def _pids() -> Iterator[int]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            yield int(entry.name)
 
 
 def _others_enter(folder: Path) -> bool:

@@ -33,6 +33,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal
 
+import psutil
 import psycopg
 
 from pvm_core.errors import StoreError
@@ -50,8 +51,8 @@ _SHUTDOWN_TIMEOUT_S: Final = 60
 #: Backends of a killed postmaster notice its death within a few seconds and hold the cluster until then.
 _ORPHANS_TIMEOUT_S: Final = 15.0
 
-#: How long a client or the server itself may be listed after it has said goodbye.
-_GOODBYE_S: Final = 3.0
+#: How long an ended client or server may still be listed.
+_EXIT_LAG_S: Final = 3.0
 
 _CONFIG: Final = {
     "listen_addresses": "''",
@@ -67,7 +68,7 @@ _CONFIG: Final = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
-_FORGETFUL: Final = {"fsync": "off", "full_page_writes": "off"}
+_NOT_DURABLE: Final = {"fsync": "off", "full_page_writes": "off"}
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,13 @@ class EmbeddedServer:
         self._data = self._root / "data"
         self._lease: int | None = None
 
-    # -- what callers need ------------------------------------------------------------------------
+    # -- public methods ---------------------------------------------------------------------------
 
     def up(self, *, keep: bool = False) -> bool:
         """Starts the server where it is not running, with both databases; marks this process as a user.
 
         Args:
-            keep: the server stays until `down`, whoever else leaves (`pvm up`).
+            keep: only `down` stops the server (`pvm up`).
 
         Returns:
             True where this call started it.
@@ -127,7 +128,7 @@ class EmbeddedServer:
                 (self._root / "keep").touch()
             started = self._ensure_running()
             if not self._create_databases():
-                # The postmaster found alive was dying.
+                # The postmaster that was found was about to end.
                 started = self._ensure_running()
                 self._create_databases()
             self._take_lease()
@@ -141,7 +142,7 @@ class EmbeddedServer:
                 caller has closed its own connections.
 
         Returns:
-            True where it is not running any more.
+            True where it is stopped.
         """
         if not self._root.is_dir():
             return True
@@ -161,13 +162,13 @@ class EmbeddedServer:
             return True
 
     def release(self) -> None:
-        """This process stops counting as a user of the server."""
+        """Withdraws this process as a user of the server."""
         if self._lease is not None:
             os.close(self._lease)
             self._lease = None
 
     def status(self) -> ServerStatus:
-        """The state of the server; starts nothing and waits for nobody."""
+        """The state of the server, without starting it or waiting for its lock."""
         pid = self._postmaster() if self._root.is_dir() else None
         return ServerStatus(
             running=pid is not None,
@@ -207,25 +208,15 @@ class EmbeddedServer:
             self.home.mkdir(parents=True, exist_ok=True)
             self._root.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StoreError(
-                "server.home",
-                str(self.home),
-                error.strerror or str(error),
-                "Set PVM_HOME to a folder you may write",
-            ) from error
+            raise self._home_error(error, "Set PVM_HOME to a folder you may write") from error
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        # flock dies with its process, so a killed starter blocks nobody.
+        # The kernel frees a flock with its process: a killed starter blocks nothing.
         try:
             handle = os.open(self._root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise StoreError(
-                "server.home",
-                str(self._root),
-                error.strerror or str(error),
-                "Use the account that owns PVM_HOME",
-            ) from error
+            raise self._home_error(error, "Use the account that owns PVM_HOME") from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -239,12 +230,12 @@ class EmbeddedServer:
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise self._disk_full() from error
-            raise StoreError(
-                "server.home",
-                str(self._root),
-                str(error),
-                "Choose another PVM_HOME, or correct its permissions",
-            ) from error
+            raise self._home_error(error, "Choose another PVM_HOME, or correct its permissions") from error
+
+    def _home_error(self, error: OSError, remedy: str) -> StoreError:
+        return StoreError(
+            "server.home", str(error.filename or self._root), error.strerror or str(error), remedy
+        )
 
     def _take_lease(self) -> None:
         if self._lease is None:
@@ -262,7 +253,7 @@ class EmbeddedServer:
         finally:
             os.close(handle)
         # A client that has just closed its connection is listed for a few milliseconds more.
-        deadline = time.monotonic() + _GOODBYE_S
+        deadline = time.monotonic() + _EXIT_LAG_S
         while count := self._connections():
             if time.monotonic() > deadline:
                 return False
@@ -302,12 +293,7 @@ class EmbeddedServer:
                 "server.not_initialised", str(self.home), "it holds no database server yet", "Run `pvm up`"
             ) from None
         except PermissionError as error:
-            raise StoreError(
-                "server.home",
-                str(self._root),
-                "it belongs to another account",
-                "Use the account that owns PVM_HOME",
-            ) from error
+            raise self._home_error(error, "Use the account that owns PVM_HOME") from error
         place = f"host='{self._socket_dir()}' port={_PORT}"
         return dsn.to_libpq(f"{place} user={_SUPERUSER} password={password} dbname={database}")
 
@@ -323,15 +309,15 @@ class EmbeddedServer:
         account.own(fresh)
         password = secrets.token_urlsafe(24)
         self._initdb(fresh, account, password)
-        config = _CONFIG if self._durable else {**_CONFIG, **_FORGETFUL}
+        config = _CONFIG if self._durable else {**_CONFIG, **_NOT_DURABLE}
         with (fresh / "postgresql.auto.conf").open("a") as conf:
             conf.writelines(f"{key} = {value}\n" for key, value in config.items())
         _write_private(self._root / "password", password + "\n")
         shutil.rmtree(self._data, ignore_errors=True)
-        # A killed initdb leaves only `data.new`; the cluster appears whole or not at all.
+        # A killed initdb leaves only `data.new`: the cluster is complete or missing.
         fresh.rename(self._data)
 
-    def _initdb(self, folder: Path, account: accounts.Account, password: str) -> None:
+    def _initdb(self, folder: Path, account: accounts.ServerAccount, password: str) -> None:
         reader, writer = os.pipe()
         account.own_fd(reader)
         os.write(writer, password.encode() + b"\n")
@@ -352,7 +338,7 @@ class EmbeddedServer:
         if done.returncode != 0:
             raise self._refused("server.initdb", done.stderr, "Correct that, or choose another PVM_HOME")
 
-    def _bin(self, account: accounts.Account) -> Path:
+    def _bin(self, account: accounts.ServerAccount) -> Path:
         version = self._data / "PG_VERSION"
         return account.reachable(binaries(int(version.read_text()) if version.is_file() else None))
 
@@ -387,10 +373,10 @@ class EmbeddedServer:
                 raise self._refused("server.start", tail, f"See {log}")
             time.sleep(0.2)
 
-    def _refused(self, code: str, told: str, remedy: str) -> StoreError:
-        if "No space left" in told:
+    def _refused(self, code: str, output: str, remedy: str) -> StoreError:
+        if "No space left" in output:
             return self._disk_full()
-        return StoreError(code, str(self.home), f"the server does not start: {_told(told)}", remedy)
+        return StoreError(code, str(self.home), f"the server does not start: {_reason(output)}", remedy)
 
     def _disk_full(self) -> StoreError:
         where, remedy = str(self.home), "Free space, then run again"
@@ -400,7 +386,7 @@ class EmbeddedServer:
         account = accounts.service_account(self._data)
         self._pg_ctl(account, "stop", "-w", "-m", "fast", "-t", str(_SHUTDOWN_TIMEOUT_S))
         # The pid file goes a moment before the process does.
-        deadline = time.monotonic() + _GOODBYE_S
+        deadline = time.monotonic() + _EXIT_LAG_S
         while accounts.runs_in(pid, self._data) and time.monotonic() < deadline:
             time.sleep(0.02)
         if accounts.runs_in(pid, self._data):
@@ -411,30 +397,30 @@ class EmbeddedServer:
                 f"See {self._root / 'server.log'}",
             )
 
-    def _pg_ctl(self, account: accounts.Account, *arguments: str) -> int:
+    def _pg_ctl(self, account: accounts.ServerAccount, *arguments: str) -> int:
         command = [str(self._bin(account) / "pg_ctl"), "-D", account.inside(self._data), *arguments]
         with (self._root / "server.log").open("ab") as log:
-            # Pipes would stay open in the server; files and /dev/null do not hold anybody up.
+            # The server keeps inherited pipes open, and their reader would wait for ever; files do not block.
             return subprocess.run(
                 command, cwd=self._data, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, **account.popen(), check=False,
             ).returncode  # fmt: skip
 
     def _clear_stale(self, sockets: Path) -> None:
-        """Removes lock files whose process id now belongs to a stranger or a zombie.
+        """Removes lock files whose process id now belongs to another program or a zombie.
 
         PostgreSQL clears them itself where the process is gone; where the number was given to another
         process of the same account (a reboot, a container), it would refuse to start for ever.
         """
         path = self._data / "postmaster.pid"
         pid = _pid_in(path)
-        if pid is None or not accounts.exists(pid):
+        if pid is None or not psutil.pid_exists(pid):
             return
         deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
         while accounts.anybody_in(self._data) and time.monotonic() < deadline:
             time.sleep(0.1)
         path.unlink(missing_ok=True)
-        # Nobody else's server has its socket there.
+        # The socket folder belongs to this home alone.
         for name in (f".s.PGSQL.{_PORT}", f".s.PGSQL.{_PORT}.lock"):
             (sockets / name).unlink(missing_ok=True)
 
@@ -452,7 +438,7 @@ class EmbeddedServer:
                             connection.execute(f'CREATE DATABASE "{name}"')
                 return True
             except psycopg.OperationalError as error:
-                # It starts up or recovers, or it is dying; a refused password stays refused.
+                # It starts, recovers or ends; only a refused password is final.
                 if "password" in str(error) or time.monotonic() > deadline:
                     raise self._no_answer(error) from error
                 if self._postmaster() is None:
@@ -494,7 +480,7 @@ def binaries(version: int | None = None) -> Path:
     return found[max(found) if version is None else version]
 
 
-def _closed_folder(path: Path, account: accounts.Account) -> None:
+def _closed_folder(path: Path, account: accounts.ServerAccount) -> None:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         owner = path.lstat().st_uid
@@ -534,8 +520,8 @@ _NOISE: Final = re.compile(
 _STAMP: Final = re.compile(r"^\d{4}-\d\d-\d\d [\d:.]+ \w+ \[\d+\] ")
 
 
-def _told(text: str, count: int = 3) -> str:
-    """Why PostgreSQL gave up, from what it wrote."""
+def _reason(text: str, count: int = 3) -> str:
+    """The reason for a failed start, from PostgreSQL's output."""
     lines = [_STAMP.sub("", line.strip()) for line in text.splitlines() if not _NOISE.search(line)]
     fatal = [line for line in lines if line.startswith(("FATAL", "PANIC", "initdb: error"))]
     return " / ".join(line for line in (fatal or lines)[-count:] if line) or "it gave no reason"

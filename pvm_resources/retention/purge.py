@@ -1,10 +1,10 @@
-"""The purge: what a source's terms, or a retention rule, no longer allow to be kept goes, with all
-that came of it.
+"""The purge deletes what a source's terms, or a retention rule, no longer allow to be kept, with all data
+derived from it.
 
-A picture takes with it its file, masks, keypoints, embeddings, candidate pairs, compared pairs and the
-evidence pictures drawn with it; a product its title, brand and every address. A match keeps its id, score,
-status, second and terms. Files go before their rows, so that after a crash at any moment the rows still name
-what is left to delete, and the next purge ends where an undisturbed one ends.
+With a picture it deletes its file, masks, keypoints, embeddings, candidate pairs, compared pairs and evidence
+pictures; of a product the title, brand and every address. A match keeps its id, score, status, second and
+terms. Files are deleted before their rows, so that after a crash at any moment the rows still name what is
+left to delete, and the next purge completes it.
 
 What a run works on is left alone until that run has ended.
 """
@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from pvm_core.errors import PvmError, StoreError
 from pvm_jobs.rules import resolve
@@ -25,30 +25,33 @@ from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_policies
+from pvm_resources.store.base import Cursor
 from pvm_resources.store.industries import Industries
 from pvm_resources.store.retention import (
     FIRST,
     FRAMES,
     PICTURES,
-    Cursor,
     DueProduct,
     DueVideo,
     PurgeBatch,
+    PurgeScope,
     Retention,
     Side,
     Term,
 )
 
-#: Items of one lot: its rows are locked while its files are deleted, which a remote store makes slow.
+#: Items of a batch: its rows are locked while its files are deleted, which a remote store makes slow.
 BATCH: Final = 100
-#: A run may have found a file here and not yet written that it uses it; it has noted that within a day.
+#: A run may have found a file and not yet stored that it uses it; it has done so within a day.
 _GRACE: Final = timedelta(days=1)
+#: Where a batch ended: an id, or a platform and an id.
+Place = TypeVar("Place", uuid.UUID, tuple[str, str], bool)
 _log = logging.getLogger("pvm.purge")
 
 
 @dataclass(frozen=True)
 class Purged:
-    """What went of one source.
+    """What was deleted of one source.
 
     Attributes:
         source: its name; for videos the platform's.
@@ -85,7 +88,7 @@ class PurgeReport:
     """What a purge did, or with `dry_run` what it would do.
 
     Attributes:
-        purged: by source, in order of name; a source of which nothing went is left out.
+        purged: by source, in order of name; sources without deletions are left out.
         failures: files that could not be deleted; their rows stay, so the next purge tries them again.
     """
 
@@ -97,7 +100,7 @@ class Purge:
     """Purges one machine's stores.
 
     Args:
-        batch: items whose files go between two commits.
+        batch: items whose files are deleted between two commits.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Purge:
         self._policies = load_policies(settings)
         self._downloads = settings.home / "downloads"
         self._batch = batch
+        self._dry_run = False
         self._counts: Counter[tuple[str, str]] = Counter()
         self._failures: list[StoreError] = []
 
@@ -126,27 +130,31 @@ class Purge:
         Args:
             dry_run: only count.
             source: of this source (platform) alone.
-            ending: a job whose run, at its end, asks: it counts as running no longer.
+            ending: a job that counts as not running, because its run calls the purge at its end.
             now: the time to judge by; default the database's clock.
 
         Raises:
             InputError: ``settings.invalid``; ``rules.*`` where an industry's stored rules are not valid.
             StoreError: the database is out of reach, or the media store is as a whole.
         """
-        self._counts, self._failures = Counter(), []
+        self._counts, self._failures, self._dry_run = Counter(), [], dry_run
         moment = now or self._repo.now()
-        product_names, platforms, answer_names = self._repo.names()
-        products = self._terms(product_names, self._policies.__getitem__, moment, source)
-        videos = self._terms(platforms, self._policies.of_platform, moment, source)
-        answers = self._terms(answer_names, self._policies.__getitem__, moment, source)
-        if products:
-            self._items(PICTURES, products, ending, dry_run)
-            self._texts(products, ending, dry_run)
-        if videos:
-            self._items(FRAMES, videos, ending, dry_run)
-        if answers:
-            self._answers(answers, dry_run)
-        self._videos(videos, moment, source, ending, dry_run)
+        products, videos, answers = (
+            PurgeScope(self._terms(names, policy_of, moment, source), ending, self._batch)
+            for names, policy_of in zip(
+                self._repo.names(),
+                (self._policies.__getitem__, self._policies.of_platform, self._policies.__getitem__),
+                strict=True,
+            )
+        )
+        if products.terms:
+            self._items(PICTURES, products)
+            self._texts(products)
+        if videos.terms:
+            self._items(FRAMES, videos)
+        if answers.terms:
+            self._answers(replace(answers, limit=10 * self._batch))
+        self._videos(videos, moment, source)
         return self._report()
 
     def _terms(
@@ -156,38 +164,49 @@ class Purge:
         now: datetime,
         source: str | None,
     ) -> list[Term]:
-        found = []
-        for name in names:
-            policy = policy_of(name)
-            if policy.restricted and source in (None, name):
-                age = policy.max_age_h
-                cutoff = now - timedelta(hours=age) if age is not None else None
-                found.append(Term(name, cutoff, not policy.store_media))
-        return found
+        policies = {name: policy_of(name) for name in names if source in (None, name)}
+        return [
+            Term(
+                name,
+                None if policy.max_age_h is None else now - timedelta(hours=policy.max_age_h),
+                not policy.store_media,
+            )
+            for name, policy in policies.items()
+            if policy.restricted
+        ]
 
-    # -- pictures and frames -----------------------------------------------------------------------
-
-    def _items(self, side: Side, terms: Sequence[Term], ending: str | None, dry_run: bool) -> None:
-        after: uuid.UUID | None = FIRST
+    def _batches(self, first: Place, step: Callable[[Cursor, Place], Place | None]) -> None:
+        """Calls `step` in transactions of their own that hold the purge lock; it returns where the next
+        batch continues, None where none is left."""
+        after: Place | None = first
         while after is not None:
             with self._database.transaction() as cursor:
                 self._repo.hold(cursor)
-                lot, after = self._repo.lot(cursor, side, terms, after, self._batch, ending)
-                if lot.items and not dry_run:
-                    lot = self._without_files(lot)
-                    self._count_matches(lot, self._repo.drop(cursor, side, lot))
-                self._count(side, lot)
+                after = step(cursor, after)
 
-    def _without_files(self, lot: PurgeBatch) -> PurgeBatch:
-        """The lot less the items of which a file would not go."""
+    # -- pictures and frames -----------------------------------------------------------------------
+
+    def _items(self, side: Side, scope: PurgeScope) -> None:
+        def step(cursor: Cursor, after: uuid.UUID) -> uuid.UUID | None:
+            batch, following = self._repo.batch(cursor, side, scope, after)
+            if batch.items and not self._dry_run:
+                batch = self._without_files(batch)
+                self._count_matches(batch, self._repo.drop(cursor, side, batch))
+            self._count(side, batch)
+            return following
+
+        self._batches(FIRST, step)
+
+    def _without_files(self, batch: PurgeBatch) -> PurgeBatch:
+        """The batch less the items of which a file could not be deleted."""
         failed: set[uuid.UUID] = set()
-        for pairs in lot.keys.values():
+        for pairs in batch.keys.values():
             failed |= self._delete(pairs)
-        if len(failed) == len(lot.items):
-            # Not one item went: the store is out of reach, and asking for each of the rest is of no use.
+        if len(failed) == len(batch.items):
+            # Every deletion failed: the store is out of reach, and trying the other batches is of no use.
             raise self._failures[-1]
-        keys = {kind: [p for p in pairs if p[0] not in failed] for kind, pairs in lot.keys.items()}
-        return replace(lot, items=[i for i in lot.items if i.item_id not in failed], keys=keys)
+        keys = {kind: [p for p in pairs if p[0] not in failed] for kind, pairs in batch.keys.items()}
+        return replace(batch, items=[i for i in batch.items if i.item_id not in failed], keys=keys)
 
     def _delete(self, pairs: Sequence[tuple[uuid.UUID, str]]) -> set[uuid.UUID]:
         failed: set[uuid.UUID] = set()
@@ -199,28 +218,30 @@ class Purge:
                 self._failures.append(error)
         return failed
 
-    def _count(self, side: Side, lot: PurgeBatch) -> None:
-        source = {item.item_id: item.source for item in lot.items}
-        self._counts.update((item.source, "pictures" if side is PICTURES else "frames") for item in lot.items)
+    def _count(self, side: Side, batch: PurgeBatch) -> None:
+        source = {item.item_id: item.source for item in batch.items}
+        self._counts.update(
+            (item.source, "pictures" if side is PICTURES else "frames") for item in batch.items
+        )
         for kind in ("masks", "keypoints", "evidence"):
-            self._counts.update((source[item], kind) for item, _ in lot.keys.get(kind, ()))
+            self._counts.update((source[item], kind) for item, _ in batch.keys.get(kind, ()))
 
-    def _count_matches(self, lot: PurgeBatch, matches: Mapping[uuid.UUID, int]) -> None:
-        for item in lot.items:
+    def _count_matches(self, batch: PurgeBatch, matches: Mapping[uuid.UUID, int]) -> None:
+        for item in batch.items:
             self._counts[item.source, "matches"] += matches.get(item.item_id, 0)
 
     # -- texts -------------------------------------------------------------------------------------
 
-    def _texts(self, terms: Sequence[Term], ending: str | None, dry_run: bool) -> None:
-        after: uuid.UUID | None = FIRST
-        while after is not None:
-            with self._database.transaction() as cursor:
-                self._repo.hold(cursor)
-                due, after = self._repo.due_products(cursor, terms, after, self._batch, ending)
-                if due and not dry_run:
-                    due = self._without_leftovers(cursor, due)
-                    self._repo.drop_texts(cursor, [product.product_id for product in due])
-                self._counts.update((product.source, "products") for product in due)
+    def _texts(self, scope: PurgeScope) -> None:
+        def step(cursor: Cursor, after: uuid.UUID) -> uuid.UUID | None:
+            due, following = self._repo.due_products(cursor, scope, after)
+            if due and not self._dry_run:
+                due = self._without_leftovers(cursor, due)
+                self._repo.drop_texts(cursor, [product.product_id for product in due])
+            self._counts.update((product.source, "products") for product in due)
+            return following
+
+        self._batches(FIRST, step)
 
     def _without_leftovers(self, cursor: Cursor, due: Sequence[DueProduct]) -> list[DueProduct]:
         """Deletes picture files that a killed run stored without a row; returns the products now free of
@@ -233,39 +254,36 @@ class Purge:
                 free.append(product)
         return free
 
-    def _answers(self, terms: Sequence[Term], dry_run: bool) -> None:
-        if dry_run:
-            self._add("answers", self._repo.count_answers(terms))
-            return
-        gone: dict[str, int] = {"": 1}
-        while gone:
-            with self._database.transaction() as cursor:
-                gone = self._repo.drop_answers(cursor, terms, 10 * self._batch)
-            self._add("answers", gone)
+    def _answers(self, scope: PurgeScope) -> None:
+        def add(counts: Mapping[str, int]) -> None:
+            self._counts.update({(source, "answers"): count for source, count in counts.items()})
 
-    def _add(self, kind: str, counts: Mapping[str, int]) -> None:
-        for source, count in counts.items():
-            self._counts[source, kind] += count
+        def step(cursor: Cursor, after: bool) -> bool | None:
+            deleted = self._repo.drop_answers(cursor, scope)
+            add(deleted)
+            return True if deleted else None
+
+        if self._dry_run:
+            add(self._repo.count_answers(scope))
+        else:
+            self._batches(True, step)
 
     # -- downloaded videos -------------------------------------------------------------------------
 
-    def _videos(
-        self, terms: Sequence[Term], now: datetime, source: str | None, ending: str | None, dry_run: bool
-    ) -> None:
+    def _videos(self, scope: PurgeScope, now: datetime, source: str | None) -> None:
         keep_days = self._keep_days()
-        until = now - _GRACE if self._repo.any_running(ending) else now
-        after: tuple[str, str] | None = ("", "")
-        while after is not None:
-            with self._database.transaction() as cursor:
-                self._repo.hold(cursor)
-                due, after = self._repo.due_videos(
-                    cursor, terms, keep_days, until, after, self._batch, ending
-                )
-                due = [video for video in due if source in (None, video.platform)]
-                if not dry_run:
-                    due = [video for video in due if self._unlink(video)]
-                    self._repo.drop_videos(cursor, due)
-                self._counts.update((video.platform, "videos") for video in due)
+        until = now - _GRACE if self._repo.any_running(scope.ending) else now
+
+        def step(cursor: Cursor, after: tuple[str, str]) -> tuple[str, str] | None:
+            due, following = self._repo.due_videos(cursor, scope, keep_days, until, after)
+            due = [video for video in due if source in (None, video.platform)]
+            if not self._dry_run:
+                due = [video for video in due if self._unlink(video)]
+                self._repo.drop_videos(cursor, due)
+            self._counts.update((video.platform, "videos") for video in due)
+            return following
+
+        self._batches(("", ""), step)
 
     def _keep_days(self) -> dict[str, float]:
         """Days by industry, under the rules as they are now."""

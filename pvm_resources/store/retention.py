@@ -1,8 +1,8 @@
-"""What must go: rows and files of material whose source's terms, or whose retention rule, end its keeping.
+"""Retention: rows and files of material that its source's terms, or a retention rule, no longer let be kept.
 
-Every method that removes something works on one lot within the caller's transaction: the caller holds the
-purge lock, deletes the lot's files, then drops its rows. A lot is chosen after its products (videos) are
-locked, so a run that collects one of them at this moment waits for the lot, or is seen and left alone.
+Every method that deletes something works on one batch within the caller's transaction: the caller holds the
+purge lock, deletes the batch's files, then its rows. A batch is selected after its products (videos) are
+locked: a run that collects one of them at the same time waits for the batch, or is detected and left alone.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-import psycopg
 from psycopg import sql
 
 from pvm_resources.postgres.locks import JOB_PREFIX, PURGE, job_lock_name
-from pvm_resources.store.base import Repository
+from pvm_resources.store.base import Cursor, Repository
 from pvm_resources.store.matching import evidence_key
 
-Cursor = psycopg.Cursor[tuple[Any, ...]]
 #: Below every id.
 FIRST: Final = uuid.UUID(int=0)
 
@@ -32,8 +30,8 @@ class Term:
 
     Attributes:
         name: as `products.src`, `videos.platform` or `source_answers.source` has it.
-        cutoff: what was stored then or earlier must go; None = no age limit.
-        unstored: pictures are a working copy, which goes with the last job that works on them.
+        cutoff: what was stored then or earlier is due; None: no age limit.
+        unstored: pictures are a working copy, deleted with the last job that works on them.
     """
 
     name: str
@@ -45,6 +43,7 @@ class Term:
 class Side:
     """Pictures of products, or frames of videos: the names of their tables and columns."""
 
+    folder: str
     items: str
     item: str
     owners: str
@@ -55,15 +54,59 @@ class Side:
 
 
 PICTURES: Final = Side(
-    "stored_images", "img_id", "products", "product_id", "src", "job_products", "best_img_id"
+    "products", "stored_images", "img_id", "products", "product_id", "src", "job_products", "best_img_id"
 )
 FRAMES: Final = Side(
-    "stored_frames", "frame_id", "videos", "video_id", "platform", "job_videos", "best_frame_id"
+    "videos", "stored_frames", "frame_id", "videos", "video_id", "platform", "job_videos", "best_frame_id"
 )
 
 
 @dataclass(frozen=True)
-class Item:
+class StoredFiles:
+    """Where the files of a folder of the media store have their rows; a file is named after its row's id."""
+
+    table: str
+    item: str
+    path: str
+
+
+#: By folder of the media store.
+STORED_FILES: Final = {
+    "products": StoredFiles("stored_images", "img_id", "local_path"),
+    "videos": StoredFiles("stored_frames", "frame_id", "local_path"),
+    "masks": StoredFiles("masks", "item_id", "mask_path"),
+    "kp": StoredFiles("keypoint_sets", "item_id", "kp_blob_path"),
+    "evidence": StoredFiles("matches", "match_id", "evidence_path"),
+}
+
+
+@dataclass(frozen=True)
+class PurgeScope:
+    """What one pass over the rows looks for.
+
+    Attributes:
+        terms: what ends the keeping of each source's material.
+        ending: a job that counts as not running, because its run calls the purge at its end.
+        limit: most rows of a batch.
+    """
+
+    terms: Sequence[Term]
+    ending: str | None
+    limit: int
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The parameters of `_TERMS`, and the limit."""
+        return {
+            "names": [term.name for term in self.terms],
+            "cutoffs": [term.cutoff for term in self.terms],
+            "unstored": [term.unstored for term in self.terms],
+            "limit": self.limit,
+        }
+
+
+@dataclass(frozen=True)
+class DueItem:
     """A picture or a frame that is due."""
 
     item_id: uuid.UUID
@@ -73,9 +116,9 @@ class Item:
 
 @dataclass(frozen=True)
 class PurgeBatch:
-    """Items that go together, with the media keys of everything derived from them, by kind."""
+    """Items purged together, with the media keys of everything derived from them, by kind."""
 
-    items: Sequence[Item] = ()
+    items: Sequence[DueItem] = ()
     keys: Mapping[str, Sequence[tuple[uuid.UUID, str]]] = field(default_factory=dict)
 
 
@@ -98,7 +141,7 @@ class DueVideo:
 
 @dataclass(frozen=True)
 class Restricted:
-    """A stored picture that must be able to go again: its key, its source, and where a person finds what it
+    """A stored picture that a purge may delete later: its key, its source, and where a person finds what it
     shows: the id as given (a video's name) and the source's page."""
 
     key: str
@@ -108,9 +151,9 @@ class Restricted:
 
 
 class Retention(Repository):
-    """Finds and drops what is due, over all tables that hold it."""
+    """Finds and deletes what is due, in all tables that hold it."""
 
-    # -- keeping out of each other's way -----------------------------------------------------------
+    # -- exclusion of runs and other purges ----------------------------------------------------------
 
     def hold(self, cursor: Cursor) -> None:
         """Takes the purge lock until the end of the transaction; waits for another purge's batch."""
@@ -146,46 +189,30 @@ class Retention(Repository):
 
     # -- pictures and frames -----------------------------------------------------------------------
 
-    def lot(
-        self,
-        cursor: Cursor,
-        side: Side,
-        terms: Sequence[Term],
-        after: uuid.UUID,
-        limit: int,
-        ending: str | None,
+    def batch(
+        self, cursor: Cursor, side: Side, scope: PurgeScope, after: uuid.UUID
     ) -> tuple[PurgeBatch, uuid.UUID | None]:
-        """Up to `limit` due items after `after`, less those a running job works on.
-
-        Args:
-            ending: a job that counts as not running: its run is at its end and asks.
-
-        Returns:
-            the lot, and the id to go on after; None where nothing is left.
-        """
-        found = self._due(cursor, side, terms, after, limit, [])
+        """Due items after `after`, less those a running job works on, and the id to continue after; None
+        where nothing is left."""
+        found = self._due(cursor, side, scope, after, [])
         if not found:
             return PurgeBatch(), None
         owners = sorted({item.owner_id for item in found})
-        cursor.execute(
-            sql.SQL(
-                f"SELECT 1 FROM {side.owners} WHERE {side.owner} = ANY(%s) ORDER BY {side.owner} FOR UPDATE"
-            ),
-            [owners],
-        )
-        busy = self._busy_owners(cursor, side, owners, ending)
-        # Asked again: what was collected anew while the rows were being locked is due no longer.
+        lock = f"SELECT 1 FROM {side.owners} WHERE {side.owner} = ANY(%s) ORDER BY {side.owner} FOR UPDATE"
+        cursor.execute(sql.SQL(lock), [owners])
+        busy = self._busy_owners(cursor, side, owners, scope.ending)
+        # Read again: what was collected anew while the rows were being locked is due no longer.
         ids = [item.item_id for item in found]
-        items = [i for i in self._due(cursor, side, terms, FIRST, limit, ids) if i.owner_id not in busy]
+        items = [i for i in self._due(cursor, side, scope, FIRST, ids) if i.owner_id not in busy]
         return PurgeBatch(items, self._keys(cursor, side, [i.item_id for i in items])), found[-1].item_id
 
-    def drop(self, cursor: Cursor, side: Side, lot: PurgeBatch) -> Counter[uuid.UUID]:
-        """Drops the lot's rows and everything that hangs on them; its matches stay, without pictures.
+    def drop(self, cursor: Cursor, side: Side, batch: PurgeBatch) -> Counter[uuid.UUID]:
+        """Deletes the batch's rows and everything that refers to them; its matches stay, without pictures.
 
         Returns:
             matches that lost their pictures, by item.
         """
-        ids = [item.item_id for item in lot.items]
+        ids = [item.item_id for item in batch.items]
         rows = cursor.execute(
             sql.SQL(
                 "UPDATE matches SET evidence_path = NULL, media_purged_at = now() "
@@ -196,21 +223,15 @@ class Retention(Repository):
         matches = Counter(row[0] for row in rows)
         cursor.execute(sql.SQL(f"DELETE FROM {side.items} WHERE {side.item} = ANY(%s)"), [ids])
         if side is FRAMES:
-            videos = list({item.owner_id for item in lot.items})
-            # Without its set a video is cut anew by the next job that wants it.
+            videos = list({item.owner_id for item in batch.items})
+            # Without its set the next job that uses the video extracts its keyframes again.
             cursor.execute("DELETE FROM keyframe_sets WHERE video_id = ANY(%s)", [videos])
             cursor.execute("UPDATE videos SET title = '', url = '' WHERE video_id = ANY(%s)", [videos])
         return matches
 
     def _due(
-        self,
-        cursor: Cursor,
-        side: Side,
-        terms: Sequence[Term],
-        after: uuid.UUID,
-        limit: int,
-        only: Sequence[uuid.UUID],
-    ) -> list[Item]:
+        self, cursor: Cursor, side: Side, scope: PurgeScope, after: uuid.UUID, only: Sequence[uuid.UUID]
+    ) -> list[DueItem]:
         query = f"""
             SELECT i.{side.item}, i.{side.owner}, o.{side.source}
             FROM {side.items} i JOIN {side.owners} o USING ({side.owner})
@@ -222,8 +243,8 @@ class Retention(Repository):
                    WHERE m.{side.owner} = i.{side.owner} AND j.status IN ('queued', 'running')))
             ORDER BY i.{side.item} LIMIT %(limit)s
         """
-        values = {**_terms(terms), "after": after, "only": list(only), "limit": limit}
-        return [Item(*row) for row in cursor.execute(sql.SQL(query), values)]
+        values = {**scope.params, "after": after, "only": list(only)}
+        return [DueItem(*row) for row in cursor.execute(sql.SQL(query), values)]
 
     def _busy_owners(
         self, cursor: Cursor, side: Side, owners: Sequence[uuid.UUID], ending: str | None
@@ -239,13 +260,14 @@ class Retention(Repository):
         self, cursor: Cursor, side: Side, ids: Sequence[uuid.UUID]
     ) -> dict[str, list[tuple[uuid.UUID, str]]]:
         found: dict[str, list[tuple[uuid.UUID, str]]] = {}
-        for kind, table, path in (
-            ("pictures", side.items, "local_path"),
-            ("masks", "masks", "mask_path"),
-            ("keypoints", "keypoint_sets", "kp_blob_path"),
+        for kind, files in (
+            ("pictures", STORED_FILES[side.folder]),
+            ("masks", STORED_FILES["masks"]),
+            ("keypoints", STORED_FILES["kp"]),
         ):
             query = (
-                f"SELECT {side.item}, {path} FROM {table} WHERE {side.item} = ANY(%s) AND {path} IS NOT NULL"
+                f"SELECT {side.item}, {files.path} FROM {files.table} "
+                f"WHERE {side.item} = ANY(%s) AND {files.path} IS NOT NULL"
             )
             found[kind] = [(item, key) for item, key in cursor.execute(sql.SQL(query), [list(ids)])]
         query = (
@@ -253,30 +275,31 @@ class Retention(Repository):
         )
         rows = cursor.execute(sql.SQL(query), [list(ids)]).fetchall()
         found["evidence"] = [(item, path) for item, _, _, path in rows if path is not None]
-        # A match that changed names no picture any more, but the one drawn before still lies there.
+        # A changed match names no picture any more, but the one drawn before is still stored.
         found["undrawn"] = [(i, evidence_key(job, match)) for i, job, match, path in rows if path is None]
         return found
 
     # -- texts -------------------------------------------------------------------------------------
 
     def due_products(
-        self, cursor: Cursor, terms: Sequence[Term], after: uuid.UUID, limit: int, ending: str | None
+        self, cursor: Cursor, scope: PurgeScope, after: uuid.UUID
     ) -> tuple[list[DueProduct], uuid.UUID | None]:
-        """Up to `limit` products after `after` whose texts are due, locked, less those of running jobs."""
+        """Products after `after` whose texts are due, locked, less those of running jobs; and the id to
+        continue after."""
         query = f"""
             SELECT p.product_id, p.src FROM products p JOIN {_TERMS} ON t.name = p.src
             WHERE p.product_id > %(after)s AND p.purged_at IS NULL AND p.seen_at <= t.cutoff
             ORDER BY p.product_id LIMIT %(limit)s FOR UPDATE OF p
         """
-        values = {**_terms(terms), "after": after, "limit": limit}
+        values = {**scope.params, "after": after}
         found = [DueProduct(*row) for row in cursor.execute(sql.SQL(query), values)]
         if not found:
             return [], None
-        busy = self._busy_owners(cursor, PICTURES, [p.product_id for p in found], ending)
+        busy = self._busy_owners(cursor, PICTURES, [p.product_id for p in found], scope.ending)
         return [p for p in found if p.product_id not in busy], found[-1].product_id
 
     def drop_texts(self, cursor: Cursor, product_ids: Sequence[uuid.UUID]) -> None:
-        """Blanks the products' texts and drops every address of their pictures; their ids stay."""
+        """Blanks the products' texts and deletes every address of their pictures; their ids stay."""
         ids = {"ids": list(product_ids)}
         for table in ("problems", "dead_letters"):
             # Their items are the references of pictures that could not be had.
@@ -302,16 +325,17 @@ class Retention(Repository):
         )
         return {row[0] for row in rows}
 
-    def count_answers(self, terms: Sequence[Term]) -> dict[str, int]:
+    def count_answers(self, scope: PurgeScope) -> dict[str, int]:
         """How many kept answers of each source are due."""
         query = f"""
             SELECT a.source, count(*) FROM source_answers a JOIN {_TERMS} ON t.name = a.source
             WHERE a.fetched_at <= t.cutoff GROUP BY 1
         """
-        return {name: int(count) for name, count in self._db.tuples(query, _terms(terms))}
+        return {name: int(count) for name, count in self._db.tuples(query, scope.params)}
 
-    def drop_answers(self, cursor: Cursor, terms: Sequence[Term], limit: int) -> dict[str, int]:
-        """Drops up to `limit` kept answers that are due. No run misses one: answers too old are not read."""
+    def drop_answers(self, cursor: Cursor, scope: PurgeScope) -> dict[str, int]:
+        """Deletes stored answers that are due and returns how many by source. No run needs them: answers too
+        old are not read."""
         query = f"""
             WITH due AS (
                 SELECT a.job_id, a.source, a.key_hash FROM source_answers a JOIN {_TERMS} ON t.name = a.source
@@ -323,7 +347,7 @@ class Retention(Repository):
             )
             SELECT source, count(*) FROM gone GROUP BY 1
         """
-        rows = cursor.execute(sql.SQL(query), {**_terms(terms), "limit": limit})
+        rows = cursor.execute(sql.SQL(query), scope.params)
         return {name: int(count) for name, count in rows}
 
     # -- downloaded videos -------------------------------------------------------------------------
@@ -331,34 +355,26 @@ class Retention(Repository):
     def due_videos(
         self,
         cursor: Cursor,
-        terms: Sequence[Term],
+        scope: PurgeScope,
         keep_days: Mapping[str, float],
         now: datetime,
         after: tuple[str, str],
-        limit: int,
-        ending: str | None,
     ) -> tuple[list[DueVideo], tuple[str, str] | None]:
-        """Up to `limit` downloaded files that are due, by platform and id, less those of running jobs.
+        """Downloaded files that are due, by platform and id, less those of running jobs; and where to
+        continue.
 
-        A file is due once keyframes of it are cut and the most generous industry among its jobs has kept it
+        A file is due once its keyframes are stored and the most generous industry among its jobs has kept it
         for `keep_days`; or once its platform's terms end its keeping.
 
         Args:
             keep_days: days by industry (slug).
         """
-        values = {
-            **_terms(terms),
-            "industries": list(keep_days),
-            "days": list(keep_days.values()),
-            "now": now,
-            "platform": after[0],
-            "id": after[1],
-            "limit": limit,
-        }
+        days = {"industries": list(keep_days), "days": list(keep_days.values()), "now": now}
+        values = {**scope.params, **days, "platform": after[0], "id": after[1]}
         rows = cursor.execute(sql.SQL(_DUE_VIDEOS), values).fetchall()
         if not rows:
             return [], None
-        busy = self._busy_owners(cursor, FRAMES, sorted({row[3] for row in rows}), ending)
+        busy = self._busy_owners(cursor, FRAMES, sorted({row[3] for row in rows}), scope.ending)
         found = [DueVideo(*row[:3]) for row in rows if row[3] not in busy]
         return found, (rows[-1][0], rows[-1][1])
 
@@ -370,6 +386,17 @@ class Retention(Repository):
             "WHERE f.platform = d.platform AND f.external_id = d.external_id",
             [[v.platform for v in videos], [v.external_id for v in videos]],
         )
+
+    # -- files --------------------------------------------------------------------------------------
+
+    def paths(self, folder: str, ids: Sequence[uuid.UUID]) -> set[str]:
+        """Media keys in `folder` that the rows of these ids name."""
+        files = STORED_FILES[folder]
+        query = (
+            f"SELECT {files.path} FROM {files.table} "
+            f"WHERE {files.item} = ANY(%s) AND {files.path} IS NOT NULL"
+        )
+        return {row[0] for row in self._db.tuples(query, [list(ids)])}
 
     # -- what must not be copied where nothing can be purged -----------------------------------------
 
@@ -428,11 +455,3 @@ WHERE m.job_id = %(job)s AND m.evidence_path = ANY(%(keys)s)
   AND (p.src = ANY(%(sources)s) OR v.platform = ANY(%(platforms)s))
 ORDER BY 1
 """
-
-
-def _terms(terms: Sequence[Term]) -> dict[str, Any]:
-    return {
-        "names": [term.name for term in terms],
-        "cutoffs": [term.cutoff for term in terms],
-        "unstored": [term.unstored for term in terms],
-    }
