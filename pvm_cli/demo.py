@@ -1,4 +1,4 @@
-"""`pvm demo`: a case the project renders itself, run through Dagster and judged against its known truth."""
+"""`pvm demo`: renders a case, runs it through Dagster and measures the results against the known truth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def demo() -> None:
     Catalogue pictures and clips are rendered with perspective, clutter, light,
     blur, compression and look-alike siblings. What each clip shows is known,
     so the demo prints its own precision and recall.
-    Everything lies under PVM_HOME/demo.
+    All files are written under PVM_HOME/demo.
     """
     from pvm_cli.session import ready
     from pvm_resources.settings import load_settings

@@ -51,7 +51,7 @@ def add(
     secret: _Secret = None,
     name: Annotated[str, typer.Option(help="Its name; default its host.", show_default=False)] = "",
 ) -> None:
-    """Adds a webhook and prints its id and, this once, its secret."""
+    """Adds a webhook and prints its id and, only now, its secret."""
     from pvm_resources.events import signing
     from pvm_resources.http.address_policy import target_of
     from pvm_resources.store.endpoints import DEFAULT_EVENTS
@@ -93,7 +93,7 @@ def rm(endpoint: _Id) -> None:
 
 @app.command()
 def enable(endpoint: _Id) -> None:
-    """Sends to it again, from now on; what waited for it goes out as well."""
+    """Resumes deliveries to it, those that waited included."""
     with opened() as session:
         endpoints = session.store.endpoints
         endpoints.enable(endpoints.get(endpoint).endpoint_id)
@@ -102,7 +102,7 @@ def enable(endpoint: _Id) -> None:
 
 @app.command()
 def disable(endpoint: _Id) -> None:
-    """Sends nothing to it; what waits for it waits on."""
+    """Stops deliveries to it; they wait until it is enabled."""
     with opened() as session:
         endpoints = session.store.endpoints
         endpoints.disable(endpoints.get(endpoint).endpoint_id, "by hand")
@@ -111,7 +111,7 @@ def disable(endpoint: _Id) -> None:
 
 @app.command()
 def rotate(endpoint: _Id, secret: _Secret = None) -> None:
-    """Gives it a new secret and prints it; for 24 hours both sign."""
+    """Replaces its secret and prints the new one; for 24 hours both sign."""
     from pvm_resources.events import signing
 
     given = secret or signing.new_secret()
@@ -125,7 +125,7 @@ def rotate(endpoint: _Id, secret: _Secret = None) -> None:
 
 @app.command()
 def test(endpoint: _Id) -> None:
-    """Sends it an event that means nothing, of the type pvm.test, and says what it answered."""
+    """Sends it a test event (pvm.test) and prints the answer."""
     import uuid
     from datetime import UTC, datetime
 

@@ -29,7 +29,7 @@ app = typer.Typer(
     cls=PvmGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="""Events: what was delivered to whom, and what was not.
+    help="""Events and their deliveries.
 
 The relay carries events to webhooks, to callbacks of jobs and to the broker
 (BUS_BROKER). pvm up starts it; elsewhere run it yourself:
@@ -86,7 +86,7 @@ def list_all(
 
 @app.command()
 def dead(job: _Job = None, endpoint: _Endpoint = None, limit: _Limit = 50) -> None:
-    """Lists deliveries that were given up."""
+    """Lists dead deliveries: those that failed for good."""
     _show("dead", job, None, endpoint, limit)
 
 
@@ -96,12 +96,12 @@ def replay(
     event: _Event = None,
     endpoint: _Endpoint = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what has arrived; names a job, an event or an endpoint.")
+        bool, typer.Option("--all", help="Delivered ones as well; needs --job, --event or --endpoint.")
     ] = False,
 ) -> None:
-    """Sends dead deliveries again, with their attempts counted anew.
+    """Sends dead deliveries again; their attempts count from zero.
 
-    They arrive after what went out meanwhile.
+    Later events of a job may have been delivered before them.
     """
     if everything and not (job or event or endpoint):
         raise InputError(
@@ -127,7 +127,7 @@ def declare(
         typer.Option(help="Routing key for that queue; * is one word, # any number.", show_default=False),
     ] = None,
 ) -> None:
-    """Makes exchanges and queues on the broker; what is there stays."""
+    """Declares exchanges and queues on the broker; existing ones are kept."""
     from pvm_resources.events import broker as bus
     from pvm_resources.settings import load_settings
 
@@ -161,7 +161,7 @@ def relay(
         logs.setup(settings.log_format, settings.log_level)
         # The client raises its failures as errors, which are logged once.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
-        # Each worker holds a connection while it claims and writes; the watching thread and the inbox too.
+        # Each worker holds a connection while it claims and writes, and so do the watcher and the inbox.
         with Database(session.database.dsn, max_connections=workers + 3) as database:
             one = make_relay(settings, database, workers=workers, lease_s=lease)
             if once:
@@ -179,12 +179,12 @@ def _serve(one: Relay, settings: Settings, database: Database) -> None:
 
     consumer = Consumer(_bus_url(settings), Inbox(database)) if settings.bus_url is not None else None
 
-    def end(_number: int, _frame: object) -> None:
+    def stop(_number: int, _frame: object) -> None:
         # A handler may interrupt the thread that holds the lock which `stop` needs.
         threading.Thread(target=one.stop).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+        signal.signal(number, stop)
     listening = threading.Thread(target=consumer.run, name="requests") if consumer else None
     if listening is not None:
         listening.start()

@@ -1,4 +1,4 @@
-"""`pvm keys`: who may call the REST API."""
+"""`pvm keys`: keys of the REST API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ app = typer.Typer(
     cls=PvmGroup,
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="""API keys: who may call the REST API, and what they may do.
+    help="""API keys: callers of the REST API and their scopes.
 
   read    jobs, results, pictures
   run     start, cancel, retry and delete jobs; read
@@ -29,15 +29,15 @@ app = typer.Typer(
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Who uses it, e.g. n8n.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Its user, e.g. n8n.", show_default=False)],
     scope: Annotated[
         list[str] | None, typer.Option("--scope", "-s", help="read, run, review or admin; repeatable.")
     ] = None,
 ) -> None:
-    """Makes a key and prints it. It is shown this once."""
+    """Creates a key and prints it. It cannot be shown again."""
     with opened(create=True) as session:
         key, token = session.store.keys.create(name, scope or ["read"])
-    note(f"key {key.key_id} of {key.name} may: {', '.join(key.scopes)}. It is shown this once:")
+    note(f"key {key.key_id} of {key.name} may: {', '.join(key.scopes)}. It is shown only now:")
     out().print(token, markup=False, soft_wrap=True)
 
 
@@ -63,7 +63,7 @@ def list_all() -> None:
 def revoke(
     key: Annotated[str, typer.Argument(help="Id of the key, as pvm keys list shows it.", show_default=False)],
 ) -> None:
-    """Ends a key. A running API refuses it within five seconds."""
+    """Revokes a key. A running API refuses it within five seconds."""
     with opened() as session:
         ended = session.store.keys.revoke(key)
     note(f"key {key} is revoked" if ended else f"key {key} was revoked already")

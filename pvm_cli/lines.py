@@ -1,4 +1,4 @@
-"""A result as the user reads it, and how it is written: table, CSV, JSON, JSON lines."""
+"""Results as table, CSV, JSON or JSON lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ResultLine:
     """One product-video pair with its score; the fields up to `reason` are the columns, in this order.
 
     Attributes:
-        product: the product's id as its source gave it.
+        product: the product's id at its source.
         video: the video's name within the job.
         score: [0, 1]; accepted if and only if at least the rules' accept.
         ts: second of the video at which the product is seen best.
@@ -35,11 +35,11 @@ class ResultLine:
         evidence: path or URL of the picture that proves it, "" where none was drawn or it was purged.
         sim_deep, sim_kp, sim_edge, score_pair: calibrated terms of the best pair, [0, 1]; None: no evidence.
         consistency: independent shots that show it; coverage: product pictures that do.
-        calibration, embed_model: what turned figures into the terms, and which embedder retrieved the pair.
+        calibration, embed_model: the calibration of the terms, and the embedder that retrieved the pair.
         reason: why it has this status.
         title: the product's title; not a column.
-        purged: its pictures had to go, by their source's terms; not a column.
-        label: what people say of it: accept, reject or unsure; None: nothing; not a column.
+        purged: its pictures were deleted by their source's terms; not a column.
+        label: people's verdict: accept, reject or unsure; None: no verdict; not a column.
     """
 
     product: str

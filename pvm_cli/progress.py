@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: one bar an asset on a terminal, one line an asset elsewhere."""
+"""Progress of a run: a bar for each asset on a terminal, a line for each elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _POLL_S = 0.4
 
 @dataclass(frozen=True)
 class StageCount:
-    """How far one asset of a job is: items done of total, of which reused from earlier work."""
+    """Progress of one asset of a job: items done of total, of which reused from earlier work."""
 
     stage: str
     done: int
@@ -70,8 +70,8 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
     """Polls the counts of a job in a thread of its own and shows them until the block ends.
 
     Args:
-        poll: the present counts; called from the thread about twice a second. A `PvmError` of it ends the
-            display, never the run.
+        poll: the present counts; called from the thread about twice a second. Its `PvmError` ends the
+            display, not the run.
         console: where to draw (stderr).
     """
 
@@ -107,7 +107,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
 
 
 class _Bars:
-    """A bar a stage, redrawn in place."""
+    """A bar for each stage, redrawn in place."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -141,12 +141,12 @@ class _Bars:
 
 
 class _Lines:
-    """A line when a stage is finished; for logs and pipes."""
+    """A line for each finished stage; for logs and pipes."""
 
     def __init__(self, console: Console) -> None:
         self._meter = Meter()
         self._console = console
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
 
     def start(self) -> None:
         pass
@@ -157,8 +157,8 @@ class _Lines:
     def show(self, counts: Sequence[StageCount]) -> None:
         for count in _in_order(counts):
             text = self._meter.describe(count)
-            if count.total and count.done >= count.total and count.stage not in self._told:
-                self._told.add(count.stage)
+            if count.total and count.done >= count.total and count.stage not in self._shown:
+                self._shown.add(count.stage)
                 note(f"{count.stage:<16} {text}", self._console, **asdict(count))
 
 

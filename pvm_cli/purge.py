@@ -1,4 +1,4 @@
-"""`pvm purge`: deletes what sources' terms and rules no longer allow to be kept."""
+"""`pvm purge`: deletes material that terms and rules no longer allow to be kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def purge(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be deleted.")] = False,
     source: Annotated[
         str | None,
         typer.Option("--source", "-s", help="Only this source's material, e.g. ebay.", show_default=False),
@@ -30,8 +30,8 @@ def purge(
 ) -> None:
     """Deletes what sources' terms and rules no longer allow to be kept.
 
-    Pictures go with everything computed from them; matches keep their id, score,
-    status, second and terms. What a running job works on stays until it has ended.
+    Pictures are deleted with everything computed from them; matches keep their id, score,
+    status, second and terms. What a running job works on is kept until the job ends.
     While `pvm up` runs, the schedule hourly_purge does this every hour.
 
     [bold]Examples[/bold]

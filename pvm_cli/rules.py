@@ -57,7 +57,7 @@ def show(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Shows each rule's value and where it comes from."""
+    """Shows each rule's value and its origin."""
     from pvm_resources.settings import load_settings
 
     environment = load_settings().rules_overrides()

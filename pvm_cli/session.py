@@ -1,4 +1,4 @@
-"""What a command works with: the settings, the database (started where it must be) and its repositories."""
+"""The settings, the database (started where needed) and the repositories of a command."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def opened(*, create: bool = False) -> Iterator[Session]:
     """The database of this machine's settings, for the length of the block.
 
     The embedded server is started where it is not running, and stopped again at the end if this block
-    started it and nobody else uses it.
+    started it and no other process uses it.
 
     Args:
         create: make the server and the schema where there is none yet.
@@ -102,7 +102,7 @@ def ready(settings: Settings) -> Iterator[Session]:
     from pvm_assets.execution.bootstrap import bootstrap
     from pvm_resources.postgres.driver import Database
 
-    _hear_only_ours(settings)
+    _log_own_lines(settings)
     platform = bootstrap(settings)
     try:
         with Database(platform.dsn, max_connections=2) as database:
@@ -111,10 +111,10 @@ def ready(settings: Settings) -> Iterator[Session]:
         platform.close()
 
 
-def _hear_only_ours(settings: Settings) -> None:
-    """Our log lines go to stderr in the form the settings ask for; a library's warnings only when debugging.
+def _log_own_lines(settings: Settings) -> None:
+    """Sends our log lines to stderr in the form of the settings; warnings of libraries only when debugging.
 
-    Drivers warn at each of their own attempts to reconnect; what comes of it is told once, by us.
+    Drivers warn at each attempt to reconnect; our own error reports the outcome once.
     """
     import logging
 

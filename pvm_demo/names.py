@@ -31,7 +31,7 @@ _SYLLABLES: Final[dict[Family, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 
 
 @dataclass(frozen=True)
-class Kind:
+class ProductKind:
     """A kind of product: its shape, what it is called, and words that tell siblings apart."""
 
     shape: Shape
@@ -43,7 +43,7 @@ class Kind:
 
 
 KINDS: Final = (
-    Kind(
+    ProductKind(
         "box",
         "Ergonomic Pillow",
         "Gối công thái học",
@@ -51,7 +51,7 @@ KINDS: Final = (
         "60 x 40 cm",
         "pillow",
     ),
-    Kind(
+    ProductKind(
         "box",
         "Memory Foam Neck Pillow",
         "Gối cổ cao su non",
@@ -59,7 +59,7 @@ KINDS: Final = (
         "30 x 28 cm",
         "pillow",
     ),
-    Kind(
+    ProductKind(
         "pouch",
         "Herbal Tea",
         "Trà thảo mộc",
@@ -67,7 +67,7 @@ KINDS: Final = (
         "20 x 2 g",
         "leaves",
     ),
-    Kind(
+    ProductKind(
         "carton",
         "Fruit Juice",
         "Nước ép trái cây",
@@ -75,7 +75,7 @@ KINDS: Final = (
         "1 L",
         "fruit",
     ),
-    Kind(
+    ProductKind(
         "can",
         "Sparkling Water",
         "Nước khoáng có ga",
@@ -83,7 +83,7 @@ KINDS: Final = (
         "330 ml",
         "fruit",
     ),
-    Kind(
+    ProductKind(
         "cover",
         "The Feature Film",
         "Phim điện ảnh",
@@ -91,7 +91,7 @@ KINDS: Final = (
         "DVD",
         "poster",
     ),
-    Kind(
+    ProductKind(
         "bottle",
         "Body Lotion",
         "Sữa dưỡng thể",
@@ -99,8 +99,8 @@ KINDS: Final = (
         "250 ml",
         "leaves",
     ),
-    Kind("box", "Night Light", "Đèn ngủ", ("Warm", "Aurora", "Moon", "Star"), "USB-C", "device"),
-    Kind(
+    ProductKind("box", "Night Light", "Đèn ngủ", ("Warm", "Aurora", "Moon", "Star"), "USB-C", "device"),
+    ProductKind(
         "pouch",
         "Roasted Coffee",
         "Cà phê rang xay",
@@ -108,7 +108,7 @@ KINDS: Final = (
         "500 g",
         "landscape",
     ),
-    Kind(
+    ProductKind(
         "cushion",
         "Printed Cushion",
         "Gối tựa lưng",
@@ -116,10 +116,12 @@ KINDS: Final = (
         "45 x 45 cm",
         "abstract",
     ),
-    Kind("mug", "Ceramic Mug", "Cốc sứ", ("Sunny", "Forest", "Berry", "Night"), "350 ml", "animal"),
-    Kind("plush", "Plush Friend", "Thú nhồi bông", ("Brown", "Grey", "Pink"), "30 cm", "animal"),
-    Kind("cover", "Cook Book", "Sách dạy nấu ăn", ("Vol. 1", "Vol. 2", "Vol. 3"), "Book", "fruit"),
-    Kind("box", "Biscuits", "Bánh quy", ("Chocolate", "Vanilla", "Matcha", "Strawberry"), "300 g", "fruit"),
+    ProductKind("mug", "Ceramic Mug", "Cốc sứ", ("Sunny", "Forest", "Berry", "Night"), "350 ml", "animal"),
+    ProductKind("plush", "Plush Friend", "Thú nhồi bông", ("Brown", "Grey", "Pink"), "30 cm", "animal"),
+    ProductKind("cover", "Cook Book", "Sách dạy nấu ăn", ("Vol. 1", "Vol. 2", "Vol. 3"), "Book", "fruit"),
+    ProductKind(
+        "box", "Biscuits", "Bánh quy", ("Chocolate", "Vanilla", "Matcha", "Strawberry"), "300 g", "fruit"
+    ),
 )
 
 SLOGANS: Final = (

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from pvm_demo import labels
-from pvm_demo.names import FAMILY_CODES, KINDS, Family, Kind, brand_name, film_title
+from pvm_demo.names import FAMILY_CODES, KINDS, Family, ProductKind, brand_name, film_title
 from pvm_demo.paint import Rgb, gradient, hsv, over
 from pvm_demo.solids import PROPORTIONS, Design, Sprite, view
 
@@ -44,7 +44,7 @@ class SyntheticProduct:
     sibling_of: str | None
     design: Design
     style: labels.LabelStyle
-    kind: Kind
+    kind: ProductKind
 
 
 def make_products(
@@ -95,7 +95,7 @@ def _kind_order(rng: np.random.Generator, n: int) -> list[int]:
 
 
 def _original(
-    rng: np.random.Generator, product_id: str, kind: Kind, family: Family, gallery: tuple[int, int]
+    rng: np.random.Generator, product_id: str, kind: ProductKind, family: Family, gallery: tuple[int, int]
 ) -> SyntheticProduct:
     film = kind.hero == "poster"
     vietnamese = bool(rng.random() < 0.5)
@@ -127,7 +127,7 @@ def _sibling(
 def _build(
     rng: np.random.Generator,
     product_id: str,
-    kind: Kind,
+    kind: ProductKind,
     style: labels.LabelStyle,
     sibling_of: str | None,
     grain: int,
@@ -148,13 +148,13 @@ def _build(
     )
 
 
-def _title(style: labels.LabelStyle, kind: Kind) -> str:
+def _title(style: labels.LabelStyle, kind: ProductKind) -> str:
     if kind.hero == "poster":
         return f"{style.name}: {style.flavour} ({style.brand}, {kind.weight})"
     return f"{style.name} {style.brand} – {style.flavour}, {kind.weight}"
 
 
-def make_design(kind: Kind, style: labels.LabelStyle, grain: int) -> Design:
+def make_design(kind: ProductKind, style: labels.LabelStyle, grain: int) -> Design:
     """The body and artwork of a product of `kind` in `style`; `grain` seeds creases and fur."""
     tall, deep = PROPORTIONS[kind.shape]
     draw = {"cover": labels.cover, **dict.fromkeys(WORDLESS, labels.picture_only)}.get(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["webhook", "callback", "bus"]
+EndpointKind = Literal["webhook", "callback", "bus"]
 State = Literal["delivered", "retry", "dead", "gone"]
 
 #: Seconds before each attempt, as Standard Webhooks 1.0.0 proposes: at once, 5 s, 5 and 30 minutes, 2, 5, 10,
@@ -46,7 +46,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class DeliveryVerdict:
     """What follows from an answer.
 
     Attributes:
@@ -60,25 +60,25 @@ class Verdict:
     conflict: bool = False
 
 
-def judge(kind: Kind, attempts: int, conflicts: int, answer: Answer) -> Verdict:
+def judge(kind: EndpointKind, attempts: int, conflicts: int, answer: Answer) -> DeliveryVerdict:
     """What follows from an answer.
 
     Args:
         attempts, conflicts: made before this one.
     """
     if answer.ok:
-        return Verdict("delivered")
+        return DeliveryVerdict("delivered")
     if answer.final:
-        return Verdict("dead")
+        return DeliveryVerdict("dead")
     if kind == "bus":
-        return Verdict("retry", float(BUS_S[min(attempts, len(BUS_S) - 1)]))
+        return DeliveryVerdict("retry", float(BUS_S[min(attempts, len(BUS_S) - 1)]))
     if answer.status == _GONE:
-        return Verdict("gone")
+        return DeliveryVerdict("gone")
     if kind == "callback" and answer.status == _CONFLICT:
         delays, place = CONFLICTS_S, conflicts
     else:
         delays, place = ATTEMPTS_S, attempts + 1
     if place >= len(delays):
-        return Verdict("dead")
+        return DeliveryVerdict("dead")
     asked = min(answer.retry_after_s or 0.0, RETRY_AFTER_MAX_S)
-    return Verdict("retry", max(float(delays[place]), asked), delays is CONFLICTS_S)
+    return DeliveryVerdict("retry", max(float(delays[place]), asked), delays is CONFLICTS_S)

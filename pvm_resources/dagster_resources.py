@@ -28,7 +28,7 @@ class SettingsResource(ConfigurableResource[Settings]):
     env_file: str = ""
 
     def settings(self) -> Settings:
-        """The settings, read anew."""
+        """The settings, read again."""
         return load_settings(Path(self.env_file) if self.env_file else None)
 
 

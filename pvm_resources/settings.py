@@ -1,4 +1,4 @@
-"""Settings: the environment and `.env`, read once by whoever starts, then passed on."""
+"""Settings: the environment and `.env`, read once at start and passed on."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ class Settings(RuleSettings):
         fetch_allow: hosts or networks of one's own that downloads may reach though they are not public,
             comma-separated (``PVM_FETCH_ALLOW``): ``localhost:8000,10.1.0.0/16``.
         source_policies: JSON object, source name -> fields of `SourcePolicy` that this machine sets.
-        translator: who offers search phrases, see `pvm_resources.sources.search_terms`.
-        api_*: where the REST API listens, whether it asks for keys, the URL under which users reach it,
+        translator: the source of search phrases, see `pvm_resources.sources.search_terms`.
+        api_*: where the REST API listens, whether it requires keys, the URL under which users reach it,
             folders whose files its callers may name as sources, requests a minute of one caller, megabytes
             of an upload, origins of browsers it answers; see docs/api.md.
         callback_allow: hosts or networks that callbacks may reach though they are not public
@@ -180,7 +180,7 @@ class Settings(RuleSettings):
 
     @property
     def needs_server(self) -> bool:
-        """True where at least one of the two databases lives in the embedded server."""
+        """True where at least one of the two databases is in the embedded server."""
         return self.database_url is None or self.dagster_url is None
 
     @property
@@ -221,7 +221,7 @@ def environment(settings: Settings) -> Mapping[str, str]:
 
 
 def check_api_host(settings: Settings) -> None:
-    """Without keys nobody but this machine may reach the API.
+    """Checks that an API without keys listens on this machine alone.
 
     Raises:
         InputError: ``api.host``.

@@ -23,7 +23,7 @@ _SCHEME: Final = re.compile(r"^[a-z][a-z0-9+.-]*(::|://)", re.IGNORECASE)
 #: Keys become file names on every system: no separators but "/", no control characters, no drive letters.
 _PART: Final = re.compile(r"[A-Za-z0-9_.=+@-]{1,200}")
 _KEY_MAX: Final = 900
-#: How the names of files start that are still being written.
+#: Prefix of the names of unfinished files.
 _UNFINISHED: Final = ".tmp-"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 _counter = itertools.count()
@@ -37,8 +37,8 @@ class MediaStore:
     Args:
         url: a folder, or any URL fsspec knows (``s3://bucket/prefix``, ``memory://x``).
         durable: `put` returns only when the bytes would survive a power loss (local folders). Off by
-            default: everything stored here can be made again, and a row that names a lost file is
-            repaired by the next run.
+            default: everything stored here can be computed again, and the next run repairs a row that
+            names a lost file.
 
     Raises:
         StoreError: ``media.url`` where no installed file system serves the URL.
@@ -160,7 +160,7 @@ class MediaStore:
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
     def remove_unfinished(self, before: datetime, *, dry_run: bool = False) -> int:
-        """Removes files whose writing never ended and began before that time; returns how many.
+        """Deletes unfinished files begun before that time; returns how many.
 
         Object stores publish an object whole, so only a local folder has any.
         """
@@ -183,7 +183,7 @@ class MediaStore:
         return None if self._root is None else self._root / key
 
     def url_of(self, key: str) -> str:
-        """Where a person finds `key`: a ``file://`` or remote URL."""
+        """The address of `key` for people: a ``file://`` or remote URL."""
         check_key(key)
         if self._root is not None:
             return (self._root / key).as_uri()
@@ -204,7 +204,7 @@ class MediaStore:
                 self._replace(path, data)
                 return
             except FileNotFoundError:
-                # Somebody removed the folder since it was made.
+                # The folder was removed since it was made.
                 self._made.discard(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._replace(path, data)

@@ -182,7 +182,7 @@ class ModelStore:
                 "model.missing", name, "its weights are not on this machine", f"Run `pvm models pull {name}`"
             )
         found = sha256_of(folder_of(self.folder, name) / manifest.file, progress)
-        against = "the hash the registry knows" if spec.sha256 else "the hash recorded when it came"
+        against = "the hash the registry knows" if spec.sha256 else "the hash recorded when it was stored"
         trusted = "" if spec.sha256 else f" (checked then against: {manifest.verified_by})"
         ok = found == (spec.sha256 or manifest.sha256)
         return Verification(name, ok, found, f"{'matches' if ok else 'differs from'} {against}{trusted}")

@@ -17,7 +17,7 @@ import psutil
 
 from pvm_core.errors import StoreError
 
-#: Accounts that own databases, by common use: Debian's and Red Hat's, and that of the wheel's own handle.
+#: Usual owners of databases: Debian's and Red Hat's account, and that of the wheel's own handle.
 _ACCOUNTS: Final = ("postgres", "pgserver")
 #: Where root keeps a copy of the binaries when the account cannot reach the installed ones.
 _SHARED_COPIES: Final = Path("/var/lib/pvm")
@@ -45,17 +45,17 @@ class ServerAccount:
     other: bool
 
     def own(self, path: Path) -> None:
-        """Hands `path` to the account."""
+        """Makes the account the owner of `path`."""
         if self.other:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def own_fd(self, handle: int) -> None:
-        """Lets the account open an inherited pipe again by its name."""
+        """Lets the account reopen an inherited pipe by its name."""
         if self.other:
             os.fchown(handle, self.uid, self.gid)
 
     def inside(self, folder: Path) -> str:
-        """How a child started with `folder` as working directory names it, whatever its parents allow."""
+        """The path by which a child that works in `folder` reaches it, whatever its parents' permissions."""
         return "/proc/self/cwd" if self.other and Path("/proc/self/cwd").exists() else str(folder)
 
     def popen(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Names of the advisory locks by which runs and the purge keep out of each other's way."""
+"""Names of the advisory locks that exclude runs and the purge from each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 #: Prefix of the lock that keeps two runs from working on one job; the job's id follows.
 JOB_PREFIX: Final = "job:"
-#: Held by the purge for the length of one batch; a run that starts waits for the batch in flight.
+#: Held by the purge during a batch; a run that starts waits for that batch.
 PURGE: Final = "purge"
 
 

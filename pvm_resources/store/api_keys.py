@@ -18,7 +18,7 @@ from pvm_resources.store.base import Repository, insert, listed
 
 Scope = Literal["read", "run", "review", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-#: What a scope lets its holder do besides: whoever starts or judges jobs sees them.
+#: Scopes that a scope includes: who starts or judges jobs may read them.
 IMPLIED: Final[dict[Scope, frozenset[Scope]]] = {
     "read": frozenset({"read"}),
     "run": frozenset({"run", "read"}),
@@ -58,7 +58,7 @@ class Keys(Repository):
     """Tables `api_keys` and `api_secrets`."""
 
     def create(self, name: str, scopes: Collection[str]) -> tuple[ApiKey, str]:
-        """A new key and its token ``pvm_<id>_<secret>``, which is kept nowhere.
+        """A new key and its token ``pvm_<id>_<secret>``, which is not stored.
 
         Raises:
             InputError: ``key.name``, ``key.scope``.
@@ -80,8 +80,8 @@ class Keys(Repository):
         return found, token
 
     def find(self, token: str) -> ApiKey | None:
-        """The key of that token; None where there is none, or where it is revoked. Notes its use, to the
-        minute."""
+        """The key of that token; None where there is none, or where it is revoked. Stores its time of use,
+        to the minute."""
         if _TOKEN.fullmatch(token) is None:
             return None
         found = self._db.one(ApiKey, f"{_SELECT} WHERE hash = %s AND revoked_at IS NULL", [_hash(token)])
@@ -104,11 +104,11 @@ class Keys(Repository):
         return self._db.all(ApiKey, f"{_SELECT} ORDER BY created_at, key_id")
 
     def any_active(self) -> bool:
-        """Whether somebody could call the API at all."""
+        """True where at least one key is valid."""
         return bool(self._db.value("SELECT EXISTS (SELECT 1 FROM api_keys WHERE revoked_at IS NULL)"))
 
     def revoke(self, key_id: str) -> bool:
-        """Ends a key for good; False where it has ended already.
+        """Revokes a key; False where it was revoked already.
 
         Raises:
             InputError: ``key.unknown``.

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from pvm_jobs.delivery_policy import Answer
-from pvm_jobs.delivery_policy import Verdict as DeliveryVerdict
+from pvm_jobs.delivery_policy import Answer, DeliveryVerdict
 from pvm_jobs.payloads import Outgoing
 from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Cursor, Repository, clean

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pvm_core import ids
 from pvm_core.errors import InputError
-from pvm_jobs.delivery_policy import Kind as EndpointKind
+from pvm_jobs.delivery_policy import EndpointKind
 from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB, canonical
 from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository, insert, listed
@@ -37,10 +37,10 @@ class Endpoint:
     """A receiver of events.
 
     Attributes:
-        secret, old_secret: what signs; the older one until `old_secret_until`.
+        secret, old_secret: sign deliveries; the older one until `old_secret_until`.
         events: names, ``*`` stands for any characters.
         job_id: of a callback, else None.
-        since: events written before are not for it.
+        since: it gets no events written before.
     """
 
     endpoint_id: uuid.UUID
@@ -58,7 +58,7 @@ class Endpoint:
     created_at: datetime
 
     def secrets(self, now: datetime) -> tuple[str, ...]:
-        """What signs at that moment, the newest first."""
+        """The secrets that sign at that moment, the newest first."""
         found = [self.secret]
         if self.old_secret_until is not None and now < self.old_secret_until:
             found.append(self.old_secret)
@@ -151,7 +151,7 @@ class Endpoints(Repository):
         return self._db.commit(delete) == [1]
 
     def enable(self, endpoint_id: uuid.UUID) -> None:
-        """Deliveries go on; events written while it was disabled are not for it."""
+        """Resumes its deliveries; it does not get events written while it was disabled."""
         self._db.commit(
             Statement(
                 "UPDATE endpoints SET enabled = true, disabled_reason = NULL, since = now() "
@@ -161,7 +161,7 @@ class Endpoints(Repository):
         )
 
     def disable(self, endpoint_id: uuid.UUID, reason: str) -> None:
-        """Nothing is sent to it; what waits for it waits on."""
+        """Stops its deliveries; they wait until it is enabled."""
         self._db.commit(self.disable_write(endpoint_id, reason))
 
     @staticmethod
@@ -173,7 +173,7 @@ class Endpoints(Repository):
         )
 
     def rotate(self, endpoint_id: uuid.UUID, secret: str, overlap: timedelta = OVERLAP) -> None:
-        """Gives it a new secret; the one before signs beside it for `overlap`."""
+        """Replaces its secret; the one before also signs for `overlap`."""
         self._db.commit(
             Statement(
                 "UPDATE endpoints SET old_secret = secret, secret = %s, "

@@ -1,7 +1,7 @@
-"""What people say of matches: verdicts that outlive a rerun, their undoing, and what they say of precision.
+"""Labels: people's verdicts on matches, kept across reruns, their undoing, and the precision they show.
 
-A verdict belongs to a product and a video within an industry, so the match of a later job finds it again.
-Rows are only ever added; the newest of a pair counts, and says on what version of the match it was given.
+A verdict belongs to a product and a video within an industry, so it applies to the match of a later job.
+Rows are only added; the newest of a pair counts and records the version of the match it was given on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pvm_resources.store.records import MatchStatus
 
 Verdict = Literal["accept", "reject", "unsure"]
 _WHO_MAX: Final = 100
-#: Follows a table of matches m of jobs j: the label that counts for each, or nothing.
+#: Joins the label that counts to a table of matches m of jobs j.
 JOIN: Final = """
 LEFT JOIN labels l ON l.industry = j.industry AND l.product_id = m.product_id AND l.video_id = m.video_id
      AND l.superseded_at IS NULL AND l.verdict <> 'none'
@@ -101,13 +101,13 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Tally:
-    """The matches of a job and what people said of them.
+    """The matches of a job and the verdicts on them.
 
     Attributes:
         accepted, review, rejected: matches by status.
         right, wrong, unsure: verdicts on the accepted ones.
         judged: verdicts on all of them.
-        missed: matches not accepted that people say are right.
+        missed: matches not accepted that are right by a verdict.
     """
 
     job_id: str
@@ -127,7 +127,7 @@ class Tally:
 
     @property
     def known(self) -> int:
-        """Accepted matches that people said yes or no to."""
+        """Accepted matches with a verdict of yes or no."""
         return self.right + self.wrong
 
     @property
@@ -162,7 +162,7 @@ class Labels(Repository):
     """Table `labels`.
 
     Args:
-        policies: of the sources, asked when a label is given.
+        policies: of the sources, applied when a label is added.
     """
 
     def __init__(self, database: Database, policies: Policies) -> None:
@@ -170,7 +170,7 @@ class Labels(Repository):
         self._policies = policies
 
     def give(self, match_id: uuid.UUID, verdict: Verdict, who: str) -> Label:
-        """Says something of a match. Saying it again of the same version adds nothing.
+        """Adds a verdict on a match; the same verdict on the same version adds nothing.
 
         Raises:
             InputError: ``match.unknown``.
@@ -189,13 +189,13 @@ class Labels(Repository):
         return found
 
     def undo(self, match_id: uuid.UUID, who: str) -> Label | None:
-        """Takes back what counts for the pair of this match, and brings back what counted before it.
+        """Withdraws the label that counts for the pair of this match; the one before it counts again.
 
         Returns:
-            what counts now; None where nothing does.
+            the label that counts now, or None.
 
         Raises:
-            InputError: ``match.unknown``; ``label.none``: there is nothing to take back.
+            InputError: ``match.unknown``; ``label.none``: there is no label.
         """
         who = _named(who)
         with self._db.transaction() as cursor:
@@ -203,7 +203,7 @@ class Labels(Repository):
             counting = _counting(cursor, facts)
             if counting is None or counting["verdict"] == "none":
                 raise InputError(
-                    "label.none", str(match_id), "nobody said anything of it", "Judge it: accept or reject"
+                    "label.none", str(match_id), "it has no verdict", "Judge it: accept or reject"
                 )
             before = _row(cursor, "label_id = %s", [counting["undo_to"]]) if counting["undo_to"] else None
             back = before or {**counting, "verdict": "none", "undo_to": None}
@@ -212,7 +212,7 @@ class Labels(Repository):
         return self.of_match(match_id)
 
     def of_match(self, match_id: uuid.UUID) -> Label | None:
-        """What counts for the pair of this match; None where nothing does."""
+        """The label that counts for the pair of this match, or None."""
         query = (
             f"SELECT {_COLUMNS} FROM matches m JOIN jobs j USING (job_id) {JOIN} {_NAMES} "
             "WHERE m.match_id = %s AND l.label_id IS NOT NULL"
@@ -220,7 +220,7 @@ class Labels(Repository):
         return self._db.one(Label, query, [match_id])
 
     def history(self, match_id: uuid.UUID, limit: int = 20) -> list[Label]:
-        """Everything said of the pair of this match, newest first."""
+        """All labels of the pair of this match, newest first."""
         query = (
             f"SELECT {_COLUMNS} FROM matches m JOIN jobs j USING (job_id) JOIN labels l ON "
             "l.industry = j.industry AND l.product_id = m.product_id AND l.video_id = m.video_id "
@@ -242,7 +242,7 @@ class Labels(Repository):
 
         Args:
             industry: slug; job: given in this one.
-            history: those that count no more as well, and undoings.
+            history: superseded ones as well, and undoings.
             after: `seq` of the last one of the page before.
         """
         parts, values = ["true"], {"limit": limit}
@@ -263,7 +263,7 @@ class Labels(Repository):
         return self._db.all(Label, query, values)
 
     def tallies(self, job_ids: Sequence[str]) -> dict[str, Tally]:
-        """What people said of the matches of these jobs, by job."""
+        """The verdicts on the matches of these jobs, counted by job."""
         query = f"""
             SELECT m.job_id, count(*) FILTER (WHERE m.status = 'accepted') AS accepted,
                    count(*) FILTER (WHERE m.status = 'review') AS review,
@@ -300,7 +300,7 @@ def _named(who: str) -> str:
 
 
 def _facts(cursor: Cursor, match_id: uuid.UUID) -> dict[str, Any]:
-    """What a label of this match notes of it; nobody else labels its pair until the transaction ends."""
+    """The values a label of this match copies; locks its pair until the transaction ends."""
     query = f"SELECT {', '.join(_FACTS.values())} {_MATCH}"
     row = cursor.execute(sql.SQL(query), [match_id]).fetchone()
     if row is None:
