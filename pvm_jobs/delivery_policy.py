@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-EndpointKind = Literal["webhook", "callback", "bus"]
+Kind = Literal["webhook", "callback", "bus"]
 State = Literal["delivered", "retry", "dead", "gone"]
 
 #: Seconds before each attempt, as Standard Webhooks 1.0.0 proposes: at once, 5 s, 5 and 30 minutes, 2, 5, 10,
@@ -46,7 +46,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class DeliveryVerdict:
+class Verdict:
     """What follows from an answer.
 
     Attributes:
@@ -60,25 +60,25 @@ class DeliveryVerdict:
     conflict: bool = False
 
 
-def judge(kind: EndpointKind, attempts: int, conflicts: int, answer: Answer) -> DeliveryVerdict:
+def judge(kind: Kind, attempts: int, conflicts: int, answer: Answer) -> Verdict:
     """What follows from an answer.
 
     Args:
         attempts, conflicts: made before this one.
     """
     if answer.ok:
-        return DeliveryVerdict("delivered")
+        return Verdict("delivered")
     if answer.final:
-        return DeliveryVerdict("dead")
+        return Verdict("dead")
     if kind == "bus":
-        return DeliveryVerdict("retry", float(BUS_S[min(attempts, len(BUS_S) - 1)]))
+        return Verdict("retry", float(BUS_S[min(attempts, len(BUS_S) - 1)]))
     if answer.status == _GONE:
-        return DeliveryVerdict("gone")
+        return Verdict("gone")
     if kind == "callback" and answer.status == _CONFLICT:
         delays, place = CONFLICTS_S, conflicts
     else:
         delays, place = ATTEMPTS_S, attempts + 1
     if place >= len(delays):
-        return DeliveryVerdict("dead")
+        return Verdict("dead")
     asked = min(answer.retry_after_s or 0.0, RETRY_AFTER_MAX_S)
-    return DeliveryVerdict("retry", max(float(delays[place]), asked), delays is CONFLICTS_S)
+    return Verdict("retry", max(float(delays[place]), asked), delays is CONFLICTS_S)

@@ -19,7 +19,7 @@ from typing import Final
 import psycopg
 
 from pvm_core.errors import StoreError
-from pvm_jobs.delivery_policy import Answer, DeliveryVerdict, judge
+from pvm_jobs.delivery_policy import Answer, Verdict, judge
 from pvm_jobs.payloads import Outgoing
 from pvm_resources.events.webhooks import Receiver, Sink
 from pvm_resources.postgres.driver import Database, store_errors
@@ -217,11 +217,11 @@ class Relay:
             _LOG.warning("leases run out by themselves: %s", error)
 
 
-def _result(receiver: Receiver, event: Outgoing, answer: Answer) -> tuple[uuid.UUID, Answer, DeliveryVerdict]:
+def _result(receiver: Receiver, event: Outgoing, answer: Answer) -> tuple[uuid.UUID, Answer, Verdict]:
     return event.event_id, answer, judge(receiver.kind, event.attempts, event.conflicts, answer)
 
 
-def _tell(endpoint: str, event: Outgoing, result: tuple[uuid.UUID, Answer, DeliveryVerdict]) -> None:
+def _tell(endpoint: str, event: Outgoing, result: tuple[uuid.UUID, Answer, Verdict]) -> None:
     _, answer, verdict = result
     what = {"retry": f"again in {verdict.delay_s:g} s", "gone": "the endpoint is disabled"}.get(
         verdict.state, verdict.state

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import httpx
 
 from pvm_core.errors import InputError
-from pvm_jobs.delivery_policy import Answer, EndpointKind
+from pvm_jobs.delivery_policy import Answer, Kind
 from pvm_jobs.payloads import Links, Outgoing, webhook_body
 from pvm_resources.events import signing
 from pvm_resources.http.address_policy import Deadline, PinnedTransport
@@ -32,7 +32,7 @@ class Receiver:
         secrets: each signs; none: not signed.
     """
 
-    kind: EndpointKind
+    kind: Kind
     url: str
     secrets: tuple[str, ...] = ()
 

@@ -27,7 +27,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -525,8 +525,3 @@ def _reason(text: str, count: int = 3) -> str:
     lines = [_STAMP.sub("", line.strip()) for line in text.splitlines() if not _NOISE.search(line)]
     fatal = [line for line in lines if line.startswith(("FATAL", "PANIC", "initdb: error"))]
     return " / ".join(line for line in (fatal or lines)[-count:] if line) or "it gave no reason"
-
-
-def environment(server: EmbeddedServer) -> Mapping[str, str]:
-    """The variables under which a child process finds both databases of `server` (they hold its password)."""
-    return {"PVM_DATABASE_URL": server.uri("pvm"), "DAGSTER_PG_URL": server.uri("dagster")}

@@ -105,12 +105,6 @@ class Catalogue(Repository):
             [job_id],
         )
 
-    def product(self, product_id: uuid.UUID) -> Product | None:
-        """One product."""
-        return self._db.one(
-            Product, f"SELECT {listed(_PRODUCT)} FROM products WHERE product_id = %s", [product_id]
-        )
-
     def images(self, job_id: str) -> Iterator[Image]:
         """The job's pictures, by product and place in its gallery; streamed."""
         return self._db.stream(

@@ -1,4 +1,4 @@
-"""Picture references that a job's product sources returned, before any picture is read."""
+"""What a job's product sources answered: picture references, before any picture is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from pvm_resources.postgres.driver import Copy, Statement, Write
-from pvm_resources.store.base import Repository, columns, listed, rows
+from pvm_resources.store.base import Repository
+
+_PICTURE: Final = {
+    "job_id": "text", "product_id": "uuid", "position": "int4", "source_ref": "text", "file": "text",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -23,19 +27,16 @@ class GalleryPicture:
     product_ref: str = ""
 
 
-_PICTURE: Final = {"job_id": "text", **columns(GalleryPicture, without=("product_ref",))}
-
-
 class Galleries(Repository):
     """Table `job_pictures`."""
 
     @staticmethod
     def writes(job_id: str, pictures: Iterable[GalleryPicture]) -> tuple[Write, ...]:
-        """The writes that store exactly these as the job's references, to be committed with its products."""
-        stored = rows(pictures, [*_PICTURE][1:], job_id)
+        """The job's references are exactly these, as writes to go along with its products."""
+        rows = ((job_id, p.product_id, p.position, p.source_ref, p.file) for p in pictures)
         return (
             Statement("DELETE FROM job_pictures WHERE job_id = %s", [job_id]),
-            Copy("job_pictures", _PICTURE, stored, ("job_id", "product_id", "position")),
+            Copy("job_pictures", _PICTURE, rows, ("job_id", "product_id", "position")),
         )
 
     def count(self, job_id: str) -> int:
@@ -46,7 +47,7 @@ class Galleries(Repository):
         """The job's references in catalogue order; streamed."""
         return self._db.stream(
             GalleryPicture,
-            f"SELECT {listed([*_PICTURE][1:], 'g')}, p.asin_or_itemid AS product_ref "
+            "SELECT g.product_id, g.position, g.source_ref, g.file, p.asin_or_itemid AS product_ref "
             "FROM job_pictures g JOIN job_products jp USING (job_id, product_id) "
             "JOIN products p USING (product_id) "
             "WHERE g.job_id = %s ORDER BY jp.position, g.product_id, g.position",

@@ -75,11 +75,10 @@ def test_nothing_goes_before_its_time_and_own_material_never(place: Place) -> No
     first = place.purge().run(now=place.after(5.9))
     assert [(p.source, p.pictures, p.products) for p in first.purged] == [("amazon", 2, 0)]
     place.purge().run(now=place.after(24 * 365))
-    assert place.repos.catalogue.product(place.product_id(0)) == place.made.products[0]
+    assert place.repos.catalogue.products(place.job_id)[0] == place.made.products[0]
     assert len(place.files_of(0)) == 6
     for n in (1, 2):
-        product = place.repos.catalogue.product(place.product_id(n))
-        assert product is not None
+        product = place.repos.catalogue.products(place.job_id)[n]
         assert (product.title, product.brand, product.url) == ("", "", "")
         assert product.asin_or_itemid == f"P{n}"
 
@@ -88,7 +87,7 @@ def test_a_product_seen_again_starts_its_age_anew(place: Place) -> None:
     later = place.after(7)
     place.purge().run(now=later)
     place.repos.catalogue.set_products(place.job_id, place.made.products)
-    assert place.repos.catalogue.product(place.product_id(1)) == place.made.products[1]
+    assert place.repos.catalogue.products(place.job_id)[1] == place.made.products[1]
     row = place.repos.database.tuples(
         "SELECT purged_at, seen_at > now() - interval '1 minute' FROM products WHERE product_id = %s",
         [place.product_id(1)],

@@ -52,12 +52,10 @@ def test_what_was_written_is_read(repos: Store) -> None:
     world.write(repos, made)
     assert repos.catalogue.products(job) == made.products
     assert list(repos.catalogue.images(job)) == made.images
-    assert repos.catalogue.product(made.products[0].product_id) == made.products[0]
     assert repos.videos.videos(job) == made.videos
     assert repos.videos.members(job) == made.members
     assert sorted(repos.videos.frames(job, "k1"), key=str) == sorted(made.frames, key=str)
     assert sorted(repos.videos.frames(job, "k1", "rejected"), key=str) == sorted(made.rejected, key=str)
-    assert repos.videos.frames_of([made.frames[0].frame_id]) == {made.frames[0].frame_id: made.frames[0]}
     assert repos.videos.sets(job, "k1") == {
         v.video_id: KeyframeSet(v.video_id, "k1", 3, 1) for v in made.videos
     }
