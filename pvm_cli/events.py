@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,6 +17,7 @@ from pvm_core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pvm_cli.session import Session
     from pvm_resources.events.relay import Relay
     from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import Settings
@@ -108,12 +109,8 @@ def replay(
             "events.replay", "--all", "it would send everything", "Add --job, --event or --endpoint"
         )
     with opened() as session:
-        count = session.store.deliveries.replay(
-            job_id=job,
-            event_id=_uuid(event),
-            endpoint_id=_endpoint(session.database, endpoint),
-            everything=everything,
-        )
+        chosen = _filters(session, job, event, endpoint)
+        count = session.store.deliveries.replay(**chosen, everything=everything)
     note(f"{count} deliveries are sent again")
 
 
@@ -200,13 +197,8 @@ def _serve(one: Relay, settings: Settings, database: Database) -> None:
 
 def _show(state: str, job: str | None, event: str | None, endpoint: str | None, limit: int) -> None:
     with opened() as session:
-        found = session.store.deliveries.listed(
-            state,
-            job_id=job,
-            event_id=_uuid(event),
-            endpoint_id=_endpoint(session.database, endpoint),
-            limit=limit,
-        )
+        chosen = _filters(session, job, event, endpoint)
+        found = session.store.deliveries.listed(state, **chosen, limit=limit)
     if not found:
         note("no such deliveries")
         return
@@ -225,17 +217,14 @@ def _row(one: Delivery) -> Sequence[object]:
     return one.event_id, one.name, one.job_id, to, one.state, tries, following, last
 
 
-def _endpoint(database: Database, reference: str | None) -> uuid.UUID | None:
-    from pvm_resources.store.endpoints import Endpoints
-
-    return None if reference is None else Endpoints(database).get(reference).endpoint_id
-
-
-def _uuid(text: str | None) -> uuid.UUID | None:
+def _filters(session: Session, job: str | None, event: str | None, endpoint: str | None) -> dict[str, Any]:
+    """The deliveries that the options select, as `Deliveries` takes it."""
     try:
-        return None if text is None else uuid.UUID(text)
+        event_id = None if event is None else uuid.UUID(event)
     except ValueError as error:
-        raise InputError("events.id", text or "", "it is no event's id", "See pvm events list") from error
+        raise InputError("events.id", event or "", "it is no event's id", "See pvm events list") from error
+    endpoint_id = None if endpoint is None else session.store.endpoints.get(endpoint).endpoint_id
+    return {"job_id": job, "event_id": event_id, "endpoint_id": endpoint_id}
 
 
 def _bus_url(settings: Settings) -> str:

@@ -153,11 +153,7 @@ def port_is_free(host: str, port: int) -> bool:
 def _group_lives(group: int) -> bool:
     import psutil
 
-    ended = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    return any(
-        _group_of(one.pid) == group and one.info["status"] not in ended
-        for one in psutil.process_iter(["status"])
-    )
+    return any(start_time(pid) for pid in psutil.pids() if _group_of(pid) == group)
 
 
 def _group_of(pid: int) -> int:

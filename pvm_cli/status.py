@@ -199,12 +199,9 @@ def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
     jobs = [
         {
             "job": v.job.job_id,
-            "industry": v.job.industry,
-            "status": v.job.status,
-            "phase": v.job.phase,
+            **{name: getattr(v.job, name) for name in ("industry", "status", "phase", "error")},
             "percent": v.percent,
             "alive": v.alive,
-            "error": v.job.error,
             "counts": asdict(v.counts),
             "progress": [asdict(p) for p in v.progress],
             "sources": [asdict(s) for s in v.sources],
