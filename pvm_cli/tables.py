@@ -20,6 +20,10 @@ Cell = object | tuple[object, str]
 #: The option of commands that print JSON where asked to.
 AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 _TIME: Final = "%Y-%m-%d %H:%M"
+#: Cells of a column that is not wrapped are shown up to this width at least.
+_KEPT_WIDTH: Final = 20
+#: A column that is cut keeps at least this width.
+_CUT_WIDTH: Final = 8
 
 
 def print_table(
@@ -44,18 +48,26 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
+    styled = ((cell if isinstance(cell, tuple) else (cell, "") for cell in row) for row in rows)
+    texts = [[Text(cell_text(value), style=style) for value, style in row] for row in styled]
     table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    kept = {*whole, *numbers}
+    needs = {name: max([len(name), *(row[n].cell_len for row in texts)]) for n, name in enumerate(columns)}
+    console = console or out()
+    # Rich alone takes from all columns alike where the terminal is too narrow.
+    room = console.width - sum(needs[name] + 2 for name in columns if name not in cut) - 2 * len(cut)
     for name in columns:
         table.add_column(
             name,
-            no_wrap=name in {*whole, *cut, *numbers},
+            no_wrap=name in {*kept, *cut},
+            min_width=min(needs[name], _KEPT_WIDTH) if name in kept else None,
+            max_width=max(room // len(cut), _CUT_WIDTH) if name in cut else None,
             overflow="ellipsis" if name in cut else "fold",
             justify="right" if name in numbers else "left",
         )
-    for row in rows:
-        styled = (cell if isinstance(cell, tuple) else (cell, "") for cell in row)
-        table.add_row(*(Text(cell_text(value), style=style) for value, style in styled))
-    (console or out()).print(table)
+    for row in texts:
+        table.add_row(*row)
+    console.print(table)
 
 
 def cell_text(value: object) -> str:
