@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Final, TextIO
 
+from pvm_cli.tables import Cell, print_table
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 #: Colours of the statuses on a terminal.
 STYLES: Final = {"accepted": "green", "review": "yellow", "rejected": "dim"}
@@ -106,8 +107,17 @@ def show(
     """
     widest = max((len(line.evidence) for line in lines), default=0)
     beside = console.width >= widest + _FIXED_WIDTH + 2 * _TITLE_WIDTH
-    width = console.width - widest if beside else console.width
-    console.print(_table(lines, title, with_status, beside, width))
+    names = ("product", "title", "video")
+    columns = (*names, "score", "at", *(["status"] * with_status), *(["evidence"] * beside))
+    print_table(
+        columns,
+        ([_cell(line, column) for column in columns] for line in lines),
+        title=title,
+        cut=names,
+        numbers=("score", "at"),
+        whole=("status", "evidence"),
+        console=console,
+    )
     proven = [line for line in lines if line.evidence]
     if beside or not proven:
         return
@@ -117,41 +127,19 @@ def show(
         console.print(f"  {what}: {line.evidence}", markup=False, soft_wrap=True)
 
 
-def _table(
-    lines: Sequence[ResultLine], title: str, with_status: bool, with_evidence: bool, width: int
-) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    names = [(flat(line.product), flat(line.title), flat(line.video)) for line in lines]
-    view = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD)
-    for head, most in zip(("product", "title", "video"), _widths(names, width - _FIXED_WIDTH), strict=True):
-        view.add_column(head, no_wrap=True, overflow="ellipsis", max_width=max(most, len(head)))
-    for head in ("score", "at"):
-        view.add_column(head, justify="right", no_wrap=True, min_width=5)
-    if with_status:
-        view.add_column("status", no_wrap=True, min_width=8)
-    if with_evidence:
-        view.add_column("evidence", no_wrap=True)
-    for line, name in zip(lines, names, strict=True):
-        style = STYLES.get(line.status, "")
-        cells = [Text(text) for text in name]
-        cells += [Text(score_text(line.score), style=style), Text(clock_text(line.ts))]
-        cells += [Text(line.status, style=style)] if with_status else []
-        cells += [Text(line.evidence)] if with_evidence else []
-        view.add_row(*cells)
-    return view
-
-
-def _widths(names: Sequence[tuple[str, str, str]], room: int) -> tuple[int, int, int]:
-    """Columns for product, title and video, in cells: what they need, or a fair share of `room`."""
-    from rich.cells import cell_len
-
-    needs = [max((cell_len(name[i][:_TITLE_WIDTH]) for name in names), default=0) for i in range(3)]
-    share = room * 3 // 10
-    product, video = min(needs[0], max(share, room - needs[1] - needs[2])), min(needs[2], share)
-    return product, max(8, min(needs[1], room - product - video)), video
+def _cell(line: ResultLine, column: str) -> Cell:
+    style = STYLES.get(line.status, "")
+    match column:
+        case "score":
+            return score_text(line.score), style
+        case "status":
+            return line.status, style
+        case "at":
+            return clock_text(line.ts)
+        case "evidence":
+            return line.evidence
+        case _:
+            return shorten(getattr(line, column), _TITLE_WIDTH)
 
 
 def score_text(score: float) -> str:

@@ -130,7 +130,7 @@ def _check_port(host: str, port: int, option: str, user: str) -> None:
 
 
 def _note_on_keys(settings: Settings) -> None:
-    """Without a key nobody can call the API: says how to make the first one."""
+    """Notes how to create the first key: the API cannot be called without one."""
     from pvm_cli.session import opened
 
     if not settings.api_auth:

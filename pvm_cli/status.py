@@ -186,7 +186,7 @@ def _stage_row(stage: str, found: Progress | None, checks: str) -> Sequence[Cell
 
 def error_text(error: dict[str, Any]) -> str:
     """A job's stored error in one line."""
-    # A failure that is no `PvmError` brings its traceback: its first and last line say what it is.
+    # The reason of other errors holds a traceback: its first and last line name the failure.
     reason = str(error.get("reason", "failed")).strip().splitlines() or ["failed"]
     said = reason[0] if len(reason) == 1 else f"{reason[0]} … {reason[-1].strip()}"
     parts = [f"{error.get('subject') or error.get('stage') or 'run'}: {said}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -33,6 +33,7 @@ def print_table(
     whole: Collection[str] = (),
     cut: Collection[str] = (),
     numbers: Collection[str] = (),
+    title: str | None = None,
     console: Console | None = None,
 ) -> None:
     """Prints `rows` under the bold names of `columns`; text is never read as markup.
@@ -50,24 +51,41 @@ def print_table(
 
     styled = ((cell if isinstance(cell, tuple) else (cell, "") for cell in row) for row in rows)
     texts = [[Text(cell_text(value), style=style) for value, style in row] for row in styled]
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
     kept = {*whole, *numbers}
     needs = {name: max([len(name), *(row[n].cell_len for row in texts)]) for n, name in enumerate(columns)}
     console = console or out()
     # Rich alone takes from all columns alike where the terminal is too narrow.
-    room = console.width - sum(needs[name] + 2 for name in columns if name not in cut) - 2 * len(cut)
+    room = console.width - sum(needs[name] for name in columns if name not in cut) - 3 * len(columns)
+    widths = _shares({name: needs[name] for name in cut}, room)
     for name in columns:
         table.add_column(
             name,
             no_wrap=name in {*kept, *cut},
             min_width=min(needs[name], _KEPT_WIDTH) if name in kept else None,
-            max_width=max(room // len(cut), _CUT_WIDTH) if name in cut else None,
+            max_width=widths.get(name),
             overflow="ellipsis" if name in cut else "fold",
             justify="right" if name in numbers else "left",
         )
     for row in texts:
         table.add_row(*row)
     console.print(table)
+
+
+def _shares(needs: Mapping[str, int], room: int) -> dict[str, int]:
+    """Widths within `room`: what a column needs, or an equal share of what the smaller ones leave."""
+    widths: dict[str, int] = {}
+    for left, name in zip(range(len(needs), 0, -1), sorted(needs, key=needs.__getitem__), strict=True):
+        widths[name] = max(min(needs[name], room // left), _CUT_WIDTH)
+        room -= widths[name]
+    return widths
 
 
 def cell_text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Places a telephone films: tables, rooms, shelves, desks, cloth, outdoors; and what stands about."""
+"""Backgrounds of clips: tables, rooms, shelves, desks, cloth, outdoors, and the objects in them."""
 
 from __future__ import annotations
 

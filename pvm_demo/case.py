@@ -19,7 +19,7 @@ from pvm_demo.scoring import CaseScore, ResultRow, score_rows
 if TYPE_CHECKING:
     from av import VideoStream
 
-#: Changes with the drawing, so that a folder of an older drawing is made anew.
+#: Increased with each change of the drawing, so that older folders are written again.
 _VERSION: Final = "1"
 _MARKER: Final = "case.json"
 #: Quality of the catalogue's JPEG pictures, as shops serve them.

@@ -186,7 +186,7 @@ def side(style: LabelStyle, height: int, width: int, number: int) -> Rgb:
 
 
 def top(style: LabelStyle, height: int, width: int) -> Rgb:
-    """A top face: the brand once more."""
+    """A top face with the brand."""
     rng = _rng(style, 5)
     return _print(style, _ground(rng, style, height, width), rng, _top_print)
 
@@ -336,7 +336,7 @@ def _footer(face: _Face) -> None:
 
 
 def _burst(face: _Face) -> None:
-    """On some packs: a star that says what is new about it."""
+    """On some packs: a star with an advertisement."""
     rng, radius = face.rng, face.width * 0.11
     if rng.random() >= 0.55:
         return

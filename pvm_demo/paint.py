@@ -252,5 +252,5 @@ def blob(rng: np.random.Generator, count: int, wobble: float) -> Points:
 
 
 def polygon(points: NDArray[Any]) -> list[tuple[float, float]]:
-    """Points (N, 2) as Pillow wants them."""
+    """Points (N, 2) as Pillow takes them."""
     return [(float(x), float(y)) for x, y in points]

@@ -114,7 +114,7 @@ def scaling(x: float, y: float) -> Matrix:
 
 
 def similar(scale: float, angle: float, about: tuple[float, float], to: tuple[float, float]) -> Matrix:
-    """Scale and turn around `about`, which comes to lie at `to`."""
+    """Scale and turn around `about`, which moves to `to`."""
     c, s = scale * np.cos(angle), scale * np.sin(angle)
     turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]], np.float32)
     return np.asarray(shift(*to) @ turn @ shift(-about[0], -about[1]), np.float32)
@@ -221,7 +221,7 @@ def _place(
 
 
 def _shadow(layer: Layer, rng: np.random.Generator, stage: tuple[int, int]) -> Layer:
-    """A soft shadow on what lies behind, at a quarter of the size."""
+    """A soft shadow on the background, at a quarter of the size."""
     small = scaling(0.25, 0.25)
     offset = shift(float(rng.uniform(-22, 22)), float(rng.uniform(4, 34)))
     size = (stage[1] // 4, stage[0] // 4)

@@ -1,8 +1,8 @@
 """Removes queues and bindings of the events that were dropped for good from a RabbitMQ.
 
-Says what it would do; with --apply it does it. A queue that only dropped events lead to, or that is named
-after one, is legacy and goes; a queue that serves others as well loses the binding alone. A queue with
-consumers is left, and so is one with messages, unless --purge throws them away first.
+Prints its plan; --apply executes it. A queue that only dropped events lead to, or that is named after one, is
+legacy and is deleted; a queue with other bindings loses the legacy binding alone. A queue with consumers is
+kept, and so is one with messages, unless --purge is given.
 
     python -m tools.legacy_queues --management http://guest:guest@localhost:15672
     python -m tools.legacy_queues --management ... --apply --purge
@@ -30,11 +30,11 @@ _SEPARATORS: Final = "._-:/"
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to be done.
+    """One step of the clean-up.
 
     Attributes:
         kind: ``unbind`` a queue from an exchange, ``delete`` a queue, ``leave`` a legacy queue in use.
-        queue, exchange, key: what it concerns; exchange and key are "" where it is a whole queue.
+        queue, exchange, key: its objects; exchange and key are "" where it is a whole queue.
         path: of the object in the management API.
         reason: why, for people.
         messages: in the queue.
@@ -123,7 +123,7 @@ def _do(client: httpx.Client, step: Step, purge: bool) -> None:
     elif step.kind == "delete":
         if purge:
             client.delete(f"{step.path}/contents").raise_for_status()
-        # Checked again by the broker: somebody may have begun to use it since it was listed.
+        # Checked again by the broker: it may be in use since it was listed.
         conditions = {"if-unused": "true"} if purge else {"if-unused": "true", "if-empty": "true"}
         client.delete(step.path, params=conditions).raise_for_status()
 

@@ -148,7 +148,7 @@ class ModelStore:
         return self.state(name)
 
     def install(self, name: str, file: Path, *, accept_licence: bool = False) -> ModelState:
-        """Takes a weights file the user brings, for machines without a network.
+        """Stores a weights file of the user, for machines without a network.
 
         Raises:
             InputError: ``model.file`` where the file is not there.
@@ -232,7 +232,7 @@ class ModelStore:
             ) from error
 
     def _keep(self, spec: ModelSpec, fetched: Fetched, accepted: bool) -> None:
-        """Moves a file and its manifest into place; the manifest comes last and makes the model present."""
+        """Moves a file and then its manifest, which makes the model present, into place."""
         found = sha256_of(fetched.path)
         if spec.sha256 and found != spec.sha256:
             raise ModelError(

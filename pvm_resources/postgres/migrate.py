@@ -30,7 +30,7 @@ def head() -> str:
 
 
 def current(dsn: str) -> str | None:
-    """The revision a database is at; None where it holds no schema of ours.
+    """The revision of a database; None where it has no schema of this project.
 
     Raises:
         StoreError: the database is out of reach.
@@ -65,7 +65,7 @@ def upgrade(dsn: str, revision: str | None = None) -> str:
 
 
 def downgrade(dsn: str, revision: str = "base") -> None:
-    """Downgrades to `revision`; ``base`` removes every table of ours and what they hold.
+    """Downgrades to `revision`; ``base`` removes all tables of this project with their rows.
 
     Raises:
         StoreError: the database is out of reach.

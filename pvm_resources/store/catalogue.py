@@ -114,7 +114,7 @@ class Catalogue(Repository):
         )
 
     def images_of(self, img_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Image]:
-        """Those stored pictures, whatever job they belong to; `position` is 0."""
+        """Those stored pictures, of any job; `position` is 0."""
         found = self._db.all(
             _image, f"SELECT {listed(_IMAGE)} FROM stored_images WHERE img_id = ANY(%s)", [list(img_ids)]
         )

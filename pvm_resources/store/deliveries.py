@@ -36,7 +36,7 @@ _ENDPOINT = """
 INSERT INTO endpoints (endpoint_id, kind, name, url, events, job_id, since)
 VALUES (%s, 'callback', 'callback', %s, %s, %s, %s) ON CONFLICT (endpoint_id) DO NOTHING
 """
-# The stream is written even where it exists: whoever is about to drop it as empty waits for this transaction.
+# The stream is written even where it exists, so that a release that would delete it waits for this commit.
 _SPREAD = """
 WITH spread AS (
     INSERT INTO deliveries (endpoint_id, event_id, job_id, seq)

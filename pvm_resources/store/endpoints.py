@@ -24,7 +24,7 @@ DEFAULT_EVENTS: Final = ("*.completed", "match.result", "job.failed", "job.cance
 CALLBACK_EVENTS: Final = ("job.completed", "job.failed", "job.cancelled")
 #: How long the secret before still signs after a new one has come.
 OVERLAP: Final = timedelta(hours=24)
-#: Endpoints that the settings make keep their id, whatever happens to their address.
+#: Endpoints of the settings keep their id when their address changes.
 BUS_ID: Final = uuid.uuid5(ids.ROOT, "endpoint|bus")
 SETTINGS_ID: Final = uuid.uuid5(ids.ROOT, "endpoint|settings")
 
@@ -138,7 +138,7 @@ class Endpoints(Repository):
         return self._db.one(Endpoint, f"{_SELECT} WHERE endpoint_id = %s", [endpoint_id])
 
     def list(self, *, callbacks: bool = False, limit: int = 1_000) -> list[Endpoint]:
-        """Endpoints, oldest first; those of single jobs only where asked for."""
+        """Endpoints, oldest first; those of single jobs only with `callbacks`."""
         return self._db.all(
             Endpoint,
             f"{_SELECT} WHERE %s OR kind <> 'callback' ORDER BY created_at, endpoint_id LIMIT %s",
@@ -185,7 +185,7 @@ class Endpoints(Repository):
 
 
 def parse_events(given: Sequence[str]) -> list[str]:
-    """Patterns of event names, each of which stands for at least one; founding spellings made canonical.
+    """Patterns of event names, each of which matches at least one; founding spellings made canonical.
 
     Raises:
         InputError: ``endpoint.events``.

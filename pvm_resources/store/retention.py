@@ -201,7 +201,7 @@ class Retention(Repository):
         lock = f"SELECT 1 FROM {side.owners} WHERE {side.owner} = ANY(%s) ORDER BY {side.owner} FOR UPDATE"
         cursor.execute(sql.SQL(lock), [owners])
         busy = self._busy_owners(cursor, side, owners, scope.ending)
-        # Read again: what was collected anew while the rows were being locked is due no longer.
+        # Read again: what was collected while the rows were being locked is not due any more.
         ids = [item.item_id for item in found]
         items = [i for i in self._due(cursor, side, scope, FIRST, ids) if i.owner_id not in busy]
         return PurgeBatch(items, self._keys(cursor, side, [i.item_id for i in items])), found[-1].item_id
@@ -379,7 +379,7 @@ class Retention(Repository):
         return found, (rows[-1][0], rows[-1][1])
 
     def drop_videos(self, cursor: Cursor, videos: Sequence[DueVideo]) -> None:
-        """Notes that the files are gone."""
+        """Records that the files were deleted."""
         cursor.execute(
             "UPDATE video_files f SET deleted_at = now() FROM "
             "(SELECT unnest(%s::text[]) AS platform, unnest(%s::text[]) AS external_id) d "

@@ -50,11 +50,11 @@ def job(repos: Store) -> str:
     """A job whose sources fared differently, and which gave one picture up."""
     slug = repos.industries.ensure(NAME).slug
     made = repos.jobs.create(slug, {"products": ["ebay", "amazon"], "videos": ["youtube"]}).job_id
-    collecting = SourceRuns(repos.database)
+    source_runs = SourceRuns(repos.database)
     for kind in ("products", "videos"):
-        collecting.set_states(made, kind, [s for s in STATES if s.kind == kind])
+        source_runs.set_states(made, kind, [s for s in STATES if s.kind == kind])
     url = "https://i.example/1.jpg"
-    collecting.bury(made, [DeadLetter("product_images", url, "picture.http", "503. Try later", 3)])
+    source_runs.bury(made, [DeadLetter("product_images", url, "picture.http", "503. Try later", 3)])
     return made
 
 
@@ -113,9 +113,9 @@ def test_a_jobs_status_as_json_holds_the_same(job: str) -> None:
     assert [(s["source"], s["state"], s["found"]) for s in found["sources"]] == [
         ("ebay", "ok", 20), ("amazon", "not_configured", 0), ("youtube", "partial", 18),
     ]  # fmt: skip
-    (letter,) = found["dead_letters"]
-    assert (letter["item"], letter["attempts"]) == ("https://i.example/1.jpg", 3)
-    assert letter["last_at"].startswith("20")
+    (given_up,) = found["dead_letters"]
+    assert (given_up["item"], given_up["attempts"]) == ("https://i.example/1.jpg", 3)
+    assert given_up["last_at"].startswith("20")
 
 
 def test_what_a_later_run_had_is_no_longer_given_up(repos: Store, job: str) -> None:

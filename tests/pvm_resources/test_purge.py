@@ -174,13 +174,13 @@ def test_addresses_in_problems_and_dead_letters_go(place: Place) -> None:
     place.repos.state.write_problems(
         place.job_id, [Problem("product_images", item, "fetch.status", "It is gone") for item in (ref, mine)]
     )
-    collecting = SourceRuns(place.repos.database)
-    collecting.bury(
+    source_runs = SourceRuns(place.repos.database)
+    source_runs.bury(
         place.job_id, [DeadLetter("product_images", item, "fetch.status", "no", 3) for item in (ref, mine)]
     )
     place.purge().run(now=place.after(7))
     assert [p.item for p in place.repos.state.problems(place.job_id, "product_images")] == [mine]
-    assert [d.item for d in collecting.dead_letters(place.job_id)] == [mine]
+    assert [d.item for d in source_runs.dead_letters(place.job_id)] == [mine]
 
 
 def test_a_file_that_will_not_go_keeps_its_row_and_holds_up_nothing_else(place: Place) -> None:
@@ -268,7 +268,7 @@ def test_killed_at_every_deletion_a_purge_ends_where_an_undisturbed_one_ends(
         named = {*paths(place.repos.database)}
         shown = {k for k in place.media.keys() if not k.startswith("evidence/")}  # noqa: SIM118
         assert shown <= named
-        # A lot that did not reach its commit has every row it had.
+        # A batch that did not reach its commit has every row it had.
         assert _rows(place) == before or not after_drop
     assert kills == 6
     place.purge().run(now=now)
@@ -284,10 +284,10 @@ def test_killed_at_every_deletion_a_purge_ends_where_an_undisturbed_one_ends(
 
 
 def test_a_run_that_starts_waits_for_the_batch_in_flight(place: Place) -> None:
-    purging = Retention(place.repos.database)
+    retention = Retention(place.repos.database)
     started = time.monotonic()
     with place.repos.database.transaction() as cursor:
-        purging.hold(cursor)
+        retention.hold(cursor)
         waiter = multiprocessing.get_context("spawn").Process(target=_wait, args=(place.repos.database.dsn,))
         waiter.start()
         waiter.join(2.5)
@@ -424,13 +424,13 @@ def test_a_rerun_judges_a_purged_match_only_with_pictures_of_both_sides(place: P
 
 
 def test_what_must_be_able_to_go_is_found_by_key(place: Place) -> None:
-    purging = Retention(place.repos.database)
+    retention = Retention(place.repos.database)
     keys = [i.local_path for i in place.made.images] + [f.local_path or "" for f in place.made.frames]
     evidence = [evidence_key(place.job_id, m.match_id) for m in world.matches(place.made)[:2]]
-    products, platforms = purging.sources_of(place.job_id)
+    products, platforms = retention.sources_of(place.job_id)
     assert (set(products), platforms) == (set(SOURCES), ["folder"])
-    found = purging.restricted(place.job_id, ["ebay"], [], [*keys, *evidence])
+    found = retention.restricted(place.job_id, ["ebay"], [], [*keys, *evidence])
     assert {r.key for r in found} == {i.local_path for i in place.made.images[2:4]} | {evidence[1]}
     assert {(r.source, r.name, r.url) for r in found} == {("ebay", "P1", "u")}
-    frames = purging.restricted(place.job_id, [], ["folder"], [*keys, *evidence])
+    frames = retention.restricted(place.job_id, [], ["folder"], [*keys, *evidence])
     assert {r.key for r in frames} == {f.local_path for f in place.made.frames} | set(evidence)
