@@ -82,7 +82,7 @@ def test_undo_goes_back_step_by_step(labels: Labels, done: World) -> None:
     assert back is not None
     assert back.verdict == "accept"
     assert labels.undo(match, "Minh") is None
-    with pytest.raises(InputError, match="nobody"):
+    with pytest.raises(InputError, match="no verdict"):
         labels.undo(match, "Minh")
     assert [label.verdict for label in labels.history(match)] == ["none", "accept", "reject", "accept"]
     assert labels.list(10) == []
