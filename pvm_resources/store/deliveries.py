@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from pvm_jobs.delivery_policy import Answer, Verdict
+from pvm_jobs.delivery_policy import DeliveryAnswer, DeliveryDecision
 from pvm_jobs.payloads import Outgoing
 from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository, clean
@@ -219,7 +219,7 @@ class Deliveries(Repository):
         self,
         owner: uuid.UUID,
         stream: Stream,
-        results: Sequence[tuple[uuid.UUID, Answer, Verdict]],
+        results: Sequence[tuple[uuid.UUID, DeliveryAnswer, DeliveryDecision]],
     ) -> bool:
         """Writes down what came of some events, in order; True where the stream may go on at once.
 
@@ -344,7 +344,9 @@ class Deliveries(Repository):
         return found
 
 
-def _result(stream: Stream, event_id: uuid.UUID, answer: Answer, verdict: Verdict) -> dict[str, Any]:
+def _result(
+    stream: Stream, event_id: uuid.UUID, answer: DeliveryAnswer, verdict: DeliveryDecision
+) -> dict[str, Any]:
     return {
         "endpoint": stream.endpoint_id,
         "event": event_id,

@@ -1,21 +1,23 @@
-"""What the tests of shops share: a context over a real database, a pace that does not wait."""
+"""What the tests of shops share: a context over a real database, retries that do not wait."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pvm_jobs.source_policy import SHIPPED
 from pvm_resources.http.fetcher import Fetcher
+from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.rate_limit import Pace
+from pvm_resources.sources.rate_limit import SHOP_RETRIES
 from pvm_resources.store import Store
-from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.oauth_tokens import OAuthTokens
+from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.source_runs import SourceRuns
 from tests import fixtures_db
 
@@ -38,7 +40,8 @@ class Shopping:
             settings=settings,
             namespace="pillow",
             answers=SourceRuns(self.database).answers(self.job_id, self.source, policy.max_age_h),
-            ledger=Ledger(self.database),
+            oauth_tokens=OAuthTokens(self.database),
+            quotas=Quotas(self.database),
             web=Fetcher(),
             policy=policy,
             folder=Path("/nonexistent"),
@@ -83,7 +86,7 @@ SLOW = ("slow", "drip")
 
 @dataclass
 class Waits:
-    """A pace that notes its waits and takes no time.
+    """A retry policy that notes its waits and takes no time.
 
     Attributes:
         seconds: what was waited.
@@ -94,6 +97,6 @@ class Waits:
     impatient: bool = False
 
     @property
-    def pace(self) -> Pace:
-        """In the middle of the jitter."""
-        return Pace(sleep=self.seconds.append, chance=lambda: 0.5)
+    def retries(self) -> RetryPolicy:
+        """The shops' own, with the most jitter."""
+        return replace(SHOP_RETRIES, sleep=self.seconds.append, jitter=lambda: 1.0)

@@ -94,8 +94,8 @@ def without_query(url: str) -> str:
 
 
 def _failed(error: InputError) -> SourceStatus:
-    crowded = isinstance(error, FetchError) and error.crowded
-    return SourceStatus(NAME, "rate_limited" if crowded else "failed", error.reason, error.remedy)
+    limited = isinstance(error, FetchError) and error.rate_limited
+    return SourceStatus(NAME, "rate_limited" if limited else "failed", error.reason, error.remedy)
 
 
 def _json(record: ProductRecord) -> dict[str, Any]:
