@@ -263,8 +263,9 @@ class Consumer:
                 channel.basic_ack(tag)
 
     def _stored(self, channel: BlockingChannel, request: bus_request.Asked) -> bool:
-        """Whether the request is in the inbox; waits for a database that is away, since requeueing would count
-        as a delivery.
+        """Whether the request is in the inbox; waits for a database that is away.
+
+        Requeueing it instead would count as a delivery.
 
         Raises:
             StoreError: ``store.text``: it holds what no database can.

@@ -85,7 +85,6 @@ def _video_site(name: str, settings: Settings) -> SourceStatus:
         return SourceStatus(
             name, "not_configured", reason, "Name a file of cookies in Netscape's format, or leave it out"
         )
-    if name == "youtube" and (lack := runtimes.detect().lack):
-        reason = f"{lack}, without which YouTube withholds formats of many videos"
-        return SourceStatus(name, "partial", reason, runtimes.REMEDY)
+    if name == "youtube" and (support := runtimes.detect()).lack:
+        return SourceStatus(name, "partial", support.reason, runtimes.REMEDY)
     return SourceStatus(name, "ok")

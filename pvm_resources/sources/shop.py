@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Final, TypeVar
-from urllib.parse import urlsplit
 
 from pvm_core.errors import Problem
 from pvm_resources.http.retry import RetryPolicy
@@ -15,6 +14,7 @@ from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.rate_limit import SHOP_RETRIES, Limits, retried
 from pvm_resources.sources.search_phrases import Phrases
+from pvm_resources.sources.urls import is_web_url
 from pvm_resources.store.oauth_tokens import OAuthTokens, Token
 
 T = TypeVar("T")
@@ -208,12 +208,7 @@ def api_address(source: str, variable: str, given: str) -> str:
     Raises:
         SourceError: ``source.not_configured``: the variable holds no http(s) URL.
     """
-    try:
-        parts = urlsplit(given)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_web_url(given):
         reason = f"{variable} is no http(s) URL"
         raise SourceError.of("not_configured", source, reason, "Correct it, or leave it out")
     return given.rstrip("/")

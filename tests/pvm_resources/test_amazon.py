@@ -525,7 +525,7 @@ def test_whatever_the_models_hold_becomes_products_that_can_be_kept(
     assert result is not None
     found = parse_page(result, page)
     for product in found.products:
-        assert product.asin in ("B000000001", "B000000002")
+        assert product.external_id in ("B000000001", "B000000002")
         assert len(set(product.pictures)) == len(product.pictures)
         assert all(url.startswith("https://m.example/") for url in product.pictures)
         assert "\x00" not in product.title + product.brand + product.url

@@ -39,6 +39,7 @@ from pvm_resources.sources.amazon.account import (
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.rate_limit import Limits
 from pvm_resources.sources.shop import LATER, ShopPage, ShopProduct, requested
+from pvm_resources.sources.urls import is_web_url
 from pvm_resources.store.base import clean
 from pvm_resources.store.oauth_tokens import OAuthTokens
 
@@ -248,7 +249,7 @@ def _pictures(images: Images | None) -> Iterator[str]:
         # Asked for as highRes, answered as hiRes.
         sizes = (image.hi_res, image.large, image.medium, image.small) if image else ()
         url = next((size.url for size in sizes if size and size.url), "")
-        if url.startswith(("https://", "http://")) and url.isprintable() and " " not in url:
+        if is_web_url(url):
             yield url
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from pvm_core.errors import InputError
-from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.http.faults import FetchError
 from pvm_resources.http.limits import FEED
 from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus
 from pvm_resources.sources.catalogue.content import held
 from pvm_resources.sources.catalogue.file_catalogue import NAME, is_address, read_catalogue, web_picture
 from pvm_resources.sources.context import SourceContext
+from pvm_resources.sources.urls import without_query
 from pvm_resources.store.base import clean
 
 _KEY: Final = "catalogue|"
@@ -30,20 +30,13 @@ class WebCatalogue:
         context: what sources are given.
     """
 
+    name = NAME
+
     def __init__(self, url: str, context: SourceContext) -> None:
+        self.policy = context.policy
         self._url = url
         self._context = context
         self._subject = without_query(url)
-
-    @property
-    def name(self) -> str:
-        """``file``."""
-        return NAME
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """The user's own material, with what this machine sets."""
-        return self._context.policy
 
     def collect(self, query: Query) -> Collected[ProductRecord]:
         """All products of the feed, in its order; what the query asks is for other sources.
@@ -85,12 +78,6 @@ class _Site:
         except ValueError as error:
             reason = f"its image is no usable address ({error})"
             raise InputError("catalogue.bad_image", subject, reason, "Give an http(s) URL") from error
-
-
-def without_query(url: str) -> str:
-    """The address for messages: what follows ``?`` may be a key."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _failed(error: InputError) -> SourceStatus:

@@ -9,13 +9,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from pvm_resources.sources.faults import CallError
 from pvm_resources.sources.shop import ShopPage, ShopProduct
+from pvm_resources.sources.urls import is_web_url
 from pvm_resources.store.base import clean
 
 _ITEM_ID: Final = re.compile(r"v1\|(\d{1,20})\|(\d{1,20})", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,20}", re.ASCII)
 #: eBay lets a listing have this many pictures.
 PICTURES_MAX: Final = 24
-_URL_MAX: Final = 8_000
 #: Warnings on an item that leave its title, brand and pictures whole: the seller is away (11508, 11509), the
 #: shipping cost is unknown (11510). From the specification of `getItem`.
 _HARMLESS: Final = frozenset((11508, 11509, 11510))
@@ -126,14 +126,7 @@ def _item_url(given: Any) -> str:
 
 def _web_url(given: Any) -> str:
     url = _text(given)
-    if len(url) > _URL_MAX or not url.isprintable() or " " in url:
-        return ""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return ""
-    return url if parts.scheme in ("http", "https") and parts.hostname else ""
+    return url if is_web_url(url) else ""
 
 
 def _text(given: Any) -> str:

@@ -36,6 +36,13 @@ def safe_name(text: str) -> str:
     return f"{plain}-{digest}" if plain else digest
 
 
+def cancelled(subject: str) -> MediaError:
+    """The error of a transfer that was stopped."""
+    return MediaError(
+        "video.cancelled", subject, "fetching it was stopped", "Run the job again", retryable=True
+    )
+
+
 def total_note(part: Path) -> Path:
     """The file beside a part that says how many bytes the whole has."""
     return part.with_name(f"{part.name}.total")
@@ -125,7 +132,7 @@ class Place:
 
     @contextmanager
     def locked(self, stop: threading.Event, waiting: Callable[[], None]) -> Iterator[None]:
-        """The place for oneself; other threads and processes wait.
+        """The lock of the place; other threads and processes wait.
 
         Args:
             stop: ends the wait.
@@ -136,17 +143,14 @@ class Place:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("w") as handle:
-            told = False
+            reported = False
             # flock dies with its process, so a killed one blocks nobody.
             while not _taken(handle.fileno()):
-                if not told:
+                if not reported:
                     waiting()
-                    told = True
+                    reported = True
                 if stop.wait(_WAIT_S):
-                    raise MediaError(
-                        "video.cancelled", self.folder.name, "fetching it was stopped", "Run the job again",
-                        retryable=True,
-                    )  # fmt: skip
+                    raise cancelled(self.folder.name)
             yield
 
     def _note(self) -> tuple[Path, int] | None:
