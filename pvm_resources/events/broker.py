@@ -226,10 +226,7 @@ class Consumer:
             retrying(self._consume)
 
     def _consume(self) -> None:
-        connection = connect(self._url)
-        try:
-            with _faults():
-                channel = connection.channel()
+        with opened(self._url) as channel:
             declare(channel)
             with _faults():
                 channel.basic_qos(prefetch_count=20)
@@ -239,9 +236,6 @@ class Consumer:
                         return
                     if method is not None and properties is not None and body is not None:
                         self._take(channel, method, properties, body)
-        finally:
-            with contextlib.suppress(StoreError), _faults():
-                connection.close()
 
     def _take(
         self,

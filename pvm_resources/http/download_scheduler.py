@@ -23,7 +23,7 @@ T = TypeVar("T")
 #: Items looked at beyond those being downloaded, per thread, so that other servers' are found behind a long
 #: run of one server's. Items are addresses, not content.
 _AHEAD: Final = 64
-#: A server kept busy from outside (`Fetcher.get` in another thread) is looked at again after this, seconds.
+#: A server kept busy by another `fetch_many` of the same fetcher is looked at again after this, seconds.
 _GLANCE_S: Final = 0.05
 
 

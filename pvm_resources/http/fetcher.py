@@ -74,7 +74,6 @@ class Fetcher:
         self._guard = AddressPolicy(self._allow, resolver)
         self._throttle = HostThrottle()
         self._lock = threading.Lock()
-        self._shared: PinnedTransport | None = None
 
     @classmethod
     def of(cls, settings: Settings, limits: FetchLimits = PICTURE) -> Fetcher:
@@ -105,18 +104,10 @@ class Fetcher:
                 ``.rate_limited``, ``.type``, ``.too_large``, ``.empty``, ``.truncated``, ``.encoding``,
                 ``.protocol``, ``.tls``, ``.timeout``, ``.unreachable``.
         """
-        job: Download[None] = Download(None, url, limits or self._limits)
-        while True:
-            time.sleep(max(0.0, job.not_before - time.monotonic()))
-            gate = self._gate(job)
-            if isinstance(gate, FetchError):
-                raise gate
-            self._throttle.acquire(*gate)
-            step = self._once(self._transport(), None, job, gate[0])
-            if isinstance(step, FetchError):
-                raise step
-            if step is not None:
-                return step
+        ((_, answer),) = self.fetch_many([url], concurrency=1, limits=limits)
+        if isinstance(answer, FetchError):
+            raise answer
+        return answer
 
     def fetch_many(
         self,
@@ -143,39 +134,23 @@ class Fetcher:
         if concurrency < 1:
             raise ValueError("concurrency is at least 1")
         which = limits or self._limits
-        transport, budget = self._fresh(concurrency), Budget(max(held_bytes, which.max_bytes))
+        transport, budget = self._transport(concurrency), Budget(max(held_bytes, which.max_bytes))
         steps = DownloadSteps(
             gate=self._gate, once=partial(self._once, transport, budget), cut=partial(_end, transport)
         )
         jobs = (Download(item, url(item), which) for item in items)
         return DownloadScheduler(jobs, steps, self._throttle, concurrency, budget).run()
 
+    # Nothing stays open between two calls; the steps use it in a `with` all the same.
     def __enter__(self) -> Fetcher:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None: ...
 
-    def close(self) -> None:
-        """Closes the connections that `get` and `fetch` keep."""
+    def _transport(self, connections: int) -> PinnedTransport:
         with self._lock:
-            if self._shared is not None:
-                self._shared.close()
-            self._shared = None
-
-    def _transport(self) -> PinnedTransport:
-        with self._lock:
-            if self._shared is None:
-                self._shared = self._fresh_locked(100)
-            return self._shared
-
-    def _fresh(self, connections: int) -> PinnedTransport:
-        with self._lock:
-            return self._fresh_locked(connections)
-
-    def _fresh_locked(self, connections: int) -> PinnedTransport:
-        # Reading the certificates takes longer than a hundred downloads; it is done once.
-        self._verify = self._verify or httpx.create_ssl_context()
+            # Reading the certificates takes longer than a hundred downloads; it is done once.
+            self._verify = self._verify or httpx.create_ssl_context()
         return PinnedTransport(
             self._allow,
             resolver=self._resolver,
@@ -199,9 +174,7 @@ class Fetcher:
         # An attempt that was redirected has sent a request, whatever came of it.
         return fault.error(job.url, job.limits, job.failed + bool(job.hops))
 
-    def _once(
-        self, transport: PinnedTransport, budget: Budget | None, job: Download[Any], key: str
-    ) -> StepResult:
+    def _once(self, transport: PinnedTransport, budget: Budget, job: Download[Any], key: str) -> StepResult:
         """One request of the download; its place at the server is acquired and released here."""
         start = time.monotonic()
         answered = True

@@ -78,38 +78,29 @@ class HostThrottle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._hosts: dict[str, _Host] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     def try_acquire(self, key: str, limits: HostLimits) -> float | None:
         """None where a request may begin now (`release` ends it), else seconds after which to ask again:
         infinite where a request must end first."""
-        with self._changed:
-            return self._try(key, limits)
-
-    def acquire(self, key: str, limits: HostLimits) -> None:
-        """Waits until a request may begin; `release` ends it."""
-        with self._changed:
-            while (wait := self._try(key, limits)) is not None:
-                self._changed.wait(None if math.isinf(wait) else wait)
-
-    def _try(self, key: str, limits: HostLimits) -> float | None:
-        now = self._clock()
-        host = self._host(key, limits, now)
-        if host.free_at > now:
-            return host.free_at - now
-        if host.running >= limits.concurrency:
-            return math.inf
-        host.refill(now)
-        if limits.per_second is not None:
-            if host.tokens < 1:
-                return (1 - host.tokens) / limits.per_second
-            host.tokens -= 1
-        host.running += 1
-        return None
+        with self._lock:
+            now = self._clock()
+            host = self._host(key, limits, now)
+            if host.free_at > now:
+                return host.free_at - now
+            if host.running >= limits.concurrency:
+                return math.inf
+            host.refill(now)
+            if limits.per_second is not None:
+                if host.tokens < 1:
+                    return (1 - host.tokens) / limits.per_second
+                host.tokens -= 1
+            host.running += 1
+            return None
 
     def release(self, key: str, *, answered: bool = True) -> None:
         """Ends a request, which had an answer or failed."""
-        with self._changed:
+        with self._lock:
             host, limits = self._hosts[key], self._hosts[key].limits
             host.running -= 1
             host.consecutive_failures = failures = 0 if answered else host.consecutive_failures + 1
@@ -120,25 +111,22 @@ class HostThrottle:
             elif failures and failures % limits.concurrency == 0:
                 rest = limits.rest_s * 2.0 ** (failures // limits.concurrency - 1)
                 host.free_at = max(host.free_at, self._clock() + rest)
-            self._changed.notify_all()
 
     def pause(self, key: str, seconds: float) -> None:
         """No request begins for so long; those that wait go on waiting."""
-        with self._changed:
+        with self._lock:
             if (host := self._hosts.get(key)) is not None:
                 host.free_at = max(host.free_at, self._clock() + seconds)
-                self._changed.notify_all()
 
     def open_circuit(self, key: str, seconds: float, kind: str, why: str) -> None:
         """No request begins for so long, and `circuit_open` gives the kind of fault and why."""
-        with self._changed:
+        with self._lock:
             if (host := self._hosts.get(key)) is not None:
                 host.open_circuit(self._clock() + seconds, kind, why)
-                self._changed.notify_all()
 
     def circuit_open(self, key: str) -> tuple[float, str, str] | None:
         """Seconds for which the circuit stays open, the kind of fault, and why; None where it is closed."""
-        with self._changed:
+        with self._lock:
             host = self._hosts.get(key)
             left = host.open_until - self._clock() if host is not None else 0.0
             return (left, *host.why) if host is not None and left > 0 else None

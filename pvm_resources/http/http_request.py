@@ -78,7 +78,7 @@ class Budget:
 
 
 def send_request(
-    transport: PinnedTransport, url: str, limits: FetchLimits, seconds: float, budget: Budget | None
+    transport: PinnedTransport, url: str, limits: FetchLimits, seconds: float, budget: Budget
 ) -> Fetched | Moved:
     """The answer of one request.
 
@@ -151,11 +151,9 @@ def _declared(response: httpx.Response) -> int | None:
     return int(text) if len(text) < 19 else sys.maxsize
 
 
-def _read(response: httpx.Response, limits: FetchLimits, deadline: Deadline, budget: Budget | None) -> bytes:
+def _read(response: httpx.Response, limits: FetchLimits, deadline: Deadline, budget: Budget) -> bytes:
     encoding = response.headers.get("content-encoding", "")
     assert isinstance(response.stream, httpx.SyncByteStream)
-    if budget is None:
-        return body.received(response.stream, encoding, limits)
     declared = _declared(response)
     taken = limits.max_bytes if declared is None or encoding or limits.content.packed else declared
     start = time.monotonic()

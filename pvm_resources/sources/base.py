@@ -16,7 +16,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 from pvm_core.errors import Problem
 from pvm_jobs.source_policy import SourcePolicy
 
-State = Literal["ok", "partial", "not_configured", "not_eligible", "rate_limited", "failed"]
+SourceStateName = Literal["ok", "partial", "not_configured", "not_eligible", "rate_limited", "failed"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SourceStatus:
     """
 
     source: str
-    state: State
+    state: SourceStateName
     reason: str = ""
     remedy: str = ""
 

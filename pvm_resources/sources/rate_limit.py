@@ -16,7 +16,7 @@ SHOP_RETRIES: Final = RetryPolicy(attempts=4, first_wait_s=1.0, max_wait_s=60.0)
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """What one request may cost.
 
     Attributes:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from pvm_core.errors import Problem
 from pvm_resources.http.retry import RetryPolicy
-from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus, State
+from pvm_resources.sources.base import (
+    Collected,
+    PictureRef,
+    ProductRecord,
+    Query,
+    SourceStateName,
+    SourceStatus,
+)
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.faults import CallError, SourceError, TooManyError
-from pvm_resources.sources.rate_limit import SHOP_RETRIES, Limits, retried
+from pvm_resources.sources.faults import LATER, CallError, SourceError, TooManyError
+from pvm_resources.sources.rate_limit import SHOP_RETRIES, RequestLimits, retried
 from pvm_resources.sources.search_phrases import Phrases
 from pvm_resources.sources.urls import is_web_url
 from pvm_resources.store.oauth_tokens import OAuthTokens, Token
@@ -21,7 +28,6 @@ T = TypeVar("T")
 
 #: The stage these problems belong to.
 STAGE: Final = "products"
-LATER: Final = "Run the job again later; what was answered is not asked again"
 #: Products where the job names no number.
 TOP_DEFAULT: Final = 50
 
@@ -79,6 +85,48 @@ class ShopPage:
         return cls(products, stored["more"], tuple(stored["errors"]))
 
 
+class ShopClient(ABC):
+    """Sends requests to a shop's API.
+
+    Args:
+        context: tokens and budgets.
+        retries: how often a request is sent, and after which pauses.
+        limits: what one request may cost.
+    """
+
+    #: The source's name, and the shop's for messages.
+    source: ClassVar[str]
+    shop: ClassVar[str]
+
+    def __init__(self, context: SourceContext, retries: RetryPolicy, limits: RequestLimits) -> None:
+        self._tokens = context.oauth_tokens
+        self._quotas = context.quotas
+        self._retries = retries
+        self._limits = limits
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the connections."""
+
+    def _retrying(self, request: Callable[[], T]) -> T:
+        """What `request` returns, sent again while it fails in a way that may pass.
+
+        Raises:
+            CallError: this request failed.
+            SourceError: ``source.rate_limited``: the shop takes no more requests.
+        """
+        try:
+            return retried(self._retries, request)
+        except TooManyError as error:
+            raise error.ending(self.source, self.shop) from error
+
+
 class ShopSource(ABC):
     """Products from a shop's API.
 
@@ -92,11 +140,15 @@ class ShopSource(ABC):
     name: ClassVar[str]
 
     def __init__(
-        self, context: SourceContext, *, retries: RetryPolicy = SHOP_RETRIES, limits: Limits | None = None
+        self,
+        context: SourceContext,
+        *,
+        retries: RetryPolicy = SHOP_RETRIES,
+        limits: RequestLimits | None = None,
     ) -> None:
         self._context = context
         self._retries = retries
-        self._limits = limits or Limits()
+        self._limits = limits or RequestLimits()
         #: What the shop's licence allows, with what this machine sets.
         self.policy = context.policy
 
@@ -182,8 +234,8 @@ class ShopSearch(ABC):
         return SourceStatus(self.source, "ok", phrases.note)
 
     @abstractmethod
-    def loss(self, records: Sequence[ProductRecord], so_far: str) -> tuple[State, str, str] | None:
-        """State, reason and remedy where something was lost on the way; None where nothing was."""
+    def loss(self, records: Sequence[ProductRecord], so_far: str) -> tuple[SourceStateName, str, str] | None:
+        """SourceStateName, reason and remedy where something was lost on the way; None where nothing was."""
 
 
 # -- accounts, tokens, requests ----------------------------------------------------------------------
@@ -224,19 +276,3 @@ def shared_token(tokens: OAuthTokens, source: str, account: str, mint: Callable[
         return tokens.token(source, account, mint)
     except CallError as error:
         raise SourceError.of("failed", source, f"no token could be had: {error.reason}", LATER) from error
-
-
-def requested(policy: RetryPolicy, source: str, shop: str, request: Callable[[], T]) -> T:
-    """What `request` returns, sent again by `policy`.
-
-    Args:
-        shop: its name for messages.
-
-    Raises:
-        CallError: this request failed.
-        SourceError: ``source.rate_limited``: it takes no more requests.
-    """
-    try:
-        return retried(policy, request)
-    except TooManyError as error:
-        raise error.ending(source, shop) from error

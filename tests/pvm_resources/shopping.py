@@ -13,8 +13,9 @@ from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.sources.base import Collected, ProductRecord
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.rate_limit import SHOP_RETRIES
+from pvm_resources.sources.rate_limit import SHOP_RETRIES, RequestLimits
 from pvm_resources.store import Store
 from pvm_resources.store.oauth_tokens import OAuthTokens
 from pvm_resources.store.quotas import Quotas
@@ -80,6 +81,8 @@ def settings_of(**given: Any) -> Settings:
     return load_settings(NO_FILE, **given)
 
 
+#: For clients that meet a slow server.
+_QUICK = RequestLimits(connect_s=5, read_s=0.7, total_s=1.0)
 #: Faults that a client meets by losing patience.
 SLOW = ("slow", "drip")
 
@@ -100,3 +103,13 @@ class Waits:
     def retries(self) -> RetryPolicy:
         """The shops' own, with the most jitter."""
         return replace(SHOP_RETRIES, sleep=self.seconds.append, jitter=lambda: 1.0)
+
+    @property
+    def limits(self) -> RequestLimits | None:
+        """Short ones for the impatient."""
+        return _QUICK if self.impatient else None
+
+
+def codes(found: Collected[ProductRecord]) -> list[str]:
+    """The codes of all problems."""
+    return [problem.code for problem in found.problems]

@@ -19,10 +19,9 @@ from pvm_resources.sources.amazon import Amazon
 from pvm_resources.sources.amazon.account import MARKETS, AmazonAccount
 from pvm_resources.sources.amazon.client import RATE_S, parse_page
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
-from pvm_resources.sources.rate_limit import Limits
 from pvm_resources.sources.shop import ShopPage
 from pvm_resources.store import Store
-from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
+from tests.pvm_resources.shopping import SLOW, Shopping, Waits, codes, one_database, settings_of, shopping
 from tests.standins.amazon import (
     CREDENTIAL_ID,
     LWA_PATH,
@@ -74,8 +73,7 @@ def ask(amazon: AmazonStandIn, job: Shopping, waits: Waits) -> Ask:
 
 def make(amazon: AmazonStandIn, job: Shopping, waits: Waits, *, rate_s: float = 0.0, **given: Any) -> Amazon:
     context = job.context(settings_of(**{**credential(amazon), **given}))
-    limits = Limits(5.0, 0.7, 1.0) if waits.impatient else None
-    return Amazon(context, retries=waits.retries, limits=limits, rate_s=rate_s)
+    return Amazon(context, retries=waits.retries, limits=waits.limits, rate_s=rate_s)
 
 
 def credential(amazon: AmazonStandIn) -> dict[str, Any]:
@@ -87,10 +85,6 @@ def credential(amazon: AmazonStandIn) -> dict[str, Any]:
         "amazon_api_url": amazon.url,
         "amazon_token_url": amazon.token_url,
     }
-
-
-def codes(found: Collected[ProductRecord]) -> list[str]:
-    return [problem.code for problem in found.problems]
 
 
 # -- what is found -----------------------------------------------------------------------------------

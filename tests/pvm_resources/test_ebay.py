@@ -19,10 +19,9 @@ from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, 
 from pvm_resources.sources.ebay import Ebay
 from pvm_resources.sources.ebay.account import EbayAccount
 from pvm_resources.sources.ebay.client import MINTS_A_DAY
-from pvm_resources.sources.rate_limit import Limits
 from pvm_resources.store import Store
 from pvm_resources.store.quotas import Quotas
-from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
+from tests.pvm_resources.shopping import SLOW, Shopping, Waits, codes, one_database, settings_of, shopping
 from tests.standins.ebay import (
     AWAY,
     CLIENT_ID,
@@ -38,7 +37,6 @@ from tests.standins.wares import Ware, plain
 
 Ask = Callable[..., Collected[ProductRecord]]
 PILLOW = Query("pillow", {"en": ("pillow",)}, limit=6)
-QUICK = Limits(connect_s=5, read_s=0.7, total_s=1.0)
 WARES = plain(12)
 
 
@@ -75,13 +73,8 @@ def ask(ebay: EbayStandIn, job: Shopping, waits: Waits) -> Ask:
 
 
 def make(ebay: EbayStandIn, job: Shopping, waits: Waits, **given: Any) -> Ebay:
-    limits = QUICK if waits.impatient else None
     account = {"ebay_client_id": CLIENT_ID, "ebay_client_secret": CLIENT_SECRET, "ebay_api_url": ebay.url}
-    return Ebay(job.context(settings_of(**{**account, **given})), retries=waits.retries, limits=limits)
-
-
-def codes(found: Collected[ProductRecord]) -> list[str]:
-    return [problem.code for problem in found.problems]
+    return Ebay(job.context(settings_of(**{**account, **given})), retries=waits.retries, limits=waits.limits)
 
 
 # -- what is found -----------------------------------------------------------------------------------

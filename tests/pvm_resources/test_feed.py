@@ -8,7 +8,6 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -409,7 +408,7 @@ def stand(tmp_path: Path) -> Iterator[Stand]:
     """A feed behind a URL; the real fetcher asks for it, once."""
     kept = Kept()
     fetcher = Fetcher(allow=AllowList.parse("127.0.0.1"), retries=RetryPolicy(attempts=1))
-    with Shop() as shop, closing(fetcher):
+    with Shop() as shop:
         made = SourceContext(
             load_settings(tmp_path / "absent.env"), "pillows", kept, cast(OAuthTokens, None),
             cast(Quotas, None), fetcher, SourcePolicy(), tmp_path, lambda line: None,

@@ -22,8 +22,8 @@ from pvm_resources.http.retry import retry_after
 from pvm_resources.settings import Settings
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.oauth import read_token
-from pvm_resources.sources.rate_limit import Limits
-from pvm_resources.sources.shop import LATER, api_address, require, shared_token
+from pvm_resources.sources.rate_limit import RequestLimits
+from pvm_resources.sources.shop import api_address, require, shared_token
 from pvm_resources.store.oauth_tokens import OAuthTokens, Token
 
 NAME: Final = "amazon"
@@ -125,7 +125,7 @@ class SharedTokens(TimeoutOAuth2TokenManager):
         account: AmazonAccount,
         tokens: OAuthTokens,
         retrying: Callable[[Callable[[], Token]], Token],
-        limits: Limits,
+        limits: RequestLimits,
     ) -> None:
         secret = account.secret.get_secret_value()
         config = OAuth2Config(account.credential_id, secret, account.version, account.token_url)  # type: ignore[no-untyped-call]
@@ -157,21 +157,20 @@ class SharedTokens(TimeoutOAuth2TokenManager):
             response = self._request_token()
         except AuthenticationError as error:
             reason = "Amazon's token server is out of reach, or does not answer in time"
-            raise CallError("amazon.unreachable", "token", reason, LATER, retryable=True) from error
+            raise CallError.passing("amazon.unreachable", "token", reason) from error
         content = _content(response)
         if response.status_code == 429 or response.status_code >= 500:
             reason = f"Amazon's token server answers {response.status_code}"
             kind = TooManyError if response.status_code == 429 else CallError
-            fault = kind("amazon.server", "token", reason, LATER, retryable=True)
-            fault.retry_after_s = retry_after(response.headers.get("Retry-After"))
-            raise fault
+            wait_s = retry_after(response.headers.get("Retry-After"))
+            raise kind.passing("amazon.server", "token", reason, wait_s)
         if response.status_code != 200:
             said = str(content.get("error") or response.status_code)[:100]
             raise _not_configured(f"Amazon refuses the credential ({said})", _KEYS_REMEDY)
         token = read_token(content, sent_at, _LIFE_S)
         if token is None:
             reason = "Amazon's token server answers without a token"
-            raise CallError("amazon.unreadable", "token", reason, LATER, retryable=True)
+            raise CallError.passing("amazon.unreadable", "token", reason)
         return token
 
 

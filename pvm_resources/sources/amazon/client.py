@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import urllib3
@@ -28,7 +27,7 @@ from creatorsapi_python_sdk.models.search_result import SearchResult
 from creatorsapi_python_sdk.rest import RESTClientObject, RESTResponse
 
 from pvm_core.errors import PvmError
-from pvm_resources.http.retry import RetryPolicy, retry_after
+from pvm_resources.http.retry import retry_after
 from pvm_resources.sources.amazon.account import (
     NAME,
     AmazonAccount,
@@ -36,12 +35,11 @@ from pvm_resources.sources.amazon.account import (
     refused_tag,
     refused_token,
 )
-from pvm_resources.sources.faults import CallError, SourceError, TooManyError
-from pvm_resources.sources.rate_limit import Limits
-from pvm_resources.sources.shop import LATER, ShopPage, ShopProduct, requested
+from pvm_resources.sources.faults import LATER, CallError, SourceError, TooManyError
+from pvm_resources.sources.rate_limit import RequestLimits
+from pvm_resources.sources.shop import ShopClient, ShopPage, ShopProduct
 from pvm_resources.sources.urls import is_web_url
 from pvm_resources.store.base import clean
-from pvm_resources.store.oauth_tokens import OAuthTokens
 
 T = TypeVar("T")
 
@@ -65,7 +63,7 @@ _RESOURCES: Final = [
 ]
 
 
-class CreatorsClient:
+class CreatorsClient(ShopClient):
     """Searches one marketplace, one request a second.
 
     The library sends, throttles and reads; retries are made here, so that ``Retry-After`` is kept to, and a
@@ -73,29 +71,21 @@ class CreatorsClient:
 
     Args:
         account: whose credential is used.
-        tokens: where tokens are stored.
-        retries: how often a request is sent, and after which pauses.
         rate_s: seconds between two requests.
-        limits: what one request may cost.
+        shared: as `ShopClient` takes them.
     """
 
-    def __init__(
-        self,
-        account: AmazonAccount,
-        tokens: OAuthTokens,
-        retries: RetryPolicy,
-        rate_s: float,
-        limits: Limits,
-    ) -> None:
+    source = NAME
+    shop = "Amazon"
+
+    def __init__(self, account: AmazonAccount, rate_s: float, *shared: Any) -> None:
+        super().__init__(*shared)
         self._account = account
-        self._retrying = partial(requested, retries, NAME, "Amazon")
-        shared = SharedTokens(account, tokens, self._retrying, limits)
-        self._api = _Api(account, shared, rate_s, limits)
+        tokens = SharedTokens(account, self._tokens, self._retrying, self._limits)
+        self._api = _Api(account, tokens, rate_s, self._limits)
 
-    def __enter__(self) -> CreatorsClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Closes the connections."""
         self._api.close()
 
     def search(self, phrase: str, number: int) -> ShopPage:
@@ -128,7 +118,7 @@ class CreatorsClient:
         except (ValueError, TypeError, LookupError) as error:
             # The library lets the errors of its parsers through.
             reason = f"Amazon's answer cannot be used ({type(error).__name__})"
-            raise CallError("amazon.unreadable", subject, reason, LATER, retryable=True) from error
+            raise CallError.passing("amazon.unreadable", subject, reason) from error
         return parse_page(result, number, self._api.partial_errors)
 
     def _fault(self, error: AmazonCreatorsApiError, subject: str) -> PvmError:
@@ -143,34 +133,29 @@ class CreatorsClient:
         if isinstance(error, AuthenticationError):
             return refused_token(said or "401")
         if isinstance(error, TooManyRequestsError):
-            many = TooManyError("amazon.too_many", subject, said or "429", LATER, retryable=True)
-            many.retry_after_s = _retry_after(cause)
-            return many
+            return TooManyError.passing("amazon.too_many", subject, said or "429", _retry_after(cause))
         if isinstance(error, InvalidArgumentError):
             return CallError(
                 "amazon.refused", subject, f"Amazon refuses it: {said or 400}", "Correct the phrase"
             )
         if isinstance(cause, urllib3.exceptions.HTTPError):
             reason = f"Amazon is out of reach, or does not answer in time ({type(cause).__name__})"
-            return CallError("amazon.unreachable", subject, reason, LATER, retryable=True)
+            return CallError.passing("amazon.unreachable", subject, reason)
         if not status:
             reason = "Amazon's answer cannot be used: it is no JSON"
-            return CallError("amazon.unreadable", subject, reason, LATER, retryable=True)
-        down = CallError(
-            "amazon.server",
-            subject,
-            f"Amazon answers {status} {said}".strip(),
-            LATER,
-            retryable=status >= 500,
-        )
-        down.retry_after_s = _retry_after(cause)
-        return down
+            return CallError.passing("amazon.unreadable", subject, reason)
+        reason = f"Amazon answers {status} {said}".strip()
+        if status < 500:
+            return CallError("amazon.server", subject, reason, LATER)
+        return CallError.passing("amazon.server", subject, reason, _retry_after(cause))
 
 
 class _Api(AmazonCreatorsApi):
     """The library's client with tokens of ours, answers in time, and the partial errors that it drops."""
 
-    def __init__(self, account: AmazonAccount, tokens: SharedTokens, rate_s: float, limits: Limits) -> None:
+    def __init__(
+        self, account: AmazonAccount, tokens: SharedTokens, rate_s: float, limits: RequestLimits
+    ) -> None:
         super().__init__(
             account.credential_id,
             account.secret.get_secret_value(),

@@ -8,7 +8,7 @@ from typing import Any
 
 from pvm_resources.sources.amazon.account import MARKETS, NAME, AmazonAccount
 from pvm_resources.sources.amazon.client import PAGE, PAGES, RATE_S, CreatorsClient
-from pvm_resources.sources.base import Collected, ProductRecord, Query, State
+from pvm_resources.sources.base import Collected, ProductRecord, Query, SourceStateName
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.faults import CallError
 from pvm_resources.sources.search_phrases import Phrases, choose_phrases, round_robin
@@ -35,8 +35,8 @@ class Amazon(ShopSource):
     def _collect(self, query: Query, limit: int) -> Collected[ProductRecord]:
         account = AmazonAccount.of(self._context.settings)
         phrases = choose_phrases(query, MARKETS[account.marketplace])
-        tokens = self._context.oauth_tokens
-        with CreatorsClient(account, tokens, self._retries, self._rate_s, self._limits) as client:
+        shared = (self._context, self._retries, self._limits)
+        with CreatorsClient(account, self._rate_s, *shared) as client:
             search = _AmazonSearch(self._context, client=client, marketplace=account.marketplace)
             return search.collect(phrases, limit)
 
@@ -81,7 +81,7 @@ class _AmazonSearch(ShopSearch):
             self.problem(CallError("amazon.partial", subject, error, "Amazon left it out of its answer"))
         return page
 
-    def loss(self, records: Sequence[ProductRecord], so_far: str) -> tuple[State, str, str] | None:
+    def loss(self, records: Sequence[ProductRecord], so_far: str) -> tuple[SourceStateName, str, str] | None:
         if self.failed:
             first = self.failed[0]
             reason = f"{first.subject}: {first.reason}{so_far}"

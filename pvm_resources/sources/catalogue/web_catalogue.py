@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 from urllib.parse import urljoin
 
@@ -16,7 +17,7 @@ from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.urls import without_query
 from pvm_resources.store.base import clean
 
-_KEY: Final = "catalogue|"
+_KEY: Final = "products|"
 
 
 class WebCatalogue:
@@ -86,26 +87,11 @@ def _failed(error: InputError) -> SourceStatus:
 
 
 def _json(record: ProductRecord) -> dict[str, Any]:
-    return {
-        "namespace": record.namespace,
-        "id": record.external_id,
-        # JSON lines may spell out half a character, which no database holds.
-        "title": clean(record.title),
-        "brand": clean(record.brand),
-        "url": clean(record.url),
-        "pictures": [picture.ref for picture in record.pictures],
-        "row": record.row,
-    }
+    # JSON lines may spell out half a character, which no database holds.
+    texts = {name: clean(getattr(record, name)) for name in ("title", "brand", "url")}
+    return {**asdict(record), **texts}
 
 
 def _product(stored: Mapping[str, Any]) -> ProductRecord:
-    return ProductRecord(
-        NAME,
-        stored["namespace"],
-        stored["id"],
-        stored["title"],
-        stored["brand"],
-        stored["url"],
-        tuple(PictureRef(ref) for ref in stored["pictures"]),
-        stored["row"],
-    )
+    pictures = tuple(PictureRef(picture["ref"]) for picture in stored["pictures"])
+    return ProductRecord(**{**stored, "pictures": pictures})

@@ -13,14 +13,12 @@ from urllib.parse import quote
 
 import httpx
 
-from pvm_resources.http.retry import RetryPolicy, retry_after
-from pvm_resources.sources.context import SourceContext
+from pvm_resources.http.retry import retry_after
 from pvm_resources.sources.ebay.account import NAME, EbayAccount, not_configured
 from pvm_resources.sources.ebay.parsing import describe, errors_of
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.oauth import read_token
-from pvm_resources.sources.rate_limit import Limits
-from pvm_resources.sources.shop import LATER, requested, shared_token
+from pvm_resources.sources.shop import ShopClient, shared_token
 from pvm_resources.store.oauth_tokens import Token
 
 _TOKEN_PATH: Final = "/identity/v1/oauth2/token"
@@ -42,7 +40,7 @@ _ACCESS_REMEDY: Final = (
 )
 
 
-class BrowseClient:
+class BrowseClient(ShopClient):
     """Asks the Browse API; safe to use from several threads.
 
     Every request is taken from the account's budget before it is sent. A server's fault (5xx, no answer in
@@ -52,37 +50,25 @@ class BrowseClient:
     Args:
         account: whose budget is spent.
         accept_language: a locale of its marketplace.
-        context: tokens and budgets.
-        retries: how often a request is sent, and after which pauses.
-        limits: what one request may cost.
+        shared: as `ShopClient` takes them.
     """
 
-    def __init__(
-        self,
-        account: EbayAccount,
-        accept_language: str,
-        context: SourceContext,
-        retries: RetryPolicy,
-        limits: Limits,
-    ) -> None:
+    source = NAME
+    shop = "eBay"
+
+    def __init__(self, account: EbayAccount, accept_language: str, *shared: Any) -> None:
+        super().__init__(*shared)
         self._account = account
-        self._tokens = context.oauth_tokens
-        self._quotas = context.quotas
-        self._retrying = partial(requested, retries, NAME, "eBay")
-        self._limits = limits
         self._headers = {
             "X-EBAY-C-MARKETPLACE-ID": account.marketplace,
             "Accept-Language": accept_language,
             "Accept": "application/json",
         }
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s), follow_redirects=False
-        )
+        timeout = httpx.Timeout(self._limits.read_s, connect=self._limits.connect_s)
+        self._http = httpx.Client(timeout=timeout, follow_redirects=False)
 
-    def __enter__(self) -> BrowseClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Closes the connections."""
         self._http.close()
 
     def search(self, phrase: str, offset: int, limit: int) -> Mapping[str, Any]:
@@ -187,16 +173,13 @@ class BrowseClient:
             raise _late(subject) from error
         except httpx.TransportError as error:
             reason = f"eBay is out of reach ({type(error).__name__})"
-            raise CallError("ebay.unreachable", subject, reason, LATER, retryable=True) from error
+            raise CallError.passing("ebay.unreachable", subject, reason) from error
         except httpx.DecodingError as error:
             raise _unreadable(subject, "its compression is broken") from error
         answer = _Answer(response.status_code, response.headers, body)
         if answer.status == 429:
-            too_many = TooManyError(
-                "ebay.too_many", subject, answer.said or "429 Too Many Requests", LATER, retryable=True
-            )
-            too_many.retry_after_s = retry_after(response.headers.get("Retry-After"))
-            raise too_many
+            reason = answer.said or "429 Too Many Requests"
+            raise TooManyError.passing("ebay.too_many", subject, reason, answer.retry_after_s)
         return answer
 
     def _read(self, response: httpx.Response, deadline: float, subject: str) -> bytes:
@@ -238,13 +221,16 @@ class _Answer:
         """eBay's own words in a refusal; "" where there are none."""
         return describe(errors_of(self.json))
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds that it asks to wait; None where it does not say."""
+        return retry_after(self.headers.get("Retry-After"))
+
     def content(self, subject: str) -> Mapping[str, Any]:
         """The JSON object of a success."""
         if self.status in _RETRYABLE:
             reason = f"eBay answers {self.status}" + (f" ({self.said})" if self.said else "")
-            error = CallError("ebay.server", subject, reason, LATER, retryable=True)
-            error.retry_after_s = retry_after(self.headers.get("Retry-After"))
-            raise error
+            raise CallError.passing("ebay.server", subject, reason, self.retry_after_s)
         if self.status != 200:
             reason = f"eBay refuses it: {self.said or self.status}"
             raise CallError("ebay.refused", subject, reason, "See eBay's list of Browse API errors")
@@ -265,10 +251,8 @@ def _mint_refused(answer: _Answer) -> SourceError:
 
 def _unreadable(subject: str, reason: str) -> CallError:
     # A proxy's or a maintenance page in place of the API's own answer passes.
-    return CallError(
-        "ebay.unreadable", subject, f"eBay's answer cannot be used: {reason}", LATER, retryable=True
-    )
+    return CallError.passing("ebay.unreadable", subject, f"eBay's answer cannot be used: {reason}")
 
 
 def _late(subject: str) -> CallError:
-    return CallError("ebay.timeout", subject, "eBay did not answer in time", LATER, retryable=True)
+    return CallError.passing("ebay.timeout", subject, "eBay did not answer in time")

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from pvm_core.errors import Problem, PvmError
-from pvm_resources.sources.base import Collected, ProductRecord, Query, State
+from pvm_resources.sources.base import Collected, ProductRecord, Query, SourceStateName
 from pvm_resources.sources.ebay import markets
 from pvm_resources.sources.ebay.account import NAME, EbayAccount
 from pvm_resources.sources.ebay.client import BrowseClient
@@ -167,7 +167,7 @@ class _EbaySearch(ShopSearch):
                     reason = f"{self._faults} requests in a row failed; the last: {error.reason}"
                     self.ended = SourceError.of("failed", NAME, reason, error.remedy)
 
-    def loss(self, records: Sequence[ProductRecord], so_far: str) -> tuple[State, str, str] | None:
+    def loss(self, records: Sequence[ProductRecord], so_far: str) -> tuple[SourceStateName, str, str] | None:
         failures = (*(p for p in self.problems if p.code != "ebay.phrase"), *self.lost)
         if not failures:
             return None

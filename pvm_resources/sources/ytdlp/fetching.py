@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from pvm_core.errors import MediaError
 from pvm_resources.settings import Settings
-from pvm_resources.sources.base import Collected, Query, State, VideoRecord
+from pvm_resources.sources.base import Collected, Query, SourceStateName, VideoRecord
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.ytdlp import runtimes, search
 from pvm_resources.sources.ytdlp.options import Extractors
@@ -44,7 +44,7 @@ _AT_ONCE: Final = 2
 T = TypeVar("T")
 
 
-def state_of(code: str) -> State:
+def state_of(code: str) -> SourceStateName:
     """What a source's state is called that a fault of this code ended."""
     if code in ("video.cookies", "video.settings"):
         return "not_configured"
