@@ -219,7 +219,7 @@ class _Mapping(Generic[T, R]):
                     return
                 self._collect()
         finally:
-            # A caller that stops early leaves workers busy with items nobody waits for.
+            # A caller that stops early leaves workers with items whose results are no longer needed.
             for index, worker in enumerate(self.pool._pool):
                 if worker.task is not None:
                     worker.kill()

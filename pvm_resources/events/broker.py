@@ -314,7 +314,7 @@ def opened(url: str) -> Iterator[BlockingChannel]:
 
 @contextlib.contextmanager
 def _faults() -> Iterator[None]:
-    """Turns pika's errors into StoreErrors; none of them shows the broker's password."""
+    """Raises StoreError for pika's errors; no message holds the broker's password."""
     from pika import exceptions as pika_errors
 
     try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Seconds for a connection to open, and for a message to be confirmed.
 OPEN_S: Final = 15.0
 CONFIRM_S: Final = 15.0
-#: Seconds the broker has to take its leave.
+#: Seconds the broker has to close the connection.
 _CLOSE_S: Final = 2.0
 
 
@@ -134,7 +134,7 @@ class _Connection:
         self._connection.ioloop.start()
         with self._gate:
             self._over = True
-            # Gives back its files; a broker that is away for days is asked thousands of times.
+            # Releases its file descriptors: a broker that is away for days costs thousands of connections.
             self._connection.ioloop.close()
 
     def _on_open(self, connection: Connection) -> None:

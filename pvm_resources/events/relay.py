@@ -29,9 +29,9 @@ from pvm_resources.store.endpoints import Endpoints
 _LOG = logging.getLogger("pvm.delivery")
 #: Streams worked on side by side. An attempt waits on the network, not on this machine.
 WORKERS: Final = 8
-#: Events of one stream before its endpoint's other jobs get their turn.
+#: Events of one stream before the endpoint's other jobs are served.
 _TURN: Final = 500
-#: The longest and the shortest sleep between two looks, seconds.
+#: The longest and the shortest sleep between two queries, seconds.
 _IDLE_S: Final = 5.0
 _SHORT_S: Final = 0.2
 #: How soon `stop` takes effect, seconds.
@@ -148,7 +148,7 @@ class Relay:
                 self._sleep(listener, longest if due is None else min(max(due, _SHORT_S), longest))
 
     def _sleep(self, listener: psycopg.Connection[tuple[object, ...]], seconds: float) -> None:
-        """Until something is announced, at most that long; `stop` is heard on the way."""
+        """Waits for a notification, at most that long; `stop` ends it."""
         until = time.monotonic() + seconds
         while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
             for _ in listener.notifies(timeout=min(left, _STOP_S), stop_after=1):
@@ -169,7 +169,7 @@ class Relay:
                 finally:
                     self._end(stream)
             except StoreError as error:
-                # What was sent and could not be written down is sent again once the lease has run out.
+                # What was sent and could not be recorded is sent again once the lease has expired.
                 _LOG.warning("delivery waits for the database: %s", error)
                 self._stop.wait(_PAUSE_S)
 

@@ -69,7 +69,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class AllowList:
-    """Servers of one's own that may be asked although they are not public, or not on port 80 or 443."""
+    """The user's own servers, allowed although they are not public, or not on port 80 or 443."""
 
     entries: tuple[_Entry, ...] = ()
     setting: str = "PVM_FETCH_ALLOW"
@@ -135,7 +135,7 @@ def target_of(url: str | httpx.URL) -> Target:
     try:
         parts = httpx.URL(url)
         host = parts.raw_host.decode("ascii").rstrip(".").lower()
-        # httpx decodes a name when it is asked for it, and only then sees that it is none.
+        # httpx decodes a name, and refuses a bad one, only when `host` is read.
         port = parts.port if parts.host else None
     except (httpx.InvalidURL, ValueError, UnicodeError, TypeError) as error:
         raise _bad_url(url, "it is no http(s) address") from error
@@ -223,7 +223,7 @@ class AddressPolicy:
         return address
 
     def _judge(self, target: Target, found: Iterable[Address]) -> None:
-        """One closed address among a name's addresses closes the name: which is taken is not ours to bet."""
+        """One closed address among a name's addresses refuses the name: any of them may be used."""
         named = self._allow.names(target)
         for address in found:
             if named or self._allow.covers(address, target.port):
@@ -249,7 +249,7 @@ def _resolved(resolver: Resolver, target: Target, timeout: float | None) -> list
         except (OSError, UnicodeError) as error:
             answer.put(error)
 
-    # The system's resolver knows no deadline of ours; a thread that is left behind ends with its answer.
+    # The system's resolver takes no deadline; a thread that is left behind ends with its answer.
     threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
         found = answer.get(timeout=timeout)
@@ -263,7 +263,7 @@ def _resolved(resolver: Resolver, target: Target, timeout: float | None) -> list
 
 
 class Deadline:
-    """When a request must be over, names, headers and body included.
+    """The end of a request, with name resolution, headers and body.
 
     Args:
         seconds: from now.
@@ -278,12 +278,12 @@ class Deadline:
         return self._at - time.monotonic()
 
     def extend(self, seconds: float) -> None:
-        """Moves it: time that was not the server's doing."""
+        """Moves it by time that the server did not cause."""
         self._at += seconds
 
 
 class _Clock(threading.local):
-    """The deadline of the request that the current thread is busy with."""
+    """The deadline of the request that the current thread works on."""
 
     deadline: Deadline | None = None
 
@@ -319,7 +319,7 @@ class _Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         left = self._clock.left(timeout, httpcore.ConnectTimeout)
-        # In place, so that whoever holds this stream holds what the connection reads from.
+        # In place: `cut` must reach the socket that the connection reads from.
         self._stream = self._stream.start_tls(ssl_context, server_hostname, left)
         return self
 

@@ -99,7 +99,7 @@ class Fetcher:
         """What is behind an http(s) URL.
 
         Raises:
-            FetchError: it cannot be had. Its code begins with the limits' family, ``picture`` or ``fetch``:
+            FetchError: it failed. Its code begins with the limits' family, ``picture`` or ``fetch``:
                 ``.url``, ``.port``, ``.address`` (not public), ``.redirect``, ``.http`` (status),
                 ``.rate_limited``, ``.type``, ``.too_large``, ``.empty``, ``.truncated``, ``.encoding``,
                 ``.protocol``, ``.tls``, ``.timeout``, ``.unreachable``.

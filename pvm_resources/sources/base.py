@@ -188,7 +188,7 @@ class VideoSource(Source[VideoRecord], Protocol):
         """The video as a whole file on this machine, downloaded into `folder` where it is elsewhere.
 
         Raises:
-            MediaError: it cannot be had; `retryable` says whether later may be better.
+            MediaError: it cannot be downloaded; `retryable` where a later try may succeed.
         """
         ...
 

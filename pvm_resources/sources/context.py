@@ -29,7 +29,7 @@ class SourceContext:
         web: the hardened fetcher, for feeds and pictures by URL.
         policy: what the source's terms allow, with what this machine sets.
         folder: where downloads go.
-        report: a line for whoever watches: counts and rates.
+        report: logs a line: counts and rates.
     """
 
     settings: Settings

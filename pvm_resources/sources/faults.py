@@ -1,4 +1,4 @@
-"""Faults of a source's own side, as its code raises them on the way to its status."""
+"""Faults of a source: what its code raises, and the status that follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sources can be asked from this machine as it is set up; nobody is asked to find out."""
+"""Which sources this machine's settings allow; sends no request."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _specs(
         else:
             found.append(location(token, tuple(named)))
     names = [spec.name for spec in found]
-    # Two catalogues in one job are told apart by where they are.
+    # Two catalogues in one job are labelled by their location.
     return tuple(
         spec if names.count(spec.name) == 1 else SourceSpec(spec.token, spec.name, spec.token, spec.make)
         for spec in found
@@ -104,7 +104,7 @@ def _video_location(token: str, names: Sequence[str]) -> SourceSpec[VideoRecord]
 
 
 def _check_place(token: str, names: Sequence[str]) -> None:
-    """A word that could have been meant as a source's name is told before it is looked for as a file."""
+    """Refuses a word that may be a misspelt source's name, before it is opened as a file."""
     if "/" in token or "." in token or Path(token).exists():
         return
     near = difflib.get_close_matches(token.lower(), names, n=1, cutoff=0.5)

@@ -235,7 +235,7 @@ class ShopSearch(ABC):
 
     @abstractmethod
     def loss(self, records: Sequence[ProductRecord], so_far: str) -> tuple[SourceStateName, str, str] | None:
-        """SourceStateName, reason and remedy where something was lost on the way; None where nothing was."""
+        """State, reason and remedy where something could not be used; None where everything could."""
 
 
 # -- accounts, tokens, requests ----------------------------------------------------------------------
@@ -270,7 +270,7 @@ def shared_token(tokens: OAuthTokens, source: str, account: str, mint: Callable[
     """The account's token, minted by one process where none is valid.
 
     Raises:
-        SourceError: none can be had.
+        SourceError: none can be minted.
     """
     try:
         return tokens.token(source, account, mint)

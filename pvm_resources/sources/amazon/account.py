@@ -139,7 +139,7 @@ class SharedTokens(TimeoutOAuth2TokenManager):
         """The account's token.
 
         Raises:
-            SourceError: none can be had.
+            SourceError: none can be minted.
         """
         mint = partial(self._retrying, self._mint)
         self._given = shared_token(self._tokens, NAME, self._account.key, mint)

@@ -181,8 +181,8 @@ class _Api(AmazonCreatorsApi):
 
 
 class _WholeAnswers(RESTClientObject):
-    """The SDK's transport, reading answers within a time and a size: by itself it waits for ever for one that
-    comes a byte at a time."""
+    """The SDK's transport with a limit of time and size: its own waits without end for an answer that comes a
+    byte at a time."""
 
     def __init__(self, configuration: Configuration, total_s: float) -> None:
         super().__init__(configuration)

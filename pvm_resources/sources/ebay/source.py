@@ -37,7 +37,7 @@ class Ebay(ShopSource):
 
     K products cost one call for the search and K for their pages, of which
     ``EBAY_DAILY_CALLS`` are taken a day. A product is a listing: its variants share one id, and its gallery
-    shows all of them. A listing whose page cannot be had keeps the search's pictures, without a brand, and
+    shows all of them. A listing whose page cannot be read keeps the search's pictures, without a brand, and
     gets a problem that says so.
     """
 

@@ -137,7 +137,7 @@ class Client:
 
         Args:
             info: as `Extracting.video` gives it.
-            watch: told bytes here, bytes in all and bytes per second, about once a second.
+            watch: called with bytes here, bytes in all and bytes per second, about once a second.
 
         Raises:
             MediaError: ``video.too_large``, ``video.cancelled``, and what `errors.explain` gives.

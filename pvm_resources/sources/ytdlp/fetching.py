@@ -153,7 +153,7 @@ class Fetching:
         """The video, downloaded into `folder` where it is not there yet.
 
         Raises:
-            MediaError: it cannot be had; see `errors`, and ``video.too_long``.
+            MediaError: it cannot be downloaded; see `errors`, and ``video.too_long``.
         """
         place = Place(folder, record.platform, record.external_id)
         if (found := place.finished()) is not None:

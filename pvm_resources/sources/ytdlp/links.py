@@ -28,7 +28,7 @@ _BYTES_MAX: Final = 1_000_000
 _LINES_MAX: Final = 1_000
 _LINK_MAX: Final = 2_000
 _NAME_MAX: Final = 120
-#: Hosts that only send on, to where cannot be told before asking them.
+#: Hosts that only redirect; where to is unknown before a request.
 _SHORT: Final = frozenset(
     (
         "v.douyin.com", "v.iesdouyin.com", "xhslink.com", "www.xhslink.com", "b23.tv", "bili2233.cn",

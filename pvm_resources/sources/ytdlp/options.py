@@ -31,7 +31,7 @@ SOCKET_TIMEOUT_S: Final = 20.0
 _BACKOFF_MAX_S: Final = 30.0
 #: An hour at 480 lines and 1 Mbit/s, about the most YouTube gives that size, is 450 MB.
 MAX_BYTES: Final = 500_000_000
-#: The longest one download may take, seconds; what has come by then is kept for the next try.
+#: The longest one download may take, seconds; its part stays for the next try.
 MAX_TRANSFER_S: Final = 1_800.0
 
 _YOUTUBE: Final = ("youtube", "youtube:.*")

@@ -23,7 +23,7 @@ _NAME_MAX: Final = 48
 _DONE: Final = "done.json"
 _WORK: Final = "part"
 _LOCK: Final = ".lock"
-#: Seconds between two looks at whether another process is through.
+#: Seconds between two attempts to take the lock.
 _WAIT_S: Final = 0.2
 #: One look at the beginning and all packets read: what shows a file that breaks off.
 _WHOLE: Final = SamplingPlan(step_s=1e6, max_gap_s=1e6, max_s=math.inf)
@@ -62,7 +62,7 @@ def check_whole(path: Path) -> None:
 class Place:
     """The folder of one video.
 
-    ``part/`` holds what a download is busy with; ``video.<ext>`` appears by one rename, once the file has
+    ``part/`` holds an unfinished download; ``video.<ext>`` appears by one rename, once the file has
     been read to its end; ``done.json`` then says how long it is.
 
     Args:
@@ -144,7 +144,7 @@ class Place:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("w") as handle:
             reported = False
-            # flock dies with its process, so a killed one blocks nobody.
+            # The kernel releases flock when its process ends, however it ends.
             while not _taken(handle.fileno()):
                 if not reported:
                     waiting()

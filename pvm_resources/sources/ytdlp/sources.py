@@ -41,7 +41,7 @@ def given_name(title: str, external_id: str) -> str:
 
 @dataclass
 class _Gathering:
-    """What one collection has come by so far."""
+    """What one collection has found so far."""
 
     problems: list[Problem] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
@@ -96,7 +96,7 @@ class _SearchedVideos(YtdlpSource):
         """Videos for the query, best hits of each phrase in turn, each once.
 
         Left out are live ones, those longer than `search.MAX_S`, and, with `recency_days`, older ones and
-        those whose date nobody states (each of these a problem). Where a list's date is not exact, hits are
+        those without a stated date (each of these a problem). Where a list's date is not exact, hits are
         looked into one after the other until enough are young enough.
         """
         gathering = _Gathering()
