@@ -154,7 +154,7 @@ class _Reading:
         return (*self._problems, *(p for draft in self.drafts.values() for p in draft.problems))
 
     def status(self) -> SourceStatus:
-        """``partial`` where a row or picture was refused; conflicts and eleventh pictures are only problems."""
+        """``partial`` where a row or a picture was refused; a conflict is a problem and no loss."""
         lost = [f"{self._refused_rows} of {self.rows} rows"] if self._refused_rows else []
         if self._refused_pictures:
             lost.append(f"{self._refused_pictures} further pictures")

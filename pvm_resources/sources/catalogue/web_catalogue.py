@@ -42,8 +42,8 @@ class WebCatalogue:
     def collect(self, query: Query) -> Collected[ProductRecord]:
         """All products of the feed, in its order; what the query asks is for other sources.
 
-        A feed that cannot be downloaded or read is a `failed` source. Its products are stored for the job only
-        where all of them were usable, so that a corrected feed is read anew.
+        A feed that cannot be downloaded or read is a `failed` source. Its products are stored for the job
+        only where all of them were usable, so that a corrected feed is read anew.
         """
         key = f"{_KEY}{self._url}"
         stored = self._context.answers.get(key)
