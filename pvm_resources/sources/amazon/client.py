@@ -146,7 +146,7 @@ class CreatorsClient(ShopClient):
             return CallError.passing("amazon.unreadable", subject, reason)
         reason = f"Amazon answers {status} {said}".strip()
         if status < 500:
-            return CallError("amazon.server", subject, reason, LATER)
+            return CallError("amazon.server", subject, reason, LATER, retryable=False)
         return CallError.passing("amazon.server", subject, reason, _retry_after(cause))
 
 
