@@ -55,8 +55,8 @@ def _used(settings: Settings, found: Sequence[Readiness]) -> dict[str, int]:
         return {}
     try:
         with opened() as session:
-            ledger = session.store.ledger
-            return {source: ledger.used(source, account) for source, account in counted.items()}
+            quotas = session.store.quotas
+            return {source: quotas.used(source, account) for source, account in counted.items()}
     except InputError as error:
         if error.code != "home.empty":
             raise

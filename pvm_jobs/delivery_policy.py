@@ -1,12 +1,12 @@
-"""When an event is tried again, and when it is given up."""
+"""When the delivery of an event is retried, and when it is dead."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["webhook", "callback", "bus"]
-State = Literal["delivered", "retry", "dead", "gone"]
+EndpointKind = Literal["webhook", "callback", "bus"]
+DeliveryState = Literal["delivered", "retry", "dead", "gone"]
 
 #: Seconds before each attempt, as Standard Webhooks 1.0.0 proposes: at once, 5 s, 5 and 30 minutes, 2, 5, 10,
 #: 14, 20 and 24 hours.
@@ -16,7 +16,7 @@ ATTEMPTS_S: Final[tuple[int, ...]] = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 5
 CONFLICTS_S: Final[tuple[int, ...]] = (1, 2, 5, 10, 30, 60, 120, 300)
 #: Seconds after each failure of the broker; the last one repeats: it is ours, so nothing is given up.
 BUS_S: Final = (1, 2, 5, 10, 30)
-#: The most a server's Retry-After is believed.
+#: The longest Retry-After that is kept to, seconds.
 RETRY_AFTER_MAX_S: Final = 86_400.0
 
 _CONFLICT: Final = 409
@@ -24,13 +24,13 @@ _GONE: Final = 410
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What an attempt to deliver came to.
+class DeliveryAnswer:
+    """The result of one attempt to deliver.
 
     Attributes:
         status: of HTTP; None where there was no answer. Success is any of 2xx; the bus answers 200.
         error: what went wrong, "" where nothing did.
-        retry_after_s: how long the server asks to be left alone; None where it says nothing.
+        retry_after_s: seconds the server asks to wait; None where it does not say.
         final: no later attempt can do better, e.g. an address that may not be asked.
     """
 
@@ -46,8 +46,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What follows from an answer.
+class DeliveryDecision:
+    """What happens after an attempt.
 
     Attributes:
         state: ``gone`` disables the endpoint.
@@ -55,30 +55,32 @@ class Verdict:
         conflict: the answer does not count as an attempt but as a conflict.
     """
 
-    state: State
+    state: DeliveryState
     delay_s: float = 0.0
     conflict: bool = False
 
 
-def judge(kind: Kind, attempts: int, conflicts: int, answer: Answer) -> Verdict:
-    """What follows from an answer.
+def next_delivery(
+    kind: EndpointKind, attempts: int, conflicts: int, answer: DeliveryAnswer
+) -> DeliveryDecision:
+    """What happens after an attempt.
 
     Args:
         attempts, conflicts: made before this one.
     """
     if answer.ok:
-        return Verdict("delivered")
+        return DeliveryDecision("delivered")
     if answer.final:
-        return Verdict("dead")
+        return DeliveryDecision("dead")
     if kind == "bus":
-        return Verdict("retry", float(BUS_S[min(attempts, len(BUS_S) - 1)]))
+        return DeliveryDecision("retry", float(BUS_S[min(attempts, len(BUS_S) - 1)]))
     if answer.status == _GONE:
-        return Verdict("gone")
+        return DeliveryDecision("gone")
     if kind == "callback" and answer.status == _CONFLICT:
         delays, place = CONFLICTS_S, conflicts
     else:
         delays, place = ATTEMPTS_S, attempts + 1
     if place >= len(delays):
-        return Verdict("dead")
+        return DeliveryDecision("dead")
     asked = min(answer.retry_after_s or 0.0, RETRY_AFTER_MAX_S)
-    return Verdict("retry", max(float(delays[place]), asked), delays is CONFLICTS_S)
+    return DeliveryDecision("retry", max(float(delays[place]), asked), delays is CONFLICTS_S)

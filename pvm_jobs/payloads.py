@@ -34,7 +34,7 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Links:
-    """Addresses of the REST API under which more is to be had; `base` is without a final slash."""
+    """Addresses of the REST API with the details of an event; `base` is without a final slash."""
 
     base: str
 

@@ -3,6 +3,15 @@
 Processes rather than threads because a time limit must be able to end its item, and because a decoder that
 dies on a hostile file must cost that file and not the run. A worker is a fresh interpreter that knows nothing
 of the caller's `__main__`, so it starts the same whether the caller is a program, Dagster or a test.
+
+Libraries were measured in its place (two workers, median of three, two busy cores):
+
+- pebble 5.2 (spawn) keeps the time limit and loses one item to a death, but multiprocessing imports the
+  caller's `__main__` in each worker: under a program that has imported Dagster and OpenCV the first result
+  takes 15.7 s and a worker holds 68 MiB, here 0.9 s and 9 MiB (1.3 s and 15 MiB against 0.9 s under a bare
+  program). An item's overhead is 0.23 ms, here 0.10 ms. It has no setup for one map, no order with a bounded
+  window and no second try, so about half of this module would stay.
+- loky 3.7 has no time limit an item, and one death failed 15 of 20 items under way.
 """
 
 from __future__ import annotations
@@ -221,7 +230,7 @@ class _Mapping(Generic[T, R]):
                     return
                 self._collect()
         finally:
-            # A caller that stops early leaves workers busy with items nobody waits for.
+            # A caller that stops early leaves workers with items whose results are no longer needed.
             for index, worker in enumerate(self.pool._pool):
                 if worker.task is not None:
                     worker.kill()

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pvm_core import ids
 from pvm_core.images import decode_picture, encode_jpeg, normalise
 from pvm_resources.media.store import MediaStore
-from pvm_resources.sources.base import PictureReader, PictureRef
+from pvm_resources.sources.base import PictureRef
+from pvm_resources.sources.picture_reader import Pictures
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class PictureWorkerState:
     """What a worker needs to store pictures."""
 
     media: MediaStore
-    reader: PictureReader
+    reader: Pictures
 
 
 def store_picture(desk: PictureWorkerState, task: PictureTask) -> StoredPicture:

@@ -1,1 +1,1 @@
-"""Events out of the outbox to whoever asked for them, and requests of the bus into the inbox."""
+"""Events from the outbox to their endpoints, and requests from the bus into the inbox."""

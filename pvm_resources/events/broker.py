@@ -6,8 +6,8 @@ Topology (`declare`), all of it durable:
 - exchange ``events.unrouted`` (fanout) with the quorum queue ``events.unrouted``: events that no queue was
   bound for, the newest 100,000 of them;
 - queue ``pvm.requests`` (quorum, delivery limit): the three request topics;
-- exchange ``events.dead`` (topic) with the quorum queue ``events.dead``: requests that cannot be read, and
-  what other queues made by `declare_queue` gave up.
+- exchange ``events.dead`` (topic) with the quorum queue ``events.dead``: dead letters, that is requests that
+  cannot be read and what other queues made by `declare_queue` gave up.
 """
 
 from __future__ import annotations
@@ -20,12 +20,22 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_when_event_set,
+    wait_chain,
+    wait_fixed,
+)
+
 from pvm_core.errors import InputError, StoreError
-from pvm_jobs import bus_request as inbound
-from pvm_jobs.delivery_policy import Answer
+from pvm_jobs import bus_request
+from pvm_jobs.delivery_policy import DeliveryAnswer
 from pvm_jobs.events import REQUESTS
 from pvm_jobs.payloads import Outgoing, delivered, encode
-from pvm_resources.events.publisher import Message, Publisher, why
+from pvm_resources.events.publisher import Message, Publisher, refused, unreachable, why
 from pvm_resources.events.webhooks import Receiver
 
 if TYPE_CHECKING:
@@ -51,7 +61,7 @@ class Inbox(Protocol):
     """Where requests go."""
 
     def accept(self, event_id: uuid.UUID, topic: str, payload: Mapping[str, Any], source: str) -> bool:
-        """Keeps a request; False where that event is known already."""
+        """Stores a request; False where that event is known already."""
 
 
 def connect(url: str) -> BlockingConnection:
@@ -89,7 +99,7 @@ def parameters_of(url: str) -> URLParameters:
 
 
 def declare(channel: BlockingChannel) -> None:
-    """Makes the topology; what is there already stays.
+    """Declares the topology; what exists already stays.
 
     Raises:
         StoreError: ``bus.topology``: something of that name is there in another form.
@@ -140,16 +150,16 @@ class BusSink:
         self._publisher: Publisher | None = None
         self._lock = threading.Lock()
 
-    def send(self, receiver: Receiver, events: Sequence[Outgoing]) -> list[Answer]:
+    def send(self, receiver: Receiver, events: Sequence[Outgoing]) -> list[DeliveryAnswer]:
         """Publishes `events` in order, up to the first that the broker does not take."""
-        answers: list[Answer] = []
+        answers: list[DeliveryAnswer] = []
         try:
             publisher = self._declared()
             for event in events:
                 _publish(publisher, event)
-                answers.append(Answer(200))
+                answers.append(DeliveryAnswer(200))
         except StoreError as error:
-            answers.append(Answer(None, f"{error.reason} [{error.code}]"))
+            answers.append(DeliveryAnswer(None, f"{error.reason} [{error.code}]"))
         return answers
 
     def close(self) -> None:
@@ -204,34 +214,28 @@ class Consumer:
 
     def run(self) -> None:
         """Consumes until `stop`; waits for a broker that is away."""
-        failures = 0
+        retrying = Retrying(
+            retry=retry_if_exception_type(StoreError),
+            wait=wait_chain(*map(wait_fixed, _PAUSES_S)),
+            stop=stop_when_event_set(self._stop),
+            sleep=sleep_using_event(self._stop),
+            before_sleep=_log_pause,
+            retry_error_callback=lambda _: None,
+        )
         while not self._stop.is_set():
-            try:
-                self._consume()
-                failures = 0
-            except StoreError as error:
-                pause = _PAUSES_S[min(failures, len(_PAUSES_S) - 1)]
-                failures += 1
-                _LOG.warning("the bus is asked for requests again in %g s: %s", pause, error)
-                self._stop.wait(pause)
+            retrying(self._consume)
 
     def _consume(self) -> None:
-        connection = connect(self._url)
-        try:
-            with _faults():
-                channel = connection.channel()
+        with opened(self._url) as channel:
             declare(channel)
             with _faults():
                 channel.basic_qos(prefetch_count=20)
-                # Ends by itself every second, so that `stop` is heard and heartbeats are answered.
+                # Ends by itself every second, so that `stop` takes effect and heartbeats are answered.
                 for method, properties, body in channel.consume(REQUEST_QUEUE, inactivity_timeout=1.0):
                     if self._stop.is_set():
                         return
                     if method is not None and properties is not None and body is not None:
                         self._take(channel, method, properties, body)
-        finally:
-            with contextlib.suppress(StoreError), _faults():
-                connection.close()
 
     def _take(
         self,
@@ -242,26 +246,27 @@ class Consumer:
     ) -> None:
         tag = int(method.delivery_tag or 0)
         try:
-            asked = read_message(str(method.routing_key), properties.message_id, body)
-            kept = self._kept(channel, asked)
+            request = read_message(str(method.routing_key), properties.message_id, body)
+            stored = self._stored(channel, request)
         except (InputError, StoreError) as error:
-            # Read again it would be no better: it goes to the dead letters.
+            # Reading it again would fail again: it goes to the dead letters.
             _LOG.warning("a request of the bus cannot be taken: %s", error)
             channel.basic_nack(tag, requeue=False)
         else:
-            if kept:
+            if stored:
                 channel.basic_ack(tag)
 
-    def _kept(self, channel: BlockingChannel, asked: inbound.Asked) -> bool:
-        """Whether the request is in the inbox; waits for a database that is away, as handing it back would
-        count as a delivery.
+    def _stored(self, channel: BlockingChannel, request: bus_request.Asked) -> bool:
+        """Whether the request is in the inbox; waits for a database that is away.
+
+        Requeueing it instead would count as a delivery.
 
         Raises:
             StoreError: ``store.text``: it holds what no database can.
         """
         while not self._stop.is_set():
             try:
-                self._inbox.accept(asked.event_id, asked.topic, asked.payload, "bus")
+                self._inbox.accept(request.event_id, request.topic, request.payload, "bus")
             except StoreError as error:
                 if error.code == "store.text":
                     raise
@@ -272,7 +277,12 @@ class Consumer:
         return False
 
 
-def read_message(topic: str, message_id: str | None, body: bytes) -> inbound.Asked:
+def _log_pause(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    _LOG.warning("the consumer connects again in %g s: %s", state.upcoming_sleep, error)
+
+
+def read_message(topic: str, message_id: str | None, body: bytes) -> bus_request.Asked:
     """A message as a request.
 
     Raises:
@@ -282,7 +292,7 @@ def read_message(topic: str, message_id: str | None, body: bytes) -> inbound.Ask
         payload = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InputError("request.json", topic[:200], "it is no JSON", "Send a JSON object") from error
-    return inbound.read(topic, payload, message_id)
+    return bus_request.read(topic, payload, message_id)
 
 
 @contextlib.contextmanager
@@ -304,7 +314,7 @@ def opened(url: str) -> Iterator[BlockingChannel]:
 
 @contextlib.contextmanager
 def _faults() -> Iterator[None]:
-    """Turns pika's errors into StoreErrors; none of them shows the broker's password."""
+    """Raises StoreError for pika's errors; no message holds the broker's password."""
     from pika import exceptions as pika_errors
 
     try:
@@ -316,14 +326,6 @@ def _faults() -> Iterator[None]:
             "bus.topology", "the broker", error.reply_text, "Remove what is in the way, then run again"
         ) from error
     except (pika_errors.NackError, pika_errors.UnroutableError) as error:
-        raise StoreError(
-            "bus.refused", "the broker", "it did not take the message", "Look at its log", retryable=True
-        ) from error
+        raise refused() from error
     except (pika_errors.AMQPError, OSError) as error:
-        raise StoreError(
-            "bus.unreachable",
-            "the broker",
-            why(error)[:200],
-            "Start it, or correct BUS_BROKER",
-            retryable=True,
-        ) from error
+        raise unreachable(why(error)) from error

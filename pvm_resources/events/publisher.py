@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: Seconds for a connection to open, and for a message to be confirmed.
 OPEN_S: Final = 15.0
 CONFIRM_S: Final = 15.0
-#: Seconds the broker has to take its leave.
+#: Seconds the broker has to close the connection.
 _CLOSE_S: Final = 2.0
 
 
@@ -49,12 +49,12 @@ class Publisher:
         self._parameters = parameters
         self._confirm_s = confirm_s
         self._lock = threading.Lock()
-        self._line: _Connection | None = None
+        self._connection: _Connection | None = None
 
     @property
     def live(self) -> bool:
         """True while the connection is up."""
-        return self._line is not None and self._line.live
+        return self._connection is not None and self._connection.live
 
     def publish(self, message: Message) -> bool:
         """Waits until the broker has confirmed the message; False where no queue is bound for it.
@@ -62,31 +62,31 @@ class Publisher:
         Raises:
             StoreError: ``bus.unreachable``, ``bus.refused``: it may have arrived all the same.
         """
-        line = self._opened()
+        connection = self._opened()
         try:
-            return line.publish(message).result(self._confirm_s)
+            return connection.publish(message).result(self._confirm_s)
         except TimeoutError as error:
-            line.close()
-            raise _fault(f"no confirm within {self._confirm_s:g} s") from error
+            connection.close()
+            raise unreachable(f"no confirm within {self._confirm_s:g} s") from error
 
     def close(self) -> None:
         """Ends the connection; messages without a confirm fail."""
         with self._lock:
-            line, self._line = self._line, None
-        if line is not None:
-            line.close()
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _opened(self) -> _Connection:
         with self._lock:
-            if self._line is None or not self._line.live:
-                self._line = _Connection(self._parameters)
-            line = self._line
+            if self._connection is None or not self._connection.live:
+                self._connection = _Connection(self._parameters)
+            connection = self._connection
         try:
-            line.ready.result(OPEN_S)
+            connection.ready.result(OPEN_S)
         except TimeoutError as error:
-            line.close()
-            raise _fault(f"no connection within {OPEN_S:g} s") from error
-        return line
+            connection.close()
+            raise unreachable(f"no connection within {OPEN_S:g} s") from error
+        return connection
 
 
 class _Connection:
@@ -116,7 +116,7 @@ class _Connection:
         answer: Future[bool] = Future()
         self._call(partial(self._send, message, answer))
         if not self.live:
-            _settle(answer, error=_fault("the connection is closed"))
+            _settle(answer, error=unreachable("the connection is closed"))
         return answer
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class _Connection:
         self._connection.ioloop.start()
         with self._gate:
             self._over = True
-            # Gives back its files; a broker that is away for days is asked thousands of times.
+            # Releases its file descriptors: a broker that is away for days costs thousands of connections.
             self._connection.ioloop.close()
 
     def _on_open(self, connection: Connection) -> None:
@@ -148,7 +148,7 @@ class _Connection:
 
     def _send(self, message: Message, answer: Future[bool]) -> None:
         if self._channel is None or not self._channel.is_open:
-            _settle(answer, error=_fault("the connection is closed"))
+            _settle(answer, error=unreachable("the connection is closed"))
             return
         self._channel.basic_publish(
             message.exchange, message.key, message.body, message.properties, mandatory=True
@@ -169,23 +169,16 @@ class _Connection:
             if taken:
                 _settle(answer, routed)
             else:
-                refused = StoreError(
-                    "bus.refused",
-                    "the broker",
-                    "it did not take the message",
-                    "Look at its log",
-                    retryable=True,
-                )
-                _settle(answer, error=refused)
+                _settle(answer, error=refused())
 
     def _on_lost(self, _where: object, reason: BaseException | str) -> None:
         self._end(reason if isinstance(reason, str) else why(reason))
 
     def _end(self, reason: str) -> None:
         self.live = False
-        _settle(self.ready, error=_fault(reason))
+        _settle(self.ready, error=unreachable(reason))
         for _, answer in self._waiting.values():
-            _settle(answer, error=_fault(reason))
+            _settle(answer, error=unreachable(reason))
         self._waiting.clear()
         if self._connection.is_closed:
             self._connection.ioloop.stop()
@@ -211,7 +204,15 @@ def _settle(answer: Future[Any], value: Any = None, error: StoreError | None = N
         answer.set_exception(error)
 
 
-def _fault(reason: str) -> StoreError:
+def unreachable(reason: str) -> StoreError:
+    """The error of a broker without a connection."""
     return StoreError(
         "bus.unreachable", "the broker", reason[:200], "Start it, or correct BUS_BROKER", retryable=True
+    )
+
+
+def refused() -> StoreError:
+    """The error of a message that the broker did not confirm."""
+    return StoreError(
+        "bus.refused", "the broker", "it did not take the message", "Look at its log", retryable=True
     )

@@ -1,7 +1,7 @@
-"""The relay: carries events from the outbox to endpoints, for as long as it is let.
+"""The relay: delivers events from the outbox to endpoints until it is stopped.
 
-It is a process of its own and not a Dagster sensor: a sensor is asked every five seconds at best, is cut off
-after a minute, and a slow receiver would hold up the sensors beside it. The relay sleeps on PostgreSQL's
+It is a process of its own and not a Dagster sensor: a sensor runs every five seconds at best, ends after a
+minute, and a slow receiver would delay the sensors beside it. The relay sleeps on PostgreSQL's
 LISTEN, so an event leaves as soon as it is committed. Any number may run; what one claims no other touches.
 """
 
@@ -19,7 +19,7 @@ from typing import Final
 import psycopg
 
 from pvm_core.errors import StoreError
-from pvm_jobs.delivery_policy import Answer, Verdict, judge
+from pvm_jobs.delivery_policy import DeliveryAnswer, DeliveryDecision, next_delivery
 from pvm_jobs.payloads import Outgoing
 from pvm_resources.events.webhooks import Receiver, Sink
 from pvm_resources.postgres.driver import Database, store_errors
@@ -29,13 +29,13 @@ from pvm_resources.store.endpoints import Endpoints
 _LOG = logging.getLogger("pvm.delivery")
 #: Streams worked on side by side. An attempt waits on the network, not on this machine.
 WORKERS: Final = 8
-#: Events of one stream before its endpoint's other jobs get their turn.
+#: Events of one stream before the endpoint's other jobs are served.
 _TURN: Final = 500
-#: The longest and the shortest sleep between two looks, seconds.
+#: The longest and the shortest sleep between two queries, seconds.
 _IDLE_S: Final = 5.0
 _SHORT_S: Final = 0.2
-#: How soon `stop` is heard, seconds.
-_HEAR_S: Final = 0.5
+#: How soon `stop` takes effect, seconds.
+_STOP_S: Final = 0.5
 #: After the database was out of reach, seconds.
 _PAUSE_S: Final = 2.0
 #: Seconds that attempts under way have when the relay ends; a service is killed after 15.
@@ -98,7 +98,7 @@ class Relay:
                 sink.close()
             for thread in threads:
                 thread.join()
-            self._let_go()
+            self._release_all()
 
     def drain(self) -> int:
         """One pass in this thread: everything that is due now. Returns the number of attempts."""
@@ -108,11 +108,11 @@ class Relay:
                 pass
             while (stream := self._claim()) is not None:
                 try:
-                    attempts += self._carry(stream)
+                    attempts += self._deliver(stream)
                 finally:
                     self._end(stream)
         finally:
-            self._let_go()
+            self._release_all()
         return attempts
 
     # -- the watching thread -----------------------------------------------------------------------
@@ -148,10 +148,10 @@ class Relay:
                 self._sleep(listener, longest if due is None else min(max(due, _SHORT_S), longest))
 
     def _sleep(self, listener: psycopg.Connection[tuple[object, ...]], seconds: float) -> None:
-        """Until something is announced, at most that long; `stop` is heard on the way."""
+        """Waits for a notification, at most that long; `stop` ends it."""
         until = time.monotonic() + seconds
         while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
-            for _ in listener.notifies(timeout=min(left, _HEAR_S), stop_after=1):
+            for _ in listener.notifies(timeout=min(left, _STOP_S), stop_after=1):
                 return
 
     # -- the delivering threads --------------------------------------------------------------------
@@ -165,11 +165,11 @@ class Relay:
                         self._bell.wait(_IDLE_S)
                     continue
                 try:
-                    self._carry(stream)
+                    self._deliver(stream)
                 finally:
                     self._end(stream)
             except StoreError as error:
-                # What was sent and could not be written down is sent again once the lease has run out.
+                # What was sent and could not be recorded is sent again once the lease has expired.
                 _LOG.warning("delivery waits for the database: %s", error)
                 self._stop.wait(_PAUSE_S)
 
@@ -189,7 +189,7 @@ class Relay:
             self._bell.notify()
         self._deliveries.release(self.owner, stream)
 
-    def _carry(self, stream: Stream) -> int:
+    def _deliver(self, stream: Stream) -> int:
         """Sends the stream's events until one has to wait, none is left, or it is another's turn."""
         endpoint = self._endpoints.find(stream.endpoint_id)
         if endpoint is None:
@@ -206,24 +206,28 @@ class Relay:
             attempts += len(answers)
             results = [_result(receiver, e, a) for e, a in zip(events, answers, strict=False)]
             if not self._deliveries.record(self.owner, stream, results):
-                _tell(endpoint.name, events[len(answers) - 1], results[-1])
+                _log_failure(endpoint.name, events[len(answers) - 1], results[-1])
                 break
         return attempts
 
-    def _let_go(self) -> None:
+    def _release_all(self) -> None:
         try:
             self._deliveries.release_all(self.owner)
         except StoreError as error:
             _LOG.warning("leases run out by themselves: %s", error)
 
 
-def _result(receiver: Receiver, event: Outgoing, answer: Answer) -> tuple[uuid.UUID, Answer, Verdict]:
-    return event.event_id, answer, judge(receiver.kind, event.attempts, event.conflicts, answer)
+def _result(
+    receiver: Receiver, event: Outgoing, answer: DeliveryAnswer
+) -> tuple[uuid.UUID, DeliveryAnswer, DeliveryDecision]:
+    return event.event_id, answer, next_delivery(receiver.kind, event.attempts, event.conflicts, answer)
 
 
-def _tell(endpoint: str, event: Outgoing, result: tuple[uuid.UUID, Answer, Verdict]) -> None:
-    _, answer, verdict = result
-    what = {"retry": f"again in {verdict.delay_s:g} s", "gone": "the endpoint is disabled"}.get(
-        verdict.state, verdict.state
+def _log_failure(
+    endpoint: str, event: Outgoing, result: tuple[uuid.UUID, DeliveryAnswer, DeliveryDecision]
+) -> None:
+    _, answer, decision = result
+    what = {"retry": f"again in {decision.delay_s:g} s", "gone": "the endpoint is disabled"}.get(
+        decision.state, decision.state
     )
     _LOG.warning("%s of job %s to %s: %s; %s", event.name, event.job_id, endpoint, answer.error, what)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 import secrets
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
+
+from standardwebhooks import Webhook
 
 from pvm_core.errors import InputError
 
@@ -47,11 +48,12 @@ def headers(event_id: str, timestamp: int, body: bytes, secrets_: Sequence[str])
     Args:
         event_id: the same over all attempts.
         timestamp: of this attempt, seconds since the epoch.
-        secrets_: each signs; two while one takes the other's place. None: the attempt is not signed.
+        body: UTF-8.
+        secrets_: each signs; two while one replaces the other. None: the attempt is not signed.
     """
     found = {"webhook-id": event_id, "webhook-timestamp": str(timestamp)}
-    signed = b".".join((event_id.encode(), str(timestamp).encode(), body))
-    marks = [hmac.new(key_of(secret), signed, hashlib.sha256).digest() for secret in secrets_]
-    if marks:
-        found["webhook-signature"] = " ".join(f"v1,{base64.b64encode(m).decode('ascii')}" for m in marks)
+    sent_at, text = datetime.fromtimestamp(timestamp, UTC), body.decode("utf-8")
+    signatures = [Webhook(key_of(secret)).sign(event_id, sent_at, text) for secret in secrets_]
+    if signatures:
+        found["webhook-signature"] = " ".join(signatures)
     return found

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import httpx
 
 from pvm_core.errors import InputError
-from pvm_jobs.delivery_policy import Answer, Kind
+from pvm_jobs.delivery_policy import DeliveryAnswer, EndpointKind
 from pvm_jobs.payloads import Links, Outgoing, webhook_body
 from pvm_resources.events import signing
 from pvm_resources.http.address_policy import Deadline, PinnedTransport
+from pvm_resources.http.retry import retry_after
 
 #: Seconds an attempt has, from the name server to the last byte (Standard Webhooks: 15 to 30).
 TIMEOUT_S: Final = 20.0
@@ -32,7 +32,7 @@ class Receiver:
         secrets: each signs; none: not signed.
     """
 
-    kind: Kind
+    kind: EndpointKind
     url: str
     secrets: tuple[str, ...] = ()
 
@@ -45,7 +45,7 @@ class Sink(Protocol):
     #: Streams of one endpoint that may be worked on side by side.
     parallel: int
 
-    def send(self, receiver: Receiver, events: Sequence[Outgoing]) -> list[Answer]:
+    def send(self, receiver: Receiver, events: Sequence[Outgoing]) -> list[DeliveryAnswer]:
         """Sends events in order and stops after the first that does not arrive; an answer for each tried."""
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class WebhookSink:
         self._timeout_s = timeout_s
         self._now = now
 
-    def send(self, receiver: Receiver, events: Sequence[Outgoing]) -> list[Answer]:
+    def send(self, receiver: Receiver, events: Sequence[Outgoing]) -> list[DeliveryAnswer]:
         """One attempt for the first of `events`."""
         event = events[0]
         body = webhook_body(event, self._links)
@@ -102,7 +102,7 @@ class WebhookSink:
             self._transport.cut()
         self._client.close()
 
-    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Answer:
+    def _post(self, url: str, body: bytes, headers: dict[str, str]) -> DeliveryAnswer:
         extensions = {"deadline": Deadline(self._timeout_s)}
         try:
             with self._client.stream(
@@ -110,33 +110,26 @@ class WebhookSink:
             ) as response:
                 return self._answer(response)
         except InputError as error:
-            return Answer(None, f"{error.reason} [{error.code}]", final=True)
+            return DeliveryAnswer(None, f"{error.reason} [{error.code}]", final=True)
         except httpx.TimeoutException:
-            return Answer(None, f"no answer within {self._timeout_s:g} s")
+            return DeliveryAnswer(None, f"no answer within {self._timeout_s:g} s")
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            return Answer(None, str(error) or type(error).__name__, final=isinstance(error, httpx.InvalidURL))
+            return DeliveryAnswer(
+                None, str(error) or type(error).__name__, final=isinstance(error, httpx.InvalidURL)
+            )
 
-    def _answer(self, response: httpx.Response) -> Answer:
+    def _answer(self, response: httpx.Response) -> DeliveryAnswer:
         status = response.status_code
         if 200 <= status < 300:
-            return Answer(status)
+            return DeliveryAnswer(status)
         if 300 <= status < 400:
-            return Answer(status, f"it answered {status}; redirects are not followed")
-        return Answer(
-            status, f"it answered {status}{_excerpt(response)}", retry_after(response.headers, self._now())
+            return DeliveryAnswer(status, f"it answered {status}; redirects are not followed")
+        moment = datetime.fromtimestamp(self._now(), UTC)
+        return DeliveryAnswer(
+            status,
+            f"it answered {status}{_excerpt(response)}",
+            retry_after(response.headers.get("retry-after"), moment),
         )
-
-
-def retry_after(headers: httpx.Headers, now: float) -> float | None:
-    """Seconds that a Retry-After header asks for, in seconds or as a date; None without a readable one."""
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
 
 
 def _excerpt(response: httpx.Response) -> str:

@@ -69,7 +69,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class AllowList:
-    """Servers of one's own that may be asked although they are not public, or not on port 80 or 443."""
+    """The user's own servers, allowed although they are not public, or not on port 80 or 443."""
 
     entries: tuple[_Entry, ...] = ()
     setting: str = "PVM_FETCH_ALLOW"
@@ -135,7 +135,7 @@ def target_of(url: str | httpx.URL) -> Target:
     try:
         parts = httpx.URL(url)
         host = parts.raw_host.decode("ascii").rstrip(".").lower()
-        # httpx decodes a name when it is asked for it, and only then sees that it is none.
+        # httpx decodes a name, and refuses a bad one, only when `host` is read.
         port = parts.port if parts.host else None
     except (httpx.InvalidURL, ValueError, UnicodeError, TypeError) as error:
         raise _bad_url(url, "it is no http(s) address") from error
@@ -223,7 +223,7 @@ class AddressPolicy:
         return address
 
     def _judge(self, target: Target, found: Iterable[Address]) -> None:
-        """One closed address among a name's addresses closes the name: which is taken is not ours to bet."""
+        """One closed address among a name's addresses refuses the name: any of them may be used."""
         named = self._allow.names(target)
         for address in found:
             if named or self._allow.covers(address, target.port):
@@ -249,7 +249,7 @@ def _resolved(resolver: Resolver, target: Target, timeout: float | None) -> list
         except (OSError, UnicodeError) as error:
             answer.put(error)
 
-    # The system's resolver knows no deadline of ours; a thread that is left behind ends with its answer.
+    # The system's resolver takes no deadline; a thread that is left behind ends with its answer.
     threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
         found = answer.get(timeout=timeout)
@@ -263,7 +263,7 @@ def _resolved(resolver: Resolver, target: Target, timeout: float | None) -> list
 
 
 class Deadline:
-    """When a request must be over, names, headers and body included.
+    """The end of a request, with name resolution, headers and body.
 
     Args:
         seconds: from now.
@@ -278,12 +278,12 @@ class Deadline:
         return self._at - time.monotonic()
 
     def extend(self, seconds: float) -> None:
-        """Moves it: time that was not the server's doing."""
+        """Moves it by time that the server did not cause."""
         self._at += seconds
 
 
 class _Clock(threading.local):
-    """The deadline of the request that the current thread is busy with."""
+    """The deadline of the request that the current thread works on."""
 
     deadline: Deadline | None = None
 
@@ -319,7 +319,7 @@ class _Stream(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         left = self._clock.left(timeout, httpcore.ConnectTimeout)
-        # In place, so that whoever holds this stream holds what the connection reads from.
+        # In place: `cut` must reach the socket that the connection reads from.
         self._stream = self._stream.start_tls(ssl_context, server_hostname, left)
         return self
 
@@ -387,8 +387,8 @@ class _Backend(httpcore.NetworkBackend):
                 stream.cut()
 
 
-class PinnedTransport(httpx.BaseTransport):
-    """For ``httpx.Client(transport=...)``: asks public servers and what `allow` names, nobody else.
+class PinnedTransport(httpx.HTTPTransport):
+    """For ``httpx.Client(transport=...)``: connects to public servers and what `allow` names, nobody else.
 
     Every request is judged, redirected ones too. Proxies of the environment are not used: a proxy resolves
     names itself, out of reach of the check. A request's ``extensions={"deadline": Deadline(s)}`` ends it
@@ -411,14 +411,12 @@ class PinnedTransport(httpx.BaseTransport):
         ssl_context: ssl.SSLContext | None = None,
         max_connections: int = 100,
     ) -> None:
+        limits = httpx.Limits(max_connections=max_connections, keepalive_expiry=_KEEP_S)
+        super().__init__(verify=ssl_context or httpx.create_ssl_context(), trust_env=False, limits=limits)
         self.guard = AddressPolicy(allow or AllowList(), resolver)
         self._backend = _Backend(self.guard)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=ssl_context or httpx.create_ssl_context(),
-            max_connections=max_connections,
-            keepalive_expiry=_KEEP_S,
-            network_backend=self._backend,
-        )
+        # httpcore's documented seam, for which httpx has no argument.
+        self._pool._network_backend = self._backend
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Sends the request to a judged address.
@@ -428,60 +426,35 @@ class PinnedTransport(httpx.BaseTransport):
             httpx.TransportError: what httpx raises.
         """
         self.guard.check(request.url)
-        assert isinstance(request.stream, httpx.SyncByteStream)
-        asked = httpcore.Request(
-            method=request.method,
-            url=httpcore.URL(
-                scheme=request.url.raw_scheme,
-                host=request.url.raw_host,
-                port=request.url.port,
-                target=request.url.raw_path,
-            ),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
         clock, deadline = self._backend.clock, request.extensions.get("deadline")
-        with _as_httpx(request), _until(clock, deadline):
-            response = self._pool.handle_request(asked)
-        assert isinstance(response.stream, Iterable)
-        return httpx.Response(
-            status_code=response.status,
-            headers=response.headers,
-            stream=_Body(response.stream, request, clock, deadline),
-            extensions=response.extensions,
-        )
+        with _until(clock, deadline):
+            response = super().handle_request(request)
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _Body(response.stream, clock, deadline)
+        return response
 
     def cut(self) -> None:
         """Ends all connections under the threads that wait for them; the transport is of no use then."""
         self._backend.cut()
 
-    def close(self) -> None:
-        """Closes the connections."""
-        self._pool.close()
-
 
 class _Body(httpx.SyncByteStream):
-    def __init__(
-        self, stream: Iterable[bytes], request: httpx.Request, clock: _Clock, deadline: Deadline | None
-    ) -> None:
+    def __init__(self, stream: httpx.SyncByteStream, clock: _Clock, deadline: Deadline | None) -> None:
         self._stream = stream
-        self._request = request
         self._clock = clock
         self._deadline = deadline
 
     def __iter__(self) -> Iterator[bytes]:
         pieces = iter(self._stream)
         while True:
-            with _as_httpx(self._request), _until(self._clock, self._deadline):
+            with _until(self._clock, self._deadline):
                 piece = next(pieces, None)
             if piece is None:
                 return
             yield piece
 
     def close(self) -> None:
-        if hasattr(self._stream, "close"):
-            self._stream.close()
+        self._stream.close()
 
 
 @contextmanager
@@ -491,23 +464,3 @@ def _until(clock: _Clock, deadline: Deadline | None) -> Iterator[None]:
         yield
     finally:
         clock.deadline = before
-
-
-#: httpx names its exceptions as httpcore does; a name that is not there is a subclass of one that is.
-_FAULTS: Final = (
-    "TimeoutException", "ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "NetworkError",
-    "ConnectError", "ReadError", "WriteError", "ProxyError", "UnsupportedProtocol", "ProtocolError",
-    "LocalProtocolError", "RemoteProtocolError",
-)  # fmt: skip
-_TO_HTTPX: Final[dict[type[Exception], type[httpx.TransportError]]] = {
-    getattr(httpcore, name): getattr(httpx, name) for name in _FAULTS
-}
-
-
-@contextmanager
-def _as_httpx(request: httpx.Request) -> Iterator[None]:
-    try:
-        yield
-    except tuple(_TO_HTTPX) as error:
-        kind = next(_TO_HTTPX[base] for base in type(error).__mro__ if base in _TO_HTTPX)
-        raise kind(str(error), request=request) from error

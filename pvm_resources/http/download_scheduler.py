@@ -9,12 +9,12 @@ import queue
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from pvm_resources.http.faults import FetchError
-from pvm_resources.http.host_throttle import HostLimits, Hosts
+from pvm_resources.http.host_throttle import HostLimits, HostThrottle
 from pvm_resources.http.http_request import Budget, BudgetClosedError, Fetched
 from pvm_resources.http.limits import FetchLimits
 
@@ -23,18 +23,18 @@ T = TypeVar("T")
 #: Items looked at beyond those being downloaded, per thread, so that other servers' are found behind a long
 #: run of one server's. Items are addresses, not content.
 _AHEAD: Final = 64
-#: A server kept busy from outside (`Fetcher.get` in another thread) is looked at again after this, seconds.
+#: A server kept busy by another `fetch_many` of the same fetcher is looked at again after this, seconds.
 _GLANCE_S: Final = 0.05
 
 
 @dataclass
-class Job(Generic[T]):
-    """A download on its way.
+class Download(Generic[T]):
+    """A download under way.
 
     Attributes:
         url: as given; `target` is where redirects have led to.
-        failed: tries that failed.
-        spent_s: seconds the current try has taken so far.
+        failed: attempts that failed.
+        spent_s: seconds the current attempt has taken so far.
         not_before: time.monotonic of the next request.
     """
 
@@ -51,46 +51,46 @@ class Job(Generic[T]):
         self.target = self.url
 
 
-#: What a step leaves: the download, its failure, or nothing yet.
-Step = Fetched | FetchError | None
+#: Result of one request: the content, the failure, or None where another request follows.
+StepResult = Fetched | FetchError | None
 
 
 @dataclass(frozen=True)
-class Steps:
-    """How a job goes on.
+class DownloadSteps:
+    """What `Fetcher` does for the scheduler.
 
     Attributes:
-        gate: the server to ask next and what it may be asked, or the failure.
-        once: asks it; called in a thread, between `Hosts.try_enter` and the end of the step.
+        gate: the server of the next request and its limits, or the failure.
+        once: sends the request; called in a thread, after `HostThrottle.try_acquire`.
         cut: ends all requests under way.
     """
 
-    gate: Callable[[Job[object]], tuple[str, HostLimits] | FetchError]
-    once: Callable[[Job[object], str], Step]
+    gate: Callable[[Download[object]], tuple[str, HostLimits] | FetchError]
+    once: Callable[[Download[object], str], StepResult]
     cut: Callable[[], None]
 
 
 @dataclass
 class DownloadScheduler(Generic[T]):
-    """One `Fetcher.fetch_many`. All decisions are made in the caller's thread; the others only ask.
+    """One `Fetcher.fetch_many`. All decisions are made in the caller's thread; the others only send requests.
 
     A thread is taken from the moment a download begins until the caller has it, so what is downloaded and
-    not yet wanted is bounded by `threads` and by `budget`.
+    not yet used is bounded by `threads` and by `budget`.
     """
 
-    waiting: Iterator[Job[T]]
-    steps: Steps
-    hosts: Hosts
+    waiting: Iterator[Download[T]]
+    steps: DownloadSteps
+    throttle: HostThrottle
     threads: int
     budget: Budget
     busy: int = 0
     running: Counter[str] = field(default_factory=Counter)
-    queued: dict[str, deque[Job[T]]] = field(default_factory=dict)
+    queued: dict[str, deque[Download[T]]] = field(default_factory=dict)
     limits: dict[str, HostLimits] = field(default_factory=dict)
-    later: list[tuple[float, int, Job[T]]] = field(default_factory=list)
+    later: list[tuple[float, int, Download[T]]] = field(default_factory=list)
     failures: deque[tuple[T, FetchError]] = field(default_factory=deque)
-    todo: queue.SimpleQueue[tuple[Job[T], str] | None] = field(default_factory=queue.SimpleQueue)
-    done: queue.SimpleQueue[tuple[Job[T], str, Step | BaseException]] = field(
+    todo: queue.SimpleQueue[tuple[Download[T], str] | None] = field(default_factory=queue.SimpleQueue)
+    done: queue.SimpleQueue[tuple[Download[T], str, StepResult | BaseException]] = field(
         default_factory=queue.SimpleQueue
     )
     started: int = 0
@@ -126,7 +126,7 @@ class DownloadScheduler(Generic[T]):
             self.held += 1
             self._queue(job)
 
-    def _queue(self, job: Job[T]) -> None:
+    def _queue(self, job: Download[T]) -> None:
         gate = self.steps.gate(job)  # type: ignore[arg-type]
         if isinstance(gate, FetchError):
             self.failures.append((job.item, gate))
@@ -135,20 +135,18 @@ class DownloadScheduler(Generic[T]):
         self.queued.setdefault(key, deque()).append(job)
 
     def _hand_out(self) -> float | None:
-        """Begins what may begin; seconds after which to look again, None where only an end changes anything.
+        """Begins what may begin; seconds until the next may, None where one under way must end first.
 
         The server with the fewest requests under way comes first, so a slow one keeps its share and no more;
-        one alone never has all threads, so that others' items find one when they come.
+        a single one never has all threads, so that items of others find one when they come.
         """
         wait = math.inf
         for key in sorted(self.queued, key=lambda k: self.running[k]):
             if self.busy >= self.threads:
                 break
-            while self.busy < self.threads and self.queued.get(key):
-                if self.running[key] >= self._share():
-                    break
-                if (asked := self._begin(key)) is not None:
-                    wait = min(wait, asked)
+            while self.busy < self.threads and self.queued.get(key) and self.running[key] < self._share():
+                if (seconds := self._begin(key)) is not None:
+                    wait = min(wait, seconds)
                     break
         if self.later:
             wait = min(wait, max(0.0, self.later[0][0] - time.monotonic()))
@@ -166,7 +164,7 @@ class DownloadScheduler(Generic[T]):
         gate = self.steps.gate(jobs[0])  # type: ignore[arg-type]
         if isinstance(gate, FetchError):
             self.failures.append((jobs.popleft().item, gate))
-        elif (wait := self.hosts.try_enter(key, self.limits[key])) is not None:
+        elif (wait := self.throttle.try_acquire(key, self.limits[key])) is not None:
             return (_GLANCE_S if not self.running[key] else math.inf) if math.isinf(wait) else wait
         else:
             self._send(jobs.popleft(), key)
@@ -174,12 +172,12 @@ class DownloadScheduler(Generic[T]):
             del self.queued[key]
         return None
 
-    def _send(self, job: Job[T], key: str) -> None:
+    def _send(self, job: Download[T], key: str) -> None:
         self.busy += 1
         self.running[key] += 1
         if self.busy > self.started:
-            # Daemons: a name server that never answers must not hold up the end of the program.
-            threading.Thread(target=self._ask, name=f"fetch-{self.started}", daemon=True).start()
+            # Daemons: a name server that never answers must not delay the end of the program.
+            threading.Thread(target=self._work, name=f"fetch-{self.started}", daemon=True).start()
             self.started += 1
         self.todo.put((job, key))
 
@@ -202,20 +200,13 @@ class DownloadScheduler(Generic[T]):
             self.budget.give(len(step.data))
         yield job.item, step
 
-    def _ask(self) -> None:
+    def _work(self) -> None:
         while (given := self.todo.get()) is not None:
             job, key = given
             try:
-                step: Step | BaseException = self.steps.once(job, key)  # type: ignore[arg-type]
+                step: StepResult | BaseException = self.steps.once(job, key)  # type: ignore[arg-type]
             except BudgetClosedError:
                 return
             except BaseException as error:  # noqa: BLE001  # a defect is raised where the caller is
                 step = error
             self.done.put((job, key, step))
-
-
-def crowd(
-    items: Iterable[Job[T]], steps: Steps, hosts: Hosts, threads: int, budget: Budget
-) -> Iterator[tuple[T, Fetched | FetchError]]:
-    """Downloads all items, see `Fetcher.fetch_many`."""
-    return DownloadScheduler(iter(items), steps, hosts, threads, budget).run()

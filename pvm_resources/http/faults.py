@@ -1,10 +1,11 @@
-"""What can go wrong with a download, in the words of the user, and whether another try may help."""
+"""What can go wrong with a download, as the user reads it, and whether another attempt may help."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Final
 
 import httpx
@@ -23,11 +24,11 @@ _GONE_WRONG: Final = "Check the address and the network, then retry"
 
 
 class FetchError(MediaError):
-    """A download that was given up.
+    """A download that failed for good.
 
     Attributes:
-        attempts: how often the server was asked for it; 0 where it was not.
-        crowded: the server said that it is asked too much.
+        attempts: requests sent for it; 0 where none was.
+        rate_limited: the server answered that it gets too many requests.
     """
 
     def __init__(
@@ -39,68 +40,55 @@ class FetchError(MediaError):
         *,
         retryable: bool = False,
         attempts: int = 1,
-        crowded: bool = False,
+        rate_limited: bool = False,
     ) -> None:
         self.attempts = attempts
-        self.crowded = crowded
+        self.rate_limited = rate_limited
         super().__init__(code, subject, reason, remedy, retryable=retryable)
 
     def __reduce__(self) -> tuple[object, ...]:
-        said = (self.code, self.subject, self.reason, self.remedy)
-        return _rebuild, (*said, self.retryable, self.attempts, self.crowded)
+        named = {name: getattr(self, name) for name in ("retryable", "attempts", "rate_limited")}
+        return partial(FetchError, **named), (self.code, self.subject, self.reason, self.remedy)
 
 
-def _rebuild(
-    code: str, subject: str, reason: str, remedy: str, retryable: bool, attempts: int, crowded: bool
-) -> FetchError:
-    return FetchError(code, subject, reason, remedy, retryable=retryable, attempts=attempts, crowded=crowded)
-
-
+@dataclass(eq=False)
 class FaultError(Exception):
-    """One try that failed; what the user is told and what comes next.
+    """One attempt that failed: what the user reads and what happens next.
 
     Attributes:
         kind: second part of the error's code.
-        again: another try may help right away; some faults may pass later and still not deserve one now.
+        again: another attempt may help right away; some faults may pass later and still not deserve one now.
+            None = as `retryable`.
         wait_s: seconds the server asked to wait; None where it did not say.
-        crowded: the server is asked too much: its other downloads wait too.
-        deaf: no answer came about; a server that goes on so counts as down.
+        rate_limited: the server gets too many requests: its other downloads wait too.
+        unanswered: no answer came; after several in a row the server counts as down.
     """
 
-    def __init__(
-        self,
-        kind: str,
-        reason: str,
-        remedy: str,
-        *,
-        retryable: bool = False,
-        again: bool | None = None,
-        wait_s: float | None = None,
-        crowded: bool = False,
-        deaf: bool = False,
-    ) -> None:
-        self.kind = kind
-        self.reason = reason
-        self.remedy = remedy
-        self.retryable = retryable
-        self.again = retryable if again is None else again
-        self.wait_s = wait_s
-        self.crowded = crowded
-        self.deaf = deaf or crowded
-        super().__init__(reason)
+    kind: str
+    reason: str
+    remedy: str
+    _: KW_ONLY
+    retryable: bool = False
+    again: bool | None = None
+    wait_s: float | None = None
+    rate_limited: bool = False
+    unanswered: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__(self.reason)
+        self.again = self.retryable if self.again is None else self.again
+        self.unanswered = self.unanswered or self.rate_limited
 
     def error(self, subject: str, limits: FetchLimits, attempts: int) -> FetchError:
-        """What the user is told."""
-        reason = f"{self.reason} ({attempts} tries)" if attempts > 1 else self.reason
-        code = f"{limits.family}.{self.kind}"
+        """The download's error after that many attempts."""
         return FetchError(
-            code,
+            f"{limits.family}.{self.kind}",
             subject,
-            reason,
+            f"{self.reason} ({attempts} tries)" if attempts > 1 else self.reason,
             self.remedy,
             retryable=self.retryable,
             attempts=attempts,
-            crowded=self.crowded,
+            rate_limited=self.rate_limited,
         )
 
 
@@ -134,7 +122,7 @@ def status(code: int, limits: FetchLimits, wait_s: float | None) -> FaultError:
         "Try again later" if code in RETRYABLE else "Check the address",
         retryable=code in RETRYABLE,
         wait_s=wait_s,
-        crowded=code == 429 or (code == 503 and wait_s is not None),
+        rate_limited=code == 429 or (code == 503 and wait_s is not None),
     )
 
 
@@ -149,12 +137,12 @@ def transport(error: Exception, limits: FetchLimits, *, in_body: bool, over: boo
         what = f"over {limits.total_s:g} s in all" if over else "no answer in time"
         return FaultError(
             "timeout", f"the server takes too long ({what})", "Try again later",
-            retryable=True, again=not over, deaf=True,
+            retryable=True, again=not over, unanswered=True,
         )  # fmt: skip
     if (cause := _cause(error, socket.gaierror)) is not None:
         passing = cause.errno == socket.EAI_AGAIN
         reason = f"{error} ({cause.strerror})"
-        return FaultError("unreachable", reason, "Check the address", retryable=passing, deaf=True)
+        return FaultError("unreachable", reason, "Check the address", retryable=passing, unanswered=True)
     if (cause := _cause(error, ssl.SSLCertVerificationError)) is not None:
         reason = f"its certificate is not valid ({cause.verify_message})"  # type: ignore[attr-defined]
         return FaultError("tls", reason, "Give an address whose certificate is valid")
@@ -166,7 +154,7 @@ def transport(error: Exception, limits: FetchLimits, *, in_body: bool, over: boo
             "truncated", "the connection ended before the content did", "Try again later", retryable=True
         )
     reason = f"the server cannot be reached ({error or type(error).__name__})"
-    return FaultError("unreachable", reason, _GONE_WRONG, retryable=True, deaf=True)
+    return FaultError("unreachable", reason, _GONE_WRONG, retryable=True, unanswered=True)
 
 
 def _hung_up(error: httpx.RemoteProtocolError) -> bool:

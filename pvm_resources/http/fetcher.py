@@ -1,4 +1,4 @@
-"""The fetcher: a download with its redirects, its tries and its server's limits; one, or many at once."""
+"""The fetcher: downloads with redirects, retries and limits per server; one, or many at once."""
 
 from __future__ import annotations
 
@@ -20,12 +20,17 @@ from pvm_resources.http.address_policy import (
     Resolver,
     resolve,
 )
-from pvm_resources.http.download_scheduler import Job, Step, Steps, crowd
+from pvm_resources.http.download_scheduler import (
+    Download,
+    DownloadScheduler,
+    DownloadSteps,
+    StepResult,
+)
 from pvm_resources.http.faults import FaultError, FetchError, Moved
-from pvm_resources.http.host_throttle import OWN, HostLimits, Hosts
-from pvm_resources.http.http_request import Budget, Fetched, exchange
+from pvm_resources.http.host_throttle import OWN_HOST, HostLimits, HostThrottle
+from pvm_resources.http.http_request import Budget, Fetched, send_request
 from pvm_resources.http.limits import PICTURE, FetchLimits
-from pvm_resources.http.retry import Patience
+from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.settings import Settings
 
 T = TypeVar("T")
@@ -42,9 +47,9 @@ class Fetcher:
 
     Args:
         limits: of `get` and, by default, of the others.
-        allow: servers of one's own; they are asked without a rate.
+        allow: the user's own servers; requests to them have no rate.
         hosts: what any other server is asked.
-        patience: how often a download is tried.
+        retries: how often a download is tried, and after which pauses.
         resolver: how names are resolved.
         verify: for certificates; None = those httpx knows.
     """
@@ -55,21 +60,20 @@ class Fetcher:
         allow: AllowList | None = None,
         *,
         hosts: HostLimits | None = None,
-        patience: Patience | None = None,
+        retries: RetryPolicy | None = None,
         resolver: Resolver = resolve,
         verify: ssl.SSLContext | None = None,
     ) -> None:
-        self._given = {"limits": limits, "allow": allow, "hosts": hosts, "patience": patience}
+        self._given = {"limits": limits, "allow": allow, "hosts": hosts, "retries": retries}
         self._limits = limits
         self._allow = allow or AllowList()
         self._host_limits = hosts or HostLimits()
-        self._patience = patience or Patience()
+        self._retries = retries or RetryPolicy()
         self._resolver = resolver
         self._verify = verify
         self._guard = AddressPolicy(self._allow, resolver)
-        self._hosts = Hosts()
+        self._throttle = HostThrottle()
         self._lock = threading.Lock()
-        self._shared: PinnedTransport | None = None
 
     @classmethod
     def of(cls, settings: Settings, limits: FetchLimits = PICTURE) -> Fetcher:
@@ -95,23 +99,15 @@ class Fetcher:
         """What is behind an http(s) URL.
 
         Raises:
-            FetchError: it cannot be had. Its code begins with the limits' family, ``picture`` or ``fetch``:
+            FetchError: it failed. Its code begins with the limits' family, ``picture`` or ``fetch``:
                 ``.url``, ``.port``, ``.address`` (not public), ``.redirect``, ``.http`` (status),
                 ``.rate_limited``, ``.type``, ``.too_large``, ``.empty``, ``.truncated``, ``.encoding``,
                 ``.protocol``, ``.tls``, ``.timeout``, ``.unreachable``.
         """
-        job: Job[None] = Job(None, url, limits or self._limits)
-        while True:
-            time.sleep(max(0.0, job.not_before - time.monotonic()))
-            gate = self._gate(job)
-            if isinstance(gate, FetchError):
-                raise gate
-            self._hosts.enter(*gate)
-            step = self._once(self._transport(), None, job, gate[0])
-            if isinstance(step, FetchError):
-                raise step
-            if step is not None:
-                return step
+        ((_, answer),) = self.fetch_many([url], concurrency=1, limits=limits)
+        if isinstance(answer, FetchError):
+            raise answer
+        return answer
 
     def fetch_many(
         self,
@@ -124,9 +120,9 @@ class Fetcher:
     ) -> Iterator[tuple[T, Fetched | FetchError]]:
         """Downloads many items, in the order in which they end.
 
-        A server that is slow, down or asks to be left alone holds up its own items only. Downloads go on
-        while the caller works, as far as `concurrency` and `held_bytes` allow. Closing the generator ends
-        those under way.
+        A server that is slow, down or asks for a pause delays its own items only. Downloads go on while the
+        caller works, as far as `concurrency` and `held_bytes` allow. Closing the generator ends those under
+        way.
 
         Args:
             items: taken as there is room, at most 65 x `concurrency` ahead.
@@ -138,39 +134,23 @@ class Fetcher:
         if concurrency < 1:
             raise ValueError("concurrency is at least 1")
         which = limits or self._limits
-        transport, budget = self._fresh(concurrency), Budget(max(held_bytes, which.max_bytes))
-        steps = Steps(
+        transport, budget = self._transport(concurrency), Budget(max(held_bytes, which.max_bytes))
+        steps = DownloadSteps(
             gate=self._gate, once=partial(self._once, transport, budget), cut=partial(_end, transport)
         )
-        jobs = (Job(item, url(item), which) for item in items)
-        return crowd(jobs, steps, self._hosts, concurrency, budget)
+        jobs = (Download(item, url(item), which) for item in items)
+        return DownloadScheduler(jobs, steps, self._throttle, concurrency, budget).run()
 
+    # Nothing stays open between two calls; the steps use it in a `with` all the same.
     def __enter__(self) -> Fetcher:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, *_: object) -> None: ...
 
-    def close(self) -> None:
-        """Closes the connections that `get` and `fetch` keep."""
+    def _transport(self, connections: int) -> PinnedTransport:
         with self._lock:
-            if self._shared is not None:
-                self._shared.close()
-            self._shared = None
-
-    def _transport(self) -> PinnedTransport:
-        with self._lock:
-            if self._shared is None:
-                self._shared = self._fresh_locked(100)
-            return self._shared
-
-    def _fresh(self, connections: int) -> PinnedTransport:
-        with self._lock:
-            return self._fresh_locked(connections)
-
-    def _fresh_locked(self, connections: int) -> PinnedTransport:
-        # Reading the certificates takes longer than a hundred downloads; it is done once.
-        self._verify = self._verify or httpx.create_ssl_context()
+            # Reading the certificates takes longer than a hundred downloads; it is done once.
+            self._verify = self._verify or httpx.create_ssl_context()
         return PinnedTransport(
             self._allow,
             resolver=self._resolver,
@@ -178,60 +158,59 @@ class Fetcher:
             max_connections=connections,
         )
 
-    def _gate(self, job: Job[Any]) -> tuple[str, HostLimits] | FetchError:
-        """The server that the job asks next, or why it does not."""
+    def _gate(self, job: Download[Any]) -> tuple[str, HostLimits] | FetchError:
+        """The server of the download's next request, or why there is none."""
         try:
             target = self._guard.check(job.target)
         except AddressError as error:
-            return self._given_up(job, faults.refused(error, job.target != job.url))
-        if (shut := self._hosts.shut_for(str(target))) is not None:
-            seconds, kind, why = shut
+            return self._failure(job, faults.refused(error, job.target != job.url))
+        if (circuit := self._throttle.circuit_open(str(target))) is not None:
+            seconds, kind, why = circuit
             reason = f"{target} is left alone for {seconds:,.0f} s: {why}"
-            return self._given_up(job, FaultError(kind, reason, "Try again later", retryable=True))
-        own = self._guard.own(target)
-        return str(target), OWN if own else self._host_limits
+            return self._failure(job, FaultError(kind, reason, "Try again later", retryable=True))
+        return str(target), OWN_HOST if self._guard.own(target) else self._host_limits
 
-    def _given_up(self, job: Job[Any], fault: FaultError) -> FetchError:
-        # A try that was led somewhere has asked its server, whatever came of it.
+    def _failure(self, job: Download[Any], fault: FaultError) -> FetchError:
+        # An attempt that was redirected has sent a request, whatever came of it.
         return fault.error(job.url, job.limits, job.failed + bool(job.hops))
 
-    def _once(self, transport: PinnedTransport, budget: Budget | None, job: Job[Any], key: str) -> Step:
-        """One request of the job, at a server that has been entered."""
+    def _once(self, transport: PinnedTransport, budget: Budget, job: Download[Any], key: str) -> StepResult:
+        """One request of the download; its place at the server is acquired and released here."""
         start = time.monotonic()
         answered = True
         try:
-            answer = exchange(transport, job.target, job.limits, job.limits.total_s - job.spent_s, budget)
+            answer = send_request(transport, job.target, job.limits, job.limits.total_s - job.spent_s, budget)
         except AddressError as error:
-            return self._given_up(job, faults.refused(error, job.target != job.url))
+            return self._failure(job, faults.refused(error, job.target != job.url))
         except FaultError as fault:
-            answered = not fault.deaf
-            return self._failed(job, key, fault)
+            answered = not fault.unanswered
+            return self._retried(job, key, fault)
         finally:
-            self._hosts.leave(key, answered=answered)
+            self._throttle.release(key, answered=answered)
         if isinstance(answer, Fetched):
             return answer
         job.spent_s += time.monotonic() - start
-        return self._moved(job, answer)
+        return self._redirected(job, answer)
 
-    def _moved(self, job: Job[Any], answer: Moved) -> FetchError | None:
+    def _redirected(self, job: Download[Any], answer: Moved) -> FetchError | None:
         job.hops += 1
         job.target = answer.url
         if job.hops <= job.limits.max_redirects:
             return None
         reason = f"it redirects more than {job.limits.max_redirects} times"
-        return self._given_up(job, FaultError("redirect", reason, "Give the address it leads to"))
+        return self._failure(job, FaultError("redirect", reason, "Give the address it leads to"))
 
-    def _failed(self, job: Job[Any], key: str, fault: FaultError) -> FetchError | None:
-        """Plans the next try, or gives up."""
+    def _retried(self, job: Download[Any], key: str, fault: FaultError) -> FetchError | None:
+        """Plans the next attempt; the download's failure where there is none."""
         job.failed, job.hops = job.failed + 1, 0
-        wait = max(fault.wait_s or 0.0, self._patience.pause(job.failed))
-        if wait > self._patience.asked_s:
-            self._hosts.shut(key, wait, fault.kind, f"it asks to wait {wait:,.0f} s")
-            return self._given_up(job, fault)
-        if fault.crowded:
-            self._hosts.pause(key, wait)
-        if not fault.again or job.failed >= self._patience.tries:
-            return self._given_up(job, fault)
+        wait = max(fault.wait_s or 0.0, self._retries.wait_s(job.failed))
+        if wait > self._retries.max_retry_after_s:
+            self._throttle.open_circuit(key, wait, fault.kind, f"it asks to wait {wait:,.0f} s")
+            return self._failure(job, fault)
+        if fault.rate_limited:
+            self._throttle.pause(key, wait)
+        if not fault.again or job.failed >= self._retries.attempts:
+            return self._failure(job, fault)
         job.not_before = time.monotonic() + wait
         job.target, job.spent_s = job.url, 0.0
         return None

@@ -36,7 +36,7 @@ class Fetched:
 
 
 class BudgetClosedError(Exception):
-    """Nobody waits for the download any more."""
+    """The caller no longer waits for the download."""
 
 
 class Budget:
@@ -77,10 +77,10 @@ class Budget:
             self._changed.notify_all()
 
 
-def exchange(
-    transport: PinnedTransport, url: str, limits: FetchLimits, seconds: float, budget: Budget | None
+def send_request(
+    transport: PinnedTransport, url: str, limits: FetchLimits, seconds: float, budget: Budget
 ) -> Fetched | Moved:
-    """Asks for `url` once.
+    """The answer of one request.
 
     Args:
         seconds: for all of it.
@@ -108,7 +108,7 @@ def exchange(
 
 
 def _request(url: str, limits: FetchLimits, deadline: Deadline) -> httpx.Request:
-    # No httpx.Client around it: one would keep cookies, and tell one server's answers to the next.
+    # No httpx.Client around it: one would store cookies and send them to the next server.
     timeout = httpx.Timeout(limits.read_s, connect=limits.connect_s, pool=limits.total_s)
     headers = {
         "User-Agent": USER_AGENT,
@@ -137,8 +137,8 @@ def _next(url: str, response: httpx.Response) -> Moved:
 
 def _check(response: httpx.Response, limits: FetchLimits) -> None:
     if response.status_code != 200:
-        asked = retry_after(response.headers.get("retry-after", ""))
-        raise faults.status(response.status_code, limits, asked)
+        wait_s = retry_after(response.headers.get("retry-after"))
+        raise faults.status(response.status_code, limits, wait_s)
     body.check_header(limits.content, response.headers.get("content-type", ""))
     if (declared := _declared(response)) is not None and declared > limits.max_bytes:
         raise faults.too_large(limits, f"{declared:,} bytes, ")
@@ -151,11 +151,9 @@ def _declared(response: httpx.Response) -> int | None:
     return int(text) if len(text) < 19 else sys.maxsize
 
 
-def _read(response: httpx.Response, limits: FetchLimits, deadline: Deadline, budget: Budget | None) -> bytes:
+def _read(response: httpx.Response, limits: FetchLimits, deadline: Deadline, budget: Budget) -> bytes:
     encoding = response.headers.get("content-encoding", "")
     assert isinstance(response.stream, httpx.SyncByteStream)
-    if budget is None:
-        return body.received(response.stream, encoding, limits)
     declared = _declared(response)
     taken = limits.max_bytes if declared is None or encoding or limits.content.packed else declared
     start = time.monotonic()

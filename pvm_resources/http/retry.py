@@ -1,46 +1,91 @@
-"""When a download is tried again."""
+"""When a request is sent again: backoff with jitter, and what a server's Retry-After asks for."""
 
 from __future__ import annotations
 
 import random
+import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+T = TypeVar("T")
+
+_SECONDS: Final = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How often, and after which pauses.
+class RetryPolicy:
+    """How often a request is sent, and after which pauses.
 
     Attributes:
-        tries: in all, the first included.
-        base_s, most_s: the pause after n failed tries is random within the upper half of
-            0..min(most_s, base_s * 2^(n-1)) seconds: "equal jitter" of M. Brooker, "Exponential Backoff And
-            Jitter" (AWS Architecture Blog, 2015), so that a server in trouble is never asked at once.
-        asked_s: the longest pause that a server may ask for; one that asks for more is left alone and its
-            downloads fail at once, to be retried by a later run.
+        attempts: in all, the first included.
+        first_wait_s, max_wait_s: the pause after n failed attempts is random within the upper half of
+            0..min(max_wait_s, first_wait_s * 2^(n-1)) seconds: "equal jitter" of M. Brooker, "Exponential
+            Backoff And Jitter" (AWS Architecture Blog, 2015), so that an overloaded server is never asked at
+            once.
+        max_retry_after_s: the longest Retry-After that is waited for; a request that has to wait longer fails
+            at once, to be retried by a later run.
+        sleep: waits that many seconds.
+        jitter: a number from 0 to 1.
     """
 
-    tries: int = 3
-    base_s: float = 0.5
-    most_s: float = 8.0
-    asked_s: float = 60.0
+    attempts: int = 3
+    first_wait_s: float = 0.5
+    max_wait_s: float = 8.0
+    max_retry_after_s: float = 60.0
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
 
-    def pause(self, failed: int, draw: Callable[[], float] = random.random) -> float:
-        """Seconds to wait after so many failed tries (>= 1)."""
-        full = min(self.most_s, self.base_s * 2.0 ** (failed - 1))
-        return full * (0.5 + 0.5 * draw())
+    def wait_s(self, failed: int, retry_after_s: float | None = None) -> float:
+        """Seconds to wait after so many failed attempts (>= 1), at least what the server asks for."""
+        if retry_after_s is not None:
+            return retry_after_s + self.jitter() * self.first_wait_s
+        # A float's exponent ends near 1,024.
+        full = min(self.max_wait_s, self.first_wait_s * 2.0 ** min(failed - 1, 1_000))
+        return full * (0.5 + 0.5 * self.jitter())
+
+    def call(
+        self,
+        request: Callable[[], T],
+        retryable: Callable[[BaseException], bool],
+        retry_after_s: Callable[[BaseException], float | None],
+    ) -> T:
+        """What `request` returns, called again while it raises something `retryable`.
+
+        Raises:
+            BaseException: the last failure.
+        """
+
+        def again(error: BaseException) -> bool:
+            return retryable(error) and (retry_after_s(error) or 0.0) <= self.max_retry_after_s
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            return self.wait_s(state.attempt_number, retry_after_s(error) if error else None)
+
+        retrying = Retrying(
+            retry=retry_if_exception(again),
+            stop=stop_after_attempt(self.attempts),
+            wait=wait,
+            sleep=self.sleep,
+            reraise=True,
+        )
+        return retrying(request)
 
 
-def retry_after(value: str, now: datetime | None = None) -> float | None:
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     """Seconds that a Retry-After header asks for: a number or an HTTP date (RFC 9110, section 10.2.3).
 
     None where there is none or it is neither; 0 for a date gone by.
     """
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:12])
+    text = (value or "").strip()
+    if _SECONDS.fullmatch(text):
+        return max(0.0, float(text[:12]))
     try:
         until = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

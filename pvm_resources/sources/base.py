@@ -16,7 +16,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 from pvm_core.errors import Problem
 from pvm_jobs.source_policy import SourcePolicy
 
-State = Literal["ok", "partial", "not_configured", "not_eligible", "rate_limited", "failed"]
+SourceStateName = Literal["ok", "partial", "not_configured", "not_eligible", "rate_limited", "failed"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SourceStatus:
     """
 
     source: str
-    state: State
+    state: SourceStateName
     reason: str = ""
     remedy: str = ""
 
@@ -148,92 +148,54 @@ class Answers(Protocol):
         ...
 
     def put(self, key: str, answer: Any) -> None:
-        """Keeps an answer."""
+        """Stores an answer."""
         ...
 
 
+@runtime_checkable
 class Source(Protocol[Record]):
     """What product and video sources have in common."""
 
+    @property
+    def name(self) -> str:
+        """The source's name in commands, statuses and rows."""
+        ...
+
+    @property
+    def policy(self) -> SourcePolicy:
+        """What its terms allow, with what this machine sets; no limits for the user's own material."""
+        ...
+
     def collect(self, query: Query) -> Collected[Record]:
-        """Records for the query."""
+        """Records for the query; videos are not fetched yet.
+
+        Raises:
+            InputError: the user's own input cannot be used as a whole.
+        """
         ...
 
 
 @runtime_checkable
-class ProductSource(Protocol):
+class ProductSource(Source[ProductRecord], Protocol):
     """Products with their picture galleries."""
 
-    @property
-    def name(self) -> str:
-        """The source's name in commands, statuses and rows."""
-        ...
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """What its terms allow."""
-        ...
-
-    def collect(self, query: Query) -> Collected[ProductRecord]:
-        """Products for the query.
-
-        Raises:
-            InputError: the user's own input cannot be used as a whole.
-        """
-        ...
-
 
 @runtime_checkable
-class VideoSource(Protocol):
+class VideoSource(Source[VideoRecord], Protocol):
     """Videos."""
-
-    @property
-    def name(self) -> str:
-        """The source's name in commands, statuses and rows."""
-        ...
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """What its terms allow."""
-        ...
-
-    def collect(self, query: Query) -> Collected[VideoRecord]:
-        """Videos for the query, not fetched yet.
-
-        Raises:
-            InputError: the user's own input cannot be used as a whole.
-        """
-        ...
 
     def fetch(self, record: VideoRecord, folder: Path) -> Path:
         """The video as a whole file on this machine, downloaded into `folder` where it is elsewhere.
 
         Raises:
-            MediaError: it cannot be had; `retryable` says whether later may be better.
+            MediaError: it cannot be downloaded; `retryable` where a later try may succeed.
         """
         ...
 
     def details(self, record: VideoRecord) -> VideoRecord:
-        """The record with what fetching it has told since; asks nobody."""
+        """The record with what fetching it has added since; sends no request."""
         ...
 
     def cancel(self) -> None:
-        """Ends what other threads are doing with this source; what has come is kept for the next try."""
-        ...
-
-
-@runtime_checkable
-class PictureReader(Protocol):
-    """Reads the bytes of a picture, wherever it is."""
-
-    def read(self, picture: PictureRef) -> bytes:
-        """The picture's bytes.
-
-        Raises:
-            MediaError: it cannot be had; `retryable` says whether later may be better.
-        """
-        ...
-
-    def fingerprint(self, picture: PictureRef) -> str | None:
-        """Something that changes when the picture does, without reading it; None where there is nothing."""
+        """Ends what other threads are doing with this source; what was downloaded stays for the next try."""
         ...

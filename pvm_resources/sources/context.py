@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.settings import Settings
 from pvm_resources.sources.base import Answers
-from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.oauth_tokens import OAuthTokens
+from pvm_resources.store.quotas import Quotas
 
 if TYPE_CHECKING:
     from pvm_resources.http.fetcher import Fetcher
@@ -24,17 +25,18 @@ class SourceContext:
         settings: credentials, addresses and limits of this machine.
         namespace: what the ids of a file are unique within: the industry's slug.
         answers: what this source was answered in this job so far.
-        ledger: tokens and daily budgets, shared by all processes.
+        oauth_tokens, quotas: access tokens and daily budgets, shared by all processes.
         web: the hardened fetcher, for feeds and pictures by URL.
         policy: what the source's terms allow, with what this machine sets.
         folder: where downloads go.
-        report: a line for whoever watches: counts and rates.
+        report: logs a line: counts and rates.
     """
 
     settings: Settings
     namespace: str
     answers: Answers
-    ledger: Ledger
+    oauth_tokens: OAuthTokens
+    quotas: Quotas
     web: Fetcher
     policy: SourcePolicy
     folder: Path

@@ -1,25 +1,27 @@
-"""Faults of a source's own side, as its code raises them on the way to its status."""
+"""Faults of a source: what its code raises, and the status that follows."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, Self, cast
 
 from pvm_core.errors import PvmError
-from pvm_resources.sources.base import SourceStatus, State
+from pvm_resources.sources.base import SourceStateName, SourceStatus
+
+LATER: Final = "Run the job again later; what was answered is not asked again"
 
 
 class SourceError(PvmError):
-    """Ends the asking of a source: its code is ``source.<state>``, its subject the source."""
+    """No request to a source can succeed now: its code is ``source.<state>``, its subject the source."""
 
     @classmethod
-    def of(cls, state: State, source: str, reason: str, remedy: str) -> SourceError:
+    def of(cls, state: SourceStateName, source: str, reason: str, remedy: str) -> SourceError:
         """The fault under which `source` gets that state."""
         return cls(f"source.{state}", source, reason, remedy, retryable=state in ("rate_limited", "failed"))
 
     @property
-    def state(self) -> State:
+    def state(self) -> SourceStateName:
         """The state that the source is in."""
-        return cast(State, self.code.removeprefix("source."))
+        return cast(SourceStateName, self.code.removeprefix("source."))
 
     @property
     def status(self) -> SourceStatus:
@@ -35,6 +37,13 @@ class CallError(PvmError):
     """
 
     retry_after_s: float | None = None
+
+    @classmethod
+    def passing(cls, code: str, subject: str, reason: str, retry_after_s: float | None = None) -> Self:
+        """A fault of the server, after which the same request may succeed."""
+        found = cls(code, subject, reason, LATER, retryable=True)
+        found.retry_after_s = retry_after_s
+        return found
 
 
 class TooManyError(CallError):

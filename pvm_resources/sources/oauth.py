@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from pvm_resources.store.quotas import Token
+from pvm_resources.store.oauth_tokens import Token
 
 #: The shops' tokens live 1 or 2 hours; a life beyond a day is no statement to rely on.
 _LIFE_MAX_S: Final = 86_400.0

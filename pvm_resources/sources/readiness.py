@@ -1,10 +1,9 @@
-"""Which sources can be asked from this machine as it is set up; nobody is asked to find out."""
+"""Which sources this machine's settings allow; sends no request."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from pvm_core.errors import MediaError
 from pvm_resources.settings import Settings
@@ -21,7 +20,7 @@ class Readiness:
     Attributes:
         kind: what it gives.
         status: ``ok``; ``partial``: it works and something is missing; ``not_configured``.
-        account: under what the ledger keeps its calls; None where none are counted.
+        account: under what its calls are stored; None where none are counted.
         daily_calls: calls that the account has in a day.
     """
 
@@ -34,7 +33,7 @@ class Readiness:
 def readiness(settings: Settings) -> Iterator[Readiness]:
     """All sources, those with a name first, products before videos."""
     for name in PRODUCT_SOURCES:
-        yield _SHOPS[name](settings)
+        yield _shop(name, settings)
     yield Readiness("products", SourceStatus("file", "ok"))
     for name in VIDEO_SOURCES:
         yield Readiness("videos", _video_site(name, settings))
@@ -56,28 +55,20 @@ def languages(source: str, settings: Settings) -> tuple[str, ...]:
     return ("zh",) if source == "bilibili" else ()
 
 
-def _ebay(settings: Settings) -> Readiness:
-    from pvm_resources.sources.ebay.account import NAME, Account
-
+def _shop(name: str, settings: Settings) -> Readiness:
     try:
-        account = Account.of(settings)
+        if name == "ebay":
+            from pvm_resources.sources.ebay.account import EbayAccount
+
+            account = EbayAccount.of(settings)
+            return Readiness("products", SourceStatus(name, "ok"), account.key, account.daily_calls)
+        from pvm_resources.sources.amazon.account import AmazonAccount
+
+        AmazonAccount.of(settings)
     except SourceError as error:
         return Readiness("products", error.status)
-    return Readiness("products", SourceStatus(NAME, "ok"), account.key, account.daily_calls)
-
-
-def _amazon(settings: Settings) -> Readiness:
-    from pvm_resources.sources.amazon.account import NAME, Account
-
-    try:
-        Account.of(settings)
-    except SourceError as error:
-        return Readiness("products", error.status)
-    # No daily limit is stated that calls could be counted against.
-    return Readiness("products", SourceStatus(NAME, "ok"))
-
-
-_SHOPS: Final[dict[str, Callable[[Settings], Readiness]]] = {"ebay": _ebay, "amazon": _amazon}
+    # Amazon states no daily limit that calls could be counted against.
+    return Readiness("products", SourceStatus(name, "ok"))
 
 
 def _video_site(name: str, settings: Settings) -> SourceStatus:
@@ -94,7 +85,6 @@ def _video_site(name: str, settings: Settings) -> SourceStatus:
         return SourceStatus(
             name, "not_configured", reason, "Name a file of cookies in Netscape's format, or leave it out"
         )
-    if name == "youtube" and (lack := runtimes.detect().lack):
-        reason = f"{lack}, without which YouTube withholds formats of many videos"
-        return SourceStatus(name, "partial", reason, runtimes.REMEDY)
+    if name == "youtube" and (support := runtimes.detect()).lack:
+        return SourceStatus(name, "partial", support.reason, runtimes.REMEDY)
     return SourceStatus(name, "ok")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Final, Generic
+from typing import Any, Final, Generic
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
@@ -24,9 +25,6 @@ from pvm_resources.sources.base import (
 )
 from pvm_resources.sources.context import SourceContext
 
-#: Sources that a request names by their name; everything else in it is a location.
-PRODUCT_SOURCES: Final = ("ebay", "amazon")
-VIDEO_SOURCES: Final = ("youtube", "bilibili")
 #: Files that hold links rather than pixels.
 _LISTS: Final = frozenset((".txt", ".list"))
 
@@ -83,7 +81,7 @@ def _specs(
         else:
             found.append(location(token, tuple(named)))
     names = [spec.name for spec in found]
-    # Two catalogues in one job are told apart by where they are.
+    # Two catalogues in one job are labelled by their location.
     return tuple(
         spec if names.count(spec.name) == 1 else SourceSpec(spec.token, spec.name, spec.token, spec.make)
         for spec in found
@@ -91,31 +89,22 @@ def _specs(
 
 
 def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductRecord]:
-    def make(context: SourceContext) -> ProductSource:
-        if is_url(token):
-            from pvm_resources.sources.catalogue.web_catalogue import WebCatalogue
-
-            return WebCatalogue(token, context)
-        from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
-
-        return FileCatalogue(Path(token), context.namespace)
-
-    if not is_url(token):
-        _check_place(token, names)
-    return SourceSpec(token, "file", "file", make)
+    if is_url(token):
+        return SourceSpec(token, "file", "file", lambda context: _web_catalogue(token, context))
+    _check_place(token, names)
+    return SourceSpec(token, "file", "file", lambda context: _file_catalogue(Path(token), context.namespace))
 
 
 def _video_location(token: str, names: Sequence[str]) -> SourceSpec[VideoRecord]:
+    if not is_url(token):
+        _check_place(token, names)
     if is_url(token) or Path(token).suffix.lower() in _LISTS:
-        if not is_url(token):
-            _check_place(token, names)
         return SourceSpec(token, "links", "links", lambda context: _links(token, context))
-    _check_place(token, names)
-    return SourceSpec(token, "folder", "folder", lambda context: _folder(token))
+    return SourceSpec(token, "folder", "folder", lambda _: _folder(Path(token)))
 
 
 def _check_place(token: str, names: Sequence[str]) -> None:
-    """A word that could have been meant as a source's name is told before it is looked for as a file."""
+    """Refuses a word that may be a misspelt source's name, before it is opened as a file."""
     if "/" in token or "." in token or Path(token).exists():
         return
     near = difflib.get_close_matches(token.lower(), names, n=1, cutoff=0.5)
@@ -128,44 +117,27 @@ def _check_place(token: str, names: Sequence[str]) -> None:
     )
 
 
-def _ebay(context: SourceContext) -> ProductSource:
-    from pvm_resources.sources.ebay import Ebay
+def _lazy(module: str, name: str) -> Callable[..., Any]:
+    """The class, imported when a job uses it: yt-dlp and Amazon's library take most of a second."""
 
-    return Ebay(context)
+    def make(*given: Any) -> Any:
+        return getattr(import_module(f"pvm_resources.sources.{module}"), name)(*given)
 
-
-def _amazon(context: SourceContext) -> ProductSource:
-    from pvm_resources.sources.amazon import Amazon
-
-    return Amazon(context)
+    return make
 
 
-def _youtube(context: SourceContext) -> VideoSource:
-    from pvm_resources.sources.ytdlp import YouTubeVideos
-
-    return YouTubeVideos(context)
-
-
-def _bilibili(context: SourceContext) -> VideoSource:
-    from pvm_resources.sources.ytdlp import BilibiliVideos
-
-    return BilibiliVideos(context)
-
-
-def _links(token: str, context: SourceContext) -> VideoSource:
-    from pvm_resources.sources.ytdlp import LinkList
-
-    return LinkList(token, context)
-
-
-def _folder(token: str) -> VideoSource:
-    from pvm_resources.sources.folder.videos import FolderVideos
-
-    return FolderVideos(Path(token))
-
-
-_PRODUCTS: Final[Mapping[str, Callable[[SourceContext], ProductSource]]] = {"ebay": _ebay, "amazon": _amazon}
-_VIDEOS: Final[Mapping[str, Callable[[SourceContext], VideoSource]]] = {
-    "youtube": _youtube,
-    "bilibili": _bilibili,
+_web_catalogue: Final = _lazy("catalogue.web_catalogue", "WebCatalogue")
+_file_catalogue: Final = _lazy("catalogue.file_catalogue", "FileCatalogue")
+_links: Final = _lazy("ytdlp", "LinkList")
+_folder: Final = _lazy("folder.videos", "FolderVideos")
+_PRODUCTS: Final[Mapping[str, Callable[[SourceContext], ProductSource]]] = {
+    "ebay": _lazy("ebay", "Ebay"),
+    "amazon": _lazy("amazon", "Amazon"),
 }
+_VIDEOS: Final[Mapping[str, Callable[[SourceContext], VideoSource]]] = {
+    "youtube": _lazy("ytdlp", "YouTubeVideos"),
+    "bilibili": _lazy("ytdlp", "BilibiliVideos"),
+}
+#: Sources that a request names by their name; everything else in it is a location.
+PRODUCT_SOURCES: Final = tuple(_PRODUCTS)
+VIDEO_SOURCES: Final = tuple(_VIDEOS)

@@ -1,8 +1,7 @@
 """What a job asks its sources for: phrases per language, from the user, from the industry, or by a plug-in.
 
-Nothing is translated unasked. A language nobody gave phrases in has none of its own; a source that reads it
-searches with what stands under ``und`` (ISO 639-2: of no stated language): the industry as typed and the
-synonyms kept with it.
+Nothing is translated. A language without given phrases has none of its own; a source that reads it searches
+with the phrases under ``und`` (ISO 639-2: of no stated language): the industry as typed and its synonyms.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.labels import Labels
 from pvm_resources.store.match_queries import MatchQueries
 from pvm_resources.store.matching import Matching
+from pvm_resources.store.oauth_tokens import OAuthTokens
 from pvm_resources.store.outbox import Outbox
-from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.review_queries import ReviewQueries
 from pvm_resources.store.schedules import Schedules
@@ -41,7 +42,8 @@ class Store:
     galleries: Galleries
     videos: Videos
     source_runs: SourceRuns
-    ledger: Ledger
+    oauth_tokens: OAuthTokens
+    quotas: Quotas
     features: Features
     matching: Matching
     state: State
@@ -66,7 +68,8 @@ class Store:
             Galleries(database),
             Videos(database),
             SourceRuns(database),
-            Ledger(database),
+            OAuthTokens(database),
+            Quotas(database),
             Features(database),
             Matching(database),
             State(database),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from pvm_jobs.delivery_policy import Answer, Verdict
+from pvm_jobs.delivery_policy import DeliveryAnswer, DeliveryDecision
 from pvm_jobs.payloads import Outgoing
 from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Cursor, Repository, clean
@@ -222,7 +222,7 @@ class Deliveries(Repository):
         self,
         owner: uuid.UUID,
         stream: Stream,
-        results: Sequence[tuple[uuid.UUID, Answer, Verdict]],
+        results: Sequence[tuple[uuid.UUID, DeliveryAnswer, DeliveryDecision]],
     ) -> bool:
         """Stores the results of some events, in order; True where the stream may go on at once.
 
@@ -338,7 +338,9 @@ def _holds(cursor: Cursor, owner: uuid.UUID, stream: Stream) -> bool:
     return cursor.execute(query, [stream.endpoint_id, stream.job_id, owner]).fetchone() is not None
 
 
-def _result(stream: Stream, event_id: uuid.UUID, answer: Answer, verdict: Verdict) -> dict[str, Any]:
+def _result(
+    stream: Stream, event_id: uuid.UUID, answer: DeliveryAnswer, verdict: DeliveryDecision
+) -> dict[str, Any]:
     return {
         "endpoint": stream.endpoint_id,
         "event": event_id,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pvm_core import ids
 from pvm_core.errors import InputError
-from pvm_jobs.delivery_policy import Kind
+from pvm_jobs.delivery_policy import EndpointKind
 from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB, canonical
 from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository, insert, listed
@@ -44,7 +44,7 @@ class Endpoint:
     """
 
     endpoint_id: uuid.UUID
-    kind: Kind
+    kind: EndpointKind
     name: str
     url: str
     secret: str | None
@@ -91,7 +91,7 @@ class Endpoints(Repository):
     def put(
         self,
         endpoint_id: uuid.UUID,
-        kind: Kind,
+        kind: EndpointKind,
         url: str,
         events: Sequence[str],
         *,

@@ -20,7 +20,7 @@ from pvm_cli.states import print_states, state_line
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store import Store
-from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.source_runs import DeadLetter, SourceRuns, SourceState
 
 NAME = "Gối công thái học"
@@ -206,7 +206,7 @@ def test_a_shop_that_is_set_up_shows_todays_calls_and_its_terms(
     monkeypatch.setenv("EBAY_CLIENT_SECRET", "geheim")
     monkeypatch.setenv("EBAY_DAILY_CALLS", "100")
     monkeypatch.setenv("PVM_SOURCE_POLICIES", '{"ebay": {"max_age_h": 3}}')
-    Ledger(repos.database).spend("ebay", "id@api.ebay.com", 100, 7)
+    Quotas(repos.database).spend("ebay", "id@api.ebay.com", 100, 7)
 
     shown = pvm("sources")
     found = {one["source"]: one for one in json.loads(pvm("sources", "--json").stdout)["sources"]}

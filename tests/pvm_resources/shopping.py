@@ -1,21 +1,24 @@
-"""What the tests of shops share: a context over a real database, a pace that does not wait."""
+"""What the tests of shops share: a context over a real database, retries that do not wait."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pvm_jobs.source_policy import SHIPPED
 from pvm_resources.http.fetcher import Fetcher
+from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.sources.base import Collected, ProductRecord
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.rate_limit import Pace
+from pvm_resources.sources.rate_limit import SHOP_RETRIES, RequestLimits
 from pvm_resources.store import Store
-from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.oauth_tokens import OAuthTokens
+from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.source_runs import SourceRuns
 from tests import fixtures_db
 
@@ -38,7 +41,8 @@ class Shopping:
             settings=settings,
             namespace="pillow",
             answers=SourceRuns(self.database).answers(self.job_id, self.source, policy.max_age_h),
-            ledger=Ledger(self.database),
+            oauth_tokens=OAuthTokens(self.database),
+            quotas=Quotas(self.database),
             web=Fetcher(),
             policy=policy,
             folder=Path("/nonexistent"),
@@ -77,13 +81,15 @@ def settings_of(**given: Any) -> Settings:
     return load_settings(NO_FILE, **given)
 
 
+#: For clients that meet a slow server.
+_QUICK = RequestLimits(connect_s=5, read_s=0.7, total_s=1.0)
 #: Faults that a client meets by losing patience.
 SLOW = ("slow", "drip")
 
 
 @dataclass
 class Waits:
-    """A pace that notes its waits and takes no time.
+    """A retry policy that notes its waits and takes no time.
 
     Attributes:
         seconds: what was waited.
@@ -94,6 +100,16 @@ class Waits:
     impatient: bool = False
 
     @property
-    def pace(self) -> Pace:
-        """In the middle of the jitter."""
-        return Pace(sleep=self.seconds.append, chance=lambda: 0.5)
+    def retries(self) -> RetryPolicy:
+        """The shops' own, with the most jitter."""
+        return replace(SHOP_RETRIES, sleep=self.seconds.append, jitter=lambda: 1.0)
+
+    @property
+    def limits(self) -> RequestLimits | None:
+        """Short ones for the impatient."""
+        return _QUICK if self.impatient else None
+
+
+def codes(found: Collected[ProductRecord]) -> list[str]:
+    """The codes of all problems."""
+    return [problem.code for problem in found.problems]

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -15,12 +16,12 @@ from hypothesis import strategies as st
 
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.sources.amazon import Amazon
-from pvm_resources.sources.amazon.account import MARKETS, Account
-from pvm_resources.sources.amazon.client import RATE_S, Page, parse_page
+from pvm_resources.sources.amazon.account import MARKETS, AmazonAccount
+from pvm_resources.sources.amazon.client import RATE_S, parse_page
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
-from pvm_resources.sources.rate_limit import Limits
+from pvm_resources.sources.shop import ShopPage
 from pvm_resources.store import Store
-from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
+from tests.pvm_resources.shopping import SLOW, Shopping, Waits, codes, one_database, settings_of, shopping
 from tests.standins.amazon import (
     CREDENTIAL_ID,
     LWA_PATH,
@@ -72,8 +73,7 @@ def ask(amazon: AmazonStandIn, job: Shopping, waits: Waits) -> Ask:
 
 def make(amazon: AmazonStandIn, job: Shopping, waits: Waits, *, rate_s: float = 0.0, **given: Any) -> Amazon:
     context = job.context(settings_of(**{**credential(amazon), **given}))
-    limits = Limits(5.0, 0.7, 1.0) if waits.impatient else None
-    return Amazon(context, pace=waits.pace, limits=limits, rate_s=rate_s)
+    return Amazon(context, retries=waits.retries, limits=waits.limits, rate_s=rate_s)
 
 
 def credential(amazon: AmazonStandIn) -> dict[str, Any]:
@@ -85,10 +85,6 @@ def credential(amazon: AmazonStandIn) -> dict[str, Any]:
         "amazon_api_url": amazon.url,
         "amazon_token_url": amazon.token_url,
     }
-
-
-def codes(found: Collected[ProductRecord]) -> list[str]:
-    return [problem.code for problem in found.problems]
 
 
 # -- what is found -----------------------------------------------------------------------------------
@@ -232,7 +228,7 @@ def test_what_is_missing_is_named_before_anything_is_asked(
 
 def test_the_addresses_of_a_version_are_the_librarys() -> None:
     given = {"amazon_credential_id": "a", "amazon_credential_secret": "hidden", "amazon_partner_tag": "c"}
-    account = Account.of(settings_of(**given, amazon_credential_version="2.2"))
+    account = AmazonAccount.of(settings_of(**given, amazon_credential_version="2.2"))
     assert account.api_url == "https://creatorsapi.amazon"
     assert account.token_url == "https://creatorsapi.auth.eu-south-2.amazoncognito.com/oauth2/token"
     assert "hidden" not in repr(account)
@@ -314,7 +310,7 @@ def test_a_token_server_that_stumbles(
 @pytest.mark.parametrize(
     ("fault", "seconds"),
     [
-        ({"status": 429, "times": 1, "retry_after": "5", "body": THROTTLED}, [5.5]),
+        ({"status": 429, "times": 1, "retry_after": "5", "body": THROTTLED}, [6.0]),
         ({"status": 429, "times": 2, "body": THROTTLED}, [1.0, 2.0]),
         ({"status": 500, "times": 3}, [1.0, 2.0, 4.0]),
         ({"kind": "content_type", "times": 1}, [1.0]),
@@ -523,12 +519,12 @@ def test_whatever_the_models_hold_becomes_products_that_can_be_kept(
     assert result is not None
     found = parse_page(result, page)
     for product in found.products:
-        assert product.asin in ("B000000001", "B000000002")
+        assert product.external_id in ("B000000001", "B000000002")
         assert len(set(product.pictures)) == len(product.pictures)
         assert all(url.startswith("https://m.example/") for url in product.pictures)
         assert "\x00" not in product.title + product.brand + product.url
     assert not (found.more and (page == 10 or not items))
-    assert Page.from_json(found.to_json()) == found
+    assert ShopPage.from_json(asdict(found)) == found
 
 
 @given(sizes=st.lists(st.sampled_from(["small", "medium", "large", "hiRes"]), min_size=1, unique=True))

@@ -23,7 +23,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from pvm_core.errors import InputError
 from pvm_jobs import contracts
-from pvm_jobs.delivery_policy import ATTEMPTS_S, CONFLICTS_S, Answer, judge
+from pvm_jobs.delivery_policy import ATTEMPTS_S, CONFLICTS_S, DeliveryAnswer, next_delivery
 from pvm_jobs.events import PER_JOB, Event
 from pvm_jobs.payloads import BODY_MAX, Links, Outgoing, webhook_body
 from pvm_jobs.phases import BARRIERS
@@ -355,8 +355,8 @@ def test_a_callback_that_has_been_answered_already_is_given_up(post: Post, recei
 
 
 def test_a_conflict_of_a_webhook_is_an_ordinary_failure() -> None:
-    assert judge("webhook", 0, 0, Answer(409)).delay_s == ATTEMPTS_S[1]
-    assert judge("callback", 0, 0, Answer(409)).delay_s == CONFLICTS_S[0]
+    assert next_delivery("webhook", 0, 0, DeliveryAnswer(409)).delay_s == ATTEMPTS_S[1]
+    assert next_delivery("callback", 0, 0, DeliveryAnswer(409)).delay_s == CONFLICTS_S[0]
 
 
 # -- relays -------------------------------------------------------------------------------------------

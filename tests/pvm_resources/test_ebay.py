@@ -17,12 +17,11 @@ from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
 from pvm_resources.sources.ebay import Ebay
-from pvm_resources.sources.ebay.account import Account
+from pvm_resources.sources.ebay.account import EbayAccount
 from pvm_resources.sources.ebay.client import MINTS_A_DAY
-from pvm_resources.sources.rate_limit import Limits
 from pvm_resources.store import Store
-from pvm_resources.store.quotas import Ledger
-from tests.pvm_resources.shopping import SLOW, Shopping, Waits, one_database, settings_of, shopping
+from pvm_resources.store.quotas import Quotas
+from tests.pvm_resources.shopping import SLOW, Shopping, Waits, codes, one_database, settings_of, shopping
 from tests.standins.ebay import (
     AWAY,
     CLIENT_ID,
@@ -38,7 +37,6 @@ from tests.standins.wares import Ware, plain
 
 Ask = Callable[..., Collected[ProductRecord]]
 PILLOW = Query("pillow", {"en": ("pillow",)}, limit=6)
-QUICK = Limits(connect_s=5, read_s=0.7, total_s=1.0)
 WARES = plain(12)
 
 
@@ -75,13 +73,8 @@ def ask(ebay: EbayStandIn, job: Shopping, waits: Waits) -> Ask:
 
 
 def make(ebay: EbayStandIn, job: Shopping, waits: Waits, **given: Any) -> Ebay:
-    limits = QUICK if waits.impatient else None
     account = {"ebay_client_id": CLIENT_ID, "ebay_client_secret": CLIENT_SECRET, "ebay_api_url": ebay.url}
-    return Ebay(job.context(settings_of(**{**account, **given})), pace=waits.pace, limits=limits)
-
-
-def codes(found: Collected[ProductRecord]) -> list[str]:
-    return [problem.code for problem in found.problems]
+    return Ebay(job.context(settings_of(**{**account, **given})), retries=waits.retries, limits=waits.limits)
 
 
 # -- what is found -----------------------------------------------------------------------------------
@@ -370,8 +363,10 @@ def test_jobs_at_once_share_one_token(ebay: EbayStandIn, job: Shopping, waits: W
 
 
 def test_a_loop_of_refusals_cannot_use_up_the_days_tokens(ebay: EbayStandIn, ask: Ask, job: Shopping) -> None:
-    account = Account.of(settings_of(ebay_client_id=CLIENT_ID, ebay_client_secret="x", ebay_api_url=ebay.url))
-    assert Ledger(job.database).spend("ebay", f"{account.key} tokens", MINTS_A_DAY, MINTS_A_DAY)
+    account = EbayAccount.of(
+        settings_of(ebay_client_id=CLIENT_ID, ebay_client_secret="x", ebay_api_url=ebay.url)
+    )
+    assert Quotas(job.database).spend("ebay", f"{account.key} tokens", MINTS_A_DAY, MINTS_A_DAY)
     found = ask()
     assert found.status.state == "rate_limited"
     assert "1,000 tokens" in found.status.reason
@@ -416,8 +411,8 @@ def test_a_budget_of_another_key_set_is_its_own(ask: Ask, job: Shopping) -> None
     ("fault", "seconds"),
     [
         ({"status": 500, "times": 3}, [1.0, 2.0, 4.0]),
-        ({"status": 503, "times": 1, "retry_after": "7"}, [7.5]),
-        ({"status": 429, "times": 1, "retry_after": "3"}, [3.5]),
+        ({"status": 503, "times": 1, "retry_after": "7"}, [8.0]),
+        ({"status": 429, "times": 1, "retry_after": "3"}, [4.0]),
         ({"status": 429, "times": 2}, [1.0, 2.0]),
         ({"kind": "content_type", "times": 1}, [1.0]),
         ({"kind": "truncated", "times": 1}, [1.0]),
@@ -643,7 +638,7 @@ def test_no_credential_stands_in_logs_statuses_problems_or_answers(
 
 
 def test_an_account_hides_its_secret(ebay: EbayStandIn) -> None:
-    account = Account.of(settings_of(ebay_client_id="id", ebay_client_secret="hidden"))
+    account = EbayAccount.of(settings_of(ebay_client_id="id", ebay_client_secret="hidden"))
     assert "hidden" not in repr(account)
 
 

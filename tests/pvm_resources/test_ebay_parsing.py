@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -12,13 +13,12 @@ from hypothesis import strategies as st
 from pvm_resources.sources.ebay.markets import MARKETS, PHRASE_MAX, fit, languages, locale
 from pvm_resources.sources.ebay.parsing import (
     PICTURES_MAX,
-    Listing,
-    Page,
     errors_of,
     parse_item,
     parse_page,
 )
 from pvm_resources.sources.faults import CallError
+from pvm_resources.sources.shop import ShopPage, ShopProduct
 from tests.standins.ebay import AWAY, WARNING
 
 _texts = st.text(max_size=12)
@@ -95,7 +95,7 @@ _item = st.fixed_dictionaries(
 )
 
 
-def _check(listing: Listing) -> None:
+def _check(listing: ShopProduct) -> None:
     assert len(listing.pictures) == len(set(listing.pictures)) <= PICTURES_MAX
     for url in (*listing.pictures, *filter(None, [listing.url])):
         assert url.startswith(("https://", "http://"))
@@ -105,19 +105,19 @@ def _check(listing: Listing) -> None:
     for text in (listing.title, listing.brand, listing.url, *listing.pictures):
         assert "\x00" not in text
         text.encode()
-    assert Listing.from_json(json.loads(json.dumps(listing.to_json()))) == listing
+    assert ShopProduct.from_json(json.loads(json.dumps(asdict(listing)))) == listing
 
 
 @given(_page)
 def test_any_page_becomes_listings_that_can_be_kept(answer: dict[str, Any]) -> None:
     found = parse_page(answer, "search")
-    for listing in found.listings:
+    for listing in found.products:
         assert listing.item_id in ("v1|1|0", "v1|1|77", "v1|2|0")
-        assert listing.listing_id in ("1", "2", "9")
+        assert listing.external_id in ("1", "2", "9")
         assert listing.brand == ""
         _check(listing)
-    assert not (found.more and not found.listings)
-    assert Page.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert not (found.more and not found.products)
+    assert ShopPage.from_json(json.loads(json.dumps(asdict(found)))) == found
 
 
 @given(_item)
@@ -155,8 +155,8 @@ def test_a_listings_address_loses_what_only_tracks(given: str, kept: str) -> Non
     ],
 )
 def test_a_listings_id_outlives_its_variants_and_marketplaces(row: dict[str, str], listing_id: str) -> None:
-    (found,) = parse_page({"itemSummaries": [row]}, "search").listings
-    assert found.listing_id == listing_id
+    (found,) = parse_page({"itemSummaries": [row]}, "search").products
+    assert found.external_id == listing_id
 
 
 def test_the_variants_own_pictures_come_before_the_groups() -> None:
@@ -190,7 +190,7 @@ def test_any_warning_refuses_a_page_and_a_serious_one_an_item(
         assert caught.value.code == "ebay.warning"
         assert not caught.value.retryable
     else:
-        assert parse_page(answer, "search").listings
+        assert parse_page(answer, "search").products
     if WARNING in warnings:
         with pytest.raises(CallError, match="12002 The conditionIds value is invalid"):
             parse_item(answer, "item")

@@ -8,7 +8,6 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +22,7 @@ from pvm_core.errors import InputError
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.http.address_policy import AllowList
 from pvm_resources.http.fetcher import Fetcher
-from pvm_resources.http.retry import Patience
+from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.settings import load_settings
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
 from pvm_resources.sources.catalogue import content as feed_content
@@ -32,7 +31,8 @@ from pvm_resources.sources.catalogue.file_catalogue import REQUIRED, FileCatalog
 from pvm_resources.sources.catalogue.tables import read_rows
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.registry import product_specs
-from pvm_resources.store.quotas import Ledger
+from pvm_resources.store.oauth_tokens import OAuthTokens
+from pvm_resources.store.quotas import Quotas
 from tests.standins.serving import Answer, Request, StandIn
 
 QUERY = Query("pillows")
@@ -407,11 +407,11 @@ class Stand:
 def stand(tmp_path: Path) -> Iterator[Stand]:
     """A feed behind a URL; the real fetcher asks for it, once."""
     kept = Kept()
-    fetcher = Fetcher(allow=AllowList.parse("127.0.0.1"), patience=Patience(tries=1))
-    with Shop() as shop, closing(fetcher):
+    fetcher = Fetcher(allow=AllowList.parse("127.0.0.1"), retries=RetryPolicy(attempts=1))
+    with Shop() as shop:
         made = SourceContext(
-            load_settings(tmp_path / "absent.env"), "pillows", kept, cast(Ledger, None), fetcher,
-            SourcePolicy(), tmp_path, lambda line: None,
+            load_settings(tmp_path / "absent.env"), "pillows", kept, cast(OAuthTokens, None),
+            cast(Quotas, None), fetcher, SourcePolicy(), tmp_path, lambda line: None,
         )  # fmt: skip
         yield Stand(made, shop, kept)
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from email.utils import format_datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.sources.base import Query, SourceStatus
-from pvm_resources.sources.faults import SourceError
-from pvm_resources.sources.rate_limit import Pace, retry_after
+from pvm_resources.sources.faults import CallError, SourceError
+from pvm_resources.sources.rate_limit import retried
 from pvm_resources.sources.search_phrases import choose_phrases, round_robin
-
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @given(
@@ -30,46 +27,37 @@ def test_waits_are_few_grow_and_have_an_end(
     retries: int, first: float, longest: float, chance: float, asked: float | None
 ) -> None:
     slept: list[float] = []
-    pace = Pace(retries, first, longest, sleep=slept.append, chance=lambda: chance)
-    again = [pace.again(made, asked) for made in range(retries + 1)]
-    assert not again[-1]
+    policy = RetryPolicy(retries + 1, first, longest, longest, sleep=slept.append, jitter=lambda: chance)
+    requests = 0
+
+    def fails() -> None:
+        nonlocal requests
+        requests += 1
+        error = CallError("ebay.server", "x", "down", "Wait", retryable=True)
+        error.retry_after_s = asked
+        raise error
+
+    with pytest.raises(CallError):
+        retried(policy, fails)
+    assert requests == len(slept) + 1
     if asked is not None and asked > longest:
         assert slept == []
         return
-    assert again[:-1] == [True] * retries
+    assert len(slept) == retries
     for made, seconds in enumerate(slept):
         if asked is None:
-            assert 0.5 * min(first, longest) <= seconds <= 1.5 * longest
-            assert seconds <= 1.5 * first * 2**made
+            assert 0.5 * min(first, longest) <= seconds <= longest
+            assert seconds <= first * 2**made
         else:
             assert asked <= seconds <= asked + first
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None),
-        ("120", 120.0),
-        ("0", 0.0),
-        ("1.5", 1.5),
-        ("-3", 0.0),
-        (format_datetime(datetime(2026, 3, 1, 12, 1, 30, tzinfo=UTC), usegmt=True), 90.0),
-        (format_datetime(datetime(2026, 3, 1, 11, 0, tzinfo=UTC), usegmt=True), 0.0),
-        ("Sun, 01 Mar 2026 12:00:10 -0000", 10.0),
-        ("soon", None),
-        ("", None),
-        ("nan", None),
-        ("inf", None),
-    ],
-)
-def test_retry_after_is_seconds_or_a_date(header: str | None, seconds: float | None) -> None:
-    assert retry_after(header, NOW) == seconds
+def test_what_cannot_pass_is_not_tried_again() -> None:
+    def refused() -> None:
+        raise CallError("ebay.refused", "x", "no", "Correct it")
 
-
-@given(st.text(max_size=40))
-def test_retry_after_takes_any_text(header: str) -> None:
-    found = retry_after(header, NOW)
-    assert found is None or found >= 0
+    with pytest.raises(CallError, match="no"):
+        retried(RetryPolicy(sleep=lambda _: pytest.fail("it waits")), refused)
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Reading pictures from files; those behind URLs are in fetch/."""
+"""Reading pictures from files; those behind URLs are in http/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pvm_core.errors import MediaError
-from pvm_resources.sources.base import PictureReader, PictureRef
+from pvm_resources.sources.base import PictureRef
 from pvm_resources.sources.picture_reader import Pictures
 
 
@@ -19,7 +19,6 @@ def test_files_are_read_and_fingerprinted(tmp_path: Path) -> None:
     path.write_bytes(b"bytes")
     reader = Pictures()
     picture = PictureRef("a.jpg", path)
-    assert isinstance(reader, PictureReader)
     assert reader.read(picture) == b"bytes"
     before = reader.fingerprint(picture)
     path.write_bytes(b"others")
@@ -48,12 +47,9 @@ def test_unreadable_files_say_why(tmp_path: Path) -> None:
         assert (caught.value.code, caught.value.subject) == (code, "given")
 
 
-def test_another_fetcher_can_be_put_in() -> None:
-    class Canned:
-        def get(self, url: str) -> bytes:
-            return url.encode()
-
-    assert Pictures(web=Canned()).read(PictureRef("https://x.example/a")) == b"https://x.example/a"
+def test_a_picture_of_the_web_is_not_read_here() -> None:
+    with pytest.raises(ValueError, match="is no file"):
+        Pictures().read(PictureRef("https://x.example/a"))
 
 
 def test_files_alone_need_no_http_client() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -17,14 +18,15 @@ from amazon_creatorsapi.errors import AuthenticationError, InvalidArgumentError
 from creatorsapi_python_sdk.auth.oauth2_config import OAuth2Config
 from pydantic import SecretStr
 
+from pvm_resources.http.retry import retry_after
 from pvm_resources.settings import Settings
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.oauth import read_token
-from pvm_resources.sources.rate_limit import Limits, retry_after
-from pvm_resources.store.quotas import Ledger, Token
+from pvm_resources.sources.rate_limit import RequestLimits
+from pvm_resources.sources.shop import api_address, require, shared_token
+from pvm_resources.store.oauth_tokens import OAuthTokens, Token
 
 NAME: Final = "amazon"
-LATER: Final = "Run the job again later; what was answered is not asked again"
 _KEYS_REMEDY: Final = (
     "Check AMAZON_CREDENTIAL_ID, AMAZON_CREDENTIAL_SECRET and AMAZON_CREDENTIAL_VERSION: Associates Central "
     "shows all three with the credential, under Tools, Creators API"
@@ -60,7 +62,7 @@ MARKETS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 @dataclass(frozen=True)
-class Account:
+class AmazonAccount:
     """A Creators API credential and what it is used for.
 
     Attributes:
@@ -79,43 +81,32 @@ class Account:
     token_url: str
 
     @classmethod
-    def of(cls, settings: Settings) -> Account:
+    def of(cls, settings: Settings) -> AmazonAccount:
         """The account that the settings describe.
 
         Raises:
             SourceError: ``source.not_configured``, naming the variables that are missing or wrong.
         """
-        secret = settings.amazon_credential_secret
+        credential_id, version = settings.amazon_credential_id or "", settings.amazon_credential_version or ""
+        secret, tag = settings.amazon_credential_secret or SecretStr(""), settings.amazon_partner_tag or ""
         given = {
-            "AMAZON_CREDENTIAL_ID": settings.amazon_credential_id,
-            "AMAZON_CREDENTIAL_SECRET": secret.get_secret_value() if secret else None,
-            "AMAZON_CREDENTIAL_VERSION": settings.amazon_credential_version,
-            "AMAZON_PARTNER_TAG": settings.amazon_partner_tag,
+            "AMAZON_CREDENTIAL_ID": credential_id,
+            "AMAZON_CREDENTIAL_SECRET": secret,
+            "AMAZON_CREDENTIAL_VERSION": version,
+            "AMAZON_PARTNER_TAG": tag,
         }
-        missing = [name for name, value in given.items() if not value]
-        if missing:
-            named = " and ".join(filter(None, (", ".join(missing[:-1]), missing[-1])))
-            raise _not_configured(
-                f"{named} {'is' if len(missing) == 1 else 'are'} not set",
-                "Set all four from Associates Central, Tools, Creators API; see docs/sources.md",
-            )
+        require(NAME, given, "Set all four from Associates Central, Tools, Creators API; see docs/sources.md")
         if settings.amazon_marketplace not in MARKETS:
             reason = f"AMAZON_MARKETPLACE is {settings.amazon_marketplace!r}, which the API does not serve"
             raise _not_configured(reason, f"Set it to one of {', '.join(MARKETS)}")
-        version = str(given["AMAZON_CREDENTIAL_VERSION"])
-        return cls(
-            str(given["AMAZON_CREDENTIAL_ID"]),
-            SecretStr(str(given["AMAZON_CREDENTIAL_SECRET"])),
-            version,
-            str(given["AMAZON_PARTNER_TAG"]),
-            settings.amazon_marketplace,
-            _url("AMAZON_API_URL", settings.amazon_api_url or DEFAULT_HOST),
-            _url("AMAZON_TOKEN_URL", _token_url(version, settings.amazon_token_url)),
-        )
+        api_url = api_address(NAME, "AMAZON_API_URL", settings.amazon_api_url or DEFAULT_HOST)
+        token_url = _token_url(version, settings.amazon_token_url)
+        token_url = api_address(NAME, "AMAZON_TOKEN_URL", token_url)
+        return cls(credential_id, secret, version, tag, settings.amazon_marketplace, api_url, token_url)
 
     @property
     def key(self) -> str:
-        """Under what its token is kept: the credential at that address."""
+        """Under what its token is stored: the credential at that address."""
         return f"{self.credential_id}@{urlsplit(self.token_url).netloc}"
 
 
@@ -124,23 +115,23 @@ class SharedTokens(TimeoutOAuth2TokenManager):
 
     Args:
         account: whose tokens.
-        ledger: where they are kept.
-        retrying: calls until it succeeds or is to be given up.
+        tokens: where they are stored.
+        retrying: calls, by the policy of retries.
         limits: what one request may cost; a token is small, so its total is not counted.
     """
 
     def __init__(
         self,
-        account: Account,
-        ledger: Ledger,
+        account: AmazonAccount,
+        tokens: OAuthTokens,
         retrying: Callable[[Callable[[], Token]], Token],
-        limits: Limits,
+        limits: RequestLimits,
     ) -> None:
         secret = account.secret.get_secret_value()
         config = OAuth2Config(account.credential_id, secret, account.version, account.token_url)  # type: ignore[no-untyped-call]
         super().__init__(config, (limits.connect_s, limits.read_s))
         self._account = account
-        self._ledger = ledger
+        self._tokens = tokens
         self._retrying = retrying
         self._given: str | None = None
 
@@ -148,41 +139,38 @@ class SharedTokens(TimeoutOAuth2TokenManager):
         """The account's token.
 
         Raises:
-            SourceError: none can be had.
+            SourceError: none can be minted.
         """
-        try:
-            self._given = self._ledger.token(NAME, self._account.key, lambda: self._retrying(self._mint))
-        except CallError as error:
-            raise SourceError.of("failed", NAME, f"no token could be had: {error.reason}", LATER) from error
+        mint = partial(self._retrying, self._mint)
+        self._given = shared_token(self._tokens, NAME, self._account.key, mint)
         return self._given
 
     def clear_token(self) -> None:
         """Forgets the token given last: the API refused it."""
         if self._given is not None:
-            self._ledger.forget_token(NAME, self._account.key, self._given)
+            self._tokens.forget(NAME, self._account.key, self._given)
             self._given = None
 
     def _mint(self) -> Token:
-        asked = datetime.now(UTC)
+        sent_at = datetime.now(UTC)
         try:
             response = self._request_token()
         except AuthenticationError as error:
             reason = "Amazon's token server is out of reach, or does not answer in time"
-            raise CallError("amazon.unreachable", "token", reason, LATER, retryable=True) from error
+            raise CallError.passing("amazon.unreachable", "token", reason) from error
         content = _content(response)
         if response.status_code == 429 or response.status_code >= 500:
             reason = f"Amazon's token server answers {response.status_code}"
             kind = TooManyError if response.status_code == 429 else CallError
-            fault = kind("amazon.server", "token", reason, LATER, retryable=True)
-            fault.retry_after_s = retry_after(response.headers.get("Retry-After"))
-            raise fault
+            wait_s = retry_after(response.headers.get("Retry-After"))
+            raise kind.passing("amazon.server", "token", reason, wait_s)
         if response.status_code != 200:
             said = str(content.get("error") or response.status_code)[:100]
             raise _not_configured(f"Amazon refuses the credential ({said})", _KEYS_REMEDY)
-        token = read_token(content, asked, _LIFE_S)
+        token = read_token(content, sent_at, _LIFE_S)
         if token is None:
             reason = "Amazon's token server answers without a token"
-            raise CallError("amazon.unreadable", "token", reason, LATER, retryable=True)
+            raise CallError.passing("amazon.unreadable", "token", reason)
         return token
 
 
@@ -191,7 +179,7 @@ def refused_token(said: str) -> SourceError:
     return _not_configured(f"Amazon refuses its own token ({said})", _KEYS_REMEDY)
 
 
-def refused_tag(account: Account, said: str) -> SourceError:
+def refused_tag(account: AmazonAccount, said: str) -> SourceError:
     """What it means that the API refuses the partner tag."""
     reason = f"Amazon refuses AMAZON_PARTNER_TAG {account.partner_tag!r} for {account.marketplace} ({said})"
     return _not_configured(reason, "Give a tag of this account that is registered for that marketplace")
@@ -211,17 +199,6 @@ def _token_url(version: str, given: str | None) -> str:
     except InvalidArgumentError as error:
         reason = f"AMAZON_CREDENTIAL_VERSION is {version!r}, which is unknown"
         raise _not_configured(reason, f"Set it to one of {', '.join(VERSION_ENDPOINTS)}") from error
-
-
-def _url(variable: str, given: str) -> str:
-    try:
-        parts = urlsplit(given)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise _not_configured(f"{variable} is no http(s) URL", "Correct it, or leave it out")
-    return given.rstrip("/")
 
 
 def _not_configured(reason: str, remedy: str) -> SourceError:

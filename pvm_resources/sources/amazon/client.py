@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import urllib3
@@ -29,18 +27,19 @@ from creatorsapi_python_sdk.models.search_result import SearchResult
 from creatorsapi_python_sdk.rest import RESTClientObject, RESTResponse
 
 from pvm_core.errors import PvmError
+from pvm_resources.http.retry import retry_after
 from pvm_resources.sources.amazon.account import (
-    LATER,
     NAME,
-    Account,
+    AmazonAccount,
     SharedTokens,
     refused_tag,
     refused_token,
 )
-from pvm_resources.sources.faults import CallError, SourceError, TooManyError
-from pvm_resources.sources.rate_limit import Limits, Pace, retry_after
+from pvm_resources.sources.faults import LATER, CallError, SourceError, TooManyError
+from pvm_resources.sources.rate_limit import RequestLimits
+from pvm_resources.sources.shop import ShopClient, ShopPage, ShopProduct
+from pvm_resources.sources.urls import is_web_url
 from pvm_resources.store.base import clean
-from pvm_resources.store.quotas import Ledger
 
 T = TypeVar("T")
 
@@ -64,77 +63,32 @@ _RESOURCES: Final = [
 ]
 
 
-@dataclass(frozen=True)
-class Product:
-    """A product of a search.
-
-    Attributes:
-        asin: its id in the marketplace.
-        title, brand, url: as given; "" where there is none.
-        pictures: addresses, the main one first, without repeats, each in the largest size given.
-    """
-
-    asin: str
-    title: str
-    brand: str
-    url: str
-    pictures: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of a search.
-
-    Attributes:
-        products: in Amazon's order.
-        more: another page follows.
-        errors: what Amazon could not give, in its own words.
-    """
-
-    products: tuple[Product, ...]
-    more: bool
-    errors: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Page:
-        """A page that was kept."""
-        products = (Product(**{**one, "pictures": tuple(one["pictures"])}) for one in kept["products"])
-        return cls(tuple(products), kept["more"], tuple(kept["errors"]))
-
-
-class CreatorsClient:
+class CreatorsClient(ShopClient):
     """Searches one marketplace, one request a second.
 
-    The library sends, throttles and reads; waiting and trying again is done here, so that ``Retry-After`` is
-    kept to and one who would have to wait an hour is told instead.
+    The library sends, throttles and reads; retries are made here, so that ``Retry-After`` is kept to, and a
+    wait of an hour is an error instead.
 
     Args:
-        account: who asks.
-        ledger: where tokens are kept.
-        pace: how often and how long to try again.
+        account: whose credential is used.
         rate_s: seconds between two requests.
-        limits: what one request may cost.
+        shared: as `ShopClient` takes them.
     """
 
-    def __init__(self, account: Account, ledger: Ledger, pace: Pace, rate_s: float, limits: Limits) -> None:
+    source = NAME
+    shop = "Amazon"
+
+    def __init__(self, account: AmazonAccount, rate_s: float, *shared: Any) -> None:
+        super().__init__(*shared)
         self._account = account
-        self._pace = pace
-        tokens = SharedTokens(account, ledger, self._retrying, limits)
-        self._api = _Api(account, tokens, rate_s, limits)
+        tokens = SharedTokens(account, self._tokens, self._retrying, self._limits)
+        self._api = _Api(account, tokens, rate_s, self._limits)
 
-    def __enter__(self) -> CreatorsClient:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Closes the connections."""
         self._api.close()
 
-    def search(self, phrase: str, number: int) -> Page:
+    def search(self, phrase: str, number: int) -> ShopPage:
         """A page of products.
 
         Args:
@@ -147,72 +101,61 @@ class CreatorsClient:
         """
         return self._retrying(lambda: self._search(phrase, number))
 
-    def _search(self, phrase: str, number: int) -> Page:
+    def _search(self, phrase: str, number: int) -> ShopPage:
         subject = f"search {phrase!r}"
         try:
             result = self._api.search_items(
                 keywords=phrase, item_count=PAGE, item_page=number, resources=_RESOURCES
             )
         except ItemsNotFoundError as error:
-            if _is_api_refusal(error) and not _told(error):
+            if _is_api_refusal(error) and not _refusal(error):
                 raise CallError(
                     "amazon.refused", subject, "Amazon answers 404", "Check AMAZON_API_URL"
                 ) from error
-            return Page((), False, self._api.partial_errors)
+            return ShopPage((), False, self._api.partial_errors)
         except AmazonCreatorsApiError as error:
             raise self._fault(error, subject) from error
         except (ValueError, TypeError, LookupError) as error:
             # The library lets the errors of its parsers through.
             reason = f"Amazon's answer cannot be used ({type(error).__name__})"
-            raise CallError("amazon.unreadable", subject, reason, LATER, retryable=True) from error
+            raise CallError.passing("amazon.unreadable", subject, reason) from error
         return parse_page(result, number, self._api.partial_errors)
 
-    def _retrying(self, ask: Callable[[], T]) -> T:
-        try:
-            return self._pace.call(ask)
-        except TooManyError as error:
-            raise error.ending(NAME, "Amazon") from error
-
     def _fault(self, error: AmazonCreatorsApiError, subject: str) -> PvmError:
-        told = _told(error)
-        said = ": ".join(str(told[name])[:200] for name in ("reason", "message") if told.get(name))
+        body = _refusal(error)
+        said = ": ".join(str(body[name])[:200] for name in ("reason", "message") if body.get(name))
         cause = error.__cause__
         status = cause.status if isinstance(cause, ApiException) else None
         if isinstance(error, AccessDeniedError):
-            return _denied(str(told.get("reason")), said)
-        if isinstance(error, AssociateValidationError) or told.get("reason") == "InvalidPartnerTag":
+            return _denied(str(body.get("reason")), said)
+        if isinstance(error, AssociateValidationError) or body.get("reason") == "InvalidPartnerTag":
             return refused_tag(self._account, said)
         if isinstance(error, AuthenticationError):
             return refused_token(said or "401")
         if isinstance(error, TooManyRequestsError):
-            many = TooManyError("amazon.too_many", subject, said or "429", LATER, retryable=True)
-            many.retry_after_s = _retry_after(cause)
-            return many
+            return TooManyError.passing("amazon.too_many", subject, said or "429", _retry_after(cause))
         if isinstance(error, InvalidArgumentError):
             return CallError(
                 "amazon.refused", subject, f"Amazon refuses it: {said or 400}", "Correct the phrase"
             )
         if isinstance(cause, urllib3.exceptions.HTTPError):
             reason = f"Amazon is out of reach, or does not answer in time ({type(cause).__name__})"
-            return CallError("amazon.unreachable", subject, reason, LATER, retryable=True)
+            return CallError.passing("amazon.unreachable", subject, reason)
         if not status:
             reason = "Amazon's answer cannot be used: it is no JSON"
-            return CallError("amazon.unreadable", subject, reason, LATER, retryable=True)
-        down = CallError(
-            "amazon.server",
-            subject,
-            f"Amazon answers {status} {said}".strip(),
-            LATER,
-            retryable=status >= 500,
-        )
-        down.retry_after_s = _retry_after(cause)
-        return down
+            return CallError.passing("amazon.unreadable", subject, reason)
+        reason = f"Amazon answers {status} {said}".strip()
+        if status < 500:
+            return CallError("amazon.server", subject, reason, LATER, retryable=False)
+        return CallError.passing("amazon.server", subject, reason, _retry_after(cause))
 
 
 class _Api(AmazonCreatorsApi):
     """The library's client with tokens of ours, answers in time, and the partial errors that it drops."""
 
-    def __init__(self, account: Account, tokens: SharedTokens, rate_s: float, limits: Limits) -> None:
+    def __init__(
+        self, account: AmazonAccount, tokens: SharedTokens, rate_s: float, limits: RequestLimits
+    ) -> None:
         super().__init__(
             account.credential_id,
             account.secret.get_secret_value(),
@@ -238,8 +181,8 @@ class _Api(AmazonCreatorsApi):
 
 
 class _WholeAnswers(RESTClientObject):
-    """The SDK's transport, reading answers within a time and a size: by itself it waits for ever for one that
-    comes a byte at a time."""
+    """The SDK's transport with a limit of time and size: its own waits without end for an answer that comes a
+    byte at a time."""
 
     def __init__(self, configuration: Configuration, total_s: float) -> None:
         super().__init__(configuration)
@@ -258,16 +201,16 @@ class _WholeAnswers(RESTClientObject):
         return answer
 
 
-def parse_page(result: SearchResult, number: int, errors: tuple[str, ...] = ()) -> Page:
+def parse_page(result: SearchResult, number: int, errors: tuple[str, ...] = ()) -> ShopPage:
     """The products of a search's answer; one without an ASIN is left out."""
     items = result.items or []
     products = tuple(product for item in items if (product := _product(item)) is not None)
     total = result.total_result_count
     more = bool(items) and number < PAGES and (number * PAGE < total if total else len(items) >= PAGE)
-    return Page(products, more, errors)
+    return ShopPage(products, more, errors)
 
 
-def _product(item: Item) -> Product | None:
+def _product(item: Item) -> ShopProduct | None:
     asin = clean(item.asin or "").strip()
     if not asin.isalnum() or len(asin) > 20:
         return None
@@ -275,7 +218,7 @@ def _product(item: Item) -> Product | None:
     title = info.title.display_value if info and info.title else None
     by_line = info.by_line_info if info else None
     brand = by_line.brand.display_value if by_line and by_line.brand else None
-    return Product(
+    return ShopProduct(
         asin,
         clean(title or ""),
         clean(brand or ""),
@@ -291,7 +234,7 @@ def _pictures(images: Images | None) -> Iterator[str]:
         # Asked for as highRes, answered as hiRes.
         sizes = (image.hi_res, image.large, image.medium, image.small) if image else ()
         url = next((size.url for size in sizes if size and size.url), "")
-        if url.startswith(("https://", "http://")) and url.isprintable() and " " not in url:
+        if is_web_url(url):
             yield url
 
 
@@ -312,7 +255,7 @@ def _is_api_refusal(error: AmazonCreatorsApiError) -> bool:
     return isinstance(error.__cause__, ApiException)
 
 
-def _told(error: AmazonCreatorsApiError) -> Mapping[str, Any]:
+def _refusal(error: AmazonCreatorsApiError) -> Mapping[str, Any]:
     """The body of the refusal; nothing where it is no JSON object."""
     cause = error.__cause__
     body = cause.body if isinstance(cause, ApiException) else None

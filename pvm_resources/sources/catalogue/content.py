@@ -30,7 +30,7 @@ class Content:
 
     Args:
         subject: the table as its user knows it.
-        stream: where the bytes come from; closed by whoever opened it.
+        stream: where the bytes come from; its opener closes it.
         limit: most bytes that may come.
     """
 

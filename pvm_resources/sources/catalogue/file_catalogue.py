@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError, Problem
 from pvm_jobs.source_policy import SourcePolicy
@@ -20,20 +20,21 @@ from pvm_resources.sources.base import (
     Query,
     SourceStatus,
 )
+from pvm_resources.sources.catalogue import schema
 from pvm_resources.sources.catalogue.content import Content, opened
 from pvm_resources.sources.catalogue.rows import MAX_MORE, Row
 from pvm_resources.sources.catalogue.tables import read_rows
+from pvm_resources.sources.urls import is_web_url
 
 #: What the source is called in commands, statuses and rows.
 NAME: Final = "file"
 REQUIRED: Final = ("product_id", "image")
 #: The stage these problems belong to.
 STAGE: Final = "products"
-#: An id is a key in the database and in results, not a text.
-_MAX_ID: Final = 500
+#: Rows that are checked at once.
+_BATCH: Final = 1_000
 #: The longest path Linux opens; anything longer is no file name.
 _MAX_PATH: Final = 4_096
-_MAX_URL: Final = 8_000
 
 
 class FileCatalogue:
@@ -49,19 +50,12 @@ class FileCatalogue:
         namespace: what its ids are unique within: the industry's slug.
     """
 
+    name = NAME
+    policy = SourcePolicy()
+
     def __init__(self, path: Path, namespace: str) -> None:
         self._path = path
         self._namespace = namespace
-
-    @property
-    def name(self) -> str:
-        """``file``."""
-        return NAME
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """The user's own material: no limits."""
-        return SourcePolicy()
 
     def collect(self, query: Query) -> Collected[ProductRecord]:
         """All products of the file, in its order; what the query asks is for other sources.
@@ -101,8 +95,9 @@ def read_catalogue(content: Content, place: Place, namespace: str) -> Collected[
             (``catalogue.no_products``).
     """
     reading = _Reading(place)
-    for row in read_rows(content, REQUIRED):
-        reading.add(row)
+    rows = read_rows(content, REQUIRED)
+    while batch := list(islice(rows, _BATCH)):
+        reading.add(batch)
     records = tuple(draft.record(namespace) for draft in reading.drafts.values())
     problems = reading.problems()
     if not records:
@@ -121,21 +116,24 @@ class _Reading:
         self._refused_rows = 0
         self._refused_pictures = 0
 
-    def add(self, row: Row) -> None:
-        self.rows += 1
-        subject = f"{self._place.label} line {row.line}"
-        try:
-            self._add(subject, row)
-        except InputError as error:
-            self._refused_rows += 1
-            self._problems.append(Problem.of(STAGE, error))
+    def add(self, batch: Sequence[Row]) -> None:
+        """Takes the rows that keep the schema and whose picture can be found; the others are problems."""
+        refused = schema.refused(batch)
+        for place, row in enumerate(batch):
+            self.rows += 1
+            subject = f"{self._place.label} line {row.line}"
+            try:
+                if place in refused:
+                    rule, cell = refused[place]
+                    raise rule.error(subject, cell)
+                self._add(subject, row)
+            except InputError as error:
+                self._refused_rows += 1
+                self._problems.append(Problem.of(STAGE, error))
 
     def _add(self, subject: str, row: Row) -> None:
-        if row.fault:
-            raise InputError("catalogue.row", subject, row.fault, "Correct that row")
-        external_id = row.values.get("product_id", "")
-        _check_id(subject, external_id)
-        picture = self._place.picture(subject, row.values.get("image", ""))
+        external_id = row.values["product_id"]
+        picture = self._place.picture(subject, row.values["image"])
         draft = self.drafts.setdefault(external_id, _Draft(external_id, row.line))
         draft.add(subject, row, (picture, *self._further(subject, row.more)))
 
@@ -156,7 +154,7 @@ class _Reading:
         return (*self._problems, *(p for draft in self.drafts.values() for p in draft.problems))
 
     def status(self) -> SourceStatus:
-        """``partial`` where something was lost; a conflict or an eleventh picture is only told."""
+        """``partial`` where a row or a picture was refused; a conflict is a problem and no loss."""
         lost = [f"{self._refused_rows} of {self.rows} rows"] if self._refused_rows else []
         if self._refused_pictures:
             lost.append(f"{self._refused_pictures} further pictures")
@@ -218,17 +216,6 @@ class _Draft:
         )
 
 
-def _check_id(subject: str, external_id: str) -> None:
-    if not external_id:
-        raise InputError("catalogue.no_id", subject, "its product_id is empty", "Give the row an id")
-    if len(external_id) > _MAX_ID:
-        reason = f"its product_id has {len(external_id):,} characters, over {_MAX_ID}"
-        raise InputError("catalogue.bad_id", subject, reason, "Give it a shorter id")
-    if not external_id.isprintable():
-        reason = "its product_id holds control characters or line breaks"
-        raise InputError("catalogue.bad_id", subject, reason, "Give it an id of printable characters")
-
-
 class _Folder:
     """A catalogue file's folder: its pictures lie in it, or on the net."""
 
@@ -248,15 +235,8 @@ def is_address(subject: str, image: str) -> bool:
     Raises:
         InputError: ``catalogue.no_image``; ``catalogue.bad_image``: an address of another kind.
     """
-    if not image:
-        raise InputError("catalogue.no_image", subject, "its image is empty", "Give a path or an http(s) URL")
-    scheme = image.split(":", 1)[0].lower() if ":" in image else ""
-    if scheme in ("http", "https"):
-        return True
-    if "://" in image or scheme in ("data", "javascript", "file"):
-        reason = f"its image is a {scheme}: address"
-        raise InputError("catalogue.bad_image", subject, reason, "Give a path or an http(s) URL")
-    return False
+    schema.check_image(subject, image)
+    return schema.scheme_of(image) in ("http", "https")
 
 
 def web_picture(subject: str, image: str) -> PictureRef:
@@ -265,13 +245,7 @@ def web_picture(subject: str, image: str) -> PictureRef:
     Raises:
         InputError: ``catalogue.bad_image``: it is no usable one.
     """
-    try:
-        parts = urlsplit(image)
-        usable = bool(parts.hostname) and len(image) <= _MAX_URL and image.isprintable() and " " not in image
-        _ = parts.port
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_web_url(image):
         reason = f"its image is no usable URL ({_short(image)})"
         raise InputError("catalogue.bad_image", subject, reason, "Copy the picture's address again")
     return PictureRef(image)

@@ -64,7 +64,7 @@ def feed_rows(content: Content) -> Iterator[Row]:
 
 
 @dataclass
-class _Item:
+class _FeedItem:
     """An item while its elements are being met."""
 
     line: int
@@ -115,7 +115,7 @@ class _Reader:
         self._fed = 0
         # Feeds in the wild use g: without declaring it.
         self._prefixes = {"g"}
-        self._item: _Item | None = None
+        self._item: _FeedItem | None = None
         self._field: _Field | None = None
         self._rows: list[Row] = []
         self.met = False
@@ -175,7 +175,7 @@ class _Reader:
         if self._item is None:
             self._declare(attributes)
             if local.lower() in _ITEMS and self._depth > 1:
-                self._item = _Item(self._parser.CurrentLineNumber, self._depth)
+                self._item = _FeedItem(self._parser.CurrentLineNumber, self._depth)
         elif self._field is None and self._depth == self._item.depth + 1:
             self._begin(prefix, local.lower(), attributes)
 

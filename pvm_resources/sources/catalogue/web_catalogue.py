@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from pvm_core.errors import InputError
-from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.http.faults import FetchError
 from pvm_resources.http.limits import FEED
 from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus
 from pvm_resources.sources.catalogue.content import held
 from pvm_resources.sources.catalogue.file_catalogue import NAME, is_address, read_catalogue, web_picture
 from pvm_resources.sources.context import SourceContext
+from pvm_resources.sources.urls import without_query
 from pvm_resources.store.base import clean
 
-_KEY: Final = "catalogue|"
+_KEY: Final = "products|"
 
 
 class WebCatalogue:
@@ -30,26 +31,19 @@ class WebCatalogue:
         context: what sources are given.
     """
 
+    name = NAME
+
     def __init__(self, url: str, context: SourceContext) -> None:
+        self.policy = context.policy
         self._url = url
         self._context = context
         self._subject = without_query(url)
 
-    @property
-    def name(self) -> str:
-        """``file``."""
-        return NAME
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """The user's own material, with what this machine sets."""
-        return self._context.policy
-
     def collect(self, query: Query) -> Collected[ProductRecord]:
         """All products of the feed, in its order; what the query asks is for other sources.
 
-        A feed that cannot be had or read is a `failed` source. What it answered is kept for the job only
-        where all of it was usable, so that a corrected feed is read anew.
+        A feed that cannot be downloaded or read is a `failed` source. Its products are stored for the job
+        only where all of them were usable, so that a corrected feed is read anew.
         """
         key = f"{_KEY}{self._url}"
         stored = self._context.answers.get(key)
@@ -87,38 +81,17 @@ class _Site:
             raise InputError("catalogue.bad_image", subject, reason, "Give an http(s) URL") from error
 
 
-def without_query(url: str) -> str:
-    """The address for messages: what follows ``?`` may be a key."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def _failed(error: InputError) -> SourceStatus:
-    crowded = isinstance(error, FetchError) and error.crowded
-    return SourceStatus(NAME, "rate_limited" if crowded else "failed", error.reason, error.remedy)
+    limited = isinstance(error, FetchError) and error.rate_limited
+    return SourceStatus(NAME, "rate_limited" if limited else "failed", error.reason, error.remedy)
 
 
 def _json(record: ProductRecord) -> dict[str, Any]:
-    return {
-        "namespace": record.namespace,
-        "id": record.external_id,
-        # JSON lines may spell out half a character, which no database holds.
-        "title": clean(record.title),
-        "brand": clean(record.brand),
-        "url": clean(record.url),
-        "pictures": [picture.ref for picture in record.pictures],
-        "row": record.row,
-    }
+    # JSON lines may spell out half a character, which no database holds.
+    texts = {name: clean(getattr(record, name)) for name in ("title", "brand", "url")}
+    return {**asdict(record), **texts}
 
 
 def _product(stored: Mapping[str, Any]) -> ProductRecord:
-    return ProductRecord(
-        NAME,
-        stored["namespace"],
-        stored["id"],
-        stored["title"],
-        stored["brand"],
-        stored["url"],
-        tuple(PictureRef(ref) for ref in stored["pictures"]),
-        stored["row"],
-    )
+    pictures = tuple(PictureRef(picture["ref"]) for picture in stored["pictures"])
+    return ProductRecord(**{**stored, "pictures": pictures})

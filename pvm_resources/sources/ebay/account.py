@@ -11,12 +11,16 @@ from pydantic import SecretStr
 from pvm_resources.settings import Settings
 from pvm_resources.sources.ebay.markets import MARKETS
 from pvm_resources.sources.faults import SourceError
+from pvm_resources.sources.shop import api_address, require
 
 NAME: Final = "ebay"
+_SET_KEYS: Final = (
+    "Set them to a production key set of developer.ebay.com; docs/sources.md says how to get one"
+)
 
 
 @dataclass(frozen=True)
-class Account:
+class EbayAccount:
     """An eBay key set and what it may be used for.
 
     Attributes:
@@ -33,51 +37,27 @@ class Account:
     daily_calls: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Account:
+    def of(cls, settings: Settings) -> EbayAccount:
         """The account that the settings describe.
 
         Raises:
             SourceError: ``source.not_configured``, naming the variables that are missing or wrong.
         """
-        given = {
-            "EBAY_CLIENT_ID": settings.ebay_client_id,
-            "EBAY_CLIENT_SECRET": settings.ebay_client_secret,
-        }
-        missing = [name for name, value in given.items() if not value]
-        if missing or settings.ebay_client_id is None or settings.ebay_client_secret is None:
-            raise not_configured(
-                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set",
-                "Set them to a production key set of developer.ebay.com; docs/sources.md says how to get one",
-            )
+        client_id, secret = settings.ebay_client_id or "", settings.ebay_client_secret or SecretStr("")
+        require(NAME, {"EBAY_CLIENT_ID": client_id, "EBAY_CLIENT_SECRET": secret}, _SET_KEYS)
         # eBay takes an unknown marketplace for EBAY_US without a word.
         if settings.ebay_marketplace not in MARKETS:
             reason = f"EBAY_MARKETPLACE is {settings.ebay_marketplace!r}, which the Browse API does not serve"
             raise not_configured(reason, f"Set it to one of {', '.join(MARKETS)}")
-        url = settings.ebay_api_url.rstrip("/")
-        if not _is_web_address(url):
-            raise not_configured("EBAY_API_URL is no http(s) URL", "Correct it, or leave it out")
-        return cls(
-            settings.ebay_client_id,
-            settings.ebay_client_secret,
-            url,
-            settings.ebay_marketplace,
-            settings.ebay_daily_calls,
-        )
+        url = api_address(NAME, "EBAY_API_URL", settings.ebay_api_url)
+        return cls(client_id, secret, url, settings.ebay_marketplace, settings.ebay_daily_calls)
 
     @property
     def key(self) -> str:
-        """Under what its token and its budget are kept: the key set at that address."""
+        """Under what its token and its budget are stored: the key set at that address."""
         return f"{self.client_id}@{urlsplit(self.url).netloc}"
 
 
 def not_configured(reason: str, remedy: str) -> SourceError:
     """The fault of a setting that is missing or refused."""
     return SourceError.of("not_configured", NAME, reason, remedy)
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        return False

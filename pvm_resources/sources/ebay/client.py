@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
 
-from pvm_resources.sources.ebay.account import NAME, Account, not_configured
+from pvm_resources.http.retry import retry_after
+from pvm_resources.sources.ebay.account import NAME, EbayAccount, not_configured
 from pvm_resources.sources.ebay.parsing import describe, errors_of
 from pvm_resources.sources.faults import CallError, SourceError, TooManyError
 from pvm_resources.sources.oauth import read_token
-from pvm_resources.sources.rate_limit import Limits, Pace, retry_after
-from pvm_resources.store.quotas import Ledger, Token
-
-T = TypeVar("T")
+from pvm_resources.sources.shop import ShopClient, shared_token
+from pvm_resources.store.oauth_tokens import Token
 
 _TOKEN_PATH: Final = "/identity/v1/oauth2/token"
 _BROWSE: Final = "/buy/browse/v1"
@@ -42,7 +40,7 @@ _ACCESS_REMEDY: Final = (
 )
 
 
-class BrowseClient:
+class BrowseClient(ShopClient):
     """Asks the Browse API; safe to use from several threads.
 
     Every request is taken from the account's budget before it is sent. A server's fault (5xx, no answer in
@@ -52,33 +50,25 @@ class BrowseClient:
     Args:
         account: whose budget is spent.
         accept_language: a locale of its marketplace.
-        ledger: tokens and budgets.
-        pace: how often and how long to try again.
-        limits: what one request may cost.
+        shared: as `ShopClient` takes them.
     """
 
-    def __init__(
-        self, account: Account, accept_language: str, ledger: Ledger, pace: Pace, limits: Limits
-    ) -> None:
+    source = NAME
+    shop = "eBay"
+
+    def __init__(self, account: EbayAccount, accept_language: str, *shared: Any) -> None:
+        super().__init__(*shared)
         self._account = account
-        self._ledger = ledger
-        self._pace = pace
-        self._limits = limits
         self._headers = {
             "X-EBAY-C-MARKETPLACE-ID": account.marketplace,
             "Accept-Language": accept_language,
             "Accept": "application/json",
         }
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s), follow_redirects=False
-        )
+        timeout = httpx.Timeout(self._limits.read_s, connect=self._limits.connect_s)
+        self._http = httpx.Client(timeout=timeout, follow_redirects=False)
 
-    def __enter__(self) -> BrowseClient:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Closes the connections."""
         self._http.close()
 
     def search(self, phrase: str, offset: int, limit: int) -> Mapping[str, Any]:
@@ -109,18 +99,18 @@ class BrowseClient:
     def _get(self, path: str, query: Mapping[str, str], subject: str) -> Mapping[str, Any]:
         refused: CallError | None = None
         for _ in range(2):
-            token = self._token()
+            token = shared_token(self._tokens, NAME, self._account.key, self._mint)
             try:
                 return self._retrying(partial(self._ask, path, query, subject, token))
             except _TokenRefusedError as error:
-                self._ledger.forget_token(NAME, self._account.key, token)
+                self._tokens.forget(NAME, self._account.key, token)
                 refused = error
         reason = f"eBay refuses its own token{f': {refused.reason}' if refused else ''}"
         raise not_configured(reason, _KEYS_REMEDY) from refused
 
     def _ask(self, path: str, query: Mapping[str, str], subject: str, token: str) -> Mapping[str, Any]:
         account = self._account
-        if not self._ledger.spend(NAME, account.key, account.daily_calls):
+        if not self._quotas.spend(NAME, account.key, account.daily_calls):
             raise SourceError.of(
                 "rate_limited",
                 NAME,
@@ -144,20 +134,12 @@ class BrowseClient:
 
     # -- tokens ------------------------------------------------------------------------------------
 
-    def _token(self) -> str:
-        try:
-            return self._ledger.token(NAME, self._account.key, self._mint)
-        except CallError as error:
-            raise SourceError.of(
-                "failed", NAME, f"no token could be had: {error.reason}", "Run the job again"
-            ) from error
-
     def _mint(self) -> Token:
         return self._retrying(self._mint_once)
 
     def _mint_once(self) -> Token:
         account = self._account
-        if not self._ledger.spend(NAME, f"{account.key} tokens", MINTS_A_DAY):
+        if not self._quotas.spend(NAME, f"{account.key} tokens", MINTS_A_DAY):
             reason = f"the day's {MINTS_A_DAY:,} tokens of the key set are minted"
             raise SourceError.of("rate_limited", NAME, reason, "Run the job again tomorrow (UTC)")
         request = self._http.build_request(
@@ -167,23 +149,17 @@ class BrowseClient:
             headers={"Accept": "application/json"},
         )
         basic = httpx.BasicAuth(account.client_id, account.secret.get_secret_value())
-        asked = datetime.now(UTC)
+        sent_at = datetime.now(UTC)
         answer = self._send(next(basic.auth_flow(request)), "token")
         if answer.status in (400, 401, 403):
             raise _mint_refused(answer)
         content = answer.content("token")
-        token = read_token(content, asked)
+        token = read_token(content, sent_at)
         if token is None:
             raise _unreadable("token", "it holds no token with a life time")
         return token
 
     # -- requests ----------------------------------------------------------------------------------
-
-    def _retrying(self, ask: Callable[[], T]) -> T:
-        try:
-            return self._pace.call(ask)
-        except TooManyError as error:
-            raise error.ending(NAME, "eBay") from error
 
     def _send(self, request: httpx.Request, subject: str) -> _Answer:
         deadline = time.monotonic() + self._limits.total_s
@@ -197,16 +173,13 @@ class BrowseClient:
             raise _late(subject) from error
         except httpx.TransportError as error:
             reason = f"eBay is out of reach ({type(error).__name__})"
-            raise CallError("ebay.unreachable", subject, reason, _LATER, retryable=True) from error
+            raise CallError.passing("ebay.unreachable", subject, reason) from error
         except httpx.DecodingError as error:
             raise _unreadable(subject, "its compression is broken") from error
         answer = _Answer(response.status_code, response.headers, body)
         if answer.status == 429:
-            too_many = TooManyError(
-                "ebay.too_many", subject, answer.said or "429 Too Many Requests", _LATER, retryable=True
-            )
-            too_many.retry_after_s = retry_after(response.headers.get("Retry-After"))
-            raise too_many
+            reason = answer.said or "429 Too Many Requests"
+            raise TooManyError.passing("ebay.too_many", subject, reason, answer.retry_after_s)
         return answer
 
     def _read(self, response: httpx.Response, deadline: float, subject: str) -> bytes:
@@ -218,9 +191,6 @@ class BrowseClient:
             if time.monotonic() > deadline:
                 raise _late(subject)
         return bytes(body)
-
-
-_LATER: Final = "Run the job again later; what was answered is not asked again"
 
 
 class _TokenRefusedError(CallError):
@@ -251,13 +221,16 @@ class _Answer:
         """eBay's own words in a refusal; "" where there are none."""
         return describe(errors_of(self.json))
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds that it asks to wait; None where it does not say."""
+        return retry_after(self.headers.get("Retry-After"))
+
     def content(self, subject: str) -> Mapping[str, Any]:
         """The JSON object of a success."""
         if self.status in _RETRYABLE:
             reason = f"eBay answers {self.status}" + (f" ({self.said})" if self.said else "")
-            error = CallError("ebay.server", subject, reason, _LATER, retryable=True)
-            error.retry_after_s = retry_after(self.headers.get("Retry-After"))
-            raise error
+            raise CallError.passing("ebay.server", subject, reason, self.retry_after_s)
         if self.status != 200:
             reason = f"eBay refuses it: {self.said or self.status}"
             raise CallError("ebay.refused", subject, reason, "See eBay's list of Browse API errors")
@@ -269,8 +242,8 @@ class _Answer:
 
 
 def _mint_refused(answer: _Answer) -> SourceError:
-    told = answer.json if isinstance(answer.json, dict) else {}
-    error = str(told.get("error") or answer.said or answer.status)[:100]
+    body = answer.json if isinstance(answer.json, dict) else {}
+    error = str(body.get("error") or answer.said or answer.status)[:100]
     if error == "invalid_scope":
         return SourceError.of("not_eligible", NAME, "the key set may not use the Browse API", _ACCESS_REMEDY)
     return not_configured(f"eBay refuses the key set ({error})", _KEYS_REMEDY)
@@ -278,10 +251,8 @@ def _mint_refused(answer: _Answer) -> SourceError:
 
 def _unreadable(subject: str, reason: str) -> CallError:
     # A proxy's or a maintenance page in place of the API's own answer passes.
-    return CallError(
-        "ebay.unreadable", subject, f"eBay's answer cannot be used: {reason}", _LATER, retryable=True
-    )
+    return CallError.passing("ebay.unreadable", subject, f"eBay's answer cannot be used: {reason}")
 
 
 def _late(subject: str) -> CallError:
-    return CallError("ebay.timeout", subject, "eBay did not answer in time", _LATER, retryable=True)
+    return CallError.passing("ebay.timeout", subject, "eBay did not answer in time")

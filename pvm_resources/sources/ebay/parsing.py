@@ -4,74 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from pvm_resources.sources.faults import CallError
+from pvm_resources.sources.shop import ShopPage, ShopProduct
+from pvm_resources.sources.urls import is_web_url
 from pvm_resources.store.base import clean
 
 _ITEM_ID: Final = re.compile(r"v1\|(\d{1,20})\|(\d{1,20})", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,20}", re.ASCII)
 #: eBay lets a listing have this many pictures.
 PICTURES_MAX: Final = 24
-_URL_MAX: Final = 8_000
 #: Warnings on an item that leave its title, brand and pictures whole: the seller is away (11508, 11509), the
 #: shipping cost is unknown (11510). From the specification of `getItem`.
 _HARMLESS: Final = frozenset((11508, 11509, 11510))
 
 
-@dataclass(frozen=True)
-class Listing:
-    """A listing, from a search or from its own page.
-
-    Attributes:
-        item_id: the id requests take, ``v1|<listing>|<variation>``; "" from an item's own page.
-        listing_id: what stays the same over marketplaces and variations: the group's id, else the listing's.
-        title, brand, url: as given; "" where there is none. A search gives no brand.
-        pictures: addresses in eBay's order, without repeats.
-    """
-
-    item_id: str
-    listing_id: str
-    title: str
-    brand: str
-    url: str
-    pictures: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Listing:
-        """A listing that was kept."""
-        return cls(**{**kept, "pictures": tuple(kept["pictures"])})
-
-
-@dataclass(frozen=True)
-class Page:
-    """A page of a search.
-
-    Attributes:
-        listings: in eBay's order.
-        more: another page follows.
-    """
-
-    listings: tuple[Listing, ...]
-    more: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
-        return {"listings": [one.to_json() for one in self.listings], "more": self.more}
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Page:
-        """A page that was kept."""
-        return cls(tuple(Listing.from_json(one) for one in kept["listings"]), kept["more"])
-
-
-def parse_page(answer: Mapping[str, Any], subject: str) -> Page:
+def parse_page(answer: Mapping[str, Any], subject: str) -> ShopPage:
     """The listings of an answer of `search`; one without a usable id is left out.
 
     Raises:
@@ -81,11 +31,11 @@ def parse_page(answer: Mapping[str, Any], subject: str) -> Page:
     _refuse_warnings(answer, subject, frozenset())
     rows = _objects(answer.get("itemSummaries"))
     listings = tuple(found for row in rows if (found := _summary(row)) is not None)
-    return Page(listings, bool(listings) and bool(_text(answer.get("next"))))
+    return ShopPage(listings, bool(listings) and bool(_text(answer.get("next"))))
 
 
-def parse_item(answer: Mapping[str, Any], subject: str) -> Listing:
-    """The listing of an answer of `getItem`: its own pictures, then those of the group it is a variant of.
+def parse_item(answer: Mapping[str, Any], subject: str) -> ShopProduct:
+    """The listing of an answer of `getItem`, without ids: its own pictures, then those of its group.
 
     Raises:
         CallError: ``ebay.warning``: a warning that touches what is read here.
@@ -97,9 +47,8 @@ def parse_item(answer: Mapping[str, Any], subject: str) -> Listing:
         *_pictures(answer, "image", "additionalImages"),
         *_pictures(group, "itemGroupImage", "itemGroupAdditionalImages"),
     )
-    return Listing(
-        item_id="",
-        listing_id="",
+    return ShopProduct(
+        external_id="",
         title=_text(answer.get("title")),
         brand=_text(answer.get("brand")) or _text(product.get("brand")),
         url=_item_url(answer.get("itemWebUrl")),
@@ -107,16 +56,18 @@ def parse_item(answer: Mapping[str, Any], subject: str) -> Listing:
     )
 
 
-def _summary(row: Mapping[str, Any]) -> Listing | None:
+def _summary(row: Mapping[str, Any]) -> ShopProduct | None:
+    """A listing of a search, under the id that is the same over marketplaces and variations: its group's,
+    else its own. `item_id` is the id that requests take, ``v1|<listing>|<variation>``."""
     item_id = _text(row.get("itemId"))
     parts = _ITEM_ID.fullmatch(item_id)
     if parts is None:
         return None
     legacy = _text(row.get("legacyItemId"))
     listing = legacy if _NUMBER.fullmatch(legacy) else parts[1]
-    return Listing(
+    return ShopProduct(
         item_id=item_id,
-        listing_id=_group_id(row.get("itemGroupHref")) or listing,
+        external_id=_group_id(row.get("itemGroupHref")) or listing,
         title=_text(row.get("title")),
         brand="",
         url=_item_url(row.get("itemWebUrl")),
@@ -175,14 +126,7 @@ def _item_url(given: Any) -> str:
 
 def _web_url(given: Any) -> str:
     url = _text(given)
-    if len(url) > _URL_MAX or not url.isprintable() or " " in url:
-        return ""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return ""
-    return url if parts.scheme in ("http", "https") and parts.hostname else ""
+    return url if is_web_url(url) else ""
 
 
 def _text(given: Any) -> str:

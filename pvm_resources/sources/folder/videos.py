@@ -29,18 +29,11 @@ class FolderVideos:
         path: the folder, or one video file.
     """
 
+    name = "folder"
+    policy = SourcePolicy()
+
     def __init__(self, path: Path) -> None:
         self._path = path
-
-    @property
-    def name(self) -> str:
-        """``folder``."""
-        return "folder"
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """The user's own material: no limits."""
-        return SourcePolicy()
 
     def collect(self, query: Query) -> Collected[VideoRecord]:
         """All videos of the folder, sorted by path; what the query asks is for other sources.

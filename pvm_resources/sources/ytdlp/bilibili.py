@@ -18,7 +18,7 @@ from yt_dlp.utils import ExtractorError
 _SEARCH: Final = "https://api.bilibili.com/x/web-interface/search/type"
 #: Codes in an answer of status 200 by which the site turns away what it takes for a bot.
 _TURNED_AWAY: Final = frozenset((-352, -401, -412, 352, 401, 412))
-#: Begins the warning by which a search that ended early is told from a whole one.
+#: Begins the warning that marks a search that ended early.
 BROKE_OFF: Final = "the search broke off"
 
 

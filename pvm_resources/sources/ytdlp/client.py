@@ -23,7 +23,7 @@ from pvm_resources.sources.ytdlp.cookies import read_cookies
 from pvm_resources.sources.ytdlp.errors import FAULTS, explain
 from pvm_resources.sources.ytdlp.network import CheckedYoutubeDL, Gate
 from pvm_resources.sources.ytdlp.options import Extractors
-from pvm_resources.sources.ytdlp.places import total_note
+from pvm_resources.sources.ytdlp.places import cancelled, total_note
 from pvm_resources.sources.ytdlp.runtimes import JsRuntime
 
 _log: Final = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Client:
 
         Args:
             info: as `Extracting.video` gives it.
-            watch: told bytes here, bytes in all and bytes per second, about once a second.
+            watch: called with bytes here, bytes in all and bytes per second, about once a second.
 
         Raises:
             MediaError: ``video.too_large``, ``video.cancelled``, and what `errors.explain` gives.
@@ -253,18 +253,8 @@ def _downloaded(ydl: CheckedYoutubeDL, info: Mapping[str, Any], subject: str) ->
     try:
         # A copy: yt-dlp works in what it is given.
         done = ydl.process_ie_result({**info, "formats": [dict(one) for one in formats]}, download=True)
-    except TooLargeError as error:
-        raise too_large(subject, error.size) from error
-    except TooSlowError as error:
-        reason = f"it takes longer than {options.MAX_TRANSFER_S / 60:.0f} minutes"
-        raise MediaError(
-            "video.network", subject, reason, "Try again: what has come is kept", retryable=True
-        ) from error
-    except ChangedError as error:
-        reason = "the file has changed since its first part was fetched"
-        raise MediaError("video.changed", subject, reason, "Try again", retryable=True) from error
-    except StoppedError as error:
-        raise cancelled(subject) from error
+    except EndedError as ended:
+        raise ended.error from ended
     except FAULTS as error:
         raise explain(error, subject) from error
     files = [Path(one["filepath"]) for one in done.get("requested_downloads") or () if one.get("filepath")]
@@ -274,37 +264,18 @@ def _downloaded(ydl: CheckedYoutubeDL, info: Mapping[str, Any], subject: str) ->
     return files[0]
 
 
-class TooLargeError(DownloadCancelled):  # type: ignore[misc]
-    """More bytes than allowed."""
+class EndedError(DownloadCancelled):  # type: ignore[misc]
+    """Ends a transfer; `error` is what the user reads."""
 
-    def __init__(self, size: int) -> None:
-        super().__init__(f"{size:,} bytes")
-        self.size = size
-
-
-class TooSlowError(DownloadCancelled):  # type: ignore[misc]
-    """The time for one transfer is over."""
-
-
-class ChangedError(DownloadCancelled):  # type: ignore[misc]
-    """What would be continued is a part of a file of another length."""
-
-
-class StoppedError(DownloadCancelled):  # type: ignore[misc]
-    """Whoever asked for the transfer wants it no more."""
+    def __init__(self, error: MediaError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 def too_large(subject: str, size: int) -> MediaError:
     """The error for a video of that many bytes."""
     reason = f"{size:,} bytes, over the {options.MAX_BYTES:,} allowed"
     return MediaError("video.too_large", subject, reason, "Take a shorter video")
-
-
-def cancelled(subject: str) -> MediaError:
-    """The error for a transfer that was told to end."""
-    return MediaError(
-        "video.cancelled", subject, "fetching it was stopped", "Run the job again", retryable=True
-    )
 
 
 class _Hook:
@@ -314,23 +285,24 @@ class _Hook:
         self._subject = subject
         self._stop = stop
         self._watch = watch
-        self._begun = time.monotonic()
-        self._told = self._begun
+        self._started = self._reported = time.monotonic()
         self._whole: int | None = None
 
     def __call__(self, state: Mapping[str, Any]) -> None:
         here, whole = state.get("downloaded_bytes") or 0, state.get("total_bytes")
         now = time.monotonic()
         if self._stop.is_set():
-            raise StoppedError("stopped")
+            raise EndedError(cancelled(self._subject))
         if max(here, whole or 0) > options.MAX_BYTES:
-            raise TooLargeError(max(here, whole or 0))
+            raise EndedError(too_large(self._subject, max(here, whole or 0)))
         if state.get("status") == "downloading":
             self._compare(state)
-            if now - self._begun > options.MAX_TRANSFER_S:
-                raise TooSlowError("too slow")
-        if now - self._told >= _REPORT_S or state.get("status") == "finished":
-            self._told = now
+            if now - self._started > options.MAX_TRANSFER_S:
+                reason = f"it takes longer than {options.MAX_TRANSFER_S / 60:.0f} minutes"
+                remedy = "Try again: what has come is kept"
+                raise self._ended("video.network", reason, remedy)
+        if now - self._reported >= _REPORT_S or state.get("status") == "finished":
+            self._reported = now
             self._watch(here, whole or state.get("total_bytes_estimate"), state.get("speed"))
 
     def _compare(self, state: Mapping[str, Any]) -> None:
@@ -342,6 +314,10 @@ class _Hook:
         note = total_note(Path(state["tmpfilename"]))
         if note.exists():
             if note.read_text(encoding="ascii") != str(whole):
-                raise ChangedError("changed")
+                reason = "the file has changed since its first part was fetched"
+                raise self._ended("video.changed", reason, "Try again")
         else:
             note.write_text(str(whole), encoding="ascii")
+
+    def _ended(self, code: str, reason: str, remedy: str) -> EndedError:
+        return EndedError(MediaError(code, self._subject, reason, remedy, retryable=True))

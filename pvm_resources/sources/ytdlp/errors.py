@@ -22,8 +22,8 @@ from yt_dlp.utils import (
 from pvm_core.errors import MediaError
 from pvm_resources.sources.ytdlp.network import AddressRefusedError
 
-#: What comes out of yt-dlp. An extractor meets pages nobody has seen, so whatever it stumbles over while
-#: reading one is that video's fault and not the job's.
+#: What yt-dlp raises. An extractor reads pages that change at any time, so whatever it raises while it reads
+#: one concerns that video and not the job.
 FAULTS: Final = (
     YoutubeDLError,
     HTTPException,

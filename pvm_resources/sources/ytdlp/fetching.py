@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from pvm_core.errors import MediaError
-from pvm_resources.sources.base import State, VideoRecord
+from pvm_resources.settings import Settings
+from pvm_resources.sources.base import Collected, Query, SourceStateName, VideoRecord
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.ytdlp import search
+from pvm_resources.sources.ytdlp import runtimes, search
+from pvm_resources.sources.ytdlp.options import Extractors
 from pvm_resources.sources.ytdlp.places import Place, check_whole
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ _AT_ONCE: Final = 2
 T = TypeVar("T")
 
 
-def state_of(code: str) -> State:
+def state_of(code: str) -> SourceStateName:
     """What a source's state is called that a fault of this code ended."""
     if code in ("video.cookies", "video.settings"):
         return "not_configured"
@@ -150,7 +153,7 @@ class Fetching:
         """The video, downloaded into `folder` where it is not there yet.
 
         Raises:
-            MediaError: it cannot be had; see `errors`, and ``video.too_long``.
+            MediaError: it cannot be downloaded; see `errors`, and ``video.too_long``.
         """
         place = Place(folder, record.platform, record.external_id)
         if (found := place.finished()) is not None:
@@ -222,6 +225,67 @@ class Fetching:
             self._context.report(f"{name}: {here / 1e6:.1f}{of} MB{speed}")
 
         return watch
+
+
+class YtdlpSource(ABC):
+    """Videos through yt-dlp; made for one job, safe to use from several threads.
+
+    Args:
+        context: what every source is given.
+        longest_s: as `Fetching`.
+    """
+
+    #: The source's name in commands, statuses and rows.
+    name: ClassVar[str]
+
+    def __init__(self, context: SourceContext, longest_s: float | None = None) -> None:
+        self._context = context
+        self._stop = threading.Event()
+        self._fetching = Fetching(context, lambda: self._client, self._stop, longest_s)
+        #: What this machine sets; each site's own terms bind besides.
+        self.policy = context.policy
+
+    @abstractmethod
+    def collect(self, query: Query) -> Collected[VideoRecord]:
+        """Videos for the query, not fetched yet."""
+
+    def fetch(self, record: VideoRecord, folder: Path) -> Path:
+        """The video as a whole file under `folder`; one that is there already costs no request.
+
+        Raises:
+            MediaError: ``video.unavailable``, ``.geo``, ``.private``, ``.login``, ``.rate_limited``,
+                ``.network``, ``.refused``, ``.unsupported``, ``.no_format``, ``.extractor``, ``.address``,
+                ``.too_large``, ``.too_long``, ``.live``, ``.cancelled``, and what shows that a file is no
+                whole video: ``.type``, ``.truncated``, ``.corrupt``, ``.empty``, ``.no_stream``.
+        """
+        return self._fetching.fetch(record, folder, self._key(record))
+
+    def details(self, record: VideoRecord) -> VideoRecord:
+        """The record with the exact date and length that this job has read since; sends no request."""
+        return detailed(record, self._fetching.known(self._key(record)))
+
+    def cancel(self) -> None:
+        """Ends transfers and waits of other threads; what was downloaded stays for the next try."""
+        self._stop.set()
+
+    @cached_property
+    def _client(self) -> Client:
+        from pvm_resources.sources.ytdlp.client import Client
+
+        settings = self._context.settings
+        return Client(settings, self._extractors(settings), self._runtime.runtime, self._stop)
+
+    @cached_property
+    def _runtime(self) -> runtimes.JsSupport:
+        return runtimes.detect()
+
+    @abstractmethod
+    def _extractors(self, settings: Settings) -> Extractors:
+        """Which of yt-dlp's extractors may run."""
+
+    @abstractmethod
+    def _key(self, record: VideoRecord) -> str:
+        """Under what the video's particulars are stored in this job."""
 
 
 def detailed(record: VideoRecord, info: Mapping[str, Any] | None) -> VideoRecord:

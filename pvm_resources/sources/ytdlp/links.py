@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError, MediaError, Problem
-from pvm_jobs.source_policy import SourcePolicy
+from pvm_resources.settings import Settings
 from pvm_resources.sources.base import Collected, Query, SourceStatus, VideoRecord
 from pvm_resources.sources.context import SourceContext
+from pvm_resources.sources.urls import is_web_url
 from pvm_resources.sources.ytdlp import runtimes, search
-from pvm_resources.sources.ytdlp.fetching import Fetching, Lazily, detailed, state_of
+from pvm_resources.sources.ytdlp.fetching import Lazily, YtdlpSource, state_of
 from pvm_resources.sources.ytdlp.options import Extractors
 from pvm_resources.sources.ytdlp.sources import STAGE, given_name
 
 if TYPE_CHECKING:
-    from pvm_resources.sources.ytdlp.client import Client, Extracting
+    from pvm_resources.sources.ytdlp.client import Extracting
 
 #: Bytes and lines of a list; ten times the most a search is asked for would take days to fetch.
 _BYTES_MAX: Final = 1_000_000
 _LINES_MAX: Final = 1_000
 _LINK_MAX: Final = 2_000
 _NAME_MAX: Final = 120
-#: Hosts that only send on, to where cannot be told before asking them.
+#: Hosts that only redirect; where to is unknown before a request.
 _SHORT: Final = frozenset(
     (
         "v.douyin.com", "v.iesdouyin.com", "xhslink.com", "www.xhslink.com", "b23.tv", "bili2233.cn",
@@ -89,13 +88,9 @@ def _link(number: int, line: str) -> Link:
 
 
 def _check(link: Link) -> None:
-    try:
-        parts = urlsplit(link.url)
-        usable = parts.scheme.lower() in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        parts, usable = SplitResult("", "", "", "", ""), False
-    if not usable or len(link.url) > _LINK_MAX or re.search(r"\s", link.url):
+    if not is_web_url(link.url, _LINK_MAX):
         raise MediaError("links.url", link.url[:200], "it is no http(s) address", "Correct the line")
+    parts = urlsplit(link.url)
     if parts.username is not None or parts.password is not None:
         reason = "it carries a user name or password"
         raise MediaError("links.url", parts.hostname or "", reason, "Give a plain address")
@@ -108,8 +103,8 @@ def _problem(link: Link, error: MediaError) -> Problem:
     return Problem.of(STAGE, error, f"line {link.line}: {error.subject if not link.name else link.name}")
 
 
-class LinkList:
-    """A list of links (a text file), or one link; made for one job, safe to use from several threads.
+class LinkList(YtdlpSource):
+    """A list of links (a text file), or one link.
 
     The user has chosen these videos: `Query.limit` and `Query.recency_days` do not apply, nor does the
     longest length of a search.
@@ -119,21 +114,11 @@ class LinkList:
         context: what every source is given.
     """
 
+    name = "links"
+
     def __init__(self, location: str, context: SourceContext) -> None:
+        super().__init__(context)
         self._location = location
-        self._context = context
-        self._stop = threading.Event()
-        self._fetching = Fetching(context, lambda: self._client, self._stop)
-
-    @property
-    def name(self) -> str:
-        """``links``."""
-        return "links"
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """What this machine sets for links; each site's own terms bind besides."""
-        return self._context.policy
 
     def collect(self, query: Query) -> Collected[VideoRecord]:
         """The videos of the list, in its order; what cannot be used is a problem each.
@@ -163,36 +148,14 @@ class LinkList:
         found = tuple(_unique(records.values()))
         status = self._status(len(found), problems, codes)
         if status.state == "ok" and self._runtime.lack and any(r.platform == "youtube" for r in found):
-            reason = f"{self._runtime.lack}, without which YouTube withholds formats of many videos"
-            status = SourceStatus(self.name, "partial", reason, runtimes.REMEDY)
+            status = SourceStatus(self.name, "partial", self._runtime.reason, runtimes.REMEDY)
         return Collected(status, found, tuple(problems))
 
-    def fetch(self, record: VideoRecord, folder: Path) -> Path:
-        """The video as a whole file under `folder`; one that is there already costs no request.
+    def _extractors(self, settings: Settings) -> Extractors:
+        return Extractors.linked(settings)
 
-        Raises:
-            MediaError: as `YouTubeVideos.fetch`, without ``video.too_long``.
-        """
-        return self._fetching.fetch(record, folder, f"link|{record.url}")
-
-    def details(self, record: VideoRecord) -> VideoRecord:
-        """The record with what this job has learnt of it since; asks nobody."""
-        return detailed(record, self._fetching.known(f"link|{record.url}"))
-
-    def cancel(self) -> None:
-        """Ends transfers and waits of other threads; what has come is kept for the next try."""
-        self._stop.set()
-
-    @cached_property
-    def _client(self) -> Client:
-        from pvm_resources.sources.ytdlp.client import Client
-
-        settings = self._context.settings
-        return Client(settings, Extractors.linked(settings), self._runtime.runtime, self._stop)
-
-    @cached_property
-    def _runtime(self) -> runtimes.JsSupport:
-        return runtimes.detect()
+    def _key(self, record: VideoRecord) -> str:
+        return _key(record.url)
 
     def _links(self) -> tuple[list[Link], list[Problem]]:
         if re.match(r"https?://", self._location, re.IGNORECASE):
@@ -210,7 +173,7 @@ class LinkList:
         return read_links(data, self._location)
 
     def _record(self, opened: Lazily[Extracting], link: Link) -> VideoRecord:
-        key = f"link|{link.url}"
+        key = _key(link.url)
         info = self._fetching.known(key)
         if info is None:
             host = (urlsplit(link.url).hostname or "").removeprefix("www.")
@@ -232,6 +195,10 @@ class LinkList:
         state = state_of(codes[0]) if len(set(codes)) == 1 else "failed"
         reason = f"no link can be used; the first: {first.item}: {first.message}"
         return SourceStatus(self.name, state, reason, "See the job's problems")
+
+
+def _key(url: str) -> str:
+    return f"link|{url}"
 
 
 def _recorded(source: str, link: Link, info: Mapping[str, Any]) -> VideoRecord:

@@ -13,7 +13,8 @@ from yt_dlp.networking.exceptions import RequestError, TransportError
 
 from pvm_resources.http.address_policy import AddressError, AddressPolicy, Target
 
-#: Answers as a browser would, where it is installed; it connects by itself, so it is checked before only.
+#: Sends requests like a browser, where it is installed. It opens its own connections, so addresses are only
+#: checked before.
 _IMPERSONATING: Final = "CurlCFFI"
 
 
@@ -91,7 +92,7 @@ class _Checked(UrllibRH):  # type: ignore[misc]
 
     def _create_instance(self, proxies: Any, cookiejar: Any, legacy_ssl_support: Any = None) -> Any:
         opener = super()._create_instance(proxies, cookiejar, legacy_ssl_support)
-        # A redirect may lead to FTP, whose handler connects by itself.
+        # A redirect may lead to FTP, whose handler opens its own connections.
         opener.handle_open.pop("ftp", None)
         for handler in opener.handlers:
             if isinstance(handler, HTTPHandler):

@@ -1,4 +1,4 @@
-"""What yt-dlp is told: limits, formats, the extractors that may run.
+"""The options of yt-dlp: limits, formats, the extractors that may run.
 
 Its defaults as a library are not those of its command line: without these settings it never retries, waits
 for a silent server without end and fetches the largest format.
@@ -6,7 +6,6 @@ for a silent server without end and fetches the largest format.
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pvm_core.errors import MediaError
+from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.settings import Settings
 from pvm_resources.sources.ytdlp.runtimes import JsRuntime
 
@@ -31,7 +31,7 @@ SOCKET_TIMEOUT_S: Final = 20.0
 _BACKOFF_MAX_S: Final = 30.0
 #: An hour at 480 lines and 1 Mbit/s, about the most YouTube gives that size, is 450 MB.
 MAX_BYTES: Final = 500_000_000
-#: The longest one download may take, seconds; what has come by then is kept for the next try.
+#: The longest one download may take, seconds; its part stays for the next try.
 MAX_TRANSFER_S: Final = 1_800.0
 
 _YOUTUBE: Final = ("youtube", "youtube:.*")
@@ -180,9 +180,7 @@ def downloading(
 
 
 def backoff(pause_s: float) -> Callable[[int], float]:
-    """Seconds before the n-th retry (from 0): doubling from the pause between requests, with jitter."""
-
-    def seconds(n: int) -> float:
-        return min(_BACKOFF_MAX_S, pause_s * 2.0**n) * random.uniform(0.5, 1.0)
-
-    return seconds
+    """Seconds before the n-th retry (from 0), as yt-dlp asks for them: doubling from the pause between
+    requests, with jitter."""
+    policy = RetryPolicy(first_wait_s=pause_s, max_wait_s=_BACKOFF_MAX_S)
+    return lambda n: policy.wait_s(n + 1)

@@ -23,7 +23,7 @@ _NAME_MAX: Final = 48
 _DONE: Final = "done.json"
 _WORK: Final = "part"
 _LOCK: Final = ".lock"
-#: Seconds between two looks at whether another process is through.
+#: Seconds between two attempts to take the lock.
 _WAIT_S: Final = 0.2
 #: One look at the beginning and all packets read: what shows a file that breaks off.
 _WHOLE: Final = SamplingPlan(step_s=1e6, max_gap_s=1e6, max_s=math.inf)
@@ -34,6 +34,13 @@ def safe_name(text: str) -> str:
     plain = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:_NAME_MAX]
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return f"{plain}-{digest}" if plain else digest
+
+
+def cancelled(subject: str) -> MediaError:
+    """The error of a transfer that was stopped."""
+    return MediaError(
+        "video.cancelled", subject, "fetching it was stopped", "Run the job again", retryable=True
+    )
 
 
 def total_note(part: Path) -> Path:
@@ -55,7 +62,7 @@ def check_whole(path: Path) -> None:
 class Place:
     """The folder of one video.
 
-    ``part/`` holds what a download is busy with; ``video.<ext>`` appears by one rename, once the file has
+    ``part/`` holds an unfinished download; ``video.<ext>`` appears by one rename, once the file has
     been read to its end; ``done.json`` then says how long it is.
 
     Args:
@@ -125,7 +132,7 @@ class Place:
 
     @contextmanager
     def locked(self, stop: threading.Event, waiting: Callable[[], None]) -> Iterator[None]:
-        """The place for oneself; other threads and processes wait.
+        """The lock of the place; other threads and processes wait.
 
         Args:
             stop: ends the wait.
@@ -136,17 +143,14 @@ class Place:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / _LOCK).open("w") as handle:
-            told = False
-            # flock dies with its process, so a killed one blocks nobody.
+            reported = False
+            # The kernel releases flock when its process ends, however it ends.
             while not _taken(handle.fileno()):
-                if not told:
+                if not reported:
                     waiting()
-                    told = True
+                    reported = True
                 if stop.wait(_WAIT_S):
-                    raise MediaError(
-                        "video.cancelled", self.folder.name, "fetching it was stopped", "Run the job again",
-                        retryable=True,
-                    )  # fmt: skip
+                    raise cancelled(self.folder.name)
             yield
 
     def _note(self) -> tuple[Path, int] | None:

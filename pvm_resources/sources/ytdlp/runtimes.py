@@ -46,6 +46,11 @@ class JsSupport:
     runtime: JsRuntime | None
     lack: str = ""
 
+    @property
+    def reason(self) -> str:
+        """What the lack means, one clause."""
+        return f"{self.lack}, without which YouTube withholds formats of many videos"
+
 
 def detect(
     names: Sequence[str] = tuple(MINIMUM), path: str | None = None, package: str = _SCRIPTS

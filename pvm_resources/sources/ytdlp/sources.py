@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 import re
-import threading
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pvm_core.errors import MediaError, Problem
-from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.settings import Settings
 from pvm_resources.sources.base import Collected, Query, SourceStatus, VideoRecord
 from pvm_resources.sources.context import SourceContext
+from pvm_resources.sources.search_terms import UND
 from pvm_resources.sources.ytdlp import runtimes, search
-from pvm_resources.sources.ytdlp.fetching import Fetching, Lazily, detailed, state_of
+from pvm_resources.sources.ytdlp.fetching import Lazily, YtdlpSource, detailed, state_of
 from pvm_resources.sources.ytdlp.options import Extractors
 from pvm_resources.sources.ytdlp.search import Hit
 
 if TYPE_CHECKING:
-    from pvm_resources.sources.ytdlp.client import Client, Extracting, Searching
+    from pvm_resources.sources.ytdlp.client import Extracting, Searching
 
 #: The stage these problems belong to.
 STAGE: Final = "videos"
 _TITLE_MAX: Final = 80
-_UND: Final = "und"
 #: Faults after which further phrases would meet the same.
 _ENDING: Final = frozenset(("video.rate_limited", "video.address", "video.cookies", "video.settings"))
 
@@ -43,7 +41,7 @@ def given_name(title: str, external_id: str) -> str:
 
 @dataclass
 class _Gathering:
-    """What one collection has come by so far."""
+    """What one collection has found so far."""
 
     problems: list[Problem] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
@@ -81,37 +79,24 @@ class _Young:
         return True
 
 
-class _SearchedVideos:
-    """A site that is searched; made for one job, safe to use from several threads.
+class _SearchedVideos(YtdlpSource):
+    """A site that is searched.
 
     Args:
         context: what every source is given.
     """
 
-    _NAME: ClassVar[str]
     #: The list's own dates are exact.
     _DATED: ClassVar[bool] = False
 
     def __init__(self, context: SourceContext) -> None:
-        self._context = context
-        self._stop = threading.Event()
-        self._fetching = Fetching(context, lambda: self._client, self._stop, search.MAX_S)
-
-    @property
-    def name(self) -> str:
-        """The source's name, and its platform's."""
-        return self._NAME
-
-    @property
-    def policy(self) -> SourcePolicy:
-        """What the site's terms allow, with what this machine sets."""
-        return self._context.policy
+        super().__init__(context, search.MAX_S)
 
     def collect(self, query: Query) -> Collected[VideoRecord]:
         """Videos for the query, best hits of each phrase in turn, each once.
 
         Left out are live ones, those longer than `search.MAX_S`, and, with `recency_days`, older ones and
-        those whose date nobody states (each of these a problem). Where a list's date is not exact, hits are
+        those without a stated date (each of these a problem). Where a list's date is not exact, hits are
         looked into one after the other until enough are young enough.
         """
         gathering = _Gathering()
@@ -130,55 +115,23 @@ class _SearchedVideos:
         status = self._status(len(chosen), phrases, gathering)
         return Collected(status, tuple(chosen), tuple(gathering.problems))
 
-    def fetch(self, record: VideoRecord, folder: Path) -> Path:
-        """The video as a whole file under `folder`; one that is there already costs no request.
-
-        Raises:
-            MediaError: ``video.unavailable``, ``.geo``, ``.private``, ``.login``, ``.rate_limited``,
-                ``.network``, ``.refused``, ``.unsupported``, ``.no_format``, ``.extractor``, ``.address``,
-                ``.too_large``, ``.too_long``, ``.live``, ``.cancelled``, and what shows that a file is no
-                whole video: ``.type``, ``.truncated``, ``.corrupt``, ``.empty``, ``.no_stream``.
-        """
-        return self._fetching.fetch(record, folder, self._key(record.external_id))
-
-    def details(self, record: VideoRecord) -> VideoRecord:
-        """The record with what this job has learnt of it since: exact date and length; asks nobody."""
-        return detailed(record, self._fetching.known(self._key(record.external_id)))
-
-    def cancel(self) -> None:
-        """Ends transfers and waits of other threads; what has come is kept for the next try."""
-        self._stop.set()
-
     # -- what differs between sites ----------------------------------------------------------------
 
+    @abstractmethod
     def _phrases(self, query: Query, gathering: _Gathering) -> tuple[str, ...]:
-        raise NotImplementedError
+        """The phrases that the site is searched for."""
 
+    @abstractmethod
     def _prefix(self, settings: Settings) -> tuple[str, str]:
         """The search as yt-dlp calls it, and the variable that sets it."""
-        raise NotImplementedError
 
-    def _extractors(self, settings: Settings) -> Extractors:
-        raise NotImplementedError
-
-    def _check_machine(self, gathering: _Gathering) -> None:
+    def _check_machine(self, gathering: _Gathering) -> None:  # most sites need nothing
         """Notes what this machine lacks for the site."""
 
     # -- what does not -----------------------------------------------------------------------------
 
-    @cached_property
-    def _runtime(self) -> runtimes.JsSupport:
-        return runtimes.JsSupport(None)
-
-    @cached_property
-    def _client(self) -> Client:
-        from pvm_resources.sources.ytdlp.client import Client
-
-        settings = self._context.settings
-        return Client(settings, self._extractors(settings), self._runtime.runtime, self._stop)
-
-    def _key(self, external_id: str) -> str:
-        return f"video|{self.name}|{external_id}"
+    def _key(self, record: VideoRecord) -> str:
+        return f"video|{self.name}|{record.external_id}"
 
     def _search(
         self, stack: ExitStack, phrases: Sequence[str], wanted: int, gathering: _Gathering
@@ -241,7 +194,7 @@ class _SearchedVideos:
         return chosen
 
     def _looked_into(self, opened: Lazily[Extracting], record: VideoRecord) -> VideoRecord:
-        key = self._key(record.external_id)
+        key = self._key(record)
         info = self._fetching.known(key)
         if info is None:
             info = self._fetching.look(opened.session, self.name, key, record.url)
@@ -297,7 +250,7 @@ def _no_search(prefix: str, variable: str) -> MediaError:
 class YouTubeVideos(_SearchedVideos):
     """YouTube, searched with all phrases in all languages."""
 
-    _NAME = "youtube"
+    name = "youtube"
 
     def _phrases(self, query: Query, gathering: _Gathering) -> tuple[str, ...]:
         given = (phrase for phrases in query.terms.values() for phrase in phrases)
@@ -312,27 +265,26 @@ class YouTubeVideos(_SearchedVideos):
     @cached_property
     def _runtime(self) -> runtimes.JsSupport:
         # Another search than YouTube's own leads to another site's videos.
-        asks_youtube = self._context.settings.youtube_search.startswith("ytsearch")
-        return runtimes.detect() if asks_youtube else runtimes.JsSupport(None)
+        is_youtube = self._context.settings.youtube_search.startswith("ytsearch")
+        return runtimes.detect() if is_youtube else runtimes.JsSupport(None)
 
     def _check_machine(self, gathering: _Gathering) -> None:
         if self._runtime.lack:
-            reason = f"{self._runtime.lack}, without which YouTube withholds formats of many videos"
-            gathering.notes.append((reason, runtimes.REMEDY))
-            self._context.report(f"{self.name}: {reason}. {runtimes.REMEDY}")
+            gathering.notes.append((self._runtime.reason, runtimes.REMEDY))
+            self._context.report(f"{self.name}: {self._runtime.reason}. {runtimes.REMEDY}")
 
 
 class BilibiliVideos(_SearchedVideos):
     """Bilibili, searched in Chinese where the industry has Chinese phrases, else as typed."""
 
-    _NAME = "bilibili"
+    name = "bilibili"
     _DATED = True
 
     def _phrases(self, query: Query, gathering: _Gathering) -> tuple[str, ...]:
         chinese = query.terms.get("zh", ())
         if chinese:
             return tuple(dict.fromkeys(chinese))
-        typed = tuple(dict.fromkeys(query.terms.get(_UND, ()))) or (query.industry,)
+        typed = tuple(dict.fromkeys(query.terms.get(UND, ()))) or (query.industry,)
         said = ", ".join(f"{phrase!r}" for phrase in typed)
         gathering.notes.append(
             (f"there are no Chinese queries, so it was searched as typed: {said}", "Give queries in zh")
@@ -341,6 +293,10 @@ class BilibiliVideos(_SearchedVideos):
 
     def _prefix(self, settings: Settings) -> tuple[str, str]:
         return settings.bilibili_search, "PVM_BILIBILI_SEARCH"
+
+    @cached_property
+    def _runtime(self) -> runtimes.JsSupport:
+        return runtimes.JsSupport(None)
 
     def _extractors(self, settings: Settings) -> Extractors:
         return Extractors.bilibili(settings)

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from pvm_resources.http import PICTURE, AllowList, Fetcher
-from pvm_resources.http.retry import Patience
+from pvm_resources.http.retry import RetryPolicy
 from tests.standins.pictures import PictureServer
 
 #: Small and quick, so that limits are met within a test.
 SMALL = replace(PICTURE, max_bytes=60_000, connect_s=0.5, read_s=0.4, total_s=0.8)
-HASTY = Patience(base_s=0.01, most_s=0.02, asked_s=0.5)
+HASTY = RetryPolicy(first_wait_s=0.01, max_wait_s=0.02, max_retry_after_s=0.5)
 
 MakeFetcher = Callable[..., Fetcher]
 
@@ -40,7 +40,7 @@ def make_fetcher(server: PictureServer, certificates: ssl.SSLContext) -> MakeFet
         known = {
             "limits": SMALL,
             "allow": AllowList.parse(f"127.0.0.1:{server.port}"),
-            "patience": HASTY,
+            "retries": HASTY,
             "resolver": lambda host, port: ["127.0.0.1"],
             "verify": certificates,
         }

@@ -15,8 +15,8 @@ from pvm_core.errors import MediaError, Problem
 from pvm_resources.http import FEED, FetchError
 from pvm_resources.http.body import received
 from pvm_resources.http.faults import FaultError
-from pvm_resources.http.host_throttle import HostLimits, Hosts
-from pvm_resources.http.retry import Patience, retry_after
+from pvm_resources.http.host_throttle import HostLimits, HostThrottle
+from pvm_resources.http.retry import RetryPolicy, retry_after
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -24,13 +24,15 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        ("", None), ("0", 0.0), (" 120 ", 120.0), ("-1", None), ("1.5", None), ("soon", None), ("١", None),
+        ("", None), ("0", 0.0), (" 120 ", 120.0), ("-1", 0.0), ("1.5", 1.5), ("soon", None), ("١", None),
         ("Sun, 01 Mar 2026 12:01:30 GMT", 90.0), ("Sun, 01 Mar 2026 11:00:00 GMT", 0.0),
         ("Sunday, 01-Mar-26 12:00:10 GMT", 10.0), ("Sun Mar  1 12:00:05 2026", 5.0),
         ("Sun, 99 Mar 2026 12:01:30 GMT", None), ("9" * 400, 999_999_999_999.0),
+        (None, None), ("-3", 0.0), ("nan", None), ("inf", None),
+        ("Sun, 01 Mar 2026 12:00:10 -0000", 10.0),
     ],
 )  # fmt: skip
-def test_retry_after(value: str, seconds: float | None) -> None:
+def test_retry_after(value: str | None, seconds: float | None) -> None:
     assert retry_after(value, NOW) == seconds
 
 
@@ -41,10 +43,10 @@ def test_no_retry_after_breaks_the_reading(value: str) -> None:
 
 
 def test_pauses_grow_and_vary_within_bounds() -> None:
-    patience = Patience(base_s=0.5, most_s=8.0)
-    for failed, full in ((1, 0.5), (2, 1.0), (3, 2.0), (9, 8.0)):
-        assert patience.pause(failed, lambda: 0.0) == full / 2
-        assert patience.pause(failed, lambda: 1.0) == full
+    for failed, full in ((1, 0.5), (2, 1.0), (3, 2.0), (9, 8.0), (5_000, 8.0)):
+        for jitter, seconds in ((0.0, full / 2), (1.0, full)):
+            policy = RetryPolicy(first_wait_s=0.5, max_wait_s=8.0, jitter=lambda found=jitter: found)
+            assert policy.wait_s(failed) == seconds
 
 
 class Clock:
@@ -56,52 +58,55 @@ class Clock:
 
 def test_a_server_is_asked_so_much_at_once_and_per_second() -> None:
     clock, limits = Clock(), HostLimits(concurrency=2, per_second=4.0)
-    hosts = Hosts(clock)
-    assert [hosts.try_enter("a", limits) for _ in range(3)] == [None, None, math.inf]
-    assert hosts.try_enter("b", limits) is None, "another server has limits of its own"
-    hosts.leave("a")
-    assert hosts.try_enter("a", limits) == pytest.approx(0.25), "the burst is spent"
+    hosts = HostThrottle(clock)
+    assert [hosts.try_acquire("a", limits) for _ in range(3)] == [None, None, math.inf]
+    assert hosts.try_acquire("b", limits) is None, "another server has limits of its own"
+    hosts.release("a")
+    assert hosts.try_acquire("a", limits) == pytest.approx(0.25), "the burst is spent"
     clock.now += 0.25
-    assert hosts.try_enter("a", limits) is None
-    hosts.leave("a")
-    hosts.leave("a")
+    assert hosts.try_acquire("a", limits) is None
+    hosts.release("a")
+    hosts.release("a")
     begun = 0
     for _ in range(40):
         clock.now += 0.1
-        if hosts.try_enter("a", limits) is None:
+        if hosts.try_acquire("a", limits) is None:
             begun += 1
-            hosts.leave("a")
+            hosts.release("a")
     assert 15 <= begun <= 18, "4 per second for 4 seconds, and what was saved up"
 
 
 def test_a_server_that_pauses_or_is_down_is_left_alone() -> None:
-    clock, limits = Clock(), HostLimits(concurrency=2, per_second=None, rest_s=4, deaf=3, down_s=30)
-    hosts = Hosts(clock)
-    hosts.try_enter("a", limits)
-    hosts.leave("a")
+    clock, limits = (
+        Clock(),
+        HostLimits(2, None, rest_s=4, max_consecutive_failures=3, circuit_open_s=30),
+    )
+    hosts = HostThrottle(clock)
+    hosts.try_acquire("a", limits)
+    hosts.release("a")
     hosts.pause("a", 5)
-    assert hosts.try_enter("a", limits) == 5
+    assert hosts.try_acquire("a", limits) == 5
     clock.now += 5
     for answered, rest in ((False, None), (False, 4), (True, None), (False, None), (False, 4)):
-        assert hosts.try_enter("a", limits) is None
-        hosts.leave("a", answered=answered)
+        assert hosts.try_acquire("a", limits) is None
+        hosts.release("a", answered=answered)
         if rest is not None:
-            assert hosts.try_enter("a", limits) == rest
+            assert hosts.try_acquire("a", limits) == rest
             clock.now += rest
-    assert hosts.shut_for("a") is None
-    hosts.try_enter("a", limits)
-    hosts.leave("a", answered=False)
-    assert hosts.shut_for("a") == (30, "unreachable", "3 tries in a row had no answer")
+    assert hosts.circuit_open("a") is None
+    hosts.try_acquire("a", limits)
+    hosts.release("a", answered=False)
+    assert hosts.circuit_open("a") == (30, "unreachable", "3 tries in a row had no answer")
     clock.now += 31
-    assert hosts.shut_for("a") is None
+    assert hosts.circuit_open("a") is None
 
 
 def test_servers_of_which_nothing_is_known_are_forgotten() -> None:
     clock = Clock()
-    hosts = Hosts(clock)
+    hosts = HostThrottle(clock)
     for n in range(5_000):
-        hosts.try_enter(str(n), HostLimits())
-        hosts.leave(str(n))
+        hosts.try_acquire(str(n), HostLimits())
+        hosts.release(str(n))
         clock.now += 1
     assert len(hosts._hosts) <= 1_001
 

@@ -16,10 +16,8 @@ import pytest
 from pvm_core.errors import InputError
 from pvm_resources.http import FEED, PICTURE, AllowList, Fetched, Fetcher, FetchError
 from pvm_resources.http.host_throttle import HostLimits
-from pvm_resources.http.retry import Patience
+from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.settings import Settings
-from pvm_resources.sources.base import PictureRef
-from pvm_resources.sources.picture_reader import Pictures
 from tests.pvm_resources.http.conftest import HASTY, SMALL, MakeFetcher
 from tests.standins.pictures import (
     PictureServer,
@@ -94,7 +92,7 @@ def test_a_server_that_says_when_is_asked_then(
     when = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True) if as_date else 1
     url = server.put("/a", in_turn(busy(when), whole(JPEG)))  # type: ignore[arg-type]
     start = time.monotonic()
-    assert make_fetcher(patience=replace(HASTY, asked_s=5)).get(url) == JPEG
+    assert make_fetcher(retries=replace(HASTY, max_retry_after_s=5)).get(url) == JPEG
     assert 0.9 < time.monotonic() - start < 2.5
 
 
@@ -116,7 +114,9 @@ def test_a_server_that_asks_for_too_long_is_left_alone(
 
 
 def test_a_closed_port_counts_as_down_after_a_while(make_fetcher: MakeFetcher) -> None:
-    fetcher = make_fetcher(allow=AllowList.parse("x.example:1"), hosts=HostLimits(deaf=4, rest_s=0))
+    fetcher = make_fetcher(
+        allow=AllowList.parse("x.example:1"), hosts=HostLimits(max_consecutive_failures=4, rest_s=0)
+    )
     for n in range(3):
         with pytest.raises(FetchError) as caught:
             fetcher.get(f"http://x.example:1/{n}")
@@ -153,11 +153,11 @@ def test_settings_name_ones_own_servers(server: PictureServer) -> None:
         Fetcher.of(Settings(PVM_FETCH_ALLOW="a b"))  # type: ignore[call-arg]
 
 
-def test_a_reader_that_has_been_used_can_be_sent_to_a_worker_process(server: PictureServer) -> None:
-    picture = PictureRef(server.put("/a", whole(JPEG)))
-    reader = Pictures(Fetcher(SMALL, AllowList.parse(f"127.0.0.1:{server.port}"), patience=HASTY))
-    assert reader.read(picture) == JPEG
-    assert pickle.loads(pickle.dumps(reader)).read(picture) == JPEG
+def test_a_fetcher_that_has_been_used_can_be_sent_to_a_worker_process(server: PictureServer) -> None:
+    url = server.put("/a", whole(JPEG))
+    fetcher = Fetcher(SMALL, AllowList.parse(f"127.0.0.1:{server.port}"), retries=HASTY)
+    assert fetcher.get(url) == JPEG
+    assert pickle.loads(pickle.dumps(fetcher)).get(url) == JPEG
 
 
 def test_several_threads_share_a_servers_limits(server: PictureServer, make_fetcher: MakeFetcher) -> None:
@@ -229,11 +229,11 @@ def test_large_downloads_share_a_budget(
     answer = whole(body) if declared else raw(head() + body)
     url = server.put("/a", answer)
     many = make_fetcher().fetch_many(range(12), lambda n: url, concurrency=8, held_bytes=120_000)
-    crowd = many.gi_frame.f_locals["self"]  # type: ignore[attr-defined]
+    download_all = many.gi_frame.f_locals["self"]  # type: ignore[attr-defined]
     for _ in range(12):
         assert isinstance(next(many)[1], Fetched)
         time.sleep(0.02)
-        assert crowd.done.qsize() <= 2
+        assert download_all.done.qsize() <= 2
     assert list(many) == []
 
 
@@ -276,7 +276,7 @@ def test_a_server_that_is_down_costs_seconds_not_hours(make_fetcher: MakeFetcher
     assert {answer.code for _, answer in found} == {"picture.unreachable"}  # type: ignore[union-attr]
     assert all(answer.retryable for _, answer in found)  # type: ignore[union-attr]
     asked = sum(answer.attempts for _, answer in found)  # type: ignore[union-attr]
-    assert asked <= hosts.deaf + hosts.concurrency
+    assert asked <= hosts.max_consecutive_failures + hosts.concurrency
 
 
 def test_closing_ends_what_is_under_way(server: PictureServer, make_fetcher: MakeFetcher) -> None:
@@ -311,4 +311,4 @@ def test_a_defect_of_the_caller_is_raised_where_it_calls(
 
 
 def test_by_default_there_are_three_tries() -> None:
-    assert Patience().tries == 3
+    assert RetryPolicy().attempts == 3

@@ -19,9 +19,7 @@ from PIL import Image
 
 from pvm_core.errors import MediaError
 from pvm_core.images import Picture, decode_picture, encode_jpeg
-from pvm_resources.http import AllowList
-from pvm_resources.sources.base import PictureRef
-from pvm_resources.sources.picture_reader import Pictures
+from pvm_resources.http import AllowList, Fetcher
 from tests.pvm_resources.http.conftest import MakeFetcher
 from tests.standins.pictures import (
     Answer,
@@ -204,7 +202,7 @@ def test_is_refused_with_its_reason(case: Hostile, server: PictureServer, make_f
         server.put(path, answer)
     url = server.put("/x", case.answer)
     with pytest.raises(MediaError) as caught:
-        through(Pictures(make_fetcher()), url)
+        through(make_fetcher(), url)
     error = caught.value
     assert error.code.startswith(case.code), error
     assert case.says in f"{error.reason}. {error.remedy}"
@@ -212,8 +210,8 @@ def test_is_refused_with_its_reason(case: Hostile, server: PictureServer, make_f
     assert error.subject == url
 
 
-def through(reader: Pictures, url: str) -> Picture:
-    return decode_picture(reader.read(PictureRef(url)), url)
+def through(fetcher: Fetcher, url: str) -> Picture:
+    return decode_picture(fetcher.get(url), url)
 
 
 CLOSED = (
@@ -231,9 +229,9 @@ CLOSED = (
 
 @pytest.mark.parametrize("host", CLOSED)
 def test_closed_addresses_in_every_notation(host: str, make_fetcher: MakeFetcher) -> None:
-    reader = Pictures(make_fetcher(allow=AllowList()))
+    fetcher = make_fetcher(allow=AllowList())
     with pytest.raises(MediaError) as caught:
-        through(reader, f"http://{host}/a.jpg")
+        through(fetcher, f"http://{host}/a.jpg")
     assert caught.value.code == "picture.address"
     assert not caught.value.retryable
 
@@ -258,7 +256,7 @@ def test_closed_addresses_in_every_notation(host: str, make_fetcher: MakeFetcher
 )  # fmt: skip
 def test_what_is_no_usable_url(url: str, code: str, make_fetcher: MakeFetcher) -> None:
     with pytest.raises(MediaError) as caught:
-        through(Pictures(make_fetcher(allow=AllowList())), url)
+        through(make_fetcher(allow=AllowList()), url)
     assert (caught.value.code, caught.value.retryable) == (code, False)
     assert caught.value.reason
 
@@ -307,7 +305,7 @@ def test_is_accepted_and_looks_as_it_should(
     for path, location in (("/3", "/good"), ("/2", "/3"), ("/1", server.url + "/2")):
         server.put(path, redirect(location))
     for at in (url, server.url + "/1"):
-        picture = through(Pictures(make_fetcher()), at)
+        picture = through(make_fetcher(), at)
         assert picture.rgb.shape == (40, 60, 3)
         # JPEG, palettes and CMYK cost some; a turned or an inverted picture costs a hundred levels.
         assert np.abs(picture.rgb.astype(int) - rainbow()).mean() < 16
@@ -315,14 +313,14 @@ def test_is_accepted_and_looks_as_it_should(
 
 def test_sixteen_bit_grey(server: PictureServer, make_fetcher: MakeFetcher) -> None:
     url = server.put("/16", whole(sixteen_bit(), "image/png"))
-    picture = through(Pictures(make_fetcher()), url)
+    picture = through(make_fetcher(), url)
     assert abs(int(picture.rgb[20, 0, 0]) - 128) < 3
 
 
 def test_what_hangs_on_a_picture_is_not_stored(server: PictureServer, make_fetcher: MakeFetcher) -> None:
     """A JPEG that is a ZIP too is a picture; what is stored of it are its pixels."""
     url = server.put("/both", whole(JPEG + zipped()))
-    stored = encode_jpeg(through(Pictures(make_fetcher()), url).rgb)
+    stored = encode_jpeg(through(make_fetcher(), url).rgb)
     assert b"PK\x03\x04" not in stored
     assert zipfile.is_zipfile(io.BytesIO(JPEG + zipped()))
     assert not zipfile.is_zipfile(io.BytesIO(stored))

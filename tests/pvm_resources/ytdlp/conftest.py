@@ -51,7 +51,8 @@ class Stand:
             settings=load_settings(Path("/nonexistent"), **{**self.settings, **settings}),
             namespace="pillows",
             answers=self.answers,
-            ledger=None,  # type: ignore[arg-type]  # videos have no budgets
+            oauth_tokens=None,  # type: ignore[arg-type]  # videos have neither
+            quotas=None,  # type: ignore[arg-type]
             web=None,  # type: ignore[arg-type]  # nor feeds
             policy=SourcePolicy(),
             folder=self.downloads,
