@@ -131,7 +131,7 @@ def require(scope: Scope) -> Callable[..., Principal]:
         principal = gate.admit(request, bearer.credentials if bearer is not None else header)
         if scope not in principal.scopes:
             raise ApiError(
-                403, "auth.scope", f"the key has no scope {scope}", f"Use a key made with --scope {scope}"
+                "auth.scope", f"the key has no scope {scope}", f"Use a key made with --scope {scope}"
             )
         return principal
 
@@ -148,7 +148,6 @@ def check_host(request: Request) -> None:
     """
     if (request.url.hostname or "") not in LOOPBACK:
         raise ApiError(
-            403,
             "auth.host",
             "keys are off, and the request names another host than this machine",
             "Ask http://127.0.0.1, or turn keys on (PVM_API_AUTH=true)",
@@ -157,7 +156,6 @@ def check_host(request: Request) -> None:
 
 def _unauthorised(code: str, reason: str) -> ApiError:
     return ApiError(
-        401,
         code,
         reason,
         "Send a key of `pvm keys create` as Authorization: Bearer or X-API-Key",

@@ -66,7 +66,6 @@ class RateLimiter:
         rate, wait = self._count(caller, 1.0)
         if wait is not None:
             raise ApiError(
-                429,
                 "rate.limited",
                 f"more than {self._limit} requests a minute",
                 f"Wait {wait} s",
@@ -78,9 +77,7 @@ class RateLimiter:
         """Like `take`, counting nothing."""
         _, wait = self._count(caller, 0.0)
         if wait is not None:
-            raise ApiError(
-                429, "rate.limited", "too many requests", f"Wait {wait} s", {"Retry-After": str(wait)}
-            )
+            raise ApiError("rate.limited", "too many requests", f"Wait {wait} s", {"Retry-After": str(wait)})
 
     def _count(self, caller: str, cost: float) -> tuple[Rate, int | None]:
         now, speed = self._clock(), self._limit / _WINDOW_S

@@ -83,5 +83,5 @@ def next_url(request: Request, base: str, cursor: str | None) -> str | None:
 
 def _invalid() -> ApiError:
     return ApiError(
-        422, "cursor.invalid", "the cursor is not of this list", "Follow `next` as it is, or begin anew"
+        "cursor.invalid", "the cursor is not of this list", "Follow `next` as it is, or begin anew"
     )

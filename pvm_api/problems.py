@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from pvm_core.errors import InputError, ModelError, PvmError, StoreError
+from pvm_core.errors import PvmError
 
 MEDIA_TYPE: Final = "application/problem+json"
 #: A code is an identifier, not a page.
@@ -29,24 +29,6 @@ SECURITY: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-
-#: Codes whose status their kind does not tell.
-_STATUS: Final[Mapping[str, int]] = {
-    "job.open": 409,
-    "job.ended": 409,
-    "industry.in_use": 409,
-    "label.none": 409,
-    "store.refused": 409,
-    "media.missing": 404,
-    "store.text": 422,
-    "upload.large": 413,
-    "picture.too_large": 413,
-}
-#: What an address names and is not there.
-_ABSENT: Final = frozenset(
-    f"{kind}.unknown"
-    for kind in ("job", "industry", "match", "product", "video", "image", "frame", "evidence", "key")
-)
 
 
 class FieldError(BaseModel):
@@ -90,13 +72,10 @@ class Problem(BaseModel):
 
 
 class ApiError(PvmError):
-    """A refusal of the API itself, with its HTTP status and headers."""
+    """A refusal of the API itself, with the headers of its answer."""
 
-    def __init__(
-        self, status: int, code: str, reason: str, remedy: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(code, "request", reason, remedy, retryable=status in (429, 503))
-        self.status = status
+    def __init__(self, code: str, reason: str, remedy: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code, "request", reason, remedy)
         self.headers = dict(headers or {})
 
 
@@ -144,21 +123,6 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
 
 
-def status_of(error: PvmError) -> int:
-    """The HTTP status of one of our errors."""
-    if isinstance(error, ApiError):
-        return error.status
-    if error.code in _STATUS:
-        return _STATUS[error.code]
-    if error.code in _ABSENT:
-        return 404
-    if isinstance(error, InputError):
-        return 422
-    if isinstance(error, ModelError):
-        return 409
-    return 503 if error.retryable and isinstance(error, StoreError) else 500
-
-
 class _Ascii(JSONResponse):
     def render(self, content: Any) -> bytes:
         import json
@@ -167,7 +131,7 @@ class _Ascii(JSONResponse):
 
 
 def _ours(request: Request, error: PvmError) -> JSONResponse:
-    status = status_of(error)
+    status = error.http_status
     headers = dict(error.headers) if isinstance(error, ApiError) else {}
     if status == 503:
         headers.setdefault("Retry-After", str(_RETRY_S))
@@ -175,7 +139,7 @@ def _ours(request: Request, error: PvmError) -> JSONResponse:
         _log.error("%s %s: %s", request.method, request.url.path, error)
     subject = error.subject[:500]
     detail = error.reason if isinstance(error, ApiError) else f"{subject}: {error.reason}"
-    if isinstance(error, StoreError) and status >= 500:
+    if error.traits.scope == "machine" and status >= 500:
         # Where our database is, is nobody's business outside.
         detail = "the store is out of reach" if error.retryable else "the store failed"
         return answer(request, status, error.code, detail, retryable=error.retryable, headers=headers)

@@ -107,7 +107,6 @@ def _span(request: Request, tag: str, size: int) -> tuple[int, int] | None:
             return None
     if start >= size or not fits:
         raise ApiError(
-            416,
             "range.outside",
             f"the range lies outside the {size} bytes there are",
             "Ask for less",

@@ -47,7 +47,7 @@ async def keep(chunks: AsyncIterator[bytes], folder: Path, kind: str, limit: int
                 size += len(chunk)
                 if size > limit:
                     raise ApiError(
-                        413, "upload.large", f"it is larger than {limit:,} bytes", "Split it, or name its URL"
+                        "upload.large", f"it is larger than {limit:,} bytes", "Split it, or name its URL"
                     )
                 digest.update(chunk)
                 file.write(chunk)

@@ -145,7 +145,7 @@ class Sessions:
         site = request.headers.get("sec-fetch-site", "same-origin")
         ours = hmac.compare_digest(proof.encode(errors="replace"), visitor.proof.encode())
         if visitor.fresh or site != "same-origin" or not ours:
-            raise ApiError(403, "review.foreign", "the form is too old", "Load the page again")
+            raise ApiError("review.foreign", "the form is too old", "Load the page again")
 
     def _principal(self, session: Session | None) -> Principal | None:
         if not self.auth:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from pvm_api.auth import Principal
 from pvm_api.deps import ServicesDep
 from pvm_api.paging import cut
-from pvm_api.problems import ApiError, status_of
+from pvm_api.problems import ApiError
 from pvm_api.review.access import Anybody, Known, SignIn, Visitor, sessions_of
 from pvm_api.review.filters import STATUSES, Filters
 from pvm_api.review.i18n import LANGUAGES
@@ -186,7 +186,7 @@ def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visi
     terms = (services.policies[pictures.source], services.policies.of_platform(pictures.platform))
     tag = services.thumbnails.tag(pictures) if all(one.store_media for one in terms) else None
     if tag is None:
-        raise ApiError(404, "evidence.unknown", "there is no picture of it", "Open the match")
+        raise ApiError("evidence.unknown", "there is no picture of it", "Open the match")
     # What must be able to go again is kept by nobody: not here, not in the browser.
     passing = any(one.restricted for one in terms)
     if not passing and f'"{tag}"' in request.headers.get("if-none-match", ""):
@@ -392,11 +392,11 @@ def _asked_to_sign_in(request: Request) -> Response:
 
 
 def _no_page(reason: str) -> ApiError:
-    return ApiError(404, "review.address", reason, "Begin at the overview")
+    return ApiError("review.address", reason, "Begin at the overview")
 
 
 def _refused(request: Request, error: PvmError) -> Response:
-    status = status_of(error)
+    status = error.http_status
     if request.headers.get("x-requested-with") == "review":
         return JSONResponse({"reason": error.reason, "code": error.code}, status)
     kind = "missing" if status == 404 else "refused" if status < 500 else "ours"

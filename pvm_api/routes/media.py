@@ -91,7 +91,7 @@ def video_file(request: Request, video_id: uuid.UUID, services: ServicesDep, cal
             return serve_file(request, path, row.sha256, f"{video_id}{path.suffix[:8]}", cache)
         except OSError:
             path = None
-    raise ApiError(404, "video.not_kept", "its file is not kept here", "Open the video's own address")
+    raise ApiError("video.not_kept", "its file is not kept here", "Open the video's own address")
 
 
 def _picture(

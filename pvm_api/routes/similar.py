@@ -76,7 +76,7 @@ async def similar_to_picture(
     async with request.form(max_files=1, max_fields=1) as form:
         file = form.get("picture")
         if file is None or isinstance(file, str):
-            raise ApiError(422, "picture.missing", "the field picture holds no file", "Send it as a form")
+            raise ApiError("picture.missing", "the field picture holds no file", "Send it as a form")
         data = await _bytes(file)
     return await run_in_threadpool(_by_picture, request, services, base, data, limit)
 
