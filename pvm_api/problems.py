@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -111,11 +112,7 @@ def answer(
         errors=list(errors),
         request_id=request_id(request),
     )
-    # ASCII: a lone surrogate that came in with the request has no UTF-8.
-    body = _Ascii(problem.model_dump(), status_code=status, headers=dict(headers or {}))
-    body.media_type = MEDIA_TYPE
-    body.headers["content-type"] = MEDIA_TYPE
-    return body
+    return _ProblemResponse(problem.model_dump(), status, headers)
 
 
 def request_id(request: Request) -> str:
@@ -123,28 +120,28 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
 
 
-class _Ascii(JSONResponse):
-    def render(self, content: Any) -> bytes:
-        import json
+class _ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
 
+    def render(self, content: Any) -> bytes:
+        # ASCII: a lone surrogate that came in with the request has no UTF-8.
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 def _ours(request: Request, error: PvmError) -> JSONResponse:
     status = error.http_status
-    headers = dict(error.headers) if isinstance(error, ApiError) else {}
+    headers = dict(getattr(error, "headers", {}))
     if status == 503:
         headers.setdefault("Retry-After", str(_RETRY_S))
     if status >= 500:
         _log.error("%s %s: %s", request.method, request.url.path, error)
-    subject = error.subject[:500]
-    detail = error.reason if isinstance(error, ApiError) else f"{subject}: {error.reason}"
+    remedy: str | None = error.remedy
+    detail = error.reason if isinstance(error, ApiError) else f"{error.subject[:500]}: {error.reason}"
     if error.traits.scope == "machine" and status >= 500:
-        # Where our database is, is nobody's business outside.
-        detail = "the store is out of reach" if error.retryable else "the store failed"
-        return answer(request, status, error.code, detail, retryable=error.retryable, headers=headers)
+        # Where the database is must not leave this machine.
+        remedy, detail = None, "the store is out of reach" if error.retryable else "the store failed"
     return answer(
-        request, status, error.code, detail, remedy=error.remedy, retryable=error.retryable, headers=headers
+        request, status, error.code, detail, remedy=remedy, retryable=error.retryable, headers=headers
     )
 
 

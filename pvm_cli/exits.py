@@ -7,6 +7,8 @@ from typing import Final
 from pvm_core.error_codes import Exit
 from pvm_core.errors import PvmError
 
+__all__ = ("MEANINGS", "Exit", "code_of", "help_text")
+
 MEANINGS: Final[dict[Exit, str]] = {
     Exit.OK: "done; single items may have had problems, which are listed",
     Exit.FAILED: "the command or the job failed",

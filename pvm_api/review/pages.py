@@ -21,7 +21,7 @@ from pvm_api.paging import cut
 from pvm_api.problems import ApiError
 from pvm_api.review.access import Anybody, Known, SignIn, Visitor, sessions_of
 from pvm_api.review.filters import STATUSES, Filters
-from pvm_api.review.i18n import LANGUAGES
+from pvm_api.review.i18n import LANGUAGES, Language
 from pvm_api.review.links import at_second, web, within
 from pvm_api.review.view import (
     LANGUAGE,
@@ -30,12 +30,12 @@ from pvm_api.review.view import (
     assets,
     fragment,
     here_of,
+    language_of,
     page,
     version,
-    words_of,
 )
 from pvm_api.services import Services
-from pvm_api.serving import first_file, serve_bytes
+from pvm_api.serving import first_file, not_modified, serve_bytes
 from pvm_core.errors import InputError, PvmError
 from pvm_resources.store.labels import Verdict
 from pvm_resources.store.match_queries import JobRow
@@ -46,6 +46,7 @@ from pvm_resources.store.review_queries import COUNTED, SAID, SORTS, Card
 PAGE: Final = 60
 _JOBS: Final = 10
 _YEAR_S: Final = 31_536_000
+_KEEP: Final = "private, max-age=3600"
 
 
 class PageRoute(APIRoute):
@@ -81,7 +82,7 @@ class Shown:
 
     Attributes:
         pictures: they may be shown and are there.
-        restricted: the terms never let them be kept.
+        missing: why they are not: ``purged``, ``restricted`` (the terms never let them be kept), ``none``.
         version: changes with what a thumbnail shows.
         attributions: what the terms ask to be said beside the material.
         product_url, video_url: None where there is no address of the web; the video's is at the second
@@ -89,7 +90,7 @@ class Shown:
     """
 
     pictures: bool
-    restricted: bool
+    missing: str
     version: str
     attributions: tuple[str, ...]
     product_url: str | None
@@ -100,15 +101,15 @@ class Shown:
 def shown_of(card: Card, services: Services) -> Shown:
     """What may be shown of a match."""
     terms = (services.policies[card.source], services.policies.of_platform(card.platform))
-    restricted = not all(one.store_media for one in terms)
+    purged, restricted = card.media_purged_at is not None, not all(one.store_media for one in terms)
     there = any((card.evidence_path, card.best_img_id, card.best_frame_id))
     drawn = (
         f"{card.evidence_path}|{card.best_img_id}|{card.best_frame_id}|{card.ts}|{card.score}|{card.status}"
     )
     video, plain = at_second(card.video_url, card.ts), web(card.video_url)
     return Shown(
-        pictures=there and not restricted and card.media_purged_at is None,
-        restricted=restricted,
+        pictures=there and not restricted and not purged,
+        missing="purged" if purged else "restricted" if restricted else "none",
         version=hashlib.sha256(drawn.encode()).hexdigest()[:12],
         attributions=tuple(dict.fromkeys(one.attribution for one in terms if one.attribution)),
         product_url=web(card.product_url),
@@ -134,11 +135,11 @@ def sign_in(
     visitor: Anybody,
     key: Annotated[str, Form(max_length=500)] = "",
     back: Annotated[str, Form()] = "/review",
-    proof: Annotated[str, Form()] = "",
+    csrf_token: Annotated[str, Form()] = "",
 ) -> Response:
     """Takes a key, and has the browser keep a session in its place."""
     sessions = sessions_of(request)
-    sessions.check(visitor, request, proof)
+    sessions.check(visitor, request, csrf_token)
     session = sessions.sign_in(request, key)
     if session is None:
         return page(request, "login.html", 403, back=within(back), wrong=True)
@@ -148,9 +149,9 @@ def sign_in(
 
 
 @router.post("/session/out")
-def sign_out(request: Request, visitor: Anybody, proof: Annotated[str, Form()] = "") -> Response:
+def sign_out(request: Request, visitor: Anybody, csrf_token: Annotated[str, Form()] = "") -> Response:
     """Ends the session of this browser."""
-    sessions_of(request).check(visitor, request, proof)
+    sessions_of(request).check(visitor, request, csrf_token)
     response = RedirectResponse("/review/session/in", 303)
     sessions_of(request).end(response)
     return response
@@ -187,17 +188,12 @@ def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visi
     tag = services.thumbnails.tag(pictures) if all(one.store_media for one in terms) else None
     if tag is None:
         raise ApiError("evidence.unknown", "there is no picture of it", "Open the match")
-    # What must be able to go again is kept by nobody: not here, not in the browser.
-    passing = any(one.restricted for one in terms)
-    if not passing and f'"{tag}"' in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": f'"{tag}"', "Cache-Control": _KEEP})
-    data = services.thumbnails.make(pictures, tag, keep=not passing)
-    response = serve_bytes(request, data, f"proof-{match_id}.jpg", "no-store" if passing else _KEEP)
-    response.headers["ETag"] = f'"{tag}"'
-    return response
-
-
-_KEEP: Final = "private, max-age=3600"
+    # Material that the terms limit is cached nowhere: not here, not in the browser.
+    limited = any(one.restricted for one in terms)
+    if not limited and (same := not_modified(request, tag, _KEEP)):
+        return same
+    data = services.thumbnails.make(pictures, tag, keep=not limited)
+    return serve_bytes(data, f"proof-{match_id}.jpg", "no-store" if limited else _KEEP, tag)
 
 
 # -- matches ------------------------------------------------------------------------------------------
@@ -245,10 +241,10 @@ def match(
     following = services.store.review_queries.cards(wanted, 1, place)
     before = services.store.review_queries.cards(wanted, 1, place, backwards=True)
     judged = services.store.review_queries.card(last) if last is not None else None
-    w = words_of(request)
+    reason = language_of(request).reason(card.reason)
     return page(
         request, "match.html", card=card, shown=shown_of(card, services), filters=filters,
-        industry=services.store.industries.get(card.industry), reason=w.reason(card.reason),
+        industry=services.store.industries.get(card.industry), reason=reason,
         next=following[0].match_id if following else None,
         next_pictures=any(one.evidence_path and shown_of(one, services).pictures for one in following),
         previous=before[0].match_id if before else None,
@@ -265,12 +261,12 @@ def judge(
     services: ServicesDep,
     visitor: Known,
     verdict: Annotated[Literal["accept", "reject", "unsure", "undo"], Form()],
-    proof: Annotated[str, Form()] = "",
+    csrf_token: Annotated[str, Form()] = "",
     back: Annotated[str, Form(max_length=4_000)] = "/review",
     advance: Annotated[bool, Form()] = False,
 ) -> Response:
     """Takes a verdict, or takes one back; answers a script with what changed, a form with the next page."""
-    sessions_of(request).check(visitor, request, proof)
+    sessions_of(request).check(visitor, request, csrf_token)
     principal = visitor.principal
     assert principal is not None
     card = _said(services, match_id, verdict, principal)
@@ -311,18 +307,24 @@ def grid(
     cards, last = cut(rows, limit)
     follow = services.cursors.write("review", given, [job.job_id, last.place(filters.sort)]) if last else None
     size = {"limit": limit} if limit != PAGE else {}
-    w, count = words_of(request), services.store.review_queries.count(wanted)
-    key = "found.more" if count > COUNTED else "found"
+    count = services.store.review_queries.count(wanted)
     return page(
         request, "grid.html", industry=industry, job=job, filters=filters,
         path=request.url.path, cards=[(card, shown_of(card, services)) for card in cards],
         next=f"{request.url.path}{filters.query(cursor=follow, **size)}" if follow else None,
-        found=w(key, n=count, count=w.number(min(count, COUNTED))), first_page=at is not None,
+        found=_found(language_of(request), count), first_page=at is not None,
         tally=services.labels.tallies([job.job_id])[job.job_id], done=bool(done),
         statuses=STATUSES, saids=SAID, sorts=SORTS,
         only_product=cards[0].title or cards[0].product if cards else "–",
         only_video=cards[0].video_title or cards[0].video if cards else "–",
     )  # fmt: skip
+
+
+def _found(spoken: Language, count: int) -> str:
+    shown = spoken.number(min(count, COUNTED))
+    if count > COUNTED:
+        return spoken.gettext("More than %(count)s matches", count=shown)
+    return spoken.ngettext("%(count)s match", "%(count)s matches", count, count=shown)
 
 
 def _place(services: Services, place: str) -> tuple[Industry, JobRow]:
@@ -358,13 +360,12 @@ def _changed(
     filters: Filters,
     back: str,
 ) -> dict[str, Any]:
-    w = words_of(request)
     tally = services.labels.tallies([card.job_id])[card.job_id]
     names = {"product": card.title or card.product, "video": card.video_title or card.video}
     return {
-        "card": fragment(request, "card_of", card, shown_of(card, services), w, visitor, filters, back),
-        "tally": fragment(request, "tally_of", tally, w),
-        "said": w(f"said.{verdict}", **names),
+        "card": fragment(request, "card_of", card, shown_of(card, services), visitor, filters, back),
+        "tally": fragment(request, "tally_of", tally),
+        "said": language_of(request).label("said", verdict, **names),
         "label": card.label,
     }
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pvm_api.deps import Reader, ServicesDep
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
-from pvm_api.serving import first_file, serve_bytes, serve_file
+from pvm_api.serving import first_file, serve_file, serve_stored
 from pvm_core.errors import InputError
 
 router: Final = APIRouter(tags=["media"])
@@ -88,7 +88,7 @@ def video_file(request: Request, video_id: uuid.UUID, services: ServicesDep, cal
     if path is not None:
         try:
             cache = cache_rule(services, video_id, _FOREVER)
-            return serve_file(request, path, row.sha256, f"{video_id}{path.suffix[:8]}", cache)
+            return serve_file(request, path, f"{video_id}{path.suffix[:8]}", cache, row.sha256)
         except OSError:
             path = None
     raise ApiError("video.not_kept", "its file is not kept here", "Open the video's own address")
@@ -101,9 +101,8 @@ def _picture(
         raise InputError(
             f"{kind}.unknown", str(item), f"there is no such {kind}", "Take the address from a result"
         )
-    return serve_bytes(
-        request, services.media.get(key), f"{kind}-{item}.jpg", cache_rule(services, item, cache)
-    )
+    rule = cache_rule(services, item, cache)
+    return serve_stored(request, services.media, key, f"{kind}-{item}.jpg", rule)
 
 
 def cache_rule(services: Services, item: uuid.UUID, free: str) -> str:
