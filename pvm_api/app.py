@@ -69,7 +69,7 @@ def create_app(
     keys = Keys(database) if settings.api_auth else None
     sessions = Sessions(Keys(database), settings.api_auth)
     gate = Gate(keys, settings.api_rate, (sessions, *authenticators))
-    services = Services.over(settings, database, media, gate)
+    services = Services(settings, database, media, gate)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,14 @@ _UUID = "3f1c1c0e-7a55-5b0b-9d0a-2f6a6f0f7c11"
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class _Answer(BaseModel):
+    @classmethod
+    def of(cls, record: object, **more: Any) -> Self:
+        """The answer with the record's fields of the same names, and `more`."""
+        names = [name for name in cls.model_fields if name not in more and hasattr(record, name)]
+        return cls(**{name: getattr(record, name) for name in names}, **more)
 
 
 class Page(BaseModel, Generic[T]):
@@ -91,7 +99,7 @@ class Fault(BaseModel):
     stage: str | None = None
 
 
-class Counts(BaseModel):
+class Counts(_Answer):
     """What a job holds so far; matches by status."""
 
     products: int
@@ -106,7 +114,7 @@ class Counts(BaseModel):
     problems: int
 
 
-class Progress(BaseModel):
+class Progress(_Answer):
     """How far a stage is; `total` is null where it is not known yet."""
 
     stage: str
@@ -115,7 +123,7 @@ class Progress(BaseModel):
     reused: int
 
 
-class Source(BaseModel):
+class Source(_Answer):
     """How a source fared in the job."""
 
     kind: Literal["products", "videos"]
@@ -126,7 +134,7 @@ class Source(BaseModel):
     found: int
 
 
-class Job(BaseModel):
+class Job(_Answer):
     """A job. `percent` follows the phases, not the number of items."""
 
     job_id: str = Field(examples=[_JOB])
@@ -153,7 +161,7 @@ class JobDetail(Job):
     sources: list[Source]
 
 
-class Event(BaseModel):
+class Event(_Answer):
     """An event of a job, in the order of writing."""
 
     event_id: uuid.UUID
@@ -164,7 +172,7 @@ class Event(BaseModel):
     created_at: datetime
 
 
-class JobProblem(BaseModel):
+class JobProblem(_Answer):
     """A failure that concerned one item; the job went on."""
 
     stage: str
@@ -174,7 +182,7 @@ class JobProblem(BaseModel):
     retryable: bool
 
 
-class Result(BaseModel):
+class Result(_Answer):
     """A match, flat: one row per product and video. Pictures are null where the source's terms ended their
     keeping; the addresses of product and video stay."""
 
@@ -223,7 +231,7 @@ class LabelBody(_Model):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"verdict": "accept"}]})
 
 
-class LabelRow(BaseModel):
+class LabelRow(_Answer):
     """A verdict with the version of the match it was given on. It belongs to product and video within the
     industry, so it counts for the matches of later jobs as well."""
 
@@ -260,7 +268,7 @@ class Labelled(BaseModel):
     label: LabelRow | None = Field(description="Null: nothing is said of it.")
 
 
-class IndustryPrecision(BaseModel):
+class IndustryPrecision(_Answer):
     """What people say of the accepted matches of an industry's latest completed job."""
 
     industry: str
@@ -276,7 +284,7 @@ class IndustryPrecision(BaseModel):
     )
 
 
-class Picture(BaseModel):
+class Picture(_Answer):
     """A stored picture."""
 
     id: uuid.UUID
@@ -286,7 +294,7 @@ class Picture(BaseModel):
     ts: float | None = None
 
 
-class Product(BaseModel):
+class Product(_Answer):
     """A product with its pictures."""
 
     product_id: uuid.UUID
@@ -300,7 +308,7 @@ class Product(BaseModel):
     created_at: datetime
 
 
-class Video(BaseModel):
+class Video(_Answer):
     """A video with its first hundred keyframes; `file_url` is null where the file is not kept."""
 
     video_id: uuid.UUID
@@ -317,7 +325,7 @@ class Video(BaseModel):
     created_at: datetime
 
 
-class Similar(BaseModel):
+class Similar(_Answer):
     """A product picture like the one asked for."""
 
     product_id: uuid.UUID
@@ -371,7 +379,7 @@ class IndustryPatch(_Model):
     every_hours: int | None = Field(None, ge=1, le=8760)
 
 
-class Industry(BaseModel):
+class Industry(_Answer):
     """An industry."""
 
     slug: str = Field(examples=["goi-cong-thai-hoc"])

@@ -376,7 +376,7 @@ def _next_open(services: Services, card: Card, filters: Filters) -> uuid.UUID | 
     if filters.said and "open" not in filters.said:
         found = services.store.review_queries.cards(wanted, 1, card.place(filters.sort))
         return found[0].match_id if found else None
-    opened = Filters(**{**vars(filters), "said": ("open",)}).wanted(card.job_id)
+    opened = filters.model_copy(update={"said": ("open",)}).wanted(card.job_id)
     found = services.store.review_queries.cards(
         opened, 1, card.place(filters.sort)
     ) or services.store.review_queries.cards(opened, 1)

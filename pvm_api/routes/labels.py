@@ -11,7 +11,6 @@ from pvm_api import models
 from pvm_api.auth import Principal, require
 from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
-from pvm_resources.store.labels import Label
 
 router: Final = APIRouter(tags=["labels"])
 
@@ -31,7 +30,7 @@ def label_match(
         found = services.labels.undo(match_id, caller.name)
     else:
         found = services.labels.give(match_id, body.verdict, caller.name)
-    return models.Labelled(match_id=match_id, label=None if found is None else _row(found))
+    return models.Labelled(match_id=match_id, label=models.LabelRow.of(found) if found else None)
 
 
 @router.get("/v1/labels", operation_id="listLabels", summary="Labels, newest first")
@@ -57,7 +56,7 @@ def list_labels(
     page, last = cut(rows, limit)
     follow = services.cursors.write("labels", filters, [last.seq]) if last else None
     return models.Page[models.LabelRow](
-        items=[_row(one) for one in page], next=next_url(request, base, follow)
+        items=[models.LabelRow.of(one) for one in page], next=next_url(request, base, follow)
     )
 
 
@@ -74,16 +73,7 @@ def precision(
     ]
     tallies = services.labels.tallies([job.job_id for job in jobs])
     found = [
-        models.IndustryPrecision(
-            industry=job.industry, job_id=job.job_id, accepted=t.accepted, right=t.right, wrong=t.wrong,
-            unsure=t.unsure, missed=t.missed, precision=t.precision, bound=t.bound,
-        )
+        models.IndustryPrecision.of(tallies[job.job_id], industry=job.industry, job_id=job.job_id)
         for job in jobs
-        for t in (tallies[job.job_id],)
-    ]  # fmt: skip
+    ]
     return models.Page[models.IndustryPrecision](items=found, next=None)
-
-
-def _row(label: Label) -> models.LabelRow:
-    shown = models.LabelRow.model_fields
-    return models.LabelRow(**{name: value for name, value in vars(label).items() if name in shown})

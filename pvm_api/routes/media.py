@@ -32,46 +32,33 @@ def _binary(kind: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+_JPEG: Final[dict[str, Any]] = {"response_class": Response, "responses": _binary("image/jpeg")}
+
+
 @router.get(
     "/v1/matches/{match_id}/evidence",
     operation_id="getEvidence",
-    response_class=Response,
-    responses=_binary("image/jpeg"),
     summary="The picture that proves a match",
+    **_JPEG,
 )
 def evidence(request: Request, match_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """Product and frame side by side, with the points that agree."""
-    return _picture(
-        request, services, services.store.match_queries.evidence_key(match_id), "evidence", match_id, _ASK
-    )
+    key = services.store.match_queries.evidence_key(match_id)
+    return _picture(request, services, key, "evidence", match_id, _ASK)
 
 
-@router.get(
-    "/v1/images/{image_id}",
-    operation_id="getImage",
-    response_class=Response,
-    responses=_binary("image/jpeg"),
-    summary="A product picture",
-)
+@router.get("/v1/images/{image_id}", operation_id="getImage", summary="A product picture", **_JPEG)
 def image(request: Request, image_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """A product picture as stored, longest side 1,024 pixels at most."""
-    return _picture(
-        request, services, services.store.match_queries.image_key(image_id), "image", image_id, _FOREVER
-    )
+    key = services.store.match_queries.image_key(image_id)
+    return _picture(request, services, key, "image", image_id, _FOREVER)
 
 
-@router.get(
-    "/v1/frames/{frame_id}",
-    operation_id="getFrame",
-    response_class=Response,
-    responses=_binary("image/jpeg"),
-    summary="A keyframe",
-)
+@router.get("/v1/frames/{frame_id}", operation_id="getFrame", summary="A keyframe", **_JPEG)
 def frame(request: Request, frame_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """A keyframe as stored, longest side 960 pixels at most."""
-    return _picture(
-        request, services, services.store.match_queries.frame_key(frame_id), "frame", frame_id, _FOREVER
-    )
+    key = services.store.match_queries.frame_key(frame_id)
+    return _picture(request, services, key, "frame", frame_id, _FOREVER)
 
 
 @router.get(
