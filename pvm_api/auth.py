@@ -1,4 +1,4 @@
-"""Who calls, and what they may do: API keys by header; other ways can be added by `Authenticator`."""
+"""Authentication and scopes: API keys in a header; other ways can be added by `Authenticator`."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ class KeyCache:
 
 
 class Gate:
-    """Decides who a request is from.
+    """Authenticates requests and limits their rate.
 
     Args:
-        keys: None lets everybody in as the machine's own user.
+        keys: None admits everybody as the machine's own user.
         limit: requests a minute of one caller.
-        others: asked in order where the request carries no key.
+        others: tried in order where the request carries no key.
     """
 
     def __init__(self, keys: Keys | None, limit: int, others: Sequence[Authenticator] = ()) -> None:
@@ -155,8 +155,8 @@ def require(scope: Scope) -> Callable[..., Principal]:
 
 
 def check_host(request: Request) -> None:
-    """Without keys a page of another site, whose name its owner has pointed at this machine (DNS rebinding),
-    would speak for the user.
+    """Refuses other host names while keys are off: a page of another site, whose name its owner points at
+    this machine (DNS rebinding), could act as the user.
 
     Raises:
         ApiError: 403 ``auth.host``.

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pvm_api.problems import SECURITY, ApiError
 
-#: A JSON body larger than this is no request.
+#: Bytes of a JSON body.
 BODY_MAX: Final = 1_000_000
 _ID_MAX: Final = 64
 
@@ -97,12 +97,12 @@ class RequestMiddleware:
         state["request_id"] = _id_of(headers.get("x-request-id"))
         limit = self._upload_max if scope["path"] in self._uploads else BODY_MAX
 
-        async def sealed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _seal(MutableHeaders(scope=message), scope)
+                _set_headers(MutableHeaders(scope=message), scope)
             await send(message)
 
-        await self._app(scope, _counted(receive, headers.get("content-length"), limit), sealed)
+        await self._app(scope, _counted(receive, headers.get("content-length"), limit), send_with_headers)
 
 
 def _counted(receive: Receive, stated: str | None, limit: int) -> Receive:
@@ -114,7 +114,7 @@ def _counted(receive: Receive, stated: str | None, limit: int) -> Receive:
             raise _too_large(limit)
         message = await receive()
         if message["type"] == "http.request":
-            # A stated length may be missing or a lie: what arrives is counted.
+            # A stated length may be missing or wrong: what arrives is counted.
             seen += len(message.get("body", b""))
             if seen > limit:
                 raise _too_large(limit)
@@ -133,7 +133,7 @@ def _id_of(given: str | None) -> str:
     return secrets.token_hex(8)
 
 
-def _seal(headers: MutableHeaders, scope: Scope) -> None:
+def _set_headers(headers: MutableHeaders, scope: Scope) -> None:
     state = scope["state"]
     headers["X-Request-ID"] = state["request_id"]
     for name, value in SECURITY.items():

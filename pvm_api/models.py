@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pvm_resources.store import records
 
 T = TypeVar("T")
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -54,7 +57,7 @@ class JobBody(_Model):
     recency_days: int | None = Field(None, ge=1, le=3650, description="Videos younger than this only.")
     embed_model: str | None = Field(None, max_length=100, description="Embedder by name.")
     callback_url: str | None = Field(
-        None, max_length=2000, description="Told once when the job has ended; n8n's resume URL."
+        None, max_length=2000, description="Called once when the job has ended; n8n's resume URL."
     )
     top_amz: int | None = Field(None, ge=0, le=1000, description="Founding name: products of Amazon.")
     top_ebay: int | None = Field(None, ge=0, le=1000, description="Founding name: products of eBay.")
@@ -79,7 +82,7 @@ class JobBody(_Model):
 
 
 class Accepted(BaseModel):
-    """A job that was accepted; `status_url` tells how it goes."""
+    """A job that was accepted; its state is at `status_url`."""
 
     job_id: str = Field(examples=[_JOB])
     industry: str
@@ -99,19 +102,9 @@ class Fault(BaseModel):
     stage: str | None = None
 
 
-class Counts(_Answer):
+@dataclass(frozen=True)
+class Counts(records.JobCounts):
     """What a job holds so far; matches by status."""
-
-    products: int
-    images: int
-    videos: int
-    frames: int
-    candidates: int
-    scores: int
-    accepted: int
-    review: int
-    rejected: int
-    problems: int
 
 
 class Progress(_Answer):
@@ -124,7 +117,7 @@ class Progress(_Answer):
 
 
 class Source(_Answer):
-    """How a source fared in the job."""
+    """Outcome of a source in the job."""
 
     kind: Literal["products", "videos"]
     source: str
@@ -153,9 +146,9 @@ class Job(_Answer):
 
 
 class JobDetail(Job):
-    """A job with what it holds, how far it is and how its sources fared."""
+    """A job with its counts, progress and sources."""
 
-    request: dict[str, Any] = Field(description="What was asked for, gaps filled.")
+    request: dict[str, Any] = Field(description="The request, completed with defaults.")
     counts: Counts
     progress: list[Progress]
     sources: list[Source]
@@ -167,7 +160,7 @@ class Event(_Answer):
     event_id: uuid.UUID
     name: str = Field(examples=["image.embeddings.completed"])
     job_id: str
-    item: str = Field(description="What it speaks of; empty for an event of the whole job.")
+    item: str = Field(description="The item it concerns; empty for an event of the whole job.")
     payload: dict[str, Any]
     created_at: datetime
 
@@ -218,14 +211,14 @@ class Result(_Answer):
     match_url: str
     media_purged_at: datetime | None
     created_at: datetime
-    label: Label | None = Field(description="What people say of product and video; null: nothing.")
+    label: Label | None = Field(description="The verdict of people on product and video; null: none.")
 
 
 class LabelBody(_Model):
-    """What somebody says of a match."""
+    """A verdict on a match."""
 
     verdict: Literal["accept", "reject", "unsure", "undo"] = Field(
-        description="`undo` takes the newest verdict back, and what was said before it counts again."
+        description="`undo` takes the newest verdict back; the one before it counts again."
     )
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"verdict": "accept"}]})
@@ -262,14 +255,14 @@ class LabelRow(_Answer):
 
 
 class Labelled(BaseModel):
-    """What counts for a match after a verdict."""
+    """The verdict that counts for a match now."""
 
     match_id: uuid.UUID
-    label: LabelRow | None = Field(description="Null: nothing is said of it.")
+    label: LabelRow | None = Field(description="Null: nobody judged it.")
 
 
 class IndustryPrecision(_Answer):
-    """What people say of the accepted matches of an industry's latest completed job."""
+    """Verdicts on the accepted matches of an industry's latest completed job."""
 
     industry: str
     job_id: str
@@ -326,7 +319,7 @@ class Video(_Answer):
 
 
 class Similar(_Answer):
-    """A product picture like the one asked for."""
+    """A product picture like the given one."""
 
     product_id: uuid.UUID
     product: str

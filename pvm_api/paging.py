@@ -1,4 +1,4 @@
-"""Pages by keyset: an opaque signed cursor says after which row the next page begins."""
+"""Pages by keyset: an opaque signed cursor holds the row after which the next page begins."""
 
 from __future__ import annotations
 

@@ -120,6 +120,15 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
 
 
+def public_texts(error: PvmError) -> tuple[str, str | None]:
+    """Detail and remedy as a caller may read them: where the database is must not leave this machine."""
+    if error.traits.scope == "machine" and error.http_status >= 500:
+        return "the store is out of reach" if error.retryable else "the store failed", None
+    return error.reason if isinstance(
+        error, ApiError
+    ) else f"{error.subject[:500]}: {error.reason}", error.remedy
+
+
 class _ProblemResponse(JSONResponse):
     media_type = MEDIA_TYPE
 
@@ -135,11 +144,7 @@ def _ours(request: Request, error: PvmError) -> JSONResponse:
         headers.setdefault("Retry-After", str(_RETRY_S))
     if status >= 500:
         _log.error("%s %s: %s", request.method, request.url.path, error)
-    remedy: str | None = error.remedy
-    detail = error.reason if isinstance(error, ApiError) else f"{error.subject[:500]}: {error.reason}"
-    if error.traits.scope == "machine" and status >= 500:
-        # Where the database is must not leave this machine.
-        remedy, detail = None, "the store is out of reach" if error.retryable else "the store failed"
+    detail, remedy = public_texts(error)
     return answer(
         request, status, error.code, detail, remedy=remedy, retryable=error.retryable, headers=headers
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from typing import Literal
+
 from fastapi import Request
 
 from pvm_api.auth import Gate
@@ -13,6 +16,8 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_policies
 from pvm_resources.store import Store
+from pvm_resources.store.labels import Label, Verdict
+from pvm_resources.store.match_queries import JobRow
 
 
 class Services:
@@ -30,6 +35,17 @@ class Services:
         self.policies = load_policies(settings)
         self.labels = self.store.labels(self.policies)
         self.thumbnails = Thumbnails(media)
+
+    def latest_jobs(self, industry: str | None) -> list[JobRow]:
+        """Each industry's job that completed last; of one industry (slug) where given."""
+        queries = self.store.match_queries
+        return [queries.job(job) for job in queries.latest_jobs(industry, queries.now())]
+
+    def judge(self, match_id: uuid.UUID, verdict: Verdict | Literal["undo"], who: str) -> Label | None:
+        """Stores a verdict, or takes the newest one back; the verdict that counts now."""
+        if verdict == "undo":
+            return self.labels.undo(match_id, who)
+        return self.labels.give(match_id, verdict, who)
 
     def base(self, request: Request) -> str:
         """The address under which callers reach us, without a final slash."""

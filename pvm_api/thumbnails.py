@@ -21,7 +21,7 @@ _KEPT: Final = 1_200
 
 
 class Thumbnails:
-    """Makes thumbnails, and keeps those asked for last in memory.
+    """Makes thumbnails and keeps the most recently used in memory.
 
     Args:
         media: where the pictures are.
@@ -54,7 +54,7 @@ class Thumbnails:
         return (self._kept if keep else self._draw)(_keys(pictures), tag)
 
     def _draw(self, keys: tuple[str, ...], tag: str) -> bytes:
-        # The tag tells versions of a picture apart: it is part of the cache's key.
+        # The tag is part of the cache's key: it changes with the picture.
         return _drawn([self._media.get(key) for key in keys])
 
 

@@ -17,7 +17,7 @@ KINDS: Final = ("csv", "tsv", "jsonl", "json", "xml")
 
 
 def kind_of(filename: str | None) -> str:
-    """The kind of catalogue that a file's name tells.
+    """The kind of catalogue by a file's name.
 
     Raises:
         InputError: ``upload.kind``.

@@ -57,11 +57,11 @@ class Filters(BaseModel):
 
     @property
     def any(self) -> bool:
-        """Something is left out."""
+        """Whether any filter is set."""
         return self.model_copy(update={"sort": "best"}) != Filters()
 
     def wanted(self, job: str) -> Wanted:
-        """As the store is asked."""
+        """As a query of the store."""
         return Wanted(
             job, self.sort, self.status, self.said,
             0.0 if self.min is None else self.min, 1.0 if self.max is None else self.max,
@@ -69,7 +69,7 @@ class Filters(BaseModel):
         )  # fmt: skip
 
     def query(self, **more: object) -> str:
-        """As the part of an address after its path, with its question mark; "" where nothing is asked."""
+        """The query string with its question mark; "" where everything is at its default."""
         values: Mapping[str, Any] = {**dict(self), **more}
         pairs = [
             (name, str(one))

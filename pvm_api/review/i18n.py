@@ -83,7 +83,7 @@ class Language:
         return str(self.catalogue.gettext(message)) % values
 
     def ngettext(self, one: str, many: str, n: int, **values: object) -> str:
-        """The same in the plural form that `n` asks for."""
+        """The same in the plural form for `n`."""
         return str(self.catalogue.ngettext(one, many, n)) % values
 
     def label(self, kind: str, value: str, **values: object) -> str:

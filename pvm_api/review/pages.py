@@ -15,10 +15,9 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from pvm_api.auth import Principal
 from pvm_api.deps import ServicesDep
 from pvm_api.paging import cut
-from pvm_api.problems import ApiError
+from pvm_api.problems import ApiError, public_texts
 from pvm_api.review.access import Anybody, Known, SignIn, Visitor, sessions_of
 from pvm_api.review.filters import STATUSES, Filters
 from pvm_api.review.i18n import LANGUAGES, Language
@@ -37,7 +36,6 @@ from pvm_api.review.view import (
 from pvm_api.services import Services
 from pvm_api.serving import first_file, not_modified, serve_bytes
 from pvm_core.errors import InputError, PvmError
-from pvm_resources.store.labels import Verdict
 from pvm_resources.store.match_queries import JobRow
 from pvm_resources.store.records import Industry
 from pvm_resources.store.review_queries import COUNTED, SAID, SORTS, Card
@@ -60,7 +58,7 @@ class PageRoute(APIRoute):
             try:
                 response: Response = await handler(request)
             except SignIn:
-                response = _asked_to_sign_in(request)
+                response = _sign_in_first(request)
             except PvmError as error:
                 response = _refused(request, error)
             except RequestValidationError:
@@ -84,9 +82,9 @@ class Shown:
         pictures: they may be shown and are there.
         missing: why they are not: ``purged``, ``restricted`` (the terms never let them be kept), ``none``.
         version: changes with what a thumbnail shows.
-        attributions: what the terms ask to be said beside the material.
+        attributions: what the terms require beside the material.
         product_url, video_url: None where there is no address of the web; the video's is at the second
-            where its site can be asked for one (`video_seeks`).
+            where its site takes one (`video_seeks`).
     """
 
     pictures: bool
@@ -118,11 +116,11 @@ def shown_of(card: Card, services: Services) -> Shown:
     )
 
 
-# -- who sits there -----------------------------------------------------------------------------------
+# -- sessions -----------------------------------------------------------------------------------------
 
 
 @router.get("/session/in")
-def ask(request: Request, visitor: Anybody, back: str = "/review") -> Response:
+def sign_in_page(request: Request, visitor: Anybody, back: str = "/review") -> Response:
     """The page that asks for a key."""
     if visitor.principal is not None:
         return RedirectResponse(within(back), 303)
@@ -137,7 +135,7 @@ def sign_in(
     back: Annotated[str, Form()] = "/review",
     csrf_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Takes a key, and has the browser keep a session in its place."""
+    """Exchanges a key for a session."""
     sessions = sessions_of(request)
     sessions.check(visitor, request, csrf_token)
     session = sessions.sign_in(request, key)
@@ -158,8 +156,8 @@ def sign_out(request: Request, visitor: Anybody, csrf_token: Annotated[str, Form
 
 
 @router.get("/session/look")
-def look(request: Request, lang: str = "", theme: str = "", back: str = "/review") -> Response:
-    """Keeps language and colours; the one thing a link may change, for it concerns this browser alone."""
+def appearance(request: Request, lang: str = "", theme: str = "", back: str = "/review") -> Response:
+    """Keeps language and colours in cookies; a link may do so because this browser alone is concerned."""
     response = RedirectResponse(within(back), 303)
     for name, value, known in ((LANGUAGE, lang, tuple(LANGUAGES)), (THEME, theme, THEMES)):
         if value in known:
@@ -182,7 +180,7 @@ def static_file(_version: str, name: str) -> Response:
 
 @router.get("/thumb/{match_id}")
 def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visitor: Known) -> Response:
-    """A match's proof, small."""
+    """A match's evidence, small."""
     pictures = services.store.review_queries.pictures(match_id)
     terms = (services.policies[pictures.source], services.policies.of_platform(pictures.platform))
     tag = services.thumbnails.tag(pictures) if all(one.store_media for one in terms) else None
@@ -201,14 +199,8 @@ def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visi
 
 @router.get("")
 def overview(request: Request, services: ServicesDep, visitor: Known) -> Response:
-    """Industries with their figures, and their jobs."""
-    latest = {
-        row.industry: row
-        for row in map(
-            services.store.match_queries.job,
-            services.store.match_queries.latest_jobs(None, services.store.match_queries.now()),
-        )
-    }
+    """Industries with their precision and their jobs."""
+    latest = {job.industry: job for job in services.latest_jobs(None)}
     listed = [
         (one, latest.get(one.slug), services.store.match_queries.jobs(_JOBS, industry=one.slug))
         for one in services.store.industries.list()
@@ -265,11 +257,11 @@ def judge(
     back: Annotated[str, Form(max_length=4_000)] = "/review",
     advance: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Takes a verdict, or takes one back; answers a script with what changed, a form with the next page."""
+    """Stores a verdict or its undo; a script gets what changed, a form the next page."""
     sessions_of(request).check(visitor, request, csrf_token)
-    principal = visitor.principal
-    assert principal is not None
-    card = _said(services, match_id, verdict, principal)
+    assert visitor.principal is not None
+    services.judge(match_id, verdict, visitor.principal.name)
+    card = services.store.review_queries.card(match_id)
     back = within(back)
     filters = Filters.parse(QueryParams(urlsplit(back).query))
     if request.headers.get("x-requested-with") == "review":
@@ -332,23 +324,12 @@ def _place(services: Services, place: str) -> tuple[Industry, JobRow]:
         job = services.store.match_queries.job(place)
     except InputError:
         industry = services.store.industries.get(place)
-        found = services.store.match_queries.latest_jobs(industry.slug, services.store.match_queries.now())
+        found = services.latest_jobs(industry.slug)
         if not found:
-            raise InputError(
-                "job.none", industry.name, "no job of it has completed", "See its jobs"
-            ) from None
-        return industry, services.store.match_queries.job(found[0])
+            reason = "no job of it has completed"
+            raise InputError("job.none", industry.name, reason, "See its jobs") from None
+        return industry, found[0]
     return services.store.industries.get(job.industry), job
-
-
-def _said(
-    services: Services, match_id: uuid.UUID, verdict: Verdict | Literal["undo"], principal: Principal
-) -> Card:
-    if verdict == "undo":
-        services.labels.undo(match_id, principal.name)
-    else:
-        services.labels.give(match_id, verdict, principal.name)
-    return services.store.review_queries.card(match_id)
 
 
 def _changed(
@@ -372,18 +353,16 @@ def _changed(
 
 def _next_open(services: Services, card: Card, filters: Filters) -> uuid.UUID | None:
     """The next match nobody judged, in the order of the list; from its beginning where the end is reached."""
-    wanted = filters.wanted(card.job_id)
+    cards, place = services.store.review_queries.cards, card.place(filters.sort)
     if filters.said and "open" not in filters.said:
-        found = services.store.review_queries.cards(wanted, 1, card.place(filters.sort))
-        return found[0].match_id if found else None
-    opened = filters.model_copy(update={"said": ("open",)}).wanted(card.job_id)
-    found = services.store.review_queries.cards(
-        opened, 1, card.place(filters.sort)
-    ) or services.store.review_queries.cards(opened, 1)
+        found = cards(filters.wanted(card.job_id), 1, place)
+    else:
+        opened = filters.model_copy(update={"said": ("open",)}).wanted(card.job_id)
+        found = cards(opened, 1, place) or cards(opened, 1)
     return found[0].match_id if found else None
 
 
-def _asked_to_sign_in(request: Request) -> Response:
+def _sign_in_first(request: Request) -> Response:
     if request.method in ("GET", "HEAD") and "/thumb/" not in request.url.path:
         return RedirectResponse(f"/review/session/in?back={quote(here_of(request), safe='')}", 303)
     return page(
@@ -401,14 +380,7 @@ def _refused(request: Request, error: PvmError) -> Response:
     if request.headers.get("x-requested-with") == "review":
         return JSONResponse({"reason": error.reason, "code": error.code}, status)
     kind = "missing" if status == 404 else "refused" if status < 500 else "ours"
-    detail = (
-        f"{error.subject}: {error.reason}" if status < 500 and error.subject != "request" else error.reason
-    )
-    headers = dict(error.headers) if isinstance(error, ApiError) else {}
-    remedy = error.remedy if status < 500 else ""
-    response = page(
-        request, "error.html", status, kind=kind, code=error.code,
-        detail=detail if status < 500 else "the store is out of reach", remedy=remedy,
-    )  # fmt: skip
-    response.headers.update(headers)
+    detail, remedy = public_texts(error)
+    response = page(request, "error.html", status, kind=kind, code=error.code, detail=detail, remedy=remedy)
+    response.headers.update(getattr(error, "headers", {}))
     return response

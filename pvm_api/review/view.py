@@ -1,4 +1,4 @@
-"""Pages from templates: language, colours, assets, and the headers that guard them."""
+"""Pages from templates: language, colours, assets, and security headers."""
 
 from __future__ import annotations
 

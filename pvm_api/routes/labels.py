@@ -1,4 +1,4 @@
-"""Labels: what people say of matches, and what that says of precision."""
+"""Labels: verdicts of people on matches, and the precision they give."""
 
 from __future__ import annotations
 
@@ -26,10 +26,7 @@ def label_match(
     match_id: uuid.UUID, body: models.LabelBody, services: ServicesDep, caller: Reviewer
 ) -> models.Labelled:
     """Accepts or rejects a match, or takes the newest verdict on it back."""
-    if body.verdict == "undo":
-        found = services.labels.undo(match_id, caller.name)
-    else:
-        found = services.labels.give(match_id, body.verdict, caller.name)
+    found = services.judge(match_id, body.verdict, caller.name)
     return models.Labelled(match_id=match_id, label=models.LabelRow.of(found) if found else None)
 
 
@@ -66,11 +63,7 @@ def precision(
 ) -> models.Page[models.IndustryPrecision]:
     """Of each industry's latest completed job: how many of its accepted matches people judged, and how many
     of those are right."""
-    slug = services.store.industries.get(industry).slug if industry else None
-    jobs = [
-        services.store.match_queries.job(job)
-        for job in services.store.match_queries.latest_jobs(slug, services.store.match_queries.now())
-    ]
+    jobs = services.latest_jobs(services.store.industries.get(industry).slug if industry else None)
     tallies = services.labels.tallies([job.job_id for job in jobs])
     found = [
         models.IndustryPrecision.of(tallies[job.job_id], industry=job.industry, job_id=job.job_id)

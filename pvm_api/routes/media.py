@@ -18,7 +18,7 @@ router: Final = APIRouter(tags=["media"])
 #: The content of a stored picture never changes; evidence is drawn again where its match changed.
 _FOREVER: Final = "private, max-age=31536000, immutable"
 _ASK: Final = "private, no-cache"
-#: Material that a source's terms let be kept for a while only must not live on in the caller's cache.
+#: Material that a source's terms limit in time must not stay in the caller's cache.
 _RESTRICTED: Final = "no-store"
 
 
@@ -93,7 +93,7 @@ def _picture(
 
 
 def cache_rule(services: Services, item: uuid.UUID, free: str) -> str:
-    """`free`, or no keeping at all where the terms of the item's source limit how long it may be kept."""
+    """`free`, or no caching where the terms of the item's source limit how long it may be kept."""
     sources, platforms = services.store.match_queries.origins(item)
     restricted = any(services.policies.restricted(source) for source in sources) or any(
         services.policies.of_platform(platform).restricted for platform in platforms
