@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
-from pvm_api import problems
+from pvm_api import models, problems
 from pvm_api.auth import Authenticator, Gate, check_host
 from pvm_api.limits import RequestMiddleware
 from pvm_api.metrics import Metrics
@@ -114,14 +114,11 @@ def _described(app: FastAPI) -> dict[str, Any]:
         return app.openapi_schema
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     shapes = found["components"]["schemas"]
-    for shape in (problems.Problem, problems.FieldError):
+    # No route names them in its signature.
+    for shape in (problems.Problem, problems.FieldError, models.JobBody):
         described = shape.model_json_schema(ref_template="#/components/schemas/{model}")
         described.pop("$defs", None)
         shapes[shape.__name__] = described
-    from pvm_api.models import JobBody
-
-    body = JobBody.model_json_schema(ref_template="#/components/schemas/{model}")
-    shapes["JobBody"] = {name: part for name, part in body.items() if name != "$defs"}
     for name in ("HTTPValidationError", "ValidationError"):
         shapes.pop(name, None)
     for path, operations in found["paths"].items():

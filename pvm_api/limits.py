@@ -140,6 +140,4 @@ def _set_headers(headers: MutableHeaders, scope: Scope) -> None:
         headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")
     rate: Rate | None = state.get("rate")
-    if rate is not None:
-        for name, value in rate.headers.items():
-            headers[name] = value
+    headers.update(rate.headers if rate is not None else {})

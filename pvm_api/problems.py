@@ -1,10 +1,10 @@
-"""Errors as RFC 9457 problems: one shape for every status, under stable codes."""
+"""Errors as RFC 9457 problems, with stable codes."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -81,7 +81,7 @@ class ApiError(PvmError):
 
 
 def install(app: FastAPI) -> None:
-    """Has every error of `app` answered as a problem."""
+    """Makes `app` answer every error as a problem."""
     app.add_exception_handler(PvmError, _ours)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
@@ -93,13 +93,10 @@ def answer(
     status: int,
     code: str,
     detail: str,
-    *,
-    remedy: str | None = None,
-    retryable: bool = False,
-    errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> JSONResponse:
-    """A problem as a response."""
+    """A problem as a response; `more` are further fields of `Problem`."""
     problem = Problem(
         type=f"{_TYPE}{code}",
         title=HTTPStatus(status).phrase,
@@ -107,10 +104,8 @@ def answer(
         detail=detail,
         instance=request.url.path,
         code=code,
-        remedy=remedy,
-        retryable=retryable,
-        errors=list(errors),
         request_id=request_id(request),
+        **more,
     )
     return _ProblemResponse(problem.model_dump(), status, headers)
 
@@ -124,9 +119,8 @@ def public_texts(error: PvmError) -> tuple[str, str | None]:
     """Detail and remedy as a caller may read them: where the database is must not leave this machine."""
     if error.traits.scope == "machine" and error.http_status >= 500:
         return "the store is out of reach" if error.retryable else "the store failed", None
-    return error.reason if isinstance(
-        error, ApiError
-    ) else f"{error.subject[:500]}: {error.reason}", error.remedy
+    subject = "" if isinstance(error, ApiError) else f"{error.subject[:500]}: "
+    return f"{subject}{error.reason}", error.remedy
 
 
 class _ProblemResponse(JSONResponse):
@@ -145,14 +139,13 @@ def _ours(request: Request, error: PvmError) -> JSONResponse:
     if status >= 500:
         _log.error("%s %s: %s", request.method, request.url.path, error)
     detail, remedy = public_texts(error)
-    return answer(
-        request, status, error.code, detail, remedy=remedy, retryable=error.retryable, headers=headers
-    )
+    retryable = error.retryable
+    return answer(request, status, error.code, detail, headers, remedy=remedy, retryable=retryable)
 
 
 def _http(request: Request, error: HTTPException) -> JSONResponse:
     code = f"http.{HTTPStatus(error.status_code).name.lower()}"
-    return answer(request, error.status_code, code, str(error.detail), headers=error.headers)
+    return answer(request, error.status_code, code, str(error.detail), error.headers)
 
 
 def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -167,6 +160,6 @@ def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
     detail = "the request failed for a reason that is ours; the log has it under request_id"
-    # This answer is made outside of what seals the others.
+    # `RequestMiddleware`, which sets the headers of other answers, does not see this one.
     headers = {**SECURITY, "X-Request-ID": request_id(request), "Cache-Control": "no-store"}
-    return answer(request, 500, "internal", detail, headers=headers)
+    return answer(request, 500, "internal", detail, headers)
