@@ -12,25 +12,11 @@ from starlette.responses import FileResponse, MalformedRangeHeader, RangeNotSati
 from starlette.staticfiles import NotModifiedResponse
 
 from pvm_api.problems import ApiError
+from pvm_core.file_type import describe
 from pvm_resources.media.store import MediaStore
 
-_MAGIC: Final = (
-    (0, b"\xff\xd8\xff", "image/jpeg"),
-    (0, b"\x89PNG\r\n\x1a\n", "image/png"),
-    (8, b"WEBP", "image/webp"),
-    (4, b"ftypqt", "video/quicktime"),
-    (4, b"ftyp", "video/mp4"),
-    (0, b"\x1aE\xdf\xa3", "video/webm"),
-    (8, b"AVI ", "video/x-msvideo"),
-    (0, b"FLV", "video/x-flv"),
-)
-
-
-def type_of(head: bytes) -> str:
-    """The media type of content that begins with these bytes."""
-    return next(
-        (kind for at, mark, kind in _MAGIC if head[at : at + len(mark)] == mark), "application/octet-stream"
-    )
+#: First bytes of a file that tell its type.
+_HEAD: Final = 1024
 
 
 class _RangedFile(FileResponse):
@@ -60,7 +46,7 @@ def serve_file(request: Request, path: Path, name: str, cache: str, tag: str | N
         OSError: it is not there any more.
     """
     with path.open("rb") as file:
-        kind = type_of(file.read(16))
+        kind = describe(file.read(_HEAD)).media_type
     headers = _headers(name, cache) | ({"ETag": f'"{tag}"'} if tag else {})
     response = _RangedFile(path, headers=headers, media_type=kind, stat_result=path.stat())
     return not_modified(request, response.headers["etag"].strip('"'), cache) or response
@@ -69,7 +55,9 @@ def serve_file(request: Request, path: Path, name: str, cache: str, tag: str | N
 def serve_bytes(data: bytes, name: str, cache: str, tag: str) -> Response:
     """A picture in memory."""
     return Response(
-        data, media_type=type_of(data[:16]), headers={**_headers(name, cache), "ETag": f'"{tag}"'}
+        data,
+        media_type=describe(data[:_HEAD]).media_type,
+        headers={**_headers(name, cache), "ETag": f'"{tag}"'},
     )
 
 

@@ -190,5 +190,5 @@ def reviewer_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
     return visitor
 
 
-Anybody = Annotated[Visitor, Depends(visitor_of)]
-Known = Annotated[Visitor, Depends(reviewer_of)]
+AnyVisitor = Annotated[Visitor, Depends(visitor_of)]
+SignedIn = Annotated[Visitor, Depends(reviewer_of)]

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from pvm_api.deps import ServicesDep
 from pvm_api.paging import cut
 from pvm_api.problems import ApiError, public_texts
-from pvm_api.review.access import Anybody, Known, SignIn, Visitor, sessions_of
+from pvm_api.review.access import AnyVisitor, SignedIn, SignIn, Visitor, sessions_of
 from pvm_api.review.filters import STATUSES, Filters
 from pvm_api.review.i18n import LANGUAGES, Language
 from pvm_api.review.links import at_second, web, within
@@ -120,7 +120,7 @@ def shown_of(card: Card, services: Services) -> Shown:
 
 
 @router.get("/session/in")
-def sign_in_page(request: Request, visitor: Anybody, back: str = "/review") -> Response:
+def sign_in_page(request: Request, visitor: AnyVisitor, back: str = "/review") -> Response:
     """The page that asks for a key."""
     if visitor.principal is not None:
         return RedirectResponse(within(back), 303)
@@ -130,7 +130,7 @@ def sign_in_page(request: Request, visitor: Anybody, back: str = "/review") -> R
 @router.post("/session/in")
 def sign_in(
     request: Request,
-    visitor: Anybody,
+    visitor: AnyVisitor,
     key: Annotated[str, Form(max_length=500)] = "",
     back: Annotated[str, Form()] = "/review",
     csrf_token: Annotated[str, Form()] = "",
@@ -147,7 +147,7 @@ def sign_in(
 
 
 @router.post("/session/out")
-def sign_out(request: Request, visitor: Anybody, csrf_token: Annotated[str, Form()] = "") -> Response:
+def sign_out(request: Request, visitor: AnyVisitor, csrf_token: Annotated[str, Form()] = "") -> Response:
     """Ends the session of this browser."""
     sessions_of(request).check(visitor, request, csrf_token)
     response = RedirectResponse("/review/session/in", 303)
@@ -179,7 +179,7 @@ def static_file(_version: str, name: str) -> Response:
 
 
 @router.get("/thumb/{match_id}")
-def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visitor: Known) -> Response:
+def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visitor: SignedIn) -> Response:
     """A match's evidence, small."""
     pictures = services.store.review_queries.pictures(match_id)
     terms = (services.policies[pictures.source], services.policies.of_platform(pictures.platform))
@@ -198,7 +198,7 @@ def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visi
 
 
 @router.get("")
-def overview(request: Request, services: ServicesDep, visitor: Known) -> Response:
+def overview(request: Request, services: ServicesDep, visitor: SignedIn) -> Response:
     """Industries with their precision and their jobs."""
     latest = {job.industry: job for job in services.latest_jobs(None)}
     listed = [
@@ -223,7 +223,7 @@ def match(
     request: Request,
     match_id: uuid.UUID,
     services: ServicesDep,
-    visitor: Known,
+    visitor: SignedIn,
     last: uuid.UUID | None = None,
 ) -> Response:
     """One match, large."""
@@ -251,7 +251,7 @@ def judge(
     request: Request,
     match_id: uuid.UUID,
     services: ServicesDep,
-    visitor: Known,
+    visitor: SignedIn,
     verdict: Annotated[Literal["accept", "reject", "unsure", "undo"], Form()],
     csrf_token: Annotated[str, Form()] = "",
     back: Annotated[str, Form(max_length=4_000)] = "/review",
@@ -281,7 +281,7 @@ def grid(
     request: Request,
     place: str,
     services: ServicesDep,
-    visitor: Known,
+    visitor: SignedIn,
     cursor: Annotated[str | None, Query(max_length=2_000)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = PAGE,
     done: str = "",
