@@ -11,10 +11,10 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
-from pvm_api import problems
+from pvm_api import models, problems
 from pvm_api.auth import Authenticator, Gate, check_host
 from pvm_api.limits import RequestMiddleware
-from pvm_api.metrics import Figures
+from pvm_api.metrics import Metrics
 from pvm_api.review import pages
 from pvm_api.review.access import Sessions
 from pvm_api.routes import health, industries, jobs, labels, media, results, similar, uploads
@@ -24,7 +24,7 @@ from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, check_api_host
 from pvm_resources.store.api_keys import Keys
 
-#: What is open to everybody: it tells nothing about jobs.
+#: Paths that need no key; they show nothing about jobs.
 OPEN: Final = frozenset({"/healthz", "/readyz"})
 #: Paths whose bodies may hold a file.
 _UPLOADS: Final = frozenset(
@@ -59,8 +59,8 @@ def create_app(
     """The API over these stores. Nothing is connected to before the first request.
 
     Args:
-        routers: more routes. They ask who calls by `pvm_api.auth.require`.
-        authenticators: more ways to know a caller than a key in a header, e.g. by a cookie.
+        routers: more routes; they authenticate by `pvm_api.auth.require`.
+        authenticators: other ways than a key in a header, e.g. a cookie.
 
     Raises:
         InputError: ``api.host``: keys are off and the host is not this machine alone; ``settings.invalid``.
@@ -69,7 +69,7 @@ def create_app(
     keys = Keys(database) if settings.api_auth else None
     sessions = Sessions(Keys(database), settings.api_auth)
     gate = Gate(keys, settings.api_rate, (sessions, *authenticators))
-    services = Services.over(settings, database, media, gate)
+    services = Services(settings, database, media, gate)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -90,7 +90,7 @@ def create_app(
     )
     app.state.services = services
     app.state.sessions = sessions
-    app.state.figures = Figures(services.store.match_queries, services.store.inbox)
+    app.state.metrics = Metrics(services.store.match_queries, services.store.inbox)
     problems.install(app)
     # Before results: /v1/products/similar is no product.
     for router in (similar.router, *_ROUTERS, pages.router, *routers):
@@ -114,14 +114,11 @@ def _described(app: FastAPI) -> dict[str, Any]:
         return app.openapi_schema
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     shapes = found["components"]["schemas"]
-    for shape in (problems.Problem, problems.FieldError):
+    # No route names them in its signature.
+    for shape in (problems.Problem, problems.FieldError, models.JobBody):
         described = shape.model_json_schema(ref_template="#/components/schemas/{model}")
         described.pop("$defs", None)
         shapes[shape.__name__] = described
-    from pvm_api.models import JobBody
-
-    body = JobBody.model_json_schema(ref_template="#/components/schemas/{model}")
-    shapes["JobBody"] = {name: part for name, part in body.items() if name != "$defs"}
     for name in ("HTTPValidationError", "ValidationError"):
         shapes.pop(name, None)
     for path, operations in found["paths"].items():

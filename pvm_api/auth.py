@@ -1,4 +1,4 @@
-"""Who calls, and what they may do: API keys by header; other ways can be added by `Authenticator`."""
+"""Authentication and scopes: API keys in a header; other ways can be added by `Authenticator`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pvm_api.problems import ApiError
 from pvm_resources.settings import LOOPBACK
 from pvm_resources.store.api_keys import SCOPES, ApiKey, Keys, Scope
 
-#: Seconds for which a key's row is believed; a revoked key ends after them.
-_BELIEVED_S: Final = 5.0
+#: Seconds for which a key's row is trusted; a revoked key ends after them.
+_TRUSTED_S: Final = 5.0
 _CACHED_MAX: Final = 1_000
 #: Wrong keys a minute of one address.
 _WRONG: Final = 60
@@ -32,11 +32,11 @@ _header: Final = APIKeyHeader(
 
 @dataclass(frozen=True)
 class Principal:
-    """Whoever calls.
+    """The caller of a request.
 
     Attributes:
         name: for people, e.g. the key's name.
-        caller: stable, e.g. ``key:<id>``; promises and limits are kept under it.
+        caller: stable, e.g. ``key:<id>``; idempotency keys and limits are kept under it.
         scopes: what it may do, implied scopes included.
     """
 
@@ -44,10 +44,14 @@ class Principal:
     caller: str
     scopes: frozenset[Scope]
 
-    @property
-    def may(self) -> Callable[[Scope], bool]:
-        """Whether it has a scope."""
-        return self.scopes.__contains__
+
+#: The machine's own user, where keys are off.
+LOCAL: Final = Principal("local", "local", frozenset(SCOPES))
+
+
+def address_of(request: Request) -> str:
+    """The caller's address, as limits are kept under it."""
+    return f"address:{request.client.host if request.client else 'unknown'}"
 
 
 class Authenticator(Protocol):
@@ -58,22 +62,49 @@ class Authenticator(Protocol):
         ...
 
 
-class Gate:
-    """Decides who a request is from.
+class KeyCache:
+    """Keys as they were found at most five seconds ago.
 
     Args:
-        keys: None lets everybody in as the machine's own user.
+        find: reads a key by its token or id; None where there is no such key, or it is revoked.
+    """
+
+    def __init__(self, find: Callable[[str], ApiKey | None]) -> None:
+        self._find = find
+        self._lock = threading.Lock()
+        self._found: dict[str, tuple[float, ApiKey]] = {}
+
+    def get(self, name: str) -> ApiKey | None:
+        """The key; None where there is none."""
+        now = time.monotonic()
+        with self._lock:
+            at, key = self._found.get(name, (-_TRUSTED_S, None))
+        if now - at < _TRUSTED_S:
+            return key
+        fresh = self._find(name)
+        with self._lock:
+            self._found.pop(name, None)
+            if len(self._found) >= _CACHED_MAX:
+                self._found.clear()
+            if fresh is not None:
+                self._found[name] = (now, fresh)
+        return fresh
+
+
+class Gate:
+    """Authenticates requests and limits their rate.
+
+    Args:
+        keys: None admits everybody as the machine's own user.
         limit: requests a minute of one caller.
-        others: asked in order where the request carries no key.
+        others: tried in order where the request carries no key.
     """
 
     def __init__(self, keys: Keys | None, limit: int, others: Sequence[Authenticator] = ()) -> None:
-        self._keys = keys
+        self._keys = KeyCache(keys.find) if keys is not None else None
         self._others = tuple(others)
         self._requests = RateLimiter(limit)
         self._wrong = RateLimiter(_WRONG)
-        self._lock = threading.Lock()
-        self._cache: dict[str, tuple[float, ApiKey]] = {}
 
     def admit(self, request: Request, token: str | None) -> Principal:
         """The caller, counted against their limit.
@@ -81,16 +112,14 @@ class Gate:
         Raises:
             ApiError: 401 ``auth.missing``, ``auth.invalid``; 429 ``rate.limited``.
         """
-        address = request.client.host if request.client else "unknown"
-        principal = self._known(request, token, f"address:{address}")
-        request.state.rate = self._requests.take(
-            principal.caller if self._keys is not None else f"address:{address}"
-        )
+        address = address_of(request)
+        principal = self._known(request, token, address)
+        request.state.rate = self._requests.take(principal.caller if self._keys is not None else address)
         return principal
 
     def _known(self, request: Request, token: str | None, address: str) -> Principal:
         if self._keys is None:
-            return Principal("local", "local", frozenset(SCOPES))
+            return LOCAL
         if token is None:
             for other in self._others:
                 if (found := other(request)) is not None:
@@ -98,25 +127,11 @@ class Gate:
             self._requests.take(address)
             raise _unauthorised("auth.missing", "no API key was sent")
         self._wrong.check(address)
-        key = self._key(self._keys, token)
+        key = self._keys.get(token)
         if key is None:
             self._wrong.take(address)
             raise _unauthorised("auth.invalid", "the API key is not known, or revoked")
         return Principal(key.name, f"key:{key.key_id}", key.allows)
-
-    def _key(self, keys: Keys, token: str) -> ApiKey | None:
-        now = time.monotonic()
-        with self._lock:
-            at, found = self._cache.get(token, (0.0, None))
-        if found is not None and now - at < _BELIEVED_S:
-            return found
-        fresh = keys.find(token)
-        with self._lock:
-            if fresh is None or len(self._cache) >= _CACHED_MAX:
-                self._cache.pop(token, None) if fresh is None else self._cache.clear()
-            if fresh is not None:
-                self._cache[token] = (now, fresh)
-        return fresh
 
 
 def require(scope: Scope) -> Callable[..., Principal]:
@@ -131,7 +146,7 @@ def require(scope: Scope) -> Callable[..., Principal]:
         principal = gate.admit(request, bearer.credentials if bearer is not None else header)
         if scope not in principal.scopes:
             raise ApiError(
-                403, "auth.scope", f"the key has no scope {scope}", f"Use a key made with --scope {scope}"
+                "auth.scope", f"the key has no scope {scope}", f"Use a key made with --scope {scope}"
             )
         return principal
 
@@ -140,15 +155,14 @@ def require(scope: Scope) -> Callable[..., Principal]:
 
 
 def check_host(request: Request) -> None:
-    """Without keys a page of another site, whose name its owner has pointed at this machine (DNS rebinding),
-    would speak for the user.
+    """Refuses other host names while keys are off: a page of another site, whose name its owner points at
+    this machine (DNS rebinding), could act as the user.
 
     Raises:
         ApiError: 403 ``auth.host``.
     """
     if (request.url.hostname or "") not in LOOPBACK:
         raise ApiError(
-            403,
             "auth.host",
             "keys are off, and the request names another host than this machine",
             "Ask http://127.0.0.1, or turn keys on (PVM_API_AUTH=true)",
@@ -157,7 +171,6 @@ def check_host(request: Request) -> None:
 
 def _unauthorised(code: str, reason: str) -> ApiError:
     return ApiError(
-        401,
         code,
         reason,
         "Send a key of `pvm keys create` as Authorization: Bearer or X-API-Key",

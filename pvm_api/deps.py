@@ -1,4 +1,4 @@
-"""What routes ask for, by type."""
+"""Dependencies of routes, as annotated types."""
 
 from __future__ import annotations
 

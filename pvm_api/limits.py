@@ -4,30 +4,27 @@ from __future__ import annotations
 
 import math
 import secrets
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pvm_api.problems import SECURITY, ApiError
 
-#: A JSON body larger than this is no request.
+#: Bytes of a JSON body.
 BODY_MAX: Final = 1_000_000
-_WINDOW_S: Final = 60.0
-#: Callers remembered at once; the longest silent is forgotten, which only ever lets more through.
-_CALLERS_MAX: Final = 10_000
 _ID_MAX: Final = 64
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What a caller has left: `remaining` of `limit` requests, all again in `reset_s` seconds."""
+    """What a caller has left: `remaining` of `limit` requests, more of them in `reset_s` seconds."""
 
     limit: int
     remaining: int
@@ -44,18 +41,15 @@ class Rate:
 
 
 class RateLimiter:
-    """A token bucket per caller: `limit` at once, refilled evenly over a minute. Of one process.
+    """A sliding window of a minute per caller, kept in the memory of this process.
 
     Args:
         limit: requests a minute.
-        clock: seconds, monotonic.
     """
 
-    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._callers: OrderedDict[str, tuple[float, float]] = OrderedDict()
+    def __init__(self, limit: int) -> None:
+        self._item = RateLimitItemPerMinute(limit)
+        self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def take(self, caller: str) -> Rate:
         """Counts one request of `caller`.
@@ -63,37 +57,21 @@ class RateLimiter:
         Raises:
             ApiError: 429 ``rate.limited``, with Retry-After.
         """
-        rate, wait = self._count(caller, 1.0)
-        if wait is not None:
-            raise ApiError(
-                429,
-                "rate.limited",
-                f"more than {self._limit} requests a minute",
-                f"Wait {wait} s",
-                {"Retry-After": str(wait), **rate.headers},
-            )
-        return rate
+        return self._rate(caller, self._window.hit(self._item, caller))
 
     def check(self, caller: str) -> None:
         """Like `take`, counting nothing."""
-        _, wait = self._count(caller, 0.0)
-        if wait is not None:
-            raise ApiError(
-                429, "rate.limited", "too many requests", f"Wait {wait} s", {"Retry-After": str(wait)}
-            )
+        self._rate(caller, self._window.test(self._item, caller))
 
-    def _count(self, caller: str, cost: float) -> tuple[Rate, int | None]:
-        now, speed = self._clock(), self._limit / _WINDOW_S
-        with self._lock:
-            tokens, since = self._callers.pop(caller, (float(self._limit), now))
-            tokens = min(self._limit, tokens + (now - since) * speed)
-            enough = tokens >= 1.0
-            left = tokens - cost if enough else tokens
-            self._callers[caller] = (left, now)
-            if len(self._callers) > _CALLERS_MAX:
-                self._callers.popitem(last=False)
-        rate = Rate(self._limit, int(left), math.ceil((self._limit - left) / speed))
-        return rate, None if enough else max(1, math.ceil((1.0 - tokens) / speed))
+    def _rate(self, caller: str, admitted: bool) -> Rate:
+        stats = self._window.get_window_stats(self._item, caller)
+        rate = Rate(self._item.amount, stats.remaining, max(0, math.ceil(stats.reset_time - time.time())))
+        if admitted:
+            return rate
+        wait = str(max(1, rate.reset_s))
+        headers = {"Retry-After": wait, **rate.headers}
+        reason = f"more than {rate.limit} requests a minute"
+        raise ApiError("rate.limited", reason, f"Wait {wait} s", headers)
 
 
 class RequestMiddleware:
@@ -119,12 +97,12 @@ class RequestMiddleware:
         state["request_id"] = _id_of(headers.get("x-request-id"))
         limit = self._upload_max if scope["path"] in self._uploads else BODY_MAX
 
-        async def sealed(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _seal(MutableHeaders(scope=message), scope)
+                _set_headers(MutableHeaders(scope=message), scope)
             await send(message)
 
-        await self._app(scope, _counted(receive, headers.get("content-length"), limit), sealed)
+        await self._app(scope, _counted(receive, headers.get("content-length"), limit), send_with_headers)
 
 
 def _counted(receive: Receive, stated: str | None, limit: int) -> Receive:
@@ -136,7 +114,7 @@ def _counted(receive: Receive, stated: str | None, limit: int) -> Receive:
             raise _too_large(limit)
         message = await receive()
         if message["type"] == "http.request":
-            # A stated length may be missing or a lie: what arrives is counted.
+            # A stated length may be missing or wrong: what arrives is counted.
             seen += len(message.get("body", b""))
             if seen > limit:
                 raise _too_large(limit)
@@ -155,13 +133,11 @@ def _id_of(given: str | None) -> str:
     return secrets.token_hex(8)
 
 
-def _seal(headers: MutableHeaders, scope: Scope) -> None:
+def _set_headers(headers: MutableHeaders, scope: Scope) -> None:
     state = scope["state"]
     headers["X-Request-ID"] = state["request_id"]
     for name, value in SECURITY.items():
         headers.setdefault(name, value)
     headers.setdefault("Cache-Control", "no-store")
     rate: Rate | None = state.get("rate")
-    if rate is not None:
-        for name, value in rate.headers.items():
-            headers[name] = value
+    headers.update(rate.headers if rate is not None else {})

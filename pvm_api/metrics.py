@@ -1,4 +1,4 @@
-"""Figures for Prometheus, read from the database at each scrape: every process tells the same."""
+"""Metrics for Prometheus, read from the database at each scrape, so that every process shows the same."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from pvm_resources.store.match_queries import MatchQueries
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Figures(Collector):
-    """The platform's figures.
+class Metrics(Collector):
+    """The platform's metrics.
 
     Events are counted from where the last scrape had settled, so that a scrape costs the same however many
     there are.
@@ -43,11 +43,11 @@ class Figures(Collector):
         return generate_latest(self._registry)
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not ask the database."""
+        """Nothing: registering must not query the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every figure once."""
+        """Every metric once."""
         phases = GaugeMetricFamily("phase_state", "Jobs in each phase", labels=["phase"])
         counts = self._reading.phases()
         for phase in PHASES:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pvm_resources.store import records
 
 T = TypeVar("T")
 Status = Literal["queued", "running", "completed", "failed", "cancelled"]
@@ -18,6 +21,14 @@ _UUID = "3f1c1c0e-7a55-5b0b-9d0a-2f6a6f0f7c11"
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class _Answer(BaseModel):
+    @classmethod
+    def of(cls, record: object, **more: Any) -> Self:
+        """The answer with the record's fields of the same names, and `more`."""
+        names = [name for name in cls.model_fields if name not in more and hasattr(record, name)]
+        return cls(**{name: getattr(record, name) for name in names}, **more)
 
 
 class Page(BaseModel, Generic[T]):
@@ -46,7 +57,7 @@ class JobBody(_Model):
     recency_days: int | None = Field(None, ge=1, le=3650, description="Videos younger than this only.")
     embed_model: str | None = Field(None, max_length=100, description="Embedder by name.")
     callback_url: str | None = Field(
-        None, max_length=2000, description="Told once when the job has ended; n8n's resume URL."
+        None, max_length=2000, description="Called once when the job has ended; n8n's resume URL."
     )
     top_amz: int | None = Field(None, ge=0, le=1000, description="Founding name: products of Amazon.")
     top_ebay: int | None = Field(None, ge=0, le=1000, description="Founding name: products of eBay.")
@@ -71,7 +82,7 @@ class JobBody(_Model):
 
 
 class Accepted(BaseModel):
-    """A job that was accepted; `status_url` tells how it goes."""
+    """A job that was accepted; its state is at `status_url`."""
 
     job_id: str = Field(examples=[_JOB])
     industry: str
@@ -91,22 +102,12 @@ class Fault(BaseModel):
     stage: str | None = None
 
 
-class Counts(BaseModel):
+@dataclass(frozen=True)
+class Counts(records.JobCounts):
     """What a job holds so far; matches by status."""
 
-    products: int
-    images: int
-    videos: int
-    frames: int
-    candidates: int
-    scores: int
-    accepted: int
-    review: int
-    rejected: int
-    problems: int
 
-
-class Progress(BaseModel):
+class Progress(_Answer):
     """How far a stage is; `total` is null where it is not known yet."""
 
     stage: str
@@ -115,8 +116,8 @@ class Progress(BaseModel):
     reused: int
 
 
-class Source(BaseModel):
-    """How a source fared in the job."""
+class Source(_Answer):
+    """Outcome of a source in the job."""
 
     kind: Literal["products", "videos"]
     source: str
@@ -126,7 +127,7 @@ class Source(BaseModel):
     found: int
 
 
-class Job(BaseModel):
+class Job(_Answer):
     """A job. `percent` follows the phases, not the number of items."""
 
     job_id: str = Field(examples=[_JOB])
@@ -145,26 +146,26 @@ class Job(BaseModel):
 
 
 class JobDetail(Job):
-    """A job with what it holds, how far it is and how its sources fared."""
+    """A job with its counts, progress and sources."""
 
-    request: dict[str, Any] = Field(description="What was asked for, gaps filled.")
+    request: dict[str, Any] = Field(description="The request, completed with defaults.")
     counts: Counts
     progress: list[Progress]
     sources: list[Source]
 
 
-class Event(BaseModel):
+class Event(_Answer):
     """An event of a job, in the order of writing."""
 
     event_id: uuid.UUID
     name: str = Field(examples=["image.embeddings.completed"])
     job_id: str
-    item: str = Field(description="What it speaks of; empty for an event of the whole job.")
+    item: str = Field(description="The item it concerns; empty for an event of the whole job.")
     payload: dict[str, Any]
     created_at: datetime
 
 
-class JobProblem(BaseModel):
+class JobProblem(_Answer):
     """A failure that concerned one item; the job went on."""
 
     stage: str
@@ -174,7 +175,7 @@ class JobProblem(BaseModel):
     retryable: bool
 
 
-class Result(BaseModel):
+class Result(_Answer):
     """A match, flat: one row per product and video. Pictures are null where the source's terms ended their
     keeping; the addresses of product and video stay."""
 
@@ -210,20 +211,20 @@ class Result(BaseModel):
     match_url: str
     media_purged_at: datetime | None
     created_at: datetime
-    label: Label | None = Field(description="What people say of product and video; null: nothing.")
+    label: Label | None = Field(description="The verdict of people on product and video; null: none.")
 
 
 class LabelBody(_Model):
-    """What somebody says of a match."""
+    """A verdict on a match."""
 
     verdict: Literal["accept", "reject", "unsure", "undo"] = Field(
-        description="`undo` takes the newest verdict back, and what was said before it counts again."
+        description="`undo` takes the newest verdict back; the one before it counts again."
     )
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"verdict": "accept"}]})
 
 
-class LabelRow(BaseModel):
+class LabelRow(_Answer):
     """A verdict with the version of the match it was given on. It belongs to product and video within the
     industry, so it counts for the matches of later jobs as well."""
 
@@ -254,14 +255,14 @@ class LabelRow(BaseModel):
 
 
 class Labelled(BaseModel):
-    """What counts for a match after a verdict."""
+    """The verdict that counts for a match now."""
 
     match_id: uuid.UUID
-    label: LabelRow | None = Field(description="Null: nothing is said of it.")
+    label: LabelRow | None = Field(description="Null: nobody judged it.")
 
 
-class IndustryPrecision(BaseModel):
-    """What people say of the accepted matches of an industry's latest completed job."""
+class IndustryPrecision(_Answer):
+    """Verdicts on the accepted matches of an industry's latest completed job."""
 
     industry: str
     job_id: str
@@ -276,7 +277,7 @@ class IndustryPrecision(BaseModel):
     )
 
 
-class Picture(BaseModel):
+class Picture(_Answer):
     """A stored picture."""
 
     id: uuid.UUID
@@ -286,7 +287,7 @@ class Picture(BaseModel):
     ts: float | None = None
 
 
-class Product(BaseModel):
+class Product(_Answer):
     """A product with its pictures."""
 
     product_id: uuid.UUID
@@ -300,7 +301,7 @@ class Product(BaseModel):
     created_at: datetime
 
 
-class Video(BaseModel):
+class Video(_Answer):
     """A video with its first hundred keyframes; `file_url` is null where the file is not kept."""
 
     video_id: uuid.UUID
@@ -317,8 +318,8 @@ class Video(BaseModel):
     created_at: datetime
 
 
-class Similar(BaseModel):
-    """A product picture like the one asked for."""
+class Similar(_Answer):
+    """A product picture like the given one."""
 
     product_id: uuid.UUID
     product: str
@@ -371,7 +372,7 @@ class IndustryPatch(_Model):
     every_hours: int | None = Field(None, ge=1, le=8760)
 
 
-class Industry(BaseModel):
+class Industry(_Answer):
     """An industry."""
 
     slug: str = Field(examples=["goi-cong-thai-hoc"])

@@ -1,9 +1,10 @@
-"""Errors as RFC 9457 problems: one shape for every status, under stable codes."""
+"""Errors as RFC 9457 problems, with stable codes."""
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from pvm_core.errors import InputError, ModelError, PvmError, StoreError
+from pvm_core.errors import PvmError
 
 MEDIA_TYPE: Final = "application/problem+json"
 #: A code is an identifier, not a page.
@@ -29,24 +30,6 @@ SECURITY: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-
-#: Codes whose status their kind does not tell.
-_STATUS: Final[Mapping[str, int]] = {
-    "job.open": 409,
-    "job.ended": 409,
-    "industry.in_use": 409,
-    "label.none": 409,
-    "store.refused": 409,
-    "media.missing": 404,
-    "store.text": 422,
-    "upload.large": 413,
-    "picture.too_large": 413,
-}
-#: What an address names and is not there.
-_ABSENT: Final = frozenset(
-    f"{kind}.unknown"
-    for kind in ("job", "industry", "match", "product", "video", "image", "frame", "evidence", "key")
-)
 
 
 class FieldError(BaseModel):
@@ -90,18 +73,15 @@ class Problem(BaseModel):
 
 
 class ApiError(PvmError):
-    """A refusal of the API itself, with its HTTP status and headers."""
+    """A refusal of the API itself, with the headers of its answer."""
 
-    def __init__(
-        self, status: int, code: str, reason: str, remedy: str, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(code, "request", reason, remedy, retryable=status in (429, 503))
-        self.status = status
+    def __init__(self, code: str, reason: str, remedy: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code, "request", reason, remedy)
         self.headers = dict(headers or {})
 
 
 def install(app: FastAPI) -> None:
-    """Has every error of `app` answered as a problem."""
+    """Makes `app` answer every error as a problem."""
     app.add_exception_handler(PvmError, _ours)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
@@ -113,13 +93,10 @@ def answer(
     status: int,
     code: str,
     detail: str,
-    *,
-    remedy: str | None = None,
-    retryable: bool = False,
-    errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    **more: Any,
 ) -> JSONResponse:
-    """A problem as a response."""
+    """A problem as a response; `more` are further fields of `Problem`."""
     problem = Problem(
         type=f"{_TYPE}{code}",
         title=HTTPStatus(status).phrase,
@@ -127,16 +104,10 @@ def answer(
         detail=detail,
         instance=request.url.path,
         code=code,
-        remedy=remedy,
-        retryable=retryable,
-        errors=list(errors),
         request_id=request_id(request),
+        **more,
     )
-    # ASCII: a lone surrogate that came in with the request has no UTF-8.
-    body = _Ascii(problem.model_dump(), status_code=status, headers=dict(headers or {}))
-    body.media_type = MEDIA_TYPE
-    body.headers["content-type"] = MEDIA_TYPE
-    return body
+    return _ProblemResponse(problem.model_dump(), status, headers)
 
 
 def request_id(request: Request) -> str:
@@ -144,49 +115,37 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
 
 
-def status_of(error: PvmError) -> int:
-    """The HTTP status of one of our errors."""
-    if isinstance(error, ApiError):
-        return error.status
-    if error.code in _STATUS:
-        return _STATUS[error.code]
-    if error.code in _ABSENT:
-        return 404
-    if isinstance(error, InputError):
-        return 422
-    if isinstance(error, ModelError):
-        return 409
-    return 503 if error.retryable and isinstance(error, StoreError) else 500
+def public_texts(error: PvmError) -> tuple[str, str | None]:
+    """Detail and remedy as a caller may read them: where the database is must not leave this machine."""
+    if error.traits.scope == "machine" and error.http_status >= 500:
+        return "the store is out of reach" if error.retryable else "the store failed", None
+    subject = "" if isinstance(error, ApiError) else f"{error.subject[:500]}: "
+    return f"{subject}{error.reason}", error.remedy
 
 
-class _Ascii(JSONResponse):
+class _ProblemResponse(JSONResponse):
+    media_type = MEDIA_TYPE
+
     def render(self, content: Any) -> bytes:
-        import json
-
+        # ASCII: a lone surrogate that came in with the request has no UTF-8.
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 def _ours(request: Request, error: PvmError) -> JSONResponse:
-    status = status_of(error)
-    headers = dict(error.headers) if isinstance(error, ApiError) else {}
+    status = error.http_status
+    headers = dict(getattr(error, "headers", {}))
     if status == 503:
         headers.setdefault("Retry-After", str(_RETRY_S))
     if status >= 500:
         _log.error("%s %s: %s", request.method, request.url.path, error)
-    subject = error.subject[:500]
-    detail = error.reason if isinstance(error, ApiError) else f"{subject}: {error.reason}"
-    if isinstance(error, StoreError) and status >= 500:
-        # Where our database is, is nobody's business outside.
-        detail = "the store is out of reach" if error.retryable else "the store failed"
-        return answer(request, status, error.code, detail, retryable=error.retryable, headers=headers)
-    return answer(
-        request, status, error.code, detail, remedy=error.remedy, retryable=error.retryable, headers=headers
-    )
+    detail, remedy = public_texts(error)
+    retryable = error.retryable
+    return answer(request, status, error.code, detail, headers, remedy=remedy, retryable=retryable)
 
 
 def _http(request: Request, error: HTTPException) -> JSONResponse:
     code = f"http.{HTTPStatus(error.status_code).name.lower()}"
-    return answer(request, error.status_code, code, str(error.detail), headers=error.headers)
+    return answer(request, error.status_code, code, str(error.detail), error.headers)
 
 
 def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -201,6 +160,6 @@ def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
     detail = "the request failed for a reason that is ours; the log has it under request_id"
-    # This answer is made outside of what seals the others.
+    # `RequestMiddleware`, which sets the headers of other answers, does not see this one.
     headers = {**SECURITY, "X-Request-ID": request_id(request), "Cache-Control": "no-store"}
-    return answer(request, 500, "internal", detail, headers=headers)
+    return answer(request, 500, "internal", detail, headers)

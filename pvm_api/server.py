@@ -19,7 +19,7 @@ _CONNECTIONS = 16
 
 
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
-    """Answers until it is told to stop (SIGINT, SIGTERM). The platform's database must be up.
+    """Serves until SIGINT or SIGTERM. The platform's database must be up.
 
     Args:
         host, port: where to listen; default as the settings say.

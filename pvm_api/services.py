@@ -1,56 +1,51 @@
-"""What the routes work with: one set of open handles per application."""
+"""The handles that routes use: one set per application."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from typing import Literal
 
 from fastapi import Request
 
 from pvm_api.auth import Gate
 from pvm_api.paging import Cursors
 from pvm_api.thumbnails import Thumbnails
-from pvm_jobs.source_policy import Policies
 from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.intake import Places
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_policies
 from pvm_resources.store import Store
-from pvm_resources.store.labels import Labels
+from pvm_resources.store.labels import Label, Verdict
+from pvm_resources.store.match_queries import JobRow
 
 
-@dataclass(frozen=True)
 class Services:
-    """Handles of one application; made without connecting."""
+    """Handles of one application over these stores; made without connecting."""
 
-    settings: Settings
-    store: Store
-    media: MediaStore
-    places: Places
-    callback_addresses: AddressPolicy
-    gate: Gate
-    cursors: Cursors
-    policies: Policies
-    labels: Labels
-    thumbnails: Thumbnails
-
-    @classmethod
-    def over(cls, settings: Settings, database: Database, media: MediaStore, gate: Gate) -> Services:
-        """Handles over these stores."""
-        store, policies = Store.over(database), load_policies(settings)
+    def __init__(self, settings: Settings, database: Database, media: MediaStore, gate: Gate) -> None:
+        self.settings = settings
+        self.media = media
+        self.gate = gate
+        self.store = Store.over(database)
+        self.places = Places.of(settings)
         allow = AllowList.parse(settings.callback_allow, "CALLBACK_ALLOWED_HOSTS")
-        return cls(
-            settings,
-            store,
-            media,
-            Places.of(settings),
-            AddressPolicy(allow),
-            gate,
-            Cursors(lambda: store.keys.secret("cursors")),
-            policies,
-            store.labels(policies),
-            Thumbnails(media),
-        )
+        self.callback_addresses = AddressPolicy(allow)
+        self.cursors = Cursors(lambda: self.store.keys.secret("cursors"))
+        self.policies = load_policies(settings)
+        self.labels = self.store.labels(self.policies)
+        self.thumbnails = Thumbnails(media)
+
+    def latest_jobs(self, industry: str | None) -> list[JobRow]:
+        """Each industry's job that completed last; of one industry (slug) where given."""
+        queries = self.store.match_queries
+        return [queries.job(job) for job in queries.latest_jobs(industry, queries.now())]
+
+    def judge(self, match_id: uuid.UUID, verdict: Verdict | Literal["undo"], who: str) -> Label | None:
+        """Stores a verdict, or takes the newest one back; the verdict that counts now."""
+        if verdict == "undo":
+            return self.labels.undo(match_id, who)
+        return self.labels.give(match_id, verdict, who)
 
     def base(self, request: Request) -> str:
         """The address under which callers reach us, without a final slash."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
+from functools import lru_cache
 from typing import Final
 
 from pvm_core.errors import StoreError
@@ -17,22 +16,20 @@ HEIGHT: Final = 268
 _QUALITY: Final = 80
 _PAPER: Final = 244
 _GAP: Final = 8
+#: Thumbnails in memory; one is 20 to 50 kB.
+_KEPT: Final = 1_200
 
 
 class Thumbnails:
-    """Makes thumbnails, and keeps the newest in memory: as many as fit.
+    """Makes thumbnails and keeps the most recently used in memory.
 
     Args:
         media: where the pictures are.
-        keep_bytes: at most.
     """
 
-    def __init__(self, media: MediaStore, keep_bytes: int = 48_000_000) -> None:
+    def __init__(self, media: MediaStore) -> None:
         self._media = media
-        self._keep = keep_bytes
-        self._lock = threading.Lock()
-        self._made: OrderedDict[str, bytes] = OrderedDict()
-        self._held = 0
+        self._kept = lru_cache(_KEPT)(self._draw)
 
     def tag(self, pictures: Pictures) -> str | None:
         """Identifies the thumbnail without making it; None where there is nothing to show.
@@ -49,30 +46,22 @@ class Thumbnails:
         """The thumbnail, JPEG.
 
         Args:
-            keep: in memory; not for material that must be able to go.
+            keep: in memory; not for material whose source limits how long it may be kept.
 
         Raises:
             StoreError: ``media.missing``, or the store is out of reach.
         """
-        with self._lock:
-            found = self._made.get(tag)
-            if found is not None:
-                self._made.move_to_end(tag)
-                return found
-        data = _drawn([self._media.get(key) for key in _keys(pictures)])
-        if keep:
-            with self._lock:
-                self._held += len(data) - len(self._made.pop(tag, b""))
-                self._made[tag] = data
-                while self._held > self._keep:
-                    self._held -= len(self._made.popitem(last=False)[1])
-        return data
+        return (self._kept if keep else self._draw)(_keys(pictures), tag)
+
+    def _draw(self, keys: tuple[str, ...], tag: str) -> bytes:
+        # The tag is part of the cache's key: it changes with the picture.
+        return _drawn([self._media.get(key) for key in keys])
 
 
-def _keys(pictures: Pictures) -> list[str]:
+def _keys(pictures: Pictures) -> tuple[str, ...]:
     if pictures.evidence is not None:
-        return [pictures.evidence]
-    return [key for key in (pictures.product, pictures.frame) if key is not None]
+        return (pictures.evidence,)
+    return tuple(key for key in (pictures.product, pictures.frame) if key is not None)
 
 
 def _drawn(files: list[bytes]) -> bytes:

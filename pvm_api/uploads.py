@@ -17,7 +17,7 @@ KINDS: Final = ("csv", "tsv", "jsonl", "json", "xml")
 
 
 def kind_of(filename: str | None) -> str:
-    """The kind of catalogue that a file's name tells.
+    """The kind of catalogue by a file's name.
 
     Raises:
         InputError: ``upload.kind``.
@@ -47,7 +47,7 @@ async def keep(chunks: AsyncIterator[bytes], folder: Path, kind: str, limit: int
                 size += len(chunk)
                 if size > limit:
                     raise ApiError(
-                        413, "upload.large", f"it is larger than {limit:,} bytes", "Split it, or name its URL"
+                        "upload.large", f"it is larger than {limit:,} bytes", "Split it, or name its URL"
                     )
                 digest.update(chunk)
                 file.write(chunk)

@@ -1,19 +1,16 @@
-"""Rows as answers: links made absolute, phases as per cent."""
+"""Rows as answers, with absolute links and phases as per cent."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from pvm_api import models
 from pvm_resources.store.match_queries import Found, JobRow, PictureRow, ProductRow, VideoRow
 from pvm_resources.store.records import Industry
 
-#: Founding document 2: progress follows the phases. The share of a phase is done when it ends.
+#: Per cent by phase, as founding document 2 has it; the share of a phase is done when it ends.
 PERCENT: Final = {"collection": 0, "feature_extraction": 25, "matching": 60, "evidence": 85, "completed": 100}
-
-
-#: All phases are through, and the run has not said so yet.
+#: All phases have ended, and the run has not.
 _ALMOST: Final = 99
 
 
@@ -24,10 +21,10 @@ def percent_of(row: JobRow, reached: str) -> int:
 
 
 def job(row: JobRow, base: str, reached: str) -> models.Job:
-    """A job; `reached` is the phase that its events tell."""
-    return models.Job(
-        **_but(vars(row), "error"),
-        error=models.Fault(**_known(row.error)) if row.error else None,
+    """A job; `reached` is the phase that its events state."""
+    return models.Job.of(
+        row,
+        error=row.error or None,
         percent=percent_of(row, reached),
         status_url=f"{base}/v1/jobs/{row.job_id}",
         results_url=f"{base}/v1/results?job={row.job_id}",
@@ -36,10 +33,9 @@ def job(row: JobRow, base: str, reached: str) -> models.Job:
 
 def result(row: Found, base: str) -> models.Result:
     """A match with its links."""
-    kept = _but(vars(row), "best_img_id", "best_frame_id", "has_evidence")
     match = f"{base}/v1/matches/{row.match_id}"
-    return models.Result(
-        **kept,
+    return models.Result.of(
+        row,
         evidence_url=f"{match}/evidence" if row.has_evidence else None,
         product_image_url=f"{base}/v1/images/{row.best_img_id}" if row.best_img_id else None,
         frame_url=f"{base}/v1/frames/{row.best_frame_id}" if row.best_frame_id else None,
@@ -49,17 +45,17 @@ def result(row: Found, base: str) -> models.Result:
 
 def product(row: ProductRow, pictures: list[PictureRow], base: str) -> models.Product:
     """A product with its pictures."""
-    return models.Product(
-        **vars(row),
+    return models.Product.of(
+        row,
         pictures=[_picture(one, f"{base}/v1/images") for one in pictures],
         matches_url=f"{base}/v1/results?product={row.product_id}",
     )
 
 
 def video(row: VideoRow, frames: list[PictureRow], kept: bool, base: str) -> models.Video:
-    """A video with its keyframes; `kept`: its file can be had."""
-    return models.Video(
-        **_but(vars(row), "sha256"),
+    """A video with its keyframes; `kept`: its file can be served."""
+    return models.Video.of(
+        row,
         file_url=f"{base}/v1/videos/{row.video_id}/file" if kept else None,
         frames=[_picture(one, f"{base}/v1/frames") for one in frames],
         matches_url=f"{base}/v1/results?video={row.video_id}",
@@ -68,30 +64,15 @@ def video(row: VideoRow, frames: list[PictureRow], kept: bool, base: str) -> mod
 
 def industry(row: Industry, every_hours: int | None, sources: dict[str, Any], base: str) -> models.Industry:
     """An industry; `sources` as callers may see them."""
-    return models.Industry(
-        slug=row.slug,
-        name=row.name,
-        queries=row.queries,
+    return models.Industry.of(
+        row,
         sources=sources,
-        rule_set=row.rule_set,
         every_hours=every_hours,
         jobs_url=f"{base}/v1/jobs?industry={row.slug}",
         results_url=f"{base}/v1/results?industry={row.slug}",
         rules_url=f"{base}/v1/industries/{row.slug}/rules",
-        created_at=row.created_at,
-        updated_at=row.updated_at,
     )
 
 
 def _picture(row: PictureRow, folder: str) -> models.Picture:
-    return models.Picture(
-        id=row.item_id, url=f"{folder}/{row.item_id}", width=row.width, height=row.height, ts=row.ts
-    )
-
-
-def _but(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
-
-
-def _known(error: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in error.items() if name in models.Fault.model_fields}
+    return models.Picture.of(row, id=row.item_id, url=f"{folder}/{row.item_id}")

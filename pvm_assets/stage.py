@@ -16,7 +16,7 @@ from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.preview import contact_preview, links_preview, page_preview
 from pvm_assets.services import JobServices, JobServicesResource
 from pvm_assets.upstream_check import require_upstream
-from pvm_core.errors import MediaError, Problem, PvmError, StoreError
+from pvm_core.errors import Problem, PvmError
 from pvm_core.rules import Rules
 from pvm_jobs.events import Event
 from pvm_jobs.source_policy import Policies
@@ -31,8 +31,6 @@ R = TypeVar("R")
 BATCH: Final = 64
 #: Seconds after which a batch is written though it is not full, so that progress is seen and kept.
 _FLUSH_S: Final = 2.0
-#: Problems of one item that end the item; everything else ends the run.
-_ITEM_CODES: Final = ("worker.timeout", "worker.died")
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ class Stage:
             error = answer.error
             if error is None:
                 continue
-            if not isinstance(error, MediaError) and error.code not in _ITEM_CODES:
+            if error.traits.scope != "item":
                 raise error
             found.append(Problem.of(self.name, error, label(answer.item)))
         self.note(found)
@@ -297,18 +295,10 @@ class clear_failure:  # noqa: N801 - reads as a statement
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, PvmError):
             # A store that is gone or full stays so for longer than a retry waits; `pvm retry` resumes.
-            passing = error.retryable and not isinstance(error, StoreError)
+            passing = error.retryable and error.traits.scope != "machine"
             if passing and self._policy is not None and self._attempt < self._policy.max_retries:
                 seconds = self._policy.calculate_delay(self._attempt + 1)
                 raise dg.RetryRequested(self._policy.max_retries, seconds) from error
             raise dg.Failure(
-                description=str(error),
-                metadata={
-                    "code": error.code,
-                    "subject": error.subject,
-                    "reason": error.reason,
-                    "remedy": error.remedy,
-                    "retryable": error.retryable,
-                },
-                allow_retries=passing,
+                description=str(error), metadata=error.to_dict(), allow_retries=passing
             ) from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
+from pvm_cli.lines import shorten
 from pvm_core.errors import PvmError
 
 if TYPE_CHECKING:
@@ -69,13 +70,13 @@ def show_error(error: PvmError) -> None:
         return
     console = err()
     if not console.is_terminal:
-        console.print(f"error: {_shorten(str(error), 2_000)}", markup=False, soft_wrap=True)
+        console.print(f"error: {shorten(str(error), 2_000)}", markup=False, soft_wrap=True)
         return
     from rich.panel import Panel
     from rich.text import Text
 
     body = Text.assemble(
-        (_shorten(error.subject, 400), "bold"), "\n", error.reason, ".\n", (f"→ {error.remedy}", "green")
+        (shorten(error.subject, 400), "bold"), "\n", error.reason, ".\n", (f"→ {error.remedy}", "green")
     )
     title = "try again later" if error.retryable else "error"
     console.print(Panel(body, title=title, subtitle=error.code, border_style="red", title_align="left"))
@@ -86,7 +87,3 @@ def _log(stream: IO[str]) -> logging.Logger:
 
     logs.setup("json", stream=cast("TextIO", stream))
     return logging.getLogger("pvm.cli")
-
-
-def _shorten(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

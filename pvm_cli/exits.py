@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Final
 
-from pvm_core.errors import InputError, PvmError
+from pvm_core.error_codes import Exit
+from pvm_core.errors import PvmError
 
-
-class Exit(IntEnum):
-    """What a command tells the shell."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    NOTHING = 3
-    UNAVAILABLE = 4
-    CANCELLED = 130
-
+__all__ = ("MEANINGS", "Exit", "code_of", "help_text")
 
 MEANINGS: Final[dict[Exit, str]] = {
     Exit.OK: "done; single items may have had problems, which are listed",
@@ -35,7 +25,8 @@ def help_text() -> str:
 
 
 def code_of(error: PvmError) -> Exit:
-    """The exit code a command ends with when `error` stops it."""
-    if error.retryable:
-        return Exit.UNAVAILABLE
-    return Exit.USAGE if isinstance(error, InputError) else Exit.FAILED
+    """The exit code a command ends with when `error` stops it.
+
+    NOTHING speaks of a job that ended: where none was started, the input is what cannot be used.
+    """
+    return Exit.USAGE if error.exit_code is Exit.NOTHING else error.exit_code

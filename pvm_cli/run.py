@@ -18,7 +18,7 @@ from pvm_cli.results import find_lines
 from pvm_cli.source_args import KINDS, named, request_of, sources_of
 from pvm_cli.states import print_states
 from pvm_cli.status import error_text
-from pvm_core.errors import InputError
+from pvm_core.errors import InputError, exit_of_dict
 
 if TYPE_CHECKING:
     from pvm_assets.execution.runner import RunOutcome
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 _TABLE_ROWS: Final = 40
 _EXAMPLES: Final = 3
-#: Codes of failures that the user's input explains.
-_INPUT: Final = ("catalogue.", "table.", "source.", "rules.", "settings.", "videos.", "model.")
-_NOTHING: Final = ("products.none", "pictures.none", "videos.none")
 
 _Model = Annotated[
     str | None,
@@ -272,9 +269,6 @@ def _conclude_failed(
             f"Correct the data, or the industry's rules (pvm rules show -i {job.industry}) [check.failed]"
         )
     note(f"resume with pvm retry {job.job_id}")
-    if error.get("retryable"):
-        return Exit.UNAVAILABLE
-    code = str(error.get("code", ""))
-    if code in _NOTHING or (blocked is not None and not (counts.images and counts.frames)):
-        return Exit.NOTHING
-    return Exit.USAGE if code.startswith(_INPUT) else Exit.FAILED
+    found = exit_of_dict(error)
+    nothing = blocked is not None and not (counts.images and counts.frames)
+    return Exit.NOTHING if nothing and found is not Exit.UNAVAILABLE else found

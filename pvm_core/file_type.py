@@ -16,17 +16,19 @@ class Sniffed:
         name: with its article, for a sentence: "an HTML page".
         kind: what it is good for.
         supported: whether this project decodes it.
+        media_type: of HTTP, for what this project serves.
     """
 
     name: str
     kind: FileKind
     supported: bool = False
+    media_type: str = "application/octet-stream"
 
 
 #: (offset, magic bytes, what it is). Order matters only where one is a prefix of another.
 _MAGIC: Final[tuple[tuple[int, bytes, Sniffed], ...]] = (
-    (0, b"\xff\xd8\xff", Sniffed("a JPEG picture", "picture", True)),
-    (0, b"\x89PNG\r\n\x1a\n", Sniffed("a PNG picture", "picture", True)),
+    (0, b"\xff\xd8\xff", Sniffed("a JPEG picture", "picture", True, "image/jpeg")),
+    (0, b"\x89PNG\r\n\x1a\n", Sniffed("a PNG picture", "picture", True, "image/png")),
     (0, b"GIF87a", Sniffed("a GIF picture", "picture")),
     (0, b"GIF89a", Sniffed("a GIF picture", "picture")),
     (0, b"II*\x00", Sniffed("a TIFF picture", "picture")),
@@ -36,8 +38,8 @@ _MAGIC: Final[tuple[tuple[int, bytes, Sniffed], ...]] = (
     (0, b"\xff\x0a", Sniffed("a JPEG XL picture", "picture")),
     (0, b"\x00\x00\x00\x0cJXL ", Sniffed("a JPEG XL picture", "picture")),
     (0, b"\x00\x00\x00\x0cjP  ", Sniffed("a JPEG 2000 picture", "picture")),
-    (0, b"\x1aE\xdf\xa3", Sniffed("a Matroska or WebM video", "video", True)),
-    (0, b"FLV\x01", Sniffed("a Flash video", "video")),
+    (0, b"\x1aE\xdf\xa3", Sniffed("a Matroska or WebM video", "video", True, "video/webm")),
+    (0, b"FLV\x01", Sniffed("a Flash video", "video", media_type="video/x-flv")),
     (0, b"\x00\x00\x01\xba", Sniffed("an MPEG video", "video")),
     (0, b"0&\xb2u\x8ef\xcf\x11", Sniffed("a Windows Media file", "video")),
     (0, b"#EXTM3U", Sniffed("a playlist", "other")),
@@ -62,13 +64,14 @@ _BRANDS: Final = {
     b"msf1": Sniffed("a HEIF picture", "picture"),
     b"M4A ": Sniffed("an MP4 audio file", "audio", True),
     b"M4B ": Sniffed("an MP4 audio file", "audio", True),
+    b"qt  ": Sniffed("an MP4 or MOV video", "video", True, "video/quicktime"),
 }
 _RIFF: Final = {
-    b"WEBP": Sniffed("a WebP picture", "picture", True),
-    b"AVI ": Sniffed("an AVI video", "video", True),
+    b"WEBP": Sniffed("a WebP picture", "picture", True, "image/webp"),
+    b"AVI ": Sniffed("an AVI video", "video", True, "video/x-msvideo"),
     b"WAVE": Sniffed("a WAV audio file", "audio"),
 }
-_MP4: Final = Sniffed("an MP4 or MOV video", "video", True)
+_MP4: Final = Sniffed("an MP4 or MOV video", "video", True, "video/mp4")
 #: Boxes a QuickTime file may begin with when it has no "ftyp".
 _MOV_BOXES: Final = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 

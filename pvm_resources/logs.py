@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
-from pvm_core.errors import PvmError
+from pvm_core.errors import PvmError, error_to_dict
 
 _OWN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -26,7 +26,7 @@ class JsonFormatter(logging.Formatter):
         }
         line |= {key: value for key, value in record.__dict__.items() if key not in _OWN}
         if record.exc_info and record.exc_info[1] is not None:
-            line["error"] = error_fields(record.exc_info[1])
+            line["error"] = error_to_dict(record.exc_info[1])
             if not isinstance(record.exc_info[1], PvmError):
                 line["trace"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
@@ -43,20 +43,6 @@ class PlainFormatter(logging.Formatter):
         if isinstance(error, PvmError):
             return f"{line}: {error}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info and error else line
-
-
-def error_fields(error: BaseException) -> dict[str, Any]:
-    """An error as fields: of a `PvmError` its own, of any other a fatal one under ``internal``."""
-    if isinstance(error, PvmError):
-        return {
-            "code": error.code,
-            "subject": error.subject,
-            "reason": error.reason,
-            "remedy": error.remedy,
-            "retryable": error.retryable,
-        }
-    reason = f"{type(error).__name__}: {error}"
-    return {"code": "internal", "subject": "", "reason": reason, "remedy": "", "retryable": False}
 
 
 def setup(

@@ -121,7 +121,7 @@ class Desk:
             if error.retryable:
                 raise
             self._log.warning(f"request {row.event_id} ({row.topic}) is refused: {error}")
-            self._inbox.reject(row.event_id, _told(error))
+            self._inbox.reject(row.event_id, error.to_dict())
             return None
         if job is None:
             self._inbox.done([row.event_id])
@@ -210,16 +210,6 @@ def _job_id(payload: dict[str, Any]) -> str:
 
 def _plain(text: str) -> bool:
     return text.isascii() and text.replace("-", "").replace("_", "").isalnum()
-
-
-def _told(error: PvmError) -> dict[str, Any]:
-    return {
-        "code": error.code,
-        "subject": error.subject,
-        "reason": error.reason,
-        "remedy": error.remedy,
-        "retryable": error.retryable,
-    }
 
 
 __all__: Sequence[str] = ("Desk", "inbox")

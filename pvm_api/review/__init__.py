@@ -1,2 +1,2 @@
-"""The review page: people see the proof of each match and say yes or no, in a browser, with or without
+"""The review page: people see the evidence of each match and say yes or no, in a browser, with or without
 scripts."""

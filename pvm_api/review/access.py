@@ -1,32 +1,25 @@
-"""Who sits at the review page: a signed cookie in place of a key, and proof that a form is one of ours."""
+"""Sessions of the review page: a signed cookie in place of an API key, and CSRF tokens for its forms."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-import json
 import secrets
-import threading
-import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
+from itsdangerous import BadData, Signer, URLSafeTimedSerializer
 from starlette.responses import Response
 
-from pvm_api.auth import Principal
+from pvm_api.auth import LOCAL, KeyCache, Principal, address_of
 from pvm_api.limits import RateLimiter
+from pvm_api.paging import DIGEST
 from pvm_api.problems import ApiError
-from pvm_resources.store.api_keys import SCOPES, ApiKey, Keys
+from pvm_resources.store.api_keys import Keys
 
 COOKIE: Final = "pvm_review"
 #: A working day.
 _LASTS_S: Final = 12 * 3600
-#: Seconds for which a key's row is believed, as for keys in headers.
-_BELIEVED_S: Final = 5.0
-_CACHED_MAX: Final = 1_000
 #: Wrong keys a minute of one address.
 _WRONG: Final = 20
 #: Requests a minute of one reviewer: a page has a thumbnail a match, and people scroll.
@@ -40,91 +33,93 @@ class Session:
 
     Attributes:
         key_id: of the key that signed in; "" before.
-        nonce: random, so that two sessions of one key have different proofs.
-        ends: seconds since the epoch.
+        nonce: random; CSRF tokens sign it, so that two sessions of one key have different ones.
     """
 
     key_id: str
     nonce: str
-    ends: int
+
+    @classmethod
+    def new(cls, key_id: str) -> Session:
+        """A session with a nonce of its own."""
+        return cls(key_id, secrets.token_urlsafe(12))
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """Whoever asks for a page, with the proof that their forms carry.
+    """The caller of a page.
 
     Attributes:
+        principal: None where nobody is signed in.
         session: as the request brought it, else a new one (`fresh`), which the answer has to set.
+        csrf_token: what the page's forms must send.
     """
 
     principal: Principal | None
     session: Session
     fresh: bool
-    proof: str
+    csrf_token: str
 
 
-class SignIn(Exception):  # noqa: N818 - a turn, no fault
-    """The page asks who it is; nobody known is there."""
+class SignIn(Exception):  # noqa: N818 - leads to the page that asks for a key
+    """The page needs a reviewer, and nobody is signed in."""
 
 
 class Sessions:
-    """Sessions by a signed cookie; the server keeps none. One ends with its key, or after 12 hours.
+    """Sessions in a signed cookie; the server stores none. One ends with its key, or after 12 hours.
 
     As an `Authenticator` it lets a session read over the API, so that pages can show its pictures; whatever
-    changes something takes a key, or a form with its proof.
+    changes something needs a key, or a form with its CSRF token.
 
     Args:
         keys: where the keys are.
-        auth: False lets everybody in as the machine's own user.
+        auth: False admits everybody as the machine's own user.
     """
 
     def __init__(self, keys: Keys, auth: bool) -> None:
         self._keys = keys
         self.auth = auth
-        self._secret: bytes | None = None
-        self._lock = threading.Lock()
-        self._known: dict[str, tuple[float, ApiKey | None]] = {}
+        self._secret = cache(lambda: keys.secret("review"))
+        self._active = KeyCache(keys.active)
         self._wrong = RateLimiter(_WRONG)
         self._pages = RateLimiter(_PAGES)
 
     def __call__(self, request: Request) -> Principal | None:
-        """The caller of an API route, who may look and do nothing else."""
-        if request.method not in _SAFE:
-            return None
-        return self._principal(self._read(request.cookies.get(COOKIE, "")))
+        """The caller of an API route, who may read and change nothing."""
+        return self._principal(self._read(request)) if request.method in _SAFE else None
 
     def visitor(self, request: Request) -> Visitor:
-        """Whoever asks for a page, counted against the limit.
+        """The caller of a page, counted against the limit.
 
         Raises:
             ApiError: 429 ``rate.limited``.
         """
-        found = self._read(request.cookies.get(COOKIE, ""))
-        session = found or _new("")
+        found = self._read(request)
+        session = found or Session.new("")
         principal = self._principal(found)
-        self._pages.take(principal.caller if principal else _address(request))
-        return Visitor(principal, session, found is None, self._sign("form", self._text(session)))
+        self._pages.take(principal.caller if principal else address_of(request))
+        token = self._csrf.get_signature(session.nonce).decode()
+        return Visitor(principal, session, found is None, token)
 
     def sign_in(self, request: Request, token: str) -> Session | None:
-        """A session for whoever holds this key; None where it is wrong or may not review.
+        """A session for the holder of this key; None where it is wrong or may not review.
 
         Raises:
             ApiError: 429 ``rate.limited``: too many wrong keys.
         """
-        address = _address(request)
+        address = address_of(request)
         self._wrong.check(address)
         key = self._keys.find(token.strip())
         if key is None or "review" not in key.allows:
             self._wrong.take(address)
             return None
-        return _new(key.key_id)
+        return Session.new(key.key_id)
 
     def set(self, request: Request, response: Response, session: Session) -> None:
         """Has the browser keep the session."""
-        body = self._text(session)
         response.set_cookie(
             COOKIE,
-            f"{body}.{self._sign('session', body)}",
+            str(self._cookies.dumps(vars(session))),
             max_age=_LASTS_S,
             httponly=True,
             samesite="strict",
@@ -135,67 +130,40 @@ class Sessions:
         """Has the browser forget the session."""
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
-    def check(self, visitor: Visitor, request: Request, proof: str) -> None:
-        """Refuses a form that is none of ours.
+    def check(self, visitor: Visitor, request: Request, csrf_token: str) -> None:
+        """Refuses a form that no page of ours sent.
 
         Raises:
             ApiError: 403 ``review.foreign``.
         """
-        # Browsers of today say where a request comes from; the proof is for the others.
+        # Current browsers state where a request comes from; the token is for the others.
         site = request.headers.get("sec-fetch-site", "same-origin")
-        ours = hmac.compare_digest(proof.encode(errors="replace"), visitor.proof.encode())
+        ours = self._csrf.verify_signature(visitor.session.nonce, csrf_token)
         if visitor.fresh or site != "same-origin" or not ours:
-            raise ApiError(403, "review.foreign", "the form is too old", "Load the page again")
+            raise ApiError("review.foreign", "the form is too old", "Load the page again")
 
     def _principal(self, session: Session | None) -> Principal | None:
         if not self.auth:
-            return Principal("local", "local", frozenset(SCOPES))
-        if session is None or not session.key_id:
-            return None
-        key = self._key(session.key_id)
+            return LOCAL
+        key = self._active.get(session.key_id) if session is not None and session.key_id else None
         if key is None or "review" not in key.allows:
             return None
         return Principal(key.name, f"key:{key.key_id}", frozenset({"read", "review"}))
 
-    def _key(self, key_id: str) -> ApiKey | None:
-        now = time.monotonic()
-        with self._lock:
-            at, found = self._known.get(key_id, (-_BELIEVED_S, None))
-        if now - at < _BELIEVED_S:
-            return found
-        found = self._keys.active(key_id)
-        with self._lock:
-            if len(self._known) >= _CACHED_MAX:
-                self._known.clear()
-            self._known[key_id] = (now, found)
-        return found
-
-    def _read(self, cookie: str) -> Session | None:
-        body, _, signature = cookie.rpartition(".")
-        if not body or not hmac.compare_digest(signature.encode(), self._sign("session", body).encode()):
-            return None
+    def _read(self, request: Request) -> Session | None:
         try:
-            session = Session(**json.loads(base64.urlsafe_b64decode(body)))
-        except (binascii.Error, ValueError, TypeError):
-            # Signed by an earlier release with other fields.
+            return Session(**self._cookies.loads(request.cookies.get(COOKIE, ""), max_age=_LASTS_S))
+        except (BadData, TypeError):
+            # A TypeError: signed by a release whose sessions have other fields.
             return None
-        return session if session.ends > time.time() else None
 
-    def _text(self, session: Session) -> str:
-        return base64.urlsafe_b64encode(json.dumps(vars(session)).encode()).decode()
+    @property
+    def _cookies(self) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._secret(), "session", signer_kwargs={"digest_method": DIGEST})
 
-    def _sign(self, kind: str, text: str) -> str:
-        if self._secret is None:
-            self._secret = self._keys.secret("review")
-        return hmac.new(self._secret, f"{kind}:{text}".encode(), hashlib.sha256).hexdigest()
-
-
-def _new(key_id: str) -> Session:
-    return Session(key_id, secrets.token_urlsafe(12), int(time.time()) + _LASTS_S)
-
-
-def _address(request: Request) -> str:
-    return f"address:{request.client.host if request.client else 'unknown'}"
+    @property
+    def _csrf(self) -> Signer:
+        return Signer(self._secret(), "csrf", digest_method=DIGEST)
 
 
 def _is_https(request: Request) -> bool:
@@ -222,5 +190,5 @@ def reviewer_of(visitor: Annotated[Visitor, Depends(visitor_of)]) -> Visitor:
     return visitor
 
 
-Anybody = Annotated[Visitor, Depends(visitor_of)]
-Known = Annotated[Visitor, Depends(reviewer_of)]
+AnyVisitor = Annotated[Visitor, Depends(visitor_of)]
+SignedIn = Annotated[Visitor, Depends(reviewer_of)]

@@ -1,94 +1,134 @@
-"""Words of the page in two languages, and the reasons of matches told in them."""
+"""The page's languages: gettext catalogues, plural forms, numbers and dates, reasons of matches.
+
+English texts are the message ids; other languages are ``locale/<code>/LC_MESSAGES/messages.po``.
+"""
 
 from __future__ import annotations
 
-import json
+import io
 import math
 import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Final
+
+from babel.dates import format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+from babel.support import NullTranslations, Translations
+
+from pvm_core.scoring.reason import ALIKE, REASONS, Reason, Value
 
 #: Language code -> its own name, in the order of the switch.
 LANGUAGES: Final = {"en": "English", "vi": "Tiếng Việt"}
 _DEFAULT: Final = "en"
 
-#: What the aggregation says (`pvm_core.scoring.decision`), and the words for it. Tried in this order.
-_REASONS: Final = tuple(
-    (re.compile(pattern), key)
-    for pattern, key in (
-        (r"looks alike \((?P<alike>[\d.]+)\) without a geometric proof: (?P<fault>.+)", "reason.alike"),
-        (r"too few keypoints to compare the geometry", "reason.few_points"),
-        (
-            r"another product fits the same place with (?P<other>[\d.]+) against (?P<own>[\d.]+), "
-            r"a lead of (?P<lead>[\d.]+) is asked for",
-            "reason.rival",
-        ),
-        (r"the model (?P<model>.+) is not calibrated", "reason.uncalibrated"),
-        (r"similarity (?P<value>\(none\)|[\d.]+) is under (?P<limit>[\d.]+)", "reason.look"),
-        (r"geometry (?P<value>[\d.]+) is under (?P<limit>[\d.]+)", "reason.geometry"),
-        (
-            r"best pair (?P<value>[\d.]+) is under (?P<limit>[\d.]+) and only (?P<shots>\d+) of "
-            r"(?P<wanted>\d+) shots agree",
-            "reason.shots",
-        ),
-        (r"best pair (?P<value>[\d.]+) is under (?P<limit>[\d.]+)", "reason.low"),
-        (r"best pair (?P<value>[\d.]+), seen in one shot", "reason.good_one"),
-        (r"best pair (?P<value>[\d.]+), seen in (?P<shots>\d+) shots", "reason.good"),
-        (r"best pair (?P<value>[\d.]+), and one shot agrees?", "reason.good_one"),
-        (r"best pair (?P<value>[\d.]+), and (?P<shots>\d+) shots agree", "reason.good"),
-    )
-)
+
+def N_(message: str) -> str:  # noqa: N802 - the name that extractors of messages know
+    """The message itself, marked as one that is translated where it is shown."""
+    return message
+
+
+#: Texts of values, by what the value is.
+LABELS: Final[Mapping[str, Mapping[str, str]]] = {
+    "status": {"accepted": N_("Accepted"), "review": N_("For review"), "rejected": N_("Rejected")},
+    "verdict": {
+        "accept": N_("Judged right"), "reject": N_("Judged wrong"), "unsure": N_("Judged unsure"),
+        "none": N_("Taken back"),
+    },
+    "act": {
+        "open": N_("Not judged"), "accept": N_("Right"), "reject": N_("Wrong"), "unsure": N_("Unsure"),
+    },
+    "said": {
+        "accept": N_("Right: %(product)s in %(video)s"), "reject": N_("Wrong: %(product)s in %(video)s"),
+        "unsure": N_("Unsure: %(product)s in %(video)s"), "undo": N_("Taken back: %(product)s in %(video)s"),
+    },
+    "sort": {
+        "best": N_("Best first"), "worst": N_("Lowest first"), "doubt": N_("Closest calls first"),
+        "video": N_("By video and second"),
+    },
+    "job": {
+        "queued": N_("queued"), "running": N_("running"), "completed": N_("completed"),
+        "failed": N_("failed"), "cancelled": N_("cancelled"),
+    },
+    "pictures": {
+        "purged": N_("The source's terms ended the keeping of these pictures."),
+        "restricted": N_("The source's terms do not let these pictures be kept."),
+        "none": N_("There is no picture of this match."),
+    },
+    "strength": {
+        "strong": N_("strong"), "fair": N_("fair"), "weak": N_("weak"), "none": N_("not measured"),
+    },
+    "error": {
+        "missing": N_("There is no such page"), "refused": N_("That is not possible"),
+        "ours": N_("It did not work"),
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Words:
-    """The catalogue of one language."""
+class Language:
+    """One language of the page."""
 
     code: str
-    table: Mapping[str, str]
+    catalogue: NullTranslations
 
-    def __call__(self, key: str, **values: object) -> str:
-        """The text under `key`, with `values` put in; of one thing the text ``<key>.one`` where `n` is 1."""
-        found = self.table.get(f"{key}.one") if values.get("n") == 1 else None
-        return (found or self.table[key]).format(**values)
+    def gettext(self, message: str, **values: object) -> str:
+        """The message in this language, with `values` put in; plain text, not HTML."""
+        return str(self.catalogue.gettext(message)) % values
+
+    def ngettext(self, one: str, many: str, n: int, **values: object) -> str:
+        """The same in the plural form for `n`."""
+        return str(self.catalogue.ngettext(one, many, n)) % values
+
+    def label(self, kind: str, value: str, **values: object) -> str:
+        """The text of a value of `LABELS`."""
+        return self.gettext(LABELS[kind][value], **values)
 
     def number(self, value: int) -> str:
         """A count with its thousands set apart."""
-        text = f"{value:,}"
-        return text.replace(",", ".") if self.code == "vi" else text
+        return format_decimal(value, locale=self.code)
 
     def percent(self, share: float) -> str:
         """A share in per cent, one decimal, cut and not rounded: 99.97 % never reads as all."""
-        text = f"{math.floor(share * 1000 + 1e-9) / 10:.1f}"
-        return f"{text.replace('.', ',') if self.code == 'vi' else text}\u00a0%"
+        cut = math.floor(share * 1000 + 1e-9) / 10
+        return f"{format_decimal(cut, '0.0', self.code)}\u00a0%"
 
-    def reason(self, text: str) -> str | None:
-        """What the aggregation says, in this language; None where the words for it are not known."""
-        for pattern, key in _REASONS:
-            if (found := pattern.fullmatch(text)) is not None:
-                values: dict[str, str] = found.groupdict()
-                if "fault" in values:
-                    values["fault"] = self.reason(values["fault"]) or values["fault"]
-                return self(key, **values)
-        return None
+    def day(self, at: datetime) -> str:
+        """A time to the minute, UTC."""
+        return format_datetime(at, "d MMM y, HH:mm", UTC, self.code)
 
     def strength(self, value: float | None) -> str:
-        """A term in a word."""
+        """A term of the score in a word."""
         if value is None:
-            return self("strength.none")
-        return self(
-            "strength.strong" if value >= 0.8 else "strength.fair" if value >= 0.5 else "strength.weak"
-        )
+            return self.label("strength", "none")
+        return self.label("strength", "strong" if value >= 0.8 else "fair" if value >= 0.5 else "weak")
+
+    def reason(self, reason: Reason | str) -> str | None:
+        """Why a match has its status, as a sentence; None for a stored text that no code is known for."""
+        found = parse_reason(reason) if isinstance(reason, str) else reason
+        if found is None:
+            return None
+        text = found.text(self.gettext)
+        return f"{text[:1].upper()}{text[1:]}."
 
 
 @cache
-def words(code: str) -> Words:
-    """The catalogue of a language that the page knows."""
-    text = (files("pvm_api.review") / "locale" / f"{code}.json").read_text(encoding="utf-8")
-    return Words(code, json.loads(text))
+def language(code: str) -> Language:
+    """A language that the page knows."""
+    if code == _DEFAULT:
+        return Language(code, NullTranslations())
+    path = files("pvm_api.review") / "locale" / code / "LC_MESSAGES" / "messages.po"
+    compiled = io.BytesIO()
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file, code))
+    compiled.seek(0)
+    return Language(code, Translations(compiled))
 
 
 def negotiate_language(chosen: str | None, accepted: str) -> str:
@@ -118,3 +158,36 @@ def clock(seconds: float) -> str:
 def figure(value: float) -> str:
     """Three decimals, cut and not rounded: a score just below a threshold never reads as that threshold."""
     return f"{math.floor(value * 1000 + 1e-6) / 1000:.3f}"
+
+
+# -- reasons stored as English text -------------------------------------------------------------------
+
+
+def parse_reason(text: str) -> Reason | None:
+    """The reason that a stored English text states; None where it is none of the known ones."""
+    if (alike := re.fullmatch(_pattern(ALIKE), text)) is not None:
+        because = parse_reason(alike["because"])
+        return because and Reason(because.code, because.values, float(alike["alike"]))
+    # Older texts counted shots with a plural.
+    text = re.sub(r"(, seen in) (one|\d+) shots?$", r", shots that show it: \2", text)
+    text = re.sub(r", and (one|\d+) shots? agrees?$", r", shots that agree: \1", text)
+    for code, template in REASONS.items():
+        if (found := re.fullmatch(_pattern(template), text)) is not None:
+            return Reason(code, {name: _value(value) for name, value in found.groupdict().items()})
+    return None
+
+
+@cache
+def _pattern(template: str) -> str:
+    parts = string.Formatter().parse(template)
+    return "".join(
+        re.escape(literal) + (f"(?P<{name}>{r'[0-9.]+' if spec else '.+'})" if name else "")
+        for literal, name, spec, _ in parts
+    )
+
+
+def _value(text: str) -> Value:
+    try:
+        return float(text) if "." in text else 1 if text == "one" else int(text)
+    except ValueError:
+        return text

@@ -20,7 +20,7 @@ def web(url: str) -> str | None:
 
 
 def at_second(url: str, ts: float) -> str | None:
-    """A video's address at that second, where its site can be asked for one; else its address as it is.
+    """A video's address at that second, where its site takes one; else its address as it is.
 
     YouTube and bilibili begin at the whole second ``t``; a start a moment early loses nothing.
     """

@@ -15,13 +15,12 @@ from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from pvm_api.auth import Principal
 from pvm_api.deps import ServicesDep
 from pvm_api.paging import cut
-from pvm_api.problems import ApiError, status_of
-from pvm_api.review.access import Anybody, Known, SignIn, Visitor, sessions_of
+from pvm_api.problems import ApiError, public_texts
+from pvm_api.review.access import AnyVisitor, SignedIn, SignIn, Visitor, sessions_of
 from pvm_api.review.filters import STATUSES, Filters
-from pvm_api.review.i18n import LANGUAGES
+from pvm_api.review.i18n import LANGUAGES, Language
 from pvm_api.review.links import at_second, web, within
 from pvm_api.review.view import (
     LANGUAGE,
@@ -30,14 +29,13 @@ from pvm_api.review.view import (
     assets,
     fragment,
     here_of,
+    language_of,
     page,
     version,
-    words_of,
 )
 from pvm_api.services import Services
-from pvm_api.serving import first_file, serve_bytes
+from pvm_api.serving import first_file, not_modified, serve_bytes
 from pvm_core.errors import InputError, PvmError
-from pvm_resources.store.labels import Verdict
 from pvm_resources.store.match_queries import JobRow
 from pvm_resources.store.records import Industry
 from pvm_resources.store.review_queries import COUNTED, SAID, SORTS, Card
@@ -46,6 +44,7 @@ from pvm_resources.store.review_queries import COUNTED, SAID, SORTS, Card
 PAGE: Final = 60
 _JOBS: Final = 10
 _YEAR_S: Final = 31_536_000
+_KEEP: Final = "private, max-age=3600"
 
 
 class PageRoute(APIRoute):
@@ -59,7 +58,7 @@ class PageRoute(APIRoute):
             try:
                 response: Response = await handler(request)
             except SignIn:
-                response = _asked_to_sign_in(request)
+                response = _sign_in_first(request)
             except PvmError as error:
                 response = _refused(request, error)
             except RequestValidationError:
@@ -81,15 +80,15 @@ class Shown:
 
     Attributes:
         pictures: they may be shown and are there.
-        restricted: the terms never let them be kept.
+        missing: why they are not: ``purged``, ``restricted`` (the terms never let them be kept), ``none``.
         version: changes with what a thumbnail shows.
-        attributions: what the terms ask to be said beside the material.
+        attributions: what the terms require beside the material.
         product_url, video_url: None where there is no address of the web; the video's is at the second
-            where its site can be asked for one (`video_seeks`).
+            where its site takes one (`video_seeks`).
     """
 
     pictures: bool
-    restricted: bool
+    missing: str
     version: str
     attributions: tuple[str, ...]
     product_url: str | None
@@ -100,15 +99,15 @@ class Shown:
 def shown_of(card: Card, services: Services) -> Shown:
     """What may be shown of a match."""
     terms = (services.policies[card.source], services.policies.of_platform(card.platform))
-    restricted = not all(one.store_media for one in terms)
+    purged, restricted = card.media_purged_at is not None, not all(one.store_media for one in terms)
     there = any((card.evidence_path, card.best_img_id, card.best_frame_id))
     drawn = (
         f"{card.evidence_path}|{card.best_img_id}|{card.best_frame_id}|{card.ts}|{card.score}|{card.status}"
     )
     video, plain = at_second(card.video_url, card.ts), web(card.video_url)
     return Shown(
-        pictures=there and not restricted and card.media_purged_at is None,
-        restricted=restricted,
+        pictures=there and not restricted and not purged,
+        missing="purged" if purged else "restricted" if restricted else "none",
         version=hashlib.sha256(drawn.encode()).hexdigest()[:12],
         attributions=tuple(dict.fromkeys(one.attribution for one in terms if one.attribution)),
         product_url=web(card.product_url),
@@ -117,11 +116,11 @@ def shown_of(card: Card, services: Services) -> Shown:
     )
 
 
-# -- who sits there -----------------------------------------------------------------------------------
+# -- sessions -----------------------------------------------------------------------------------------
 
 
 @router.get("/session/in")
-def ask(request: Request, visitor: Anybody, back: str = "/review") -> Response:
+def sign_in_page(request: Request, visitor: AnyVisitor, back: str = "/review") -> Response:
     """The page that asks for a key."""
     if visitor.principal is not None:
         return RedirectResponse(within(back), 303)
@@ -131,14 +130,14 @@ def ask(request: Request, visitor: Anybody, back: str = "/review") -> Response:
 @router.post("/session/in")
 def sign_in(
     request: Request,
-    visitor: Anybody,
+    visitor: AnyVisitor,
     key: Annotated[str, Form(max_length=500)] = "",
     back: Annotated[str, Form()] = "/review",
-    proof: Annotated[str, Form()] = "",
+    csrf_token: Annotated[str, Form()] = "",
 ) -> Response:
-    """Takes a key, and has the browser keep a session in its place."""
+    """Exchanges a key for a session."""
     sessions = sessions_of(request)
-    sessions.check(visitor, request, proof)
+    sessions.check(visitor, request, csrf_token)
     session = sessions.sign_in(request, key)
     if session is None:
         return page(request, "login.html", 403, back=within(back), wrong=True)
@@ -148,17 +147,17 @@ def sign_in(
 
 
 @router.post("/session/out")
-def sign_out(request: Request, visitor: Anybody, proof: Annotated[str, Form()] = "") -> Response:
+def sign_out(request: Request, visitor: AnyVisitor, csrf_token: Annotated[str, Form()] = "") -> Response:
     """Ends the session of this browser."""
-    sessions_of(request).check(visitor, request, proof)
+    sessions_of(request).check(visitor, request, csrf_token)
     response = RedirectResponse("/review/session/in", 303)
     sessions_of(request).end(response)
     return response
 
 
 @router.get("/session/look")
-def look(request: Request, lang: str = "", theme: str = "", back: str = "/review") -> Response:
-    """Keeps language and colours; the one thing a link may change, for it concerns this browser alone."""
+def appearance(request: Request, lang: str = "", theme: str = "", back: str = "/review") -> Response:
+    """Keeps language and colours in cookies; a link may do so because this browser alone is concerned."""
     response = RedirectResponse(within(back), 303)
     for name, value, known in ((LANGUAGE, lang, tuple(LANGUAGES)), (THEME, theme, THEMES)):
         if value in known:
@@ -180,39 +179,28 @@ def static_file(_version: str, name: str) -> Response:
 
 
 @router.get("/thumb/{match_id}")
-def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visitor: Known) -> Response:
-    """A match's proof, small."""
+def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visitor: SignedIn) -> Response:
+    """A match's evidence, small."""
     pictures = services.store.review_queries.pictures(match_id)
     terms = (services.policies[pictures.source], services.policies.of_platform(pictures.platform))
     tag = services.thumbnails.tag(pictures) if all(one.store_media for one in terms) else None
     if tag is None:
-        raise ApiError(404, "evidence.unknown", "there is no picture of it", "Open the match")
-    # What must be able to go again is kept by nobody: not here, not in the browser.
-    passing = any(one.restricted for one in terms)
-    if not passing and f'"{tag}"' in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers={"ETag": f'"{tag}"', "Cache-Control": _KEEP})
-    data = services.thumbnails.make(pictures, tag, keep=not passing)
-    response = serve_bytes(request, data, f"proof-{match_id}.jpg", "no-store" if passing else _KEEP)
-    response.headers["ETag"] = f'"{tag}"'
-    return response
-
-
-_KEEP: Final = "private, max-age=3600"
+        raise ApiError("evidence.unknown", "there is no picture of it", "Open the match")
+    # Material that the terms limit is cached nowhere: not here, not in the browser.
+    limited = any(one.restricted for one in terms)
+    if not limited and (same := not_modified(request, tag, _KEEP)):
+        return same
+    data = services.thumbnails.make(pictures, tag, keep=not limited)
+    return serve_bytes(data, f"proof-{match_id}.jpg", "no-store" if limited else _KEEP, tag)
 
 
 # -- matches ------------------------------------------------------------------------------------------
 
 
 @router.get("")
-def overview(request: Request, services: ServicesDep, visitor: Known) -> Response:
-    """Industries with their figures, and their jobs."""
-    latest = {
-        row.industry: row
-        for row in map(
-            services.store.match_queries.job,
-            services.store.match_queries.latest_jobs(None, services.store.match_queries.now()),
-        )
-    }
+def overview(request: Request, services: ServicesDep, visitor: SignedIn) -> Response:
+    """Industries with their precision and their jobs."""
+    latest = {job.industry: job for job in services.latest_jobs(None)}
     listed = [
         (one, latest.get(one.slug), services.store.match_queries.jobs(_JOBS, industry=one.slug))
         for one in services.store.industries.list()
@@ -235,7 +223,7 @@ def match(
     request: Request,
     match_id: uuid.UUID,
     services: ServicesDep,
-    visitor: Known,
+    visitor: SignedIn,
     last: uuid.UUID | None = None,
 ) -> Response:
     """One match, large."""
@@ -245,10 +233,10 @@ def match(
     following = services.store.review_queries.cards(wanted, 1, place)
     before = services.store.review_queries.cards(wanted, 1, place, backwards=True)
     judged = services.store.review_queries.card(last) if last is not None else None
-    w = words_of(request)
+    reason = language_of(request).reason(card.reason)
     return page(
         request, "match.html", card=card, shown=shown_of(card, services), filters=filters,
-        industry=services.store.industries.get(card.industry), reason=w.reason(card.reason),
+        industry=services.store.industries.get(card.industry), reason=reason,
         next=following[0].match_id if following else None,
         next_pictures=any(one.evidence_path and shown_of(one, services).pictures for one in following),
         previous=before[0].match_id if before else None,
@@ -263,17 +251,17 @@ def judge(
     request: Request,
     match_id: uuid.UUID,
     services: ServicesDep,
-    visitor: Known,
+    visitor: SignedIn,
     verdict: Annotated[Literal["accept", "reject", "unsure", "undo"], Form()],
-    proof: Annotated[str, Form()] = "",
+    csrf_token: Annotated[str, Form()] = "",
     back: Annotated[str, Form(max_length=4_000)] = "/review",
     advance: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Takes a verdict, or takes one back; answers a script with what changed, a form with the next page."""
-    sessions_of(request).check(visitor, request, proof)
-    principal = visitor.principal
-    assert principal is not None
-    card = _said(services, match_id, verdict, principal)
+    """Stores a verdict or its undo; a script gets what changed, a form the next page."""
+    sessions_of(request).check(visitor, request, csrf_token)
+    assert visitor.principal is not None
+    services.judge(match_id, verdict, visitor.principal.name)
+    card = services.store.review_queries.card(match_id)
     back = within(back)
     filters = Filters.parse(QueryParams(urlsplit(back).query))
     if request.headers.get("x-requested-with") == "review":
@@ -293,7 +281,7 @@ def grid(
     request: Request,
     place: str,
     services: ServicesDep,
-    visitor: Known,
+    visitor: SignedIn,
     cursor: Annotated[str | None, Query(max_length=2_000)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = PAGE,
     done: str = "",
@@ -311,13 +299,12 @@ def grid(
     cards, last = cut(rows, limit)
     follow = services.cursors.write("review", given, [job.job_id, last.place(filters.sort)]) if last else None
     size = {"limit": limit} if limit != PAGE else {}
-    w, count = words_of(request), services.store.review_queries.count(wanted)
-    key = "found.more" if count > COUNTED else "found"
+    count = services.store.review_queries.count(wanted)
     return page(
         request, "grid.html", industry=industry, job=job, filters=filters,
         path=request.url.path, cards=[(card, shown_of(card, services)) for card in cards],
         next=f"{request.url.path}{filters.query(cursor=follow, **size)}" if follow else None,
-        found=w(key, n=count, count=w.number(min(count, COUNTED))), first_page=at is not None,
+        found=_found(language_of(request), count), first_page=at is not None,
         tally=services.labels.tallies([job.job_id])[job.job_id], done=bool(done),
         statuses=STATUSES, saids=SAID, sorts=SORTS,
         only_product=cards[0].title or cards[0].product if cards else "–",
@@ -325,28 +312,24 @@ def grid(
     )  # fmt: skip
 
 
+def _found(spoken: Language, count: int) -> str:
+    shown = spoken.number(min(count, COUNTED))
+    if count > COUNTED:
+        return spoken.gettext("More than %(count)s matches", count=shown)
+    return spoken.ngettext("%(count)s match", "%(count)s matches", count, count=shown)
+
+
 def _place(services: Services, place: str) -> tuple[Industry, JobRow]:
     try:
         job = services.store.match_queries.job(place)
     except InputError:
         industry = services.store.industries.get(place)
-        found = services.store.match_queries.latest_jobs(industry.slug, services.store.match_queries.now())
+        found = services.latest_jobs(industry.slug)
         if not found:
-            raise InputError(
-                "job.none", industry.name, "no job of it has completed", "See its jobs"
-            ) from None
-        return industry, services.store.match_queries.job(found[0])
+            reason = "no job of it has completed"
+            raise InputError("job.none", industry.name, reason, "See its jobs") from None
+        return industry, found[0]
     return services.store.industries.get(job.industry), job
-
-
-def _said(
-    services: Services, match_id: uuid.UUID, verdict: Verdict | Literal["undo"], principal: Principal
-) -> Card:
-    if verdict == "undo":
-        services.labels.undo(match_id, principal.name)
-    else:
-        services.labels.give(match_id, verdict, principal.name)
-    return services.store.review_queries.card(match_id)
 
 
 def _changed(
@@ -358,31 +341,28 @@ def _changed(
     filters: Filters,
     back: str,
 ) -> dict[str, Any]:
-    w = words_of(request)
     tally = services.labels.tallies([card.job_id])[card.job_id]
     names = {"product": card.title or card.product, "video": card.video_title or card.video}
     return {
-        "card": fragment(request, "card_of", card, shown_of(card, services), w, visitor, filters, back),
-        "tally": fragment(request, "tally_of", tally, w),
-        "said": w(f"said.{verdict}", **names),
+        "card": fragment(request, "card_of", card, shown_of(card, services), visitor, filters, back),
+        "tally": fragment(request, "tally_of", tally),
+        "said": language_of(request).label("said", verdict, **names),
         "label": card.label,
     }
 
 
 def _next_open(services: Services, card: Card, filters: Filters) -> uuid.UUID | None:
     """The next match nobody judged, in the order of the list; from its beginning where the end is reached."""
-    wanted = filters.wanted(card.job_id)
+    cards, place = services.store.review_queries.cards, card.place(filters.sort)
     if filters.said and "open" not in filters.said:
-        found = services.store.review_queries.cards(wanted, 1, card.place(filters.sort))
-        return found[0].match_id if found else None
-    opened = Filters(**{**vars(filters), "said": ("open",)}).wanted(card.job_id)
-    found = services.store.review_queries.cards(
-        opened, 1, card.place(filters.sort)
-    ) or services.store.review_queries.cards(opened, 1)
+        found = cards(filters.wanted(card.job_id), 1, place)
+    else:
+        opened = filters.model_copy(update={"said": ("open",)}).wanted(card.job_id)
+        found = cards(opened, 1, place) or cards(opened, 1)
     return found[0].match_id if found else None
 
 
-def _asked_to_sign_in(request: Request) -> Response:
+def _sign_in_first(request: Request) -> Response:
     if request.method in ("GET", "HEAD") and "/thumb/" not in request.url.path:
         return RedirectResponse(f"/review/session/in?back={quote(here_of(request), safe='')}", 303)
     return page(
@@ -392,22 +372,15 @@ def _asked_to_sign_in(request: Request) -> Response:
 
 
 def _no_page(reason: str) -> ApiError:
-    return ApiError(404, "review.address", reason, "Begin at the overview")
+    return ApiError("review.address", reason, "Begin at the overview")
 
 
 def _refused(request: Request, error: PvmError) -> Response:
-    status = status_of(error)
+    status = error.http_status
     if request.headers.get("x-requested-with") == "review":
         return JSONResponse({"reason": error.reason, "code": error.code}, status)
     kind = "missing" if status == 404 else "refused" if status < 500 else "ours"
-    detail = (
-        f"{error.subject}: {error.reason}" if status < 500 and error.subject != "request" else error.reason
-    )
-    headers = dict(error.headers) if isinstance(error, ApiError) else {}
-    remedy = error.remedy if status < 500 else ""
-    response = page(
-        request, "error.html", status, kind=kind, code=error.code,
-        detail=detail if status < 500 else "the store is out of reach", remedy=remedy,
-    )  # fmt: skip
-    response.headers.update(headers)
+    detail, remedy = public_texts(error)
+    response = page(request, "error.html", status, kind=kind, code=error.code, detail=detail, remedy=remedy)
+    response.headers.update(getattr(error, "headers", {}))
     return response

@@ -1,10 +1,9 @@
-"""Pages from templates: their words, their colours, their assets, and the headers that guard them."""
+"""Pages from templates: language, colours, assets, and security headers."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -14,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from pvm_api.review.access import sessions_of, visitor_of
-from pvm_api.review.i18n import LANGUAGES, Words, clock, figure, negotiate_language, words
+from pvm_api.review.i18n import LANGUAGES, Language, clock, figure, language, negotiate_language
 
 LANGUAGE: Final = "pvm_lang"
 THEME: Final = "pvm_theme"
@@ -54,25 +53,25 @@ def static(name: str) -> str:
     return f"/review/static/{version()}/{name}"
 
 
-def day(at: datetime) -> str:
-    """A time as people read it, UTC."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
-
-
 @cache
-def _environment() -> Environment:
+def _environment(code: str) -> Environment:
     made = Environment(
         loader=PackageLoader("pvm_api.review"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.i18n"],
     )  # fmt: skip
-    made.globals |= {"static": static, "clock": clock, "figure": figure, "day": day, "languages": LANGUAGES}
+    spoken = language(code)
+    made.install_gettext_translations(spoken.catalogue, newstyle=True)  # type: ignore[attr-defined]
+    made.globals |= {
+        "static": static, "clock": clock, "figure": figure, "languages": LANGUAGES, "language": spoken,
+        "label": spoken.label,
+    }  # fmt: skip
     return made
 
 
-def words_of(request: Request) -> Words:
-    """The catalogue that the request is answered in."""
+def language_of(request: Request) -> Language:
+    """The language that the request is answered in."""
     header = request.headers.get("accept-language", "")
-    return words(negotiate_language(request.cookies.get(LANGUAGE), header))
+    return language(negotiate_language(request.cookies.get(LANGUAGE), header))
 
 
 def here_of(request: Request) -> str:
@@ -85,18 +84,17 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
     visitor = getattr(request.state, "visitor", None) or visitor_of(request)
     theme = request.cookies.get(THEME, "auto")
     given = {
-        "w": words_of(request),
         "theme": theme if theme in THEMES else "auto",
         "here": here_of(request),
         "visitor": visitor,
         "auth": sessions_of(request).auth,
         **context,
     }
-    text = _environment().get_template(template).render(given)
+    text = _environment(language_of(request).code).get_template(template).render(given)
     return HTMLResponse(text, status, _GUARDS)
 
 
 def fragment(request: Request, macro: str, *values: Any) -> str:
     """What a macro makes of `values`, as a page has it."""
-    module = _environment().get_template("macros.html").make_module()
+    module = _environment(language_of(request).code).get_template("macros.html").make_module()
     return str(getattr(module, macro)(*values))

@@ -1,4 +1,4 @@
-"""Whether the service lives and can work, and its figures for Prometheus."""
+"""Liveness, readiness and metrics of the service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from pvm_api import models
 from pvm_api.deps import Reader, ServicesDep
-from pvm_api.metrics import CONTENT_TYPE, Figures
+from pvm_api.metrics import CONTENT_TYPE, Metrics
 from pvm_core.errors import PvmError
 from pvm_resources.postgres import migrate
 
@@ -17,7 +17,7 @@ router: Final = APIRouter(tags=["service"])
 
 @router.get("/healthz", operation_id="isAlive", summary="The process answers")
 def healthz() -> models.Alive:
-    """Asks nothing of anybody."""
+    """Queries nothing."""
     return models.Alive()
 
 
@@ -45,12 +45,12 @@ def readyz(response: Response, services: ServicesDep) -> models.Ready:
     operation_id="getMetrics",
     response_class=Response,
     responses={200: {"content": {CONTENT_TYPE: {"schema": {"type": "string"}}}}},
-    summary="Figures for Prometheus",
+    summary="Metrics for Prometheus",
 )
 def metrics(request: Request, caller: Reader) -> Response:
-    """Read from the database when asked: phase_state, events_total, queue depth, stage latency."""
-    figures: Figures = request.app.state.figures
-    return Response(figures.text(), media_type=CONTENT_TYPE)
+    """Read from the database at each request: phase_state, events_total, queue depth, stage latency."""
+    found: Metrics = request.app.state.metrics
+    return Response(found.text(), media_type=CONTENT_TYPE)
 
 
 def _database(services: ServicesDep) -> str:

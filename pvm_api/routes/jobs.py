@@ -185,7 +185,7 @@ router.add_api_route(
 def cancel_job(job_id: JobId, services: ServicesDep, base: Base, caller: Runner) -> models.Job:
     """Ends the job. What is finished stays, and a retry goes on from there."""
     if not services.store.inbox.cancel(job_id, caller.caller):
-        raise ApiError(409, "job.ended", "the job has ended already", "Retry it, or delete it")
+        raise ApiError("job.ended", "the job has ended already", "Retry it, or delete it")
     return _one(services, base, job_id)
 
 
@@ -266,7 +266,7 @@ async def _body_of(request: Request, services: Services) -> models.JobBody:
     elif kind == "application/json" or kind.endswith("+json"):
         given = _json(await request.body())
     else:
-        raise ApiError(415, "request.type", "the body is neither JSON nor a form", "Send application/json")
+        raise ApiError("request.type", "the body is neither JSON nor a form", "Send application/json")
     try:
         return models.JobBody.model_validate(given)
     except ValidationError as error:

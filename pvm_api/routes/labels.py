@@ -1,4 +1,4 @@
-"""Labels: what people say of matches, and what that says of precision."""
+"""Labels: verdicts of people on matches, and the precision they give."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pvm_api import models
 from pvm_api.auth import Principal, require
 from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
-from pvm_resources.store.labels import Label
 
 router: Final = APIRouter(tags=["labels"])
 
@@ -27,11 +26,8 @@ def label_match(
     match_id: uuid.UUID, body: models.LabelBody, services: ServicesDep, caller: Reviewer
 ) -> models.Labelled:
     """Accepts or rejects a match, or takes the newest verdict on it back."""
-    if body.verdict == "undo":
-        found = services.labels.undo(match_id, caller.name)
-    else:
-        found = services.labels.give(match_id, body.verdict, caller.name)
-    return models.Labelled(match_id=match_id, label=None if found is None else _row(found))
+    found = services.judge(match_id, body.verdict, caller.name)
+    return models.Labelled(match_id=match_id, label=models.LabelRow.of(found) if found else None)
 
 
 @router.get("/v1/labels", operation_id="listLabels", summary="Labels, newest first")
@@ -57,7 +53,7 @@ def list_labels(
     page, last = cut(rows, limit)
     follow = services.cursors.write("labels", filters, [last.seq]) if last else None
     return models.Page[models.LabelRow](
-        items=[_row(one) for one in page], next=next_url(request, base, follow)
+        items=[models.LabelRow.of(one) for one in page], next=next_url(request, base, follow)
     )
 
 
@@ -67,23 +63,10 @@ def precision(
 ) -> models.Page[models.IndustryPrecision]:
     """Of each industry's latest completed job: how many of its accepted matches people judged, and how many
     of those are right."""
-    slug = services.store.industries.get(industry).slug if industry else None
-    jobs = [
-        services.store.match_queries.job(job)
-        for job in services.store.match_queries.latest_jobs(slug, services.store.match_queries.now())
-    ]
+    jobs = services.latest_jobs(services.store.industries.get(industry).slug if industry else None)
     tallies = services.labels.tallies([job.job_id for job in jobs])
     found = [
-        models.IndustryPrecision(
-            industry=job.industry, job_id=job.job_id, accepted=t.accepted, right=t.right, wrong=t.wrong,
-            unsure=t.unsure, missed=t.missed, precision=t.precision, bound=t.bound,
-        )
+        models.IndustryPrecision.of(tallies[job.job_id], industry=job.industry, job_id=job.job_id)
         for job in jobs
-        for t in (tallies[job.job_id],)
-    ]  # fmt: skip
+    ]
     return models.Page[models.IndustryPrecision](items=found, next=None)
-
-
-def _row(label: Label) -> models.LabelRow:
-    shown = models.LabelRow.model_fields
-    return models.LabelRow(**{name: value for name, value in vars(label).items() if name in shown})

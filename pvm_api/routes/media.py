@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pvm_api.deps import Reader, ServicesDep
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
-from pvm_api.serving import first_file, serve_bytes, serve_file
+from pvm_api.serving import first_file, serve_file, serve_stored
 from pvm_core.errors import InputError
 
 router: Final = APIRouter(tags=["media"])
@@ -18,7 +18,7 @@ router: Final = APIRouter(tags=["media"])
 #: The content of a stored picture never changes; evidence is drawn again where its match changed.
 _FOREVER: Final = "private, max-age=31536000, immutable"
 _ASK: Final = "private, no-cache"
-#: Material that a source's terms let be kept for a while only must not live on in the caller's cache.
+#: Material that a source's terms limit in time must not stay in the caller's cache.
 _RESTRICTED: Final = "no-store"
 
 
@@ -32,46 +32,33 @@ def _binary(kind: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
+_JPEG: Final[dict[str, Any]] = {"response_class": Response, "responses": _binary("image/jpeg")}
+
+
 @router.get(
     "/v1/matches/{match_id}/evidence",
     operation_id="getEvidence",
-    response_class=Response,
-    responses=_binary("image/jpeg"),
     summary="The picture that proves a match",
+    **_JPEG,
 )
 def evidence(request: Request, match_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """Product and frame side by side, with the points that agree."""
-    return _picture(
-        request, services, services.store.match_queries.evidence_key(match_id), "evidence", match_id, _ASK
-    )
+    key = services.store.match_queries.evidence_key(match_id)
+    return _picture(request, services, key, "evidence", match_id, _ASK)
 
 
-@router.get(
-    "/v1/images/{image_id}",
-    operation_id="getImage",
-    response_class=Response,
-    responses=_binary("image/jpeg"),
-    summary="A product picture",
-)
+@router.get("/v1/images/{image_id}", operation_id="getImage", summary="A product picture", **_JPEG)
 def image(request: Request, image_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """A product picture as stored, longest side 1,024 pixels at most."""
-    return _picture(
-        request, services, services.store.match_queries.image_key(image_id), "image", image_id, _FOREVER
-    )
+    key = services.store.match_queries.image_key(image_id)
+    return _picture(request, services, key, "image", image_id, _FOREVER)
 
 
-@router.get(
-    "/v1/frames/{frame_id}",
-    operation_id="getFrame",
-    response_class=Response,
-    responses=_binary("image/jpeg"),
-    summary="A keyframe",
-)
+@router.get("/v1/frames/{frame_id}", operation_id="getFrame", summary="A keyframe", **_JPEG)
 def frame(request: Request, frame_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """A keyframe as stored, longest side 960 pixels at most."""
-    return _picture(
-        request, services, services.store.match_queries.frame_key(frame_id), "frame", frame_id, _FOREVER
-    )
+    key = services.store.match_queries.frame_key(frame_id)
+    return _picture(request, services, key, "frame", frame_id, _FOREVER)
 
 
 @router.get(
@@ -88,10 +75,10 @@ def video_file(request: Request, video_id: uuid.UUID, services: ServicesDep, cal
     if path is not None:
         try:
             cache = cache_rule(services, video_id, _FOREVER)
-            return serve_file(request, path, row.sha256, f"{video_id}{path.suffix[:8]}", cache)
+            return serve_file(request, path, f"{video_id}{path.suffix[:8]}", cache, row.sha256)
         except OSError:
             path = None
-    raise ApiError(404, "video.not_kept", "its file is not kept here", "Open the video's own address")
+    raise ApiError("video.not_kept", "its file is not kept here", "Open the video's own address")
 
 
 def _picture(
@@ -101,13 +88,12 @@ def _picture(
         raise InputError(
             f"{kind}.unknown", str(item), f"there is no such {kind}", "Take the address from a result"
         )
-    return serve_bytes(
-        request, services.media.get(key), f"{kind}-{item}.jpg", cache_rule(services, item, cache)
-    )
+    rule = cache_rule(services, item, cache)
+    return serve_stored(request, services.media, key, f"{kind}-{item}.jpg", rule)
 
 
 def cache_rule(services: Services, item: uuid.UUID, free: str) -> str:
-    """`free`, or no keeping at all where the terms of the item's source limit how long it may be kept."""
+    """`free`, or no caching where the terms of the item's source limit how long it may be kept."""
     sources, platforms = services.store.match_queries.origins(item)
     restricted = any(services.policies.restricted(source) for source in sources) or any(
         services.policies.of_platform(platform).restricted for platform in platforms

@@ -6,7 +6,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from pvm_api import models
@@ -73,25 +73,21 @@ async def similar_to_picture(
     request: Request, response: Response, services: ServicesDep, base: Base, caller: Reader, limit: Count = 20
 ) -> models.SimilarList:
     """Product pictures of all jobs, most alike first. JPEG, PNG or WebP; the picture is not kept."""
+    from pvm_core.images import PictureLimits
+
     async with request.form(max_files=1, max_fields=1) as form:
         file = form.get("picture")
         if file is None or isinstance(file, str):
-            raise ApiError(422, "picture.missing", "the field picture holds no file", "Send it as a form")
-        data = await _bytes(file)
+            raise ApiError("picture.missing", "the field picture holds no file", "Send it as a form")
+        # One byte more than allowed is enough to be refused.
+        data = await file.read(PictureLimits().max_bytes + 1)
     return await run_in_threadpool(_by_picture, request, services, base, data, limit)
-
-
-async def _bytes(file: Any) -> bytes:
-    from pvm_core.images import PictureLimits
-
-    upload: UploadFile = file
-    # One byte more than allowed is enough to be refused.
-    return await upload.read(PictureLimits().max_bytes + 1)
 
 
 def _by_picture(
     request: Request, services: Services, base: str, data: bytes, limit: int
 ) -> models.SimilarList:
+    from pvm_core.embedders import EmbedInput
     from pvm_core.images import decode_picture, normalise
 
     picture = decode_picture(data, "the picture")
@@ -99,8 +95,8 @@ def _by_picture(
     with _loading:
         embedder = _embedder(request, services, model)
         rgb = normalise(picture.rgb)
-        vector = _vector(services, model, embedder, rgb)
-    return _answer(services, base, model, vector.tolist(), limit, None)
+        (views,) = embedder.embed_views([EmbedInput(rgb, _mask(services, model, rgb))], "product", False)
+    return _answer(services, base, model, views.rgb[0].tolist(), limit, None)
 
 
 def _active(services: Services) -> Model:
@@ -120,17 +116,6 @@ def _embedder(request: Request, services: Services, model: Model) -> Embedder:
     fresh = load_embedder(model.name, services.settings.models)
     request.app.state.embedder = (model.model_key, fresh)
     return fresh
-
-
-def _vector(
-    services: Services, model: Model, embedder: Embedder, rgb: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    from pvm_core.embedders import EmbedInput
-
-    mask = _mask(services, model, rgb)
-    (views,) = embedder.embed_views([EmbedInput(rgb, mask)], "product", False)
-    whole: NDArray[np.float32] = views.rgb[0]
-    return whole
 
 
 def _mask(services: Services, model: Model, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -154,15 +139,11 @@ def _answer(
 
     near = services.store.features.ann_search(model.model_key, np.array(vector, np.float32), limit + 1)
     near = [one for one in near if one.img_id != itself][:limit]
-    products = {
-        p.product_id: p for p in services.store.match_queries.products([one.product_id for one in near])
-    }
+    listed = services.store.match_queries.products([one.product_id for one in near])
+    products = {product.product_id: product for product in listed}
     items = [
-        models.Similar(
-            product_id=one.product_id,
-            product=products[one.product_id].product,
-            title=products[one.product_id].title,
-            url=products[one.product_id].url,
+        models.Similar.of(
+            products[one.product_id],
             image_id=one.img_id,
             image_url=f"{base}/v1/images/{one.img_id}",
             product_api_url=f"{base}/v1/products/{one.product_id}",

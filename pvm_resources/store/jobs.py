@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pvm_core.errors import InputError, PvmError
+from pvm_core.errors import InputError, error_to_dict
 from pvm_jobs import job_ids
 from pvm_jobs.events import Event
 from pvm_jobs.phases import derive_phase
@@ -175,14 +175,5 @@ class Jobs(Repository):
 
 
 def _error(error: BaseException | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(error, PvmError):
-        return {
-            "code": error.code,
-            "subject": clean(error.subject),
-            "reason": clean(error.reason),
-            "remedy": clean(error.remedy),
-            "retryable": error.retryable,
-        }
-    if isinstance(error, BaseException):
-        return {"code": "internal", "reason": clean(f"{type(error).__name__}: {error}"), "retryable": False}
-    return dict(error)
+    found = error_to_dict(error) if isinstance(error, BaseException) else error
+    return {name: clean(value) if isinstance(value, str) else value for name, value in found.items()}

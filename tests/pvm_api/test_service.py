@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -122,16 +124,30 @@ def test_browsers_of_named_origins_may_call(
     assert "access-control-allow-origin" not in other.headers
 
 
-def test_a_limiter_refills_with_time_and_forgets_the_silent() -> None:
-    now = [0.0]
-    limiter = RateLimiter(60, clock=lambda: now[0])
-    for _ in range(60):
-        limiter.take("a")
+def _exhaust(limiter: RateLimiter, caller: str) -> None:
+    for _ in range(3):
+        limiter.take(caller)
+
+
+def test_a_limiter_refills_with_time_and_forgets_the_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [60_000_030.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    limiter = RateLimiter(60)
+    for left in range(60):
+        assert limiter.take("a").remaining == 59 - left
     with pytest.raises(ApiError) as caught:
         limiter.take("a")
-    assert caught.value.headers["Retry-After"] == "1"
-    now[0] += 1.0
-    assert limiter.take("a").remaining == 0
-    for n in range(10_001):
-        limiter.take(f"other {n}")
-    assert len(limiter._callers) == 10_000
+    wait = int(caught.value.headers["Retry-After"])
+    assert 1 <= wait <= 60
+    limiter.take("b")
+    now[0] += wait + 1
+    limiter.take("a")
+    with pytest.raises(ApiError) as caught:
+        _exhaust(limiter, "a")
+    assert caught.value.headers["Retry-After"] == "1", "from then on one more each second"
+    now[0] += 300
+    limiter.take("c")
+    deadline = time.monotonic() + 10
+    while len(limiter._window.storage.storage) > 1 and time.monotonic() < deadline:  # type: ignore[union-attr]
+        time.sleep(0.02)
+    assert len(limiter._window.storage.storage) == 1  # type: ignore[union-attr]

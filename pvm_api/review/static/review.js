@@ -4,20 +4,20 @@
 document.documentElement.classList.add("js");
 const $ = (query, root = document) => root.querySelector(query);
 const all = (query, root = document) => [...root.querySelectorAll(query)];
-const words = document.body.dataset;
-const say = $("#say");
+const texts = document.body.dataset;
+const toast = $("#say");
 let fading = 0;
 
-function tell(text) {
-  // Emptied first: a reader announces the same text again only where it changed.
-  say.textContent = "";
-  say.classList.remove("past");
+function announce(text) {
+  // Emptied first: a screen reader repeats a text only where it changed.
+  toast.textContent = "";
+  toast.classList.remove("past");
   clearTimeout(fading);
-  requestAnimationFrame(() => { say.textContent = text; });
-  fading = setTimeout(() => say.classList.add("past"), 5000);
+  requestAnimationFrame(() => { toast.textContent = text; });
+  fading = setTimeout(() => toast.classList.add("past"), 5000);
 }
 
-// -- pictures that zoom ------------------------------------------------------------------------------
+// -- zoom ------------------------------------------------------------------------------
 
 function zoomable(box) {
   const picture = $("img", box);
@@ -43,7 +43,7 @@ function zoomable(box) {
     return [event.clientX - edge.left, event.clientY - edge.top];
   };
   box.addEventListener("wheel", (event) => {
-    // A page longer than the screen must go on scrolling over its pictures.
+    // The page must scroll while the pointer is over a picture.
     if (!event.ctrlKey && at.scale === 1 && !box.closest("dialog")) return;
     event.preventDefault();
     zoom(Math.exp(-event.deltaY * 0.002), ...point(event));
@@ -110,7 +110,7 @@ function enlarge(source, name) {
 const video = $("video[data-at]");
 if (video) {
   const seek = () => { video.currentTime = Number(video.dataset.at); };
-  // The fragment of its address starts it there as well, but not every browser heeds it.
+  // The fragment of its address does the same, but not in every browser.
   const first = () => { if (Math.abs(video.currentTime - Number(video.dataset.at)) > 0.5) seek(); };
   if (video.readyState > 0) first(); else video.addEventListener("loadedmetadata", first, { once: true });
   $("[data-seek]").addEventListener("click", () => { seek(); video.play(); });
@@ -120,10 +120,10 @@ if (video) {
 
 const list = $("#cards");
 const cards = () => (list ? list.children : []);
-const said = [];
+const judged = [];
 let now = null;
 
-function choose(card, { focus = true } = {}) {
+function selectCard(card, { focus = true } = {}) {
   if (!card) return;
   if (now) { now.classList.remove("now"); now.tabIndex = -1; }
   now = card;
@@ -136,7 +136,7 @@ function choose(card, { focus = true } = {}) {
   if (!now.nextElementSibling) follow();
 }
 
-const step = (by) => choose(cards()[now ? [...cards()].indexOf(now) + by : 0]);
+const step = (by) => selectCard(cards()[now ? [...cards()].indexOf(now) + by : 0]);
 
 function row(by) {
   if (!now) return step(0);
@@ -146,7 +146,7 @@ function row(by) {
   do { card = by > 0 ? card.nextElementSibling : card.previousElementSibling; }
   while (card && (Math.abs(card.getBoundingClientRect().top - from.top) < 8
     || Math.abs(card.getBoundingClientRect().left - from.left) > from.width / 2));
-  choose(card);
+  selectCard(card);
 }
 
 function nextOpen(card) {
@@ -160,7 +160,7 @@ function replaced(card, html) {
   const holder = document.createElement("template");
   holder.innerHTML = html;
   const fresh = holder.content.firstElementChild;
-  // The picture that is there already stays, so that nothing flickers.
+  // The loaded picture is reused, so that nothing flickers.
   const old = $(".proof img", card), img = $(".proof img", fresh);
   if (old && img && old.getAttribute("src") === img.getAttribute("src")) img.replaceWith(old);
   fresh.tabIndex = card.tabIndex;
@@ -176,18 +176,18 @@ async function judge(card, verdict) {
   card.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(form.action, { method: "POST", body, headers: { "X-Requested-With": "review" } });
-    if (answer.status === 401) throw new Error(words.signedOut);
+    if (answer.status === 401) throw new Error(texts.signedOut);
     const found = await answer.json();
     if (!answer.ok) throw new Error(found.reason || answer.statusText);
     const was = now === card;
     const fresh = replaced(card, found.card);
-    if (was) { now = null; choose(fresh, { focus: verdict === "undo" }); }
+    if (was) { now = null; selectCard(fresh, { focus: verdict === "undo" }); }
     $("#tally").outerHTML = found.tally;
-    tell(found.said);
+    announce(found.said);
     return fresh;
   } catch (error) {
     card.removeAttribute("aria-busy");
-    tell(`${words.failed} ${error.message}`);
+    announce(`${texts.failed} ${error.message}`);
     return null;
   }
 }
@@ -197,26 +197,26 @@ let busy = Promise.resolve();
 function decide(verdict) {
   const card = now;
   if (!card || card.getAttribute("aria-busy")) return;
-  // One goes on at once; what was said is saved behind, in its order.
+  // The next card is selected at once; verdicts are saved in the background, in order.
   const target = nextOpen(card);
-  said.push(card.dataset.match);
+  judged.push(card.dataset.match);
   busy = busy.then(() => judge(card, verdict)).then((fresh) => {
-    if (!fresh) said.splice(said.lastIndexOf(card.dataset.match), 1);
+    if (!fresh) judged.splice(judged.lastIndexOf(card.dataset.match), 1);
   });
-  if (target) choose(target);
+  if (target) selectCard(target);
   else busy = busy.then(async () => {
     await follow();
     const further = [...cards()].find((one) => !one.dataset.verdict);
-    if (further) choose(further); else tell(words.end);
+    if (further) selectCard(further); else announce(texts.end);
   });
 }
 
 function undo() {
   busy = busy.then(async () => {
-    const id = said.pop() || (now && now.dataset.verdict ? now.dataset.match : null);
+    const id = judged.pop() || (now && now.dataset.verdict ? now.dataset.match : null);
     const card = id && document.getElementById(`m-${id}`);
-    if (!card) return tell(words.nothing);
-    choose(card);
+    if (!card) return announce(texts.nothing);
+    selectCard(card);
     await judge(card, "undo");
   });
 }
@@ -249,13 +249,13 @@ if (list) {
   if ($("#more")) watch.observe($("#more"));
   for (const card of cards()) card.tabIndex = -1;
   const named = location.hash && document.getElementById(location.hash.slice(1));
-  choose(named || cards()[0], { focus: Boolean(named) });
-  list.addEventListener("focusin", (event) => choose(event.target.closest(".card"), { focus: false }));
+  selectCard(named || cards()[0], { focus: Boolean(named) });
+  list.addEventListener("focusin", (event) => selectCard(event.target.closest(".card"), { focus: false }));
   list.addEventListener("submit", (event) => {
     const card = event.target.closest(".card");
     if (!card || !event.submitter) return;
     event.preventDefault();
-    choose(card, { focus: false });
+    selectCard(card, { focus: false });
     if (event.submitter.value === "undo") judge(card, "undo"); else decide(event.submitter.value);
   });
 }
@@ -267,7 +267,7 @@ if (filters) {
     for (const field of all("input, select", filters)) field.disabled = !field.value || (field.name === "sort" && field.value === "best");
     filters.submit();
   };
-  // Text is applied by Enter: leaving the field half written asks for nothing.
+  // Text is applied by Enter alone: leaving the field changes nothing.
   filters.addEventListener("change", (event) => { if (event.target.type !== "search") apply(); });
   filters.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
 }
@@ -285,7 +285,7 @@ const onList = {
 };
 const onMatch = {
   a: () => press(".judge .accept"), r: () => press(".judge .reject"), s: () => press(".judge .unsure"),
-  u: () => press("#undo-last") || press(".judge .undo") || tell(words.nothing),
+  u: () => press("#undo-last") || press(".judge .undo") || announce(texts.nothing),
   j: () => press("[rel=next].button"), k: () => press("[rel=prev].button"),
   ArrowRight: () => press("[rel=next].button"), ArrowLeft: () => press("[rel=prev].button"),
   z: () => { const shown = $("#evidence") || $("#frame"); if (shown) enlarge(shown.src, shown.alt); },
@@ -313,5 +313,5 @@ document.addEventListener("keydown", (event) => {
   act();
 });
 
-// A reader announces only what changes after the page is there.
-if (say.textContent.trim()) tell(say.textContent.trim());
+// A screen reader announces only what changes after the page has loaded.
+if (toast.textContent.trim()) announce(toast.textContent.trim());

@@ -81,15 +81,15 @@ def reviewer(visitor: TestClient, tokens: dict[str, str]) -> TestClient:
     return visitor
 
 
-def _proof(client: TestClient, path: str) -> str:
-    found = re.search(r'name="proof" value="([0-9a-f]+)"', client.get(path).text)
+def _token(client: TestClient, path: str) -> str:
+    found = re.search(r'name="csrf_token" value="([\w-]+)"', client.get(path).text)
     assert found is not None
     return found[1]
 
 
 def _sign_in(client: TestClient, key: str, back: str = "/review") -> object:
-    proof = _proof(client, "/review/session/in")
-    return client.post("/review/session/in", data={"key": key, "proof": proof, "back": back})
+    token = _token(client, "/review/session/in")
+    return client.post("/review/session/in", data={"key": key, "csrf_token": token, "back": back})
 
 
 def _first(done: World) -> uuid.UUID:
@@ -117,9 +117,9 @@ def test_only_a_reviewer_signs_in(visitor: TestClient, tokens: dict[str, str], d
 
 
 def test_guessing_keys_is_slowed_down(visitor: TestClient) -> None:
-    proof = _proof(visitor, "/review/session/in")
+    token = _token(visitor, "/review/session/in")
     answers = [
-        visitor.post("/review/session/in", data={"key": f"wrong{n}", "proof": proof}).status_code
+        visitor.post("/review/session/in", data={"key": f"wrong{n}", "csrf_token": token}).status_code
         for n in range(25)
     ]
     assert (answers[0], answers[-1]) == (403, 429)
@@ -139,9 +139,18 @@ def test_one_is_sent_back_to_pages_of_ours_only(
 def test_a_session_that_is_none_of_ours(reviewer: TestClient) -> None:
     good = str(reviewer.cookies[COOKIE]).strip('"')
     body, _, signature = good.rpartition(".")
-    later = json.loads(base64.urlsafe_b64decode(body)) | {"ends": 9_999_999_999}
-    forged = base64.urlsafe_b64encode(json.dumps(later).encode()).decode()
-    for cookie in (f"{forged}.{signature}", f"{body}.{'0' * 64}", f"{body}.", "x", "", f"{body}.ключ"):
+    payload, time = body.split(".")
+    other = json.loads(base64.urlsafe_b64decode(payload + "==")) | {"key_id": "another"}
+    forged = f"{base64.urlsafe_b64encode(json.dumps(other).encode()).decode().rstrip('=')}.{time}"
+    for cookie in (
+        f"{forged}.{signature}",
+        f"{payload}.zzzzzz.{signature}",
+        f"{body}.{'0' * 43}",
+        f"{body}.",
+        "x",
+        "",
+        f"{body}.ключ",
+    ):
         reviewer.cookies.clear()
         answer = reviewer.get("/review", headers={"Cookie": f"{COOKIE}={cookie}".encode()})
         assert answer.status_code == 303, cookie
@@ -150,12 +159,12 @@ def test_a_session_that_is_none_of_ours(reviewer: TestClient) -> None:
 
 def test_forms_of_others_are_refused(reviewer: TestClient, done: World, database: Database) -> None:
     path = f"/review/match/{_first(done)}"
-    proof = _proof(reviewer, path)
-    given = {"verdict": "accept", "proof": proof}
+    token = _token(reviewer, path)
+    given = {"verdict": "accept", "csrf_token": token}
     for data, headers in (
         ({"verdict": "accept"}, {}),
-        ({"verdict": "accept", "proof": "0" * 64}, {}),
-        ({"verdict": "accept", "proof": "é"}, {}),
+        ({"verdict": "accept", "csrf_token": "0" * 64}, {}),
+        ({"verdict": "accept", "csrf_token": "é"}, {}),
         (given, {"Sec-Fetch-Site": "cross-site"}),
         (given, {"Sec-Fetch-Site": "same-site"}),
     ):
@@ -179,9 +188,9 @@ def test_a_session_looks_over_the_api_and_does_nothing_else(
 
 
 def test_signing_out(reviewer: TestClient) -> None:
-    proof = _proof(reviewer, "/review")
-    assert reviewer.post("/review/session/out", data={"proof": "0"}).status_code == 403
-    assert reviewer.post("/review/session/out", data={"proof": proof}).status_code == 303
+    token = _token(reviewer, "/review")
+    assert reviewer.post("/review/session/out", data={"csrf_token": "0"}).status_code == 403
+    assert reviewer.post("/review/session/out", data={"csrf_token": token}).status_code == 303
     assert reviewer.get("/review").status_code == 303
 
 
