@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pvm_core.errors import InputError, StoreError
-from pvm_jobs import bus_request as inbound
+from pvm_jobs import bus_request
 from pvm_jobs.delivery_policy import Answer
 from pvm_jobs.events import REQUESTS
 from pvm_jobs.payloads import Outgoing, delivered, encode
@@ -252,7 +252,7 @@ class Consumer:
             if kept:
                 channel.basic_ack(tag)
 
-    def _kept(self, channel: BlockingChannel, asked: inbound.Asked) -> bool:
+    def _kept(self, channel: BlockingChannel, asked: bus_request.BusRequest) -> bool:
         """Whether the request is in the inbox; waits for a database that is away, as handing it back would
         count as a delivery.
 
@@ -272,7 +272,7 @@ class Consumer:
         return False
 
 
-def read_message(topic: str, message_id: str | None, body: bytes) -> inbound.Asked:
+def read_message(topic: str, message_id: str | None, body: bytes) -> bus_request.BusRequest:
     """A message as a request.
 
     Raises:
@@ -282,7 +282,7 @@ def read_message(topic: str, message_id: str | None, body: bytes) -> inbound.Ask
         payload = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InputError("request.json", topic[:200], "it is no JSON", "Send a JSON object") from error
-    return inbound.read(topic, payload, message_id)
+    return bus_request.read(topic, payload, message_id)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,6 @@ from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.labels import Labels
 from pvm_resources.store.match_queries import MatchQueries
 from pvm_resources.store.matching import Matching
-from pvm_resources.store.outbox import Outbox
 from pvm_resources.store.quotas import Ledger
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.review_queries import ReviewQueries
@@ -51,7 +50,6 @@ class Store:
     keys: Keys
     endpoints: Endpoints
     deliveries: Deliveries
-    outbox: Outbox
 
     @classmethod
     def over(cls, database: Database) -> Store:
@@ -76,12 +74,8 @@ class Store:
             Keys(database),
             Endpoints(database),
             Deliveries(database),
-            Outbox(database),
         )
 
     def labels(self, policies: Policies) -> Labels:
         """Labels, of which `policies` say what may be learnt from."""
         return Labels(self.database, policies)
-
-
-__all__ = ["Store"]

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from psycopg.types.json import Jsonb
 
 from pvm_resources.postgres.driver import Database
+from pvm_resources.store import job_changes
 
 T = TypeVar("T")
 _TWO64: Final = 1 << 64
@@ -24,6 +25,7 @@ class Repository:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        database.on_events(job_changes.emit)
 
 
 def signed(value: int | None) -> int | None:
