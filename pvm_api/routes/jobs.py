@@ -162,15 +162,8 @@ def get_job(job_id: JobId, services: ServicesDep, base: Base, caller: Reader) ->
         counts=models.Counts(**vars(services.store.jobs.counts(job_id))),
         progress=[models.Progress(**vars(stage)) for stage in services.store.state.progress(job_id)],
         sources=[
-            models.Source(
-                kind=s.kind,
-                source=services.places.shown(s.source),
-                state=s.state,
-                reason=s.reason,
-                remedy=s.remedy,
-                found=s.found,
-            )
-            for s in services.store.source_runs.states(job_id)
+            models.Source(**vars(state) | {"source": services.places.shown(state.source)})
+            for state in services.store.source_runs.states(job_id)
         ],
     )
 
@@ -219,13 +212,7 @@ def list_events(
     after = services.cursors.read("events", {"job": job_id}, cursor)[0] if cursor else 0
     page, last = cut(services.store.match_queries.events(job_id, limit + 1, after), limit)
     follow = services.cursors.write("events", {"job": job_id}, [last.seq]) if last else None
-    items = [
-        models.Event(
-            event_id=e.event_id, name=e.name, job_id=e.job_id, item=e.item, payload=e.payload,
-            created_at=e.created_at,
-        )
-        for e in page
-    ]  # fmt: skip
+    items = [models.Event(**vars(event)) for event in page]
     return models.Page[models.Event](items=items, next=next_url(request, base, follow))
 
 
@@ -243,10 +230,7 @@ def list_problems(
     page, last = cut(rows, limit)
     place = [last.stage, last.item_hash, last.code] if last else None
     follow = services.cursors.write("problems", {"job": job_id}, place) if place else None
-    items = [
-        models.JobProblem(stage=p.stage, item=p.item, code=p.code, message=p.message, retryable=p.retryable)
-        for p in page
-    ]
+    items = [models.JobProblem(**vars(problem)) for problem in page]
     return models.Page[models.JobProblem](items=items, next=next_url(request, base, follow))
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from psycopg.types.json import Jsonb
 
-from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store import job_changes
 
 T = TypeVar("T")
@@ -26,6 +26,10 @@ class Repository:
     def __init__(self, database: Database) -> None:
         self._db = database
         database.on_events(job_changes.emit)
+
+    def _execute(self, query: str, *params: Any) -> int:
+        """Commits one statement; returns rows changed."""
+        return self._db.commit(Statement(query, params))[0]
 
 
 def signed(value: int | None) -> int | None:

@@ -17,7 +17,7 @@ import psycopg
 from pvm_core.errors import InputError
 from pvm_jobs import job_ids
 from pvm_jobs.events import REQUESTS
-from pvm_resources.postgres.driver import Statement, store_errors
+from pvm_resources.postgres.driver import store_errors
 from pvm_resources.postgres.dsn import describe
 from pvm_resources.store import job_changes
 from pvm_resources.store.base import Repository, json
@@ -265,65 +265,48 @@ class Inbox(Repository):
 
     def of_job(self, event_ids: Sequence[uuid.UUID], job_id: str) -> None:
         """Those requests concern this job."""
-        self._db.commit(
-            Statement("UPDATE inbox SET job_id = %s WHERE event_id = ANY(%s)", [job_id, list(event_ids)])
-        )
+        self._execute("UPDATE inbox SET job_id = %s WHERE event_id = ANY(%s)", job_id, list(event_ids))
 
     def started(self, runs: Mapping[uuid.UUID, str]) -> None:
         """Runs exist for those requests: event id -> Dagster's run id."""
-        self._db.commit(
-            Statement(
-                "UPDATE inbox i SET status = 'started', run_id = s.run, started_at = now() "
-                "FROM (SELECT unnest(%s::uuid[]) AS event, unnest(%s::text[]) AS run) s "
-                "WHERE i.event_id = s.event AND i.status = 'claimed'",
-                [list(runs), list(runs.values())],
-            )
+        self._execute(
+            "UPDATE inbox i SET status = 'started', run_id = s.run, started_at = now() "
+            "FROM unnest(%s::uuid[], %s::text[]) s (event, run) "
+            "WHERE i.event_id = s.event AND i.status = 'claimed'",
+            list(runs),
+            list(runs.values()),
         )
 
     def done(self, event_ids: Iterable[uuid.UUID]) -> None:
         """Nothing is left to do for those requests."""
-        self._db.commit(
-            Statement(
-                "UPDATE inbox SET status = 'done', ended_at = now() WHERE event_id = ANY(%s) "
-                "AND status <> 'rejected'",
-                [list(event_ids)],
-            )
+        self._execute(
+            "UPDATE inbox SET status = 'done', ended_at = now() WHERE event_id = ANY(%s) "
+            "AND status <> 'rejected'",
+            list(event_ids),
         )
 
     def reject(self, event_id: uuid.UUID, error: Mapping[str, Any]) -> None:
         """The request cannot be done, for that reason (code, subject, reason, remedy)."""
-        self._db.commit(
-            Statement(
-                "UPDATE inbox SET status = 'rejected', ended_at = now(), error = %s WHERE event_id = %s",
-                [json(dict(error)), event_id],
-            )
+        self._execute(
+            "UPDATE inbox SET status = 'rejected', ended_at = now(), error = %s WHERE event_id = %s",
+            json(dict(error)),
+            event_id,
         )
 
     def settle(self) -> int:
         """Requests whose job has ended, or is gone, are done; returns how many."""
-        return self._db.commit(
-            Statement(
-                "UPDATE inbox i SET status = 'done', ended_at = now() WHERE i.status = 'started' "
-                "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.job_id = i.job_id "
-                "AND j.status IN ('queued', 'running'))"
-            )
-        )[0]
+        return self._execute(
+            "UPDATE inbox i SET status = 'done', ended_at = now() WHERE i.status = 'started' "
+            "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.job_id = i.job_id "
+            "AND j.status IN ('queued', 'running'))"
+        )
 
     def prune(self, older_than_days: int = 30) -> int:
         """Deletes what is done, and idempotency keys, older than that; returns rows deleted."""
-        return sum(
-            self._db.commit(
-                Statement(
-                    "DELETE FROM inbox WHERE status IN ('done', 'rejected') "
-                    "AND ended_at < now() - make_interval(days => %s)",
-                    [older_than_days],
-                ),
-                Statement(
-                    "DELETE FROM idempotency WHERE created_at < now() - make_interval(days => %s)",
-                    [older_than_days],
-                ),
-            )
-        )
+        old = "< now() - make_interval(days => %s)"
+        done = "DELETE FROM inbox WHERE status IN ('done', 'rejected') AND ended_at"
+        keys = "DELETE FROM idempotency WHERE created_at"
+        return sum(self._execute(f"{delete} {old}", older_than_days) for delete in (done, keys))
 
     def later_starts(self, row: InboxRow) -> set[uuid.UUID]:
         """Orders to run the job of `row` that came after `row`."""

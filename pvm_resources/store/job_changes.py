@@ -119,6 +119,14 @@ def move(
     return True
 
 
+def set_keys(cursor: Cursor, job_id: str, keys: Mapping[str, str], embed_model: str | None) -> None:
+    """Names the parameters the job is computed under; others keep their value."""
+    cursor.execute(
+        "UPDATE jobs SET keys = keys || %s, embed_model = coalesce(%s, embed_model) WHERE job_id = %s",
+        [Jsonb(keys), embed_model, job_id],
+    )
+
+
 def archive(cursor: Cursor, job_id: str) -> None:
     """Takes the job out of lists; the first time counts."""
     cursor.execute("UPDATE jobs SET archived_at = coalesce(archived_at, now()) WHERE job_id = %s", [job_id])

@@ -8,9 +8,8 @@ from typing import Any
 from pvm_core.errors import InputError, PvmError
 from pvm_jobs import job_ids
 from pvm_jobs.lifecycle import JobStatus
-from pvm_resources.postgres.driver import Statement
 from pvm_resources.store import job_changes
-from pvm_resources.store.base import Repository, clean, json
+from pvm_resources.store.base import Repository, clean
 from pvm_resources.store.records import Job, JobCounts
 
 _COLUMNS = (
@@ -111,13 +110,8 @@ class Jobs(Repository):
     def set_keys(self, job_id: str, *, embed_model: str | None = None, **keys: str) -> None:
         """Names the parameters the job is computed under; others keep their value. `keyframes` decides
         which frames are the job's."""
-        self._db.commit(
-            Statement(
-                "UPDATE jobs SET keys = keys || %s, embed_model = coalesce(%s, embed_model) "
-                "WHERE job_id = %s",
-                [json(keys), embed_model, job_id],
-            )
-        )
+        with self._db.transaction() as cursor:
+            job_changes.set_keys(cursor, job_id, keys, embed_model)
 
     def complete(self, job_id: str) -> bool:
         """The run ended well; writes `job.completed`. False where the job was cancelled meanwhile."""

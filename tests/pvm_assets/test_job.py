@@ -241,7 +241,7 @@ def test_a_partition_added_by_hand_runs_the_standing_sources(
     assert stand.repos.jobs.get("byhand").industry == industry.slug
 
 
-@pytest.mark.parametrize("key", ["nobody|x", "only-a-slug", "|x"])
+@pytest.mark.parametrize("key", ["nobody@x", "only-a-slug", "@x"])
 def test_a_partition_of_no_industry_says_so(stand: Stand, instance: dg.DagsterInstance, key: str) -> None:
     result = _materialise_alone(stand, instance, "products", key)
     assert not result.success
