@@ -17,6 +17,7 @@ from pvm_assets.steps.product_images import product_images
 from pvm_assets.steps.products import products
 from pvm_assets.steps.videos import videos
 from pvm_resources.settings import load_settings
+from pvm_resources.signals import restore_handlers
 from sensors import EXTERNAL, EXTERNAL_CHECKS, JOBS, SCHEDULES, SENSORS
 
 ASSETS = (
@@ -51,4 +52,6 @@ def definitions(executor: str) -> dg.Definitions:
     )
 
 
+# Code servers and run workers start here, whoever started Dagster.
+restore_handlers()
 defs = definitions(load_settings().executor)

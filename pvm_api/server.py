@@ -12,6 +12,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.signals import restore_handlers
 
 #: Connections to the database; requests beyond them wait.
 _CONNECTIONS = 16
@@ -45,4 +46,5 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 
 if __name__ == "__main__":
+    restore_handlers()
     serve(load_settings())

@@ -28,6 +28,7 @@ from pvm_cli import (
     status,
 )
 from pvm_cli.group import PvmGroup
+from pvm_resources.signals import restore_handlers
 
 _ABOUT = """Finds which products of a catalogue appear in which videos, and proves each match
 with a score, the second at which it is seen and a picture.
@@ -101,5 +102,12 @@ app.add_typer(models.app, name="models", rich_help_panel=_TUNE)
 app.add_typer(labels.app, name="labels", rich_help_panel=_TUNE)
 app.command("evaluate", rich_help_panel=_TUNE)(evaluate.evaluate)
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """The command `pvm`."""
+    restore_handlers()
     app()
+
+
+if __name__ == "__main__":
+    main()

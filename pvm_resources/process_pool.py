@@ -7,6 +7,7 @@ of the caller's `__main__`, so it starts the same whether the caller is a progra
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Generic, TypeVar
 
 from pvm_core.errors import PvmError
+from pvm_resources.signals import restore_handlers
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,6 +32,8 @@ R = TypeVar("R")
 _WINDOW_PER_WORKER: Final = 8
 #: A worker is given this long to say that it is ready before the first item's clock may run, seconds.
 _START_LIMIT_S: Final = 60.0
+#: A worker whose pipe has closed is given this long to end, seconds.
+_END_LIMIT_S: Final = 10.0
 #: One thread per library in a worker: the pool itself fills the cores.
 _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
@@ -75,6 +79,13 @@ class _Worker:
     setup_token: int = -1
     task: int | None = None
     since: float = 0.0
+
+    def status(self) -> int:
+        """Exit status of a worker whose pipe has closed; one that does not come to its end is killed."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process.wait(_END_LIMIT_S)
+        self.process.kill()
+        return self.process.wait()
 
     def kill(self) -> None:
         self.process.kill()
@@ -301,7 +312,7 @@ class _Mapping(Generic[T, R]):
         self._replace(worker)
 
     def _lost(self, worker: _Worker) -> None:
-        index, status = worker.task, worker.process.wait()
+        index, status = worker.task, worker.status()
         self._replace(worker)
         if index is None:
             return
@@ -324,6 +335,7 @@ class _Mapping(Generic[T, R]):
 
 def _serve(descriptor: int) -> None:
     """The loop of a worker: reads (index, setup, fn, item), answers (kind, payload)."""
+    restore_handlers()
     # Ctrl-C reaches the whole process group; the parent decides when a worker ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe = Connection(descriptor)

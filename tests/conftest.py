@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from pvm_resources.signals import restore_handlers
+
 pytest_plugins = ("tests.fixtures_db",)
+
+# A suite in the background of a script would start every child with SIGINT ignored.
+restore_handlers()
 
 ROOT = Path(__file__).resolve().parent.parent
 

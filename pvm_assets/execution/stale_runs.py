@@ -18,6 +18,7 @@ from pvm_resources.store.jobs import Jobs
 
 #: A run launched by Dagster takes its lock a moment after it is marked started, seconds.
 _GRACE_S: Final = 20.0
+_STARTED: Final = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 _DIED: Final = {
     "code": "run.died",
     "reason": "its worker process is gone",
@@ -32,20 +33,34 @@ def fail_stale_runs(instance: dg.DagsterInstance, database: Database) -> list[st
     Raises:
         StoreError: the database is out of reach.
     """
-    statuses = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    records = instance.get_run_records(dg.RunsFilter(statuses=statuses))
+    records = instance.get_run_records(dg.RunsFilter(statuses=list(_STARTED)))
     now = time.time()
-    old = [
-        r.dagster_run
+    return [
+        r.dagster_run.run_id
         for r in records
         if r.dagster_run.tags.get(FOREGROUND_TAG) == r.dagster_run.run_id
         or now - (r.start_time or now) > _GRACE_S
+        if _end_if_dead(instance, database, r.dagster_run.run_id)
     ]
-    alive = database.locked([lock_name(run.run_id) for run in old])
-    dead = [run for run in old if lock_name(run.run_id) not in alive]
-    for run in dead:
+
+
+def _end_if_dead(instance: dg.DagsterInstance, database: Database, run_id: str) -> bool:
+    """True where the run had no worker and is ended now.
+
+    The status is read under the run's lock: a worker holds it until its run's last status is written, and
+    two that look at the same run take turns.
+    """
+    lock = database.run_lock(lock_name(run_id))
+    if not lock.acquire():
+        return False
+    try:
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.status not in _STARTED:
+            return False
         _end(instance, run, database)
-    return [run.run_id for run in dead]
+    finally:
+        lock.release()
+    return True
 
 
 def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, database: Database) -> None:

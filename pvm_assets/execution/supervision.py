@@ -3,6 +3,7 @@ behind that may not be kept."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from pvm_core.errors import InputError, PvmError, StoreError
 from pvm_jobs.job_ids import split_partition_key
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
-from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.driver import Database, RunLock
 from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import load_settings
 from pvm_resources.store.jobs import Jobs
@@ -69,20 +70,23 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
 
 
 def _take_locks(held: contextlib.ExitStack, database: Database, run: dg.DagsterRun, job_id: str) -> None:
-    names = [job_lock_name(job_id)]
+    held.enter_context(_taken(database, job_lock_name(job_id), job_id))
     if run.tags.get(FOREGROUND_TAG) != run.run_id:
-        names.append(lock_name(run.run_id))
-    for name in names:
-        lock = database.run_lock(name)
-        if not lock.acquire():
-            raise StoreError(
-                "run.locked",
-                f"job {job_id}",
-                "another run is working on it",
-                "Wait until that run has ended, or cancel it",
-                retryable=True,
-            )
-        held.callback(lock.release)
+        # Dagster writes the run's last status after its executor has ended: the lock ends with the process.
+        atexit.register(_taken(database, lock_name(run.run_id), job_id).release)
+
+
+def _taken(database: Database, name: str, job_id: str) -> RunLock:
+    lock = database.run_lock(name)
+    if lock.acquire():
+        return lock
+    raise StoreError(
+        "run.locked",
+        f"job {job_id}",
+        "another run is working on it",
+        "Wait until that run has ended, or cancel it",
+        retryable=True,
+    )
 
 
 def purge_after_run(database: Database, job_id: str) -> None:

@@ -18,10 +18,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import RowFactory, kwargs_row
 from psycopg.types import TypeInfo
+from psycopg.types.json import set_json_dumps
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from pvm_core.errors import StoreError
 from pvm_resources.postgres import dsn as dsns
+from pvm_resources.postgres import text as postgres_text
 
 if TYPE_CHECKING:
     from psycopg.abc import Params
@@ -275,9 +277,13 @@ class Database:
                 self._pool = ConnectionPool(
                     self._conninfo, min_size=0, max_size=self._max, open=True, name="pvm",
                     check=ConnectionPool.check_connection, reconnect_timeout=_PATIENCE_S,
-                    connection_class=_PooledConnection, max_idle=60,
+                    connection_class=_PooledConnection, max_idle=60, configure=_configure,
                 )  # fmt: skip
             return self._pool
+
+
+def _configure(connection: _Connection) -> None:
+    set_json_dumps(postgres_text.dumps, connection)
 
 
 class _PooledConnection(psycopg.Connection[tuple[Any, ...]]):

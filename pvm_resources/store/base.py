@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from psycopg.types.json import Jsonb
 
 from pvm_resources.postgres.driver import Database, Statement
+from pvm_resources.postgres.text import clean as clean
 from pvm_resources.store import job_changes
 
 T = TypeVar("T")
 _TWO64: Final = 1 << 64
-_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 class Repository:
@@ -40,12 +39,6 @@ def signed(value: int | None) -> int | None:
 def unsigned(value: int | None) -> int | None:
     """A bigint as the 64-bit hash it holds."""
     return value + _TWO64 if value is not None and value < 0 else value
-
-
-def clean(text: str) -> str:
-    """`text` with what PostgreSQL cannot hold (NUL, lone surrogates) replaced; for text that people read,
-    never for identities."""
-    return _UNFIT.sub("\ufffd", text)
 
 
 def json(value: Any) -> Jsonb:

@@ -83,9 +83,9 @@ class SourceRuns(Repository):
         """A stored answer not older than `max_age_h` hours."""
         rows = self._db.tuples(
             "SELECT answer FROM source_answers WHERE job_id = %(job)s AND source = %(source)s "
-            "AND key_hash = sha256(%(key)s::bytea) AND (%(age)s::float8 IS NULL "
+            "AND key_hash = text_sha256(%(key)s) AND (%(age)s::float8 IS NULL "
             "OR fetched_at > now() - make_interval(secs => %(age)s * 3600))",
-            {"job": job_id, "source": source, "key": key.encode(), "age": max_age_h},
+            {"job": job_id, "source": source, "key": key, "age": max_age_h},
         )
         return rows[0][0] if rows else None
 

@@ -146,6 +146,26 @@ def test_broken_items_are_problems_and_the_rest_is_done(stand: Stand, tmp_path: 
     assert own.repos.jobs.counts(job.job_id).images == 3
 
 
+def test_ids_and_file_names_may_hold_any_character(stand: Stand, tmp_path: Path) -> None:
+    own = _case(stand, tmp_path)
+    odd = r"a\b\x6g 100%s 'q' gối"
+    (own.case / "images" / "p0.jpg").rename(own.case / "images" / f"{odd}.jpg")
+    (own.case / "videos" / "clip0.mp4").rename(own.case / "videos" / f"{odd}.mp4")
+    (own.case / "videos" / f"{odd} empty\\.mp4").write_bytes(b"")
+    table = own.case / "products.csv"
+    table.write_text(
+        table.read_text(encoding="utf-8").replace("p0.jpg", f"{odd}.jpg").replace("p0,", f"{odd},"),
+        encoding="utf-8",
+    )
+    job = own.job()
+    outcome = own.run(job)
+    assert outcome.status == "completed", outcome.error
+    assert odd in {p.asin_or_itemid for p in own.repos.catalogue.products(job.job_id)}
+    assert len(list(own.repos.catalogue.images(job.job_id))) == 4
+    assert (odd, odd) in {(r.product, r.video) for r in own.repos.matching.results(job.job_id)}
+    assert [p.item for p in own.repos.state.problems(job.job_id)] == [f"{odd} empty\\"]
+
+
 @pytest.mark.parametrize(
     ("spoil", "code"),
     [

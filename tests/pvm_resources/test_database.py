@@ -332,3 +332,14 @@ def test_a_run_lock_ends_with_its_connection(database: Database, database_url: s
     assert not lock.held()
     assert lock.acquire()
     lock.release()
+
+
+def test_json_holds_whatever_text_a_source_sends(repos: Store, database: Database) -> None:
+    job = _job(repos)
+    answer = {"a\0": ["b\0c", "\ud800", "\\u0000", "gối", "\U0001f6cf"], "n": 1}
+    kept = {"a\ufffd": ["b\ufffdc", "\ufffd", "\\u0000", "gối", "\U0001f6cf"], "n": 1}
+    answers = Store.over(database).source_runs.answers(job, "ebay")
+    answers.put("k", answer)
+    assert answers.get("k") == kept
+    database.commit(events=[Event(job, "match.result", "m", payload=answer)])
+    assert repos.outbox.events(job)[-1].payload == kept

@@ -7,14 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pvm_core.errors import ModelError, StoreError
+from pvm_core import ids
+from pvm_core.errors import ModelError, Problem, StoreError
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store import Store
 from pvm_resources.store.features import HNSW_MAX_DIM, Features
-from pvm_resources.store.records import Embedding, JobVideo, KeyframeSet, Mask, Model, Product
+from pvm_resources.store.records import (
+    Embedding,
+    ImageSource,
+    JobVideo,
+    KeyframeSet,
+    Mask,
+    Model,
+    Product,
+)
+from pvm_resources.store.source_runs import DeadLetter, SourceRuns, VideoFile
 from tests.outbox import Outbox
 from tests.pvm_resources import world
 
@@ -122,6 +132,64 @@ def test_names_of_ten_thousand_characters(repos: Store) -> None:
     repos.videos.set_videos(job, made.videos, [JobVideo(long, made.videos[0].video_id, long)])
     assert repos.catalogue.products(job)[0].asin_or_itemid == long
     assert repos.videos.members(job)[0].given_name == long
+
+
+#: Text that a cast, a pattern or an escape would read as something else.
+_AWKWARD = (
+    "\\",
+    r"C:\new\1.jpg",
+    r"\x6f",
+    r"\134",
+    "\\\\",
+    "100%",
+    "%s",
+    "a'b",
+    'a"b',
+    "{}",
+    "$1",
+    "gối 枕 🛏",
+    "\n",
+)
+_ANY_TEXT = st.text(
+    st.characters(exclude_categories=("Cs",), exclude_characters="\0") | st.sampled_from("\\%'\"{}$,"),
+    min_size=1,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(names=st.lists(_ANY_TEXT, min_size=1, max_size=5, unique=True))
+@example(names=list(_AWKWARD))
+def test_ids_names_and_paths_are_any_text(repos: Store, database: Database, names: list[str]) -> None:
+    made = world.make(repos, job_id="text")
+    job, collecting = made.job.job_id, SourceRuns(database)
+    products = [Product(ids.product_id("x", name), "file", "x", name) for name in names]
+    images = [replace(made.images[0], img_id=uuid.uuid5(p.product_id, "i"), product_id=p.product_id,
+                      source_ref=p.asin_or_itemid) for p in products]  # fmt: skip
+    video = made.videos[0].video_id
+    for _ in range(2):
+        repos.catalogue.set_products(job, products)
+        repos.catalogue.write_images(
+            job, images, [ImageSource(i.product_id, i.source_ref, "fp", i.img_id) for i in images]
+        )
+        repos.videos.set_videos(job, made.videos, [JobVideo(name, video, name) for name in names])
+        repos.state.start_stage(job, "masks", 1)
+        repos.state.write_problems(job, [Problem("masks", name, "mask.time", name) for name in names])
+        collecting.bury(job, [DeadLetter("products", name, "fetch.http", name, 1) for name in names])
+        for name in names:
+            collecting.answers(job, "ebay").put(name, {"answer": name})
+            database.commit(SourceRuns.video_file_write(VideoFile("youtube", name, video, name, 1)))
+
+    assert {p.asin_or_itemid for p in repos.catalogue.products(job)} == set(names)
+    assert {m.given_name for m in repos.videos.members(job)} == set(names)
+    assert sorted(p.item for p in repos.state.problems(job)) == sorted(names)
+    assert {d.item: d.attempts for d in collecting.dead_letters(job)} == dict.fromkeys(names, 2)
+    assert [collecting.answers(job, "ebay").get(name) for name in names] == [{"answer": n} for n in names]
+    assert set(collecting.video_files("youtube", names)) == set(names)
+    known = repos.catalogue.known_sources(job)
+    assert {(i.product_id, i.source_ref): i.img_id for i in images} == {k: s.img_id for k, s in known.items()}
+    collecting.resolve(job, "products", names)
+    assert collecting.dead_letters(job) == []
+    database.commit(Statement("DELETE FROM jobs WHERE job_id = %s", [job]))
 
 
 def test_the_keyframes_key_decides_which_frames_are_the_jobs(repos: Store) -> None:

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,15 +58,26 @@ def running(name: str, *options: str) -> Iterator[Running]:
         ``with running("ebay", "--folder", str(case)) as ebay: ...``
     """
     command = [sys.executable, "-m", f"tests.standins.{name}", *options]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with ended(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        if not url:
+            raise RuntimeError(f"{name} did not start")
+        yield Running(url)
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[AnyStr], limit_s: float = 10.0) -> Iterator[subprocess.Popen[AnyStr]]:
+    """The process, which ends with the block: killed where SIGTERM has not ended it in `limit_s` seconds."""
+    with process:
         try:
-            assert process.stdout is not None
-            url = process.stdout.readline().strip()
-            if not url:
-                raise RuntimeError(f"{name} did not start")
-            yield Running(url)
+            yield process
         finally:
             process.terminate()
+            try:
+                process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def ebay_environment(server: Running) -> dict[str, str]:

@@ -17,6 +17,7 @@ from yt_dlp.networking.exceptions import RequestError
 from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.sources.ytdlp.network import AddressRefusedError, CheckedYoutubeDL, Gate
 from tests.pvm_resources.ytdlp.conftest import STANDINS, Stand
+from tests.standins.running import ended
 
 
 def gate(*addresses: str, allow: str = "", known_sites: bool = True) -> Gate:
@@ -114,13 +115,11 @@ def test_nothing_is_sent_to_an_address_that_is_refused() -> None:
 
 def test_the_site_runs_as_a_process_and_counts(clips: Path) -> None:
     command = [sys.executable, "-m", "tests.standins.videos", "--folder", str(clips)]
-    with subprocess.Popen(command, cwd=STANDINS.parents[1], stdout=subprocess.PIPE, text=True) as process:
+    started = subprocess.Popen(command, cwd=STANDINS.parents[1], stdout=subprocess.PIPE, text=True)
+    with ended(started) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        try:
-            with urlopen(f"{url}/search?q=pillow&n=2") as answer:
-                assert [v["id"] for v in json.load(answer)] == ["front", "large"]
-            with urlopen(f"{url}/_counts") as answer:
-                assert json.load(answer) == {"/search": 1}
-        finally:
-            process.terminate()
+        with urlopen(f"{url}/search?q=pillow&n=2") as answer:
+            assert [v["id"] for v in json.load(answer)] == ["front", "large"]
+        with urlopen(f"{url}/_counts") as answer:
+            assert json.load(answer) == {"/search": 1}

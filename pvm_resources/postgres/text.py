@@ -1,0 +1,34 @@
+"""Text as PostgreSQL can hold it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
+#: What JSON makes of such characters, or of an innocent pair of surrogates.
+_ESCAPED: Final = re.compile(r"\\u(0000|d[89a-f])")
+
+
+def clean(text: str) -> str:
+    """`text` with what PostgreSQL cannot hold (NUL, lone surrogates) replaced; for text that people read,
+    never for identities."""
+    return _UNFIT.sub("\ufffd", text)
+
+
+def dumps(value: Any) -> str:
+    """`value` as JSON that jsonb takes: its texts and keys `clean`."""
+    text = json.dumps(value)
+    return json.dumps(_cleaned(value)) if _ESCAPED.search(text) else text
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, Mapping):
+        return {_cleaned(key): _cleaned(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(one) for one in value]
+    return value
