@@ -9,6 +9,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pvm_jobs.request import JobRequest
 from pvm_resources.store import records
 
 T = TypeVar("T")
@@ -38,27 +39,11 @@ class Page(BaseModel, Generic[T]):
     next: str | None = Field(description="Absolute address of the next page, or null.")
 
 
-class JobBody(_Model):
+class JobBody(JobRequest):
     """A job. What is not named is taken from the industry's standing sources, or from what this machine is
     set up for. The founding names `top_amz`, `top_ebay` and `platforms` are understood as well."""
 
     industry: str = Field(min_length=1, max_length=200, description="Name in any language, or slug.")
-    products: list[str] | str | None = Field(
-        None, description="Sources of products: `ebay`, `amazon`, a catalogue's http(s) URL, an upload."
-    )
-    videos: list[str] | str | None = Field(
-        None, description="Sources of videos: `youtube`, `bilibili`, http(s) URLs."
-    )
-    top: int | None = Field(None, ge=1, le=1000, description="Most records wanted of each source.")
-    tops: dict[str, int] | None = Field(None, description="The same for single sources by name.")
-    queries: dict[str, list[str] | str] | list[str] | None = Field(
-        None, description="Search phrases per language code, or a plain list."
-    )
-    recency_days: int | None = Field(None, ge=1, le=3650, description="Videos younger than this only.")
-    embed_model: str | None = Field(None, max_length=100, description="Embedder by name.")
-    callback_url: str | None = Field(
-        None, max_length=2000, description="Called once when the job has ended; n8n's resume URL."
-    )
     top_amz: int | None = Field(None, ge=0, le=1000, description="Founding name: products of Amazon.")
     top_ebay: int | None = Field(None, ge=0, le=1000, description="Founding name: products of eBay.")
     platforms: list[str] | None = Field(None, description="Founding name: `youtube`, `bilibili`.")

@@ -8,6 +8,6 @@ import dagster as dg
 
 PARTITIONS_NAME: Final = "pvm_job"
 
-#: Keys are ``<industry-slug>|<job-id>`` (`pvm_core.ids.partition_key`). One dynamic dimension: a job has one
-#: industry, so industry x job as two dimensions would be a cross product that is nearly empty.
+#: Keys are ``<industry-slug>@<job-id>`` (`pvm_jobs.job_ids`). One dynamic dimension: a job has one industry,
+#: so industry x job as two dimensions would be a cross product that is nearly empty.
 JOB_PARTITIONS: Final = dg.DynamicPartitionsDefinition(name=PARTITIONS_NAME)

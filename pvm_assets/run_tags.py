@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pvm_resources.postgres.locks import job_lock_name
+from pvm_resources.postgres.locks import job_lock_name as job_lock_name
 
 #: Tag of a run that a terminal started in its own process and locked beforehand. Its value is the run's id,
 #: so that a re-execution, which inherits the tags, is told apart.
@@ -22,6 +22,3 @@ PARTITION_TAG: Final = "dagster/partition"
 def lock_name(run_id: str) -> str:
     """The advisory lock that says "the worker of this run is alive"."""
     return f"run:{run_id}"
-
-
-__all__ = ["FOREGROUND_TAG", "JOB_TAG", "PARTITION_TAG", "job_lock_name", "lock_name"]

@@ -10,7 +10,8 @@ from pydantic import PrivateAttr
 
 from pvm_core.errors import InputError
 from pvm_core.rules import Rules
-from pvm_jobs.job_ids import split_partition_key
+from pvm_jobs.job_ids import PARTITION_FORM, split_partition_key
+from pvm_jobs.request import JobRequest, complete
 from pvm_jobs.rules import resolve
 from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
 from pvm_resources.media.store import MediaStore
@@ -51,23 +52,27 @@ class JobServices:
         if found is not None:
             return found
         slug, job_id = split_partition_key(partition_key)
+        subject = f"partition {partition_key}"
         industry = next((i for i in self.store.industries.list() if i.slug == slug), None)
         if industry is None or job_id is None:
             raise InputError(
                 "partition.industry",
-                f"partition {partition_key}",
-                f"{slug!r} is no industry's slug" if job_id else "its key is not <industry-slug>|<job-id>",
+                subject,
+                f"{slug!r} is no industry's slug" if job_id else f"its key is not {PARTITION_FORM}",
                 "Add the industry with `pvm industries add NAME --products FILE --videos FOLDER`, "
-                "then name the partition <industry-slug>|<job-id>",
+                f"then name the partition {PARTITION_FORM}",
             )
-        if not industry.sources.get("products") or not industry.sources.get("videos"):
-            raise InputError(
+        request = complete(
+            JobRequest(),
+            JobRequest.parse(industry.sources),
+            refused=lambda _kind: InputError(
                 "partition.sources",
-                f"partition {partition_key}",
+                subject,
                 f"the industry {industry.name!r} has no standing sources",
                 f"Add them with `pvm industries sources {slug} --products FILE --videos FOLDER`",
-            )
-        return self.store.jobs.create(slug, industry.sources, job_id)
+            ),
+        )
+        return self.store.jobs.create(slug, request.to_json(), job_id)
 
     def rules_of(self, job: Job) -> Rules:
         """The rules of the job's industry as they are now; what the environment sets wins.

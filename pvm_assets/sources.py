@@ -11,12 +11,13 @@ from typing import Final, Generic
 from pvm_assets.stage import Stage
 from pvm_core.errors import InputError, Problem
 from pvm_jobs.request import JobRequest
+from pvm_jobs.source_kinds import SourceKind
 from pvm_resources.http import Fetcher
 from pvm_resources.sources.base import Collected, Query, Record, Source, SourceStatus, VideoSource
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.registry import SourceSpec
 from pvm_resources.sources.search_terms import query_for
-from pvm_resources.store.source_runs import SourceKind, SourceState
+from pvm_resources.store.source_runs import SourceState
 
 #: Sources that collect at once; each keeps its own server's limits.
 _AT_ONCE: Final = 4

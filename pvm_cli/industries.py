@@ -9,8 +9,9 @@ import typer
 from pvm_cli.console import note, out
 from pvm_cli.group import PvmGroup
 from pvm_cli.lines import shorten
-from pvm_cli.source_args import KINDS, sources_of
+from pvm_cli.source_args import sources_of
 from pvm_core.errors import InputError
+from pvm_jobs.source_kinds import KINDS
 
 if TYPE_CHECKING:
     from pvm_resources.store.records import Industry

@@ -15,10 +15,11 @@ from pvm_cli.exits import Exit
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import LiveProgress, StageCount
 from pvm_cli.results import find_lines
-from pvm_cli.source_args import KINDS, named, request_of, sources_of
+from pvm_cli.source_args import named, request_of, sources_of
 from pvm_cli.states import print_states
 from pvm_cli.status import error_text
 from pvm_core.errors import InputError, exit_of_dict
+from pvm_jobs.source_kinds import KINDS
 
 if TYPE_CHECKING:
     from pvm_assets.execution.runner import RunOutcome

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any
 
 from pvm_core.errors import InputError
+from pvm_jobs.source_kinds import SourceKind
 
 if TYPE_CHECKING:
     from pvm_jobs.request import JobRequest
     from pvm_resources.store.records import Industry
-
-Kind = Literal["products", "videos"]
-KINDS: Final[tuple[Kind, ...]] = ("products", "videos")
 
 
 def sources_of(products: Sequence[str] | None, videos: Sequence[str] | None) -> dict[str, list[str]]:
@@ -26,7 +24,7 @@ def sources_of(products: Sequence[str] | None, videos: Sequence[str] | None) -> 
         InputError: ``source.unknown``, ``source.missing``, ``source.folder``, and what a file's own source
             says of it: ``table.*``, ``catalogue.*``, ``videos.*``, ``links.*``.
     """
-    given: dict[Kind, Sequence[str] | None] = {"products": products, "videos": videos}
+    given: dict[SourceKind, Sequence[str] | None] = {"products": products, "videos": videos}
     found: dict[str, list[str]] = {}
     for kind, values in given.items():
         tokens = dict.fromkeys(token for value in values or () for token in split(value, named(kind)))
@@ -35,7 +33,7 @@ def sources_of(products: Sequence[str] | None, videos: Sequence[str] | None) -> 
     return found
 
 
-def named(kind: Kind) -> tuple[str, ...]:
+def named(kind: SourceKind) -> tuple[str, ...]:
     """Sources of that kind that go by a name."""
     from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES
 
@@ -73,7 +71,7 @@ def request_of(
     queries: Sequence[str] = (),
     embed_model: str | None = None,
 ) -> JobRequest:
-    """A job's request: the given sources, and the industry's standing ones where none is given.
+    """A job's request: what the command line gives, completed by the industry's standing request.
 
     Args:
         top: ``20``, or ``ebay=50`` for one source.
@@ -82,27 +80,19 @@ def request_of(
     Raises:
         InputError: ``run.source``: a kind of source is named nowhere; ``request.*``.
     """
-    from pvm_jobs.request import JobRequest
+    from pvm_jobs.request import JobRequest, complete
 
-    asked = JobRequest.parse(
-        {
-            **{kind: industry.sources.get(kind) for kind in KINDS},
-            **given,
-            **_tops(top),
-            "recency_days": recency_days,
-            "queries": phrases(queries),
-            "embed_model": embed_model,
-        }
+    asked = {**given, **_tops(top), "recency_days": recency_days, "queries": phrases(queries)}
+    return complete(
+        JobRequest.parse({**asked, "embed_model": embed_model}),
+        JobRequest.parse(industry.sources),
+        refused=lambda kind: InputError(
+            "run.source",
+            f"--{kind}",
+            f"it is not given, and the industry {industry.name} has no standing source of it",
+            f"Name it, or keep it for all jobs: pvm industries add {industry.slug} --{kind} SOURCE",
+        ),
     )
-    for kind in KINDS:
-        if not getattr(asked, kind):
-            raise InputError(
-                "run.source",
-                f"--{kind}",
-                f"it is not given, and the industry {industry.name} has no standing source of it",
-                f"Name it, or keep it for all jobs: pvm industries add {industry.slug} --{kind} SOURCE",
-            )
-    return asked
 
 
 def phrases(given: Sequence[str]) -> dict[str, list[str]]:
@@ -131,7 +121,7 @@ def _tops(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _checked(kind: Kind, token: str) -> str:
+def _checked(kind: SourceKind, token: str) -> str:
     from pvm_resources.sources.registry import product_specs, video_specs
 
     if token in named(kind) or _is_url(token):

@@ -1,7 +1,7 @@
-"""Requests that come over the bus (founding document 1, section 4), as they are read before they are kept.
+"""Requests that come over the bus (founding document 1, section 4), validated before they are stored.
 
-`products.collect.request` and `videos.search.request` of one job id are two halves of one job; whoever works
-through the inbox pairs them, in whatever order they came.
+`products.collect.request` and `videos.search.request` of one job id are two halves of one job; the inbox
+sensor pairs them, in whatever order they came.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_jobs import contracts
 from pvm_jobs.events import REQUESTS, canonical
-from pvm_jobs.legacy_request import from_legacy
 from pvm_jobs.request import JobRequest
 
 COLLECT: Final = REQUESTS[0]
@@ -25,7 +24,7 @@ MATCH: Final = REQUESTS[2]
 
 
 @dataclass(frozen=True)
-class Asked:
+class BusRequest:
     """One request of the bus.
 
     Attributes:
@@ -39,7 +38,7 @@ class Asked:
     payload: Mapping[str, Any]
 
 
-def read(topic: str, payload: Any, message_id: str | None = None) -> Asked:
+def read(topic: str, payload: Any, message_id: str | None = None) -> BusRequest:
     """A request as it came over the bus.
 
     Args:
@@ -55,8 +54,8 @@ def read(topic: str, payload: Any, message_id: str | None = None) -> Asked:
     contracts.validate(name, payload)
     if name != MATCH:
         # What no job can be made of is refused here, where its sender still has the message.
-        JobRequest.parse(from_legacy(payload))
-    return Asked(_identity(name, payload, message_id), name, payload)
+        JobRequest.parse(payload)
+    return BusRequest(_identity(name, payload, message_id), name, payload)
 
 
 def _identity(topic: str, payload: Mapping[str, Any], message_id: str | None) -> uuid.UUID:

@@ -34,13 +34,13 @@ def from_legacy(given: Mapping[str, Any]) -> dict[str, Any]:
         wanted = [shop for shop in SHOPS if tops.get(shop)] or [shop for shop in SHOPS if shop not in tops]
         if not wanted and not found.get("products"):
             raise InputError("request.top", "top_amz, top_ebay", "both are 0", "Ask one shop at least")
-        found.setdefault("products", wanted)
+        found["products"] = found.get("products") or wanted
         counted = {shop: top for shop, top in tops.items() if top}
         if counted:
             found["tops"] = {**counted, **(found.get("tops") or {})}
     platforms = given.get("platforms")
     if platforms:
-        found.setdefault("videos", _platforms(platforms))
+        found["videos"] = found.get("videos") or _platforms(platforms)
     return found
 
 

@@ -1,86 +1,46 @@
-"""What a job was asked for: the form that a job's row, the command line and the API share."""
+"""A job's request: one form for the command line, REST, the bus, standing industries and partitions added by
+hand; and the one way its gaps are filled."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from pvm_core.errors import InputError
+from pvm_jobs.legacy_request import from_legacy
+from pvm_jobs.source_kinds import KINDS, SourceKind
 
-#: The most records one source is asked for; eBay's own ceiling is 10,000, a job of that size is no job.
+#: Most records of one source; eBay's own ceiling is 10,000, a job of that size is no job.
 TOP_MAX: Final = 1_000
-#: Ten years: videos older than that are asked for by leaving the limit out.
+#: Ten years; any age is the request without the limit.
 RECENCY_MAX_DAYS: Final = 3_650
 _QUERY_MAX: Final = 200
 _QUERIES_MAX: Final = 50
 _SOURCES_MAX: Final = 20
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_CODES: Final = {"top": "request.top", "recency_days": "request.recency"}
+_LIMITS: Final = {"top": TOP_MAX, "recency_days": RECENCY_MAX_DAYS}
 
 
-@dataclass(frozen=True)
-class JobRequest:
-    """A job's request.
+def _sources(given: Any, info: ValidationInfo) -> tuple[str, ...]:
+    name = str(info.field_name)
+    listed = [given] if isinstance(given, str) else given if given is not None else []
+    if not isinstance(listed, Sequence) or not all(isinstance(one, str) for one in listed):
+        raise InputError("request.sources", name, "it is no list of sources", 'Write ["ebay", ...]')
+    cleaned = tuple(dict.fromkeys(one.strip() for one in listed if one.strip()))
+    if len(cleaned) > _SOURCES_MAX:
+        raise InputError("request.sources", name, f"more than {_SOURCES_MAX} sources", "Name fewer")
+    return cleaned
 
-    Attributes:
-        products, videos: sources in order: a source's name (``ebay``), a path or an http(s) URL.
-        top: most records wanted of each source; None = the source's own default.
-        tops: the same for single sources by name; wins over `top`.
-        queries: search phrases per language code, added to those the industry keeps.
-        recency_days: videos younger than this only; None = any age.
-        embed_model: embedder by name; None = the machine's setting.
-        callback_url: told when the job has ended; None = nobody.
-    """
 
-    products: tuple[str, ...] = ()
-    videos: tuple[str, ...] = ()
-    top: int | None = None
-    tops: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
-    queries: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
-    recency_days: int | None = None
-    embed_model: str | None = None
-    callback_url: str | None = None
-
-    def top_of(self, source: str) -> int | None:
-        """Most records wanted of that source."""
-        return self.tops.get(source, self.top)
-
-    def to_json(self) -> dict[str, Any]:
-        """As `parse` reads it; what was not asked for is left out."""
-        found: dict[str, Any] = {"products": list(self.products), "videos": list(self.videos)}
-        if self.tops:
-            found["tops"] = dict(self.tops)
-        if self.queries:
-            found["queries"] = {language: list(phrases) for language, phrases in self.queries.items()}
-        for name in ("top", "recency_days", "embed_model", "callback_url"):
-            if getattr(self, name) is not None:
-                found[name] = getattr(self, name)
-        return found
-
-    @classmethod
-    def parse(cls, given: Mapping[str, Any]) -> JobRequest:
-        """A request from JSON; `products` and `videos` may be one text or a list.
-
-        Raises:
-            InputError: ``request.sources``, ``request.top``, ``request.recency``, ``request.queries``.
-        """
-        return cls(
-            products=_sources("products", given.get("products")),
-            videos=_sources("videos", given.get("videos")),
-            top=_count("top", given.get("top"), TOP_MAX, "request.top"),
-            tops={
-                str(name): count
-                for name, value in _mapping("tops", given.get("tops"), "request.top").items()
-                if (count := _count(f"tops.{name}", value, TOP_MAX, "request.top")) is not None
-            },
-            queries=parse_queries(given.get("queries")),
-            recency_days=_count(
-                "recency_days", given.get("recency_days"), RECENCY_MAX_DAYS, "request.recency"
-            ),
-            embed_model=given.get("embed_model") or None,
-            callback_url=given.get("callback_url") or None,
-        )
+def _tops(given: Any) -> dict[str, int]:
+    tops = _mapping("tops", given, "request.top")
+    found = {str(name): top for name, top in tops.items() if top is not None}
+    for name, top in found.items():
+        if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= TOP_MAX:
+            raise _no_count(f"tops.{name}", top, TOP_MAX, "request.top")
+    return found
 
 
 def parse_queries(given: Any) -> dict[str, tuple[str, ...]]:
@@ -100,41 +60,125 @@ def parse_queries(given: Any) -> dict[str, tuple[str, ...]]:
             raise InputError(
                 "request.queries", f"queries.{language}", "it is no language code", "Write vi, zh, en, ..."
             )
-        listed = [phrases] if isinstance(phrases, str) else phrases
-        if not isinstance(listed, Sequence) or not all(isinstance(phrase, str) for phrase in listed):
-            raise InputError(
-                "request.queries", f"queries.{code}", "it is no list of phrases", 'Write ["phrase", ...]'
-            )
-        cleaned = tuple(dict.fromkeys(text for phrase in listed if (text := " ".join(phrase.split()))))
-        if len(cleaned) > _QUERIES_MAX or any(len(text) > _QUERY_MAX for text in cleaned):
-            reason = f"more than {_QUERIES_MAX} phrases, or one longer than {_QUERY_MAX} characters"
-            raise InputError("request.queries", f"queries.{code}", reason, "Give fewer or shorter phrases")
-        if cleaned:
+        if cleaned := _phrases(code, phrases):
             found[code] = cleaned
     return found
 
 
-def _sources(name: str, given: Any) -> tuple[str, ...]:
-    listed = [given] if isinstance(given, str) else given if given is not None else []
-    if not isinstance(listed, Sequence) or not all(isinstance(one, str) for one in listed):
-        raise InputError("request.sources", name, "it is no list of sources", 'Write ["ebay", ...]')
-    cleaned = tuple(dict.fromkeys(one.strip() for one in listed if one.strip()))
-    if len(cleaned) > _SOURCES_MAX:
-        raise InputError("request.sources", name, f"more than {_SOURCES_MAX} sources", "Name fewer")
+def _phrases(code: str, given: Any) -> tuple[str, ...]:
+    listed = [given] if isinstance(given, str) else given
+    if not isinstance(listed, Sequence) or not all(isinstance(phrase, str) for phrase in listed):
+        raise InputError(
+            "request.queries", f"queries.{code}", "it is no list of phrases", 'Write ["phrase", ...]'
+        )
+    cleaned = tuple(dict.fromkeys(text for phrase in listed if (text := " ".join(phrase.split()))))
+    if len(cleaned) > _QUERIES_MAX or any(len(text) > _QUERY_MAX for text in cleaned):
+        reason = f"more than {_QUERIES_MAX} phrases, or one longer than {_QUERY_MAX} characters"
+        raise InputError("request.queries", f"queries.{code}", reason, "Give fewer or shorter phrases")
     return cleaned
 
 
-def _count(name: str, given: Any, most: int, code: str) -> int | None:
-    if given is None:
-        return None
-    if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= most:
-        raise InputError(code, name, f"{given!r} is no whole number from 1 to {most:,}", "Correct it")
-    return given
-
-
 def _mapping(name: str, given: Any, code: str) -> Mapping[str, Any]:
-    if given is None:
-        return _NOTHING
-    if not isinstance(given, Mapping):
+    if given is not None and not isinstance(given, Mapping):
         raise InputError(code, name, "it is no object", "Write it as an object of names and values")
-    return given
+    return given or {}
+
+
+def _no_count(name: str, given: Any, most: int, code: str) -> InputError:
+    return InputError(code, name, f"{given!r} is no whole number from 1 to {most:,}", "Correct it")
+
+
+_Sources = Annotated[
+    tuple[str, ...], BeforeValidator(_sources, json_schema_input_type=list[str] | str | None)
+]
+_Tops = Annotated[dict[str, int], BeforeValidator(_tops, json_schema_input_type=dict[str, int] | None)]
+_Queries = Annotated[
+    dict[str, tuple[str, ...]],
+    BeforeValidator(parse_queries, json_schema_input_type=dict[str, list[str] | str] | list[str] | None),
+]
+_Text = BeforeValidator(lambda given: given or None)
+
+
+class JobRequest(BaseModel):
+    """A job's request. Values are immutable; what is not asked for is empty or None."""
+
+    model_config = ConfigDict(frozen=True)
+
+    products: _Sources = Field(
+        default=(), description="Sources of products: `ebay`, `amazon`, a catalogue's http(s) URL, an upload."
+    )
+    videos: _Sources = Field(
+        default=(), description="Sources of videos: `youtube`, `bilibili`, http(s) URLs."
+    )
+    top: int | None = Field(default=None, ge=1, le=TOP_MAX, description="Most records wanted of each source.")
+    tops: _Tops = Field(default={}, description="The same for single sources by name.")
+    queries: _Queries = Field(default={}, description="Search phrases per language code, or a plain list.")
+    recency_days: int | None = Field(
+        default=None, ge=1, le=RECENCY_MAX_DAYS, description="Videos younger than this only."
+    )
+    embed_model: Annotated[str | None, _Text] = Field(
+        default=None, max_length=100, description="Embedder by name."
+    )
+    callback_url: Annotated[str | None, _Text] = Field(
+        default=None, max_length=2000, description="Told once when the job has ended; n8n's resume URL."
+    )
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Self:
+        """A request from JSON, founding names included; what belongs to no request is ignored.
+
+        Raises:
+            InputError: ``request.sources``, ``request.top``, ``request.recency``, ``request.queries``,
+                ``request.platforms``, ``request.invalid``.
+        """
+        try:
+            return cls.model_validate(from_legacy(given))
+        except ValidationError as error:
+            raise _input_error(error) from error
+
+    def top_of(self, source: str) -> int | None:
+        """Most records wanted of that source."""
+        return self.tops.get(source, self.top)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `parse` reads it; what was not asked for is left out."""
+        found = self.model_dump(mode="json", include=set(JobRequest.model_fields))
+        return {name: value for name, value in found.items() if name in KINDS or value not in (None, {})}
+
+
+def _input_error(error: ValidationError) -> InputError:
+    """The first of pydantic's findings in the form of all our errors."""
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    if name in _LIMITS:
+        return _no_count(name, first["input"], _LIMITS[name], _CODES[name])
+    return InputError("request.invalid", name, first["msg"], "Correct it")
+
+
+def complete(
+    asked: JobRequest,
+    standing: JobRequest,
+    machine: JobRequest | None = None,
+    *,
+    refused: Callable[[SourceKind], InputError],
+) -> JobRequest:
+    """The request with its gaps filled: by the industry's standing request, then by what this machine has.
+
+    `queries` and `callback_url` belong to one job: nothing fills them.
+
+    Args:
+        standing: what the industry keeps for all its jobs.
+        machine: sources that this machine is set up for; None for a person at this machine, who is asked
+            for sources rather than surprised by a search of the net.
+        refused: the error for a kind of source that is named nowhere.
+
+    Raises:
+        InputError: what `refused` makes.
+    """
+    layers = (asked, standing, machine or JobRequest())
+    fields = (*KINDS, "top", "recency_days", "embed_model")
+    filled = {name: next((v for one in layers if (v := getattr(one, name))), None) for name in fields}
+    for kind in KINDS:
+        if not filled[kind]:
+            raise refused(kind)
+    return asked.model_copy(update={**filled, "tops": {**standing.tops, **asked.tops}})

@@ -6,7 +6,8 @@ from typing import Final
 
 from sensors.inbox import inbox
 from sensors.inventory import INVENTORY_CHECKS, PLATFORM, inventory
-from sensors.purge import JOBS, hourly_purge
+from sensors.purge import JOBS as JOBS
+from sensors.purge import hourly_purge
 from sensors.run_status import cancelled_runs, failed_runs
 from sensors.stale_runs import stale_runs
 from sensors.standing import standing_industries
@@ -16,18 +17,3 @@ SCHEDULES: Final = (standing_industries, hourly_purge)
 #: Assets that nobody materialises here, and their checks.
 EXTERNAL: Final = (PLATFORM,)
 EXTERNAL_CHECKS: Final = INVENTORY_CHECKS
-
-__all__ = [
-    "EXTERNAL",
-    "EXTERNAL_CHECKS",
-    "JOBS",
-    "SCHEDULES",
-    "SENSORS",
-    "cancelled_runs",
-    "failed_runs",
-    "hourly_purge",
-    "inbox",
-    "inventory",
-    "stale_runs",
-    "standing_industries",
-]

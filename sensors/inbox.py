@@ -1,12 +1,11 @@
 """The inbox to runs: every request is turned into one run, or refused with its reason.
 
-A request is claimed by its status, never by a cursor, so what came while nobody looked is found. The run
+A request is claimed by its status, never by a cursor, so that none is lost while the daemon is down. The run
 carries the request's id as its key: handed out twice, it is launched once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import dagster as dg
@@ -16,28 +15,26 @@ from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG
 from pvm_core.errors import InputError, PvmError, StoreError
-from pvm_resources.intake import Places, complete_request, parse_request
-from pvm_resources.postgres.connect import database_dsn
-from pvm_resources.postgres.driver import Database
+from pvm_jobs.lifecycle import ENDED
+from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
+from pvm_resources.sources.admission import Places, complete_request
+from pvm_resources.store import Store
 from pvm_resources.store.inbox import (
     ATTEMPTS_MAX,
     CANCEL,
     COLLECT,
-    ENDED,
     FORGET,
     MATCH,
     SEARCH,
-    Inbox,
+    InboxListener,
     InboxRow,
-    News,
 )
-from pvm_resources.store.industries import Industries
-from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.records import Job
+from sensors.open_store import open_store
 
-#: The daemon looks at sensors every 5 s; a look that stays most of that time misses little.
-_STAY_S: Final = 4.0
+#: The daemon evaluates sensors every 5 s; a tick that waits most of that time starts requests at once.
+_WAIT_S: Final = 4.0
 #: Orders come before starts: a job cancelled or deleted in the same moment is not started.
 _ORDERS: Final = (CANCEL, FORGET)
 
@@ -50,12 +47,10 @@ _ORDERS: Final = (CANCEL, FORGET)
     description="Requests of the API and the bus become runs: one partition and one run each.",
 )
 def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """One look at the inbox; waits a moment for news where nothing is there."""
-    settings = load_settings()
-    with Database(database_dsn(settings), max_connections=2) as database:
+    """One tick; waits a moment for new requests where there are none."""
+    with open_store() as store:
         try:
-            desk = Desk(context.instance, database, settings, context.log)
-            requests = desk.look(_STAY_S)
+            requests = InboxProcessor(context.instance, store, load_settings(), context.log).process(_WAIT_S)
         except StoreError as error:
             # What was claimed is handed out again later.
             return dg.SkipReason(str(error))
@@ -67,34 +62,31 @@ def inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReaso
     )
 
 
-class Desk:
-    """Works through the inbox.
+class InboxProcessor:
+    """Turns requests of the inbox into run requests, and carries out orders.
 
     Args:
         instance: where runs and partitions are.
-        log: told what was refused, and why.
+        log: gets what was refused, and why.
     """
 
-    def __init__(
-        self, instance: dg.DagsterInstance, database: Database, settings: Settings, log: Any
-    ) -> None:
+    def __init__(self, instance: dg.DagsterInstance, store: Store, settings: Settings, log: Any) -> None:
         self._instance = instance
         self._settings = settings
         self._log = log
-        self._inbox = Inbox(database)
-        self._jobs = Jobs(database)
-        self._industries = Industries(database)
+        self._store = store
+        self._inbox = store.inbox
 
-    def look(self, stay_s: float) -> list[dg.RunRequest]:
-        """Claims what is there, or what comes within `stay_s` seconds, and says which runs to launch.
+    def process(self, wait_s: float) -> list[dg.RunRequest]:
+        """Claims what is there, or what comes within `wait_s` seconds; returns the runs to launch.
 
         Raises:
             StoreError: the database is out of reach.
         """
         self.reconcile()
-        with News(self._inbox.dsn) as news:
+        with InboxListener(self._inbox.dsn) as listener:
             rows = self._inbox.claim()
-            if not rows and stay_s > 0 and news.wait(stay_s):
+            if not rows and wait_s > 0 and listener.wait(wait_s):
                 rows = self._inbox.claim()
         found = (self._answer(row) for row in sorted(rows, key=lambda row: row.topic not in _ORDERS))
         return [request for request in found if request is not None]
@@ -114,7 +106,7 @@ class Desk:
                     "inbox.attempts", row.topic, f"it was tried {ATTEMPTS_MAX} times", "See the daemon's log"
                 )
             if row.topic in _ORDERS:
-                self._obey(row)
+                self._carry_out(row)
                 return None
             job = self._job_of(row)
         except PvmError as error:
@@ -131,18 +123,18 @@ class Desk:
     # -- starts ------------------------------------------------------------------------------------
 
     def _job_of(self, row: InboxRow) -> Job | None:
-        """The job to run; None where somebody else sees to it, or nobody wants it any more."""
+        """The job to run; None where another request starts it, or it is no longer queued."""
         if row.topic in (COLLECT, SEARCH):
-            return self._founded(row)
+            return self._paired(row)
         if row.topic == MATCH:
-            return self._matched(row)
+            return self._rematch(row)
         if row.job_id is None:
             raise InputError("inbox.job", row.topic, "it names no job", "Name the job in job_id")
-        job = self._jobs.find(row.job_id)
+        job = self._store.jobs.find(row.job_id)
         return job if job is not None and job.status == "queued" else None
 
-    def _founded(self, row: InboxRow) -> Job | None:
-        """Both halves of a founding request make one job; the one that came first starts it."""
+    def _paired(self, row: InboxRow) -> Job | None:
+        """Both halves of a request of the bus make one job; the one that came first starts it."""
         job_id = _job_id(row.payload)
         halves = self._inbox.halves(job_id)
         lead = min(halves.values(), key=lambda half: (half.received_at, half.event_id), default=row)
@@ -152,31 +144,31 @@ class Desk:
                     "inbox.late", job_id, "the job was started without it", "Send both requests within 10 s"
                 )
             return None
-        asked: dict[str, Any] = {}
+        payload: dict[str, Any] = {}
         for half in (halves.get(SEARCH), halves.get(COLLECT)):
-            asked |= {} if half is None else half.payload
-        industry = asked.get("industry")
+            payload |= {} if half is None else half.payload
+        industry = payload.get("industry")
         if not isinstance(industry, str):
             raise InputError("industry.name", "industry", "it is missing", "Name the industry")
-        request = Places.of(self._settings).admit(parse_request(asked))
-        kept = self._industries.ensure(industry)
+        request = Places.of(self._settings).admit(JobRequest.parse(payload))
+        kept = self._store.industries.ensure(industry)
         complete = complete_request(request, kept, self._settings)
         self._inbox.adopt(kept.slug, complete.to_json(), job_id, [h.event_id for h in halves.values()])
-        job = self._jobs.get(job_id)
+        job = self._store.jobs.get(job_id)
         return job if job.status == "queued" else None
 
-    def _matched(self, row: InboxRow) -> Job | None:
+    def _rematch(self, row: InboxRow) -> Job | None:
         """A job to be matched, or matched again."""
-        job = self._jobs.get(_job_id(row.payload))
+        job = self._store.jobs.get(_job_id(row.payload))
         self._inbox.of_job([row.event_id], job.job_id)
         if job.status in ENDED:
             self._inbox.retry(job.job_id, row.source)
-        # Its own order starts it.
+        # The order that `retry` wrote starts it.
         return None
 
     # -- orders ------------------------------------------------------------------------------------
 
-    def _obey(self, row: InboxRow) -> None:
+    def _carry_out(self, row: InboxRow) -> None:
         """Ends the job's runs, and takes its partition out of Dagster once none is alive. An order that has
         to wait stays claimed and is looked at again."""
         key = str(row.payload.get("partition_key") or "")
@@ -185,10 +177,10 @@ class Desk:
         if alive:
             self._log.info(f"{len(alive)} runs of {key} are asked to end")
             return
-        job = self._jobs.find(row.job_id) if row.job_id else None
+        job = self._store.jobs.find(row.job_id) if row.job_id else None
         if job is not None and job.status == "running" and row.topic == CANCEL and not later:
             # Its worker died before it could say so.
-            self._jobs.cancel(job.job_id)
+            self._store.jobs.cancel(job.job_id)
         if later or forget_partition(self._instance, key):
             self._inbox.done([row.event_id])
 
@@ -210,6 +202,3 @@ def _job_id(payload: dict[str, Any]) -> str:
 
 def _plain(text: str) -> bool:
     return text.isascii() and text.replace("-", "").replace("_", "").isalnum()
-
-
-__all__: Sequence[str] = ("Desk", "inbox")

@@ -1,8 +1,7 @@
-"""What waits for somebody: requests without a run, failed partitions, events that reach nobody.
+"""What needs attention: requests without a run, failed partitions, undelivered events.
 
-Nothing else would say so: a request that is not started fails no run, and a failed partition of last week is
-a small red square among many. The findings are checks of the external asset `platform`: the sensor writes
-their verdicts, and they can be run by hand.
+No run fails because of them, so nothing else reports them. The findings are checks of the external asset
+`platform`: the sensor writes their results, and they can be run by hand.
 """
 
 # Dagster reads the annotations of decorated functions: they are not postponed here.
@@ -15,12 +14,8 @@ from typing import Any, Final
 import dagster as dg
 
 from pvm_core.errors import StoreError
-from pvm_resources.postgres.connect import database_dsn
-from pvm_resources.postgres.driver import Database
-from pvm_resources.settings import load_settings
-from pvm_resources.store.deliveries import Deliveries
-from pvm_resources.store.inbox import Inbox
-from pvm_resources.store.schedules import Schedules
+from pvm_resources.store import Store
+from sensors.open_store import open_store
 
 #: Seconds after which a request without a run is stuck: runs start within seconds where the daemon works.
 STUCK_S: Final = 300.0
@@ -49,50 +44,54 @@ class Finding:
         """For the UI."""
         return {"count": len(self.lines), "summary": "\n".join(self.lines[:_SHOWN]) or "nothing waits"}
 
+    @property
+    def result(self) -> dict[str, Any]:
+        """The check's result."""
+        severity = dg.AssetCheckSeverity.WARN
+        return {"passed": not self.lines, "severity": severity, "metadata": dict(self.metadata)}
 
-def requests_started(database: Database) -> Finding:
+
+def requests_started(store: Store) -> Finding:
     """Every request became a run within five minutes."""
-    rows = Inbox(database).stuck(STUCK_S)
+    rows = store.inbox.stuck(STUCK_S)
     lines = [f"{r.topic} of {r.received_at:%Y-%m-%d %H:%M} is {r.status} ({r.event_id})" for r in rows]
     return Finding("requests_started", lines)
 
 
-def partitions_healthy(database: Database) -> Finding:
+def partitions_healthy(store: Store) -> Finding:
     """No failed job waits for a retry, an archive or a deletion."""
-    jobs = Schedules(database).failed()
+    jobs = store.schedules.failed()
     return Finding("partitions_healthy", [f"{j.partition_key}: {j.code or 'failed'}" for j in jobs])
 
 
-def events_delivered(database: Database) -> Finding:
+def events_delivered(store: Store) -> Finding:
     """Every endpoint got its events within fifteen minutes."""
-    found = Schedules(database).undelivered(LATE_S)
+    found = store.schedules.undelivered(LATE_S)
     lines = [f"{u.endpoint}: {u.dead} given up, {u.late} late" for u in found]
-    backlog = Deliveries(database).backlog()
+    backlog = store.deliveries.backlog()
     if backlog.unseen_s is not None and backlog.unseen_s > LATE_S:
         lines.append(f"{backlog.unseen} events that no relay has looked at: pvm up, or pvm events relay")
     return Finding("events_delivered", lines)
 
 
-INVENTORY: Final[tuple[Callable[[Database], Finding], ...]] = (
+INVENTORY: Final[tuple[Callable[[Store], Finding], ...]] = (
     requests_started,
     partitions_healthy,
     events_delivered,
 )
 
 
-def _check(look: Callable[[Database], Finding]) -> dg.AssetChecksDefinition:
-    @dg.asset_check(asset=PLATFORM.key, name=look.__name__, description=look.__doc__)
+def _check(examine: Callable[[Store], Finding]) -> dg.AssetChecksDefinition:
+    @dg.asset_check(asset=PLATFORM.key, name=examine.__name__, description=examine.__doc__)
     def check() -> dg.AssetCheckResult:
-        with Database(database_dsn(load_settings()), max_connections=1) as database:
-            found = look(database)
-        return dg.AssetCheckResult(
-            passed=not found.lines, severity=dg.AssetCheckSeverity.WARN, metadata=dict(found.metadata)
-        )
+        with open_store() as store:
+            found = examine(store)
+        return dg.AssetCheckResult(**found.result)
 
     return check
 
 
-INVENTORY_CHECKS: Final = tuple(_check(look) for look in INVENTORY)
+INVENTORY_CHECKS: Final = tuple(_check(examine) for examine in INVENTORY)
 
 
 @dg.sensor(
@@ -102,13 +101,13 @@ INVENTORY_CHECKS: Final = tuple(_check(look) for look in INVENTORY)
     description="Says what waits for somebody: stuck requests, failed partitions, undelivered events.",
 )
 def inventory(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """One look; verdicts are written where they changed."""
-    with Database(database_dsn(load_settings()), max_connections=1) as database:
+    """One tick; check results are written where they changed."""
+    with open_store() as store:
         try:
-            found = [look(database) for look in INVENTORY]
+            found = [examine(store) for examine in INVENTORY]
         except StoreError as error:
             return dg.SkipReason(str(error))
-    # A verdict a minute would bury the history of the checks.
+    # A result a minute would bury the history of the checks.
     state = hashlib.sha256(
         "\n".join(line for f in found for line in (f.check, *f.lines)).encode()
     ).hexdigest()
@@ -117,14 +116,8 @@ def inventory(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
     for finding in found:
         if finding.lines:
             context.log.warning(f"{finding.check}: {finding.metadata['summary']}")
-    return dg.SensorResult(cursor=state, asset_events=[_verdict(finding) for finding in found])
+    return dg.SensorResult(cursor=state, asset_events=[_evaluation(finding) for finding in found])
 
 
-def _verdict(finding: Finding) -> dg.AssetCheckEvaluation:
-    return dg.AssetCheckEvaluation(
-        asset_key=PLATFORM.key,
-        check_name=finding.check,
-        passed=not finding.lines,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata=dict(finding.metadata),
-    )
+def _evaluation(finding: Finding) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(asset_key=PLATFORM.key, check_name=finding.check, **finding.result)

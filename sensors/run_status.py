@@ -1,4 +1,4 @@
-"""A run that ended outside its own worker's reach: the job is told what Dagster knows.
+"""A run that ended outside its own worker's reach: its job gets the status that Dagster knows.
 
 The worker itself writes a job's status (`pvm_assets.execution.supervision`); these sensors cover a run that
 failed before its worker started, and one that was ended from the UI while its worker could not answer.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import dagster as dg
 
 from pvm_assets.graph import FINAL
+from pvm_assets.run_tags import PARTITION_TAG
 from pvm_jobs.job_ids import split_partition_key
-from pvm_resources.postgres.connect import database_dsn
-from pvm_resources.postgres.driver import Database
-from pvm_resources.settings import load_settings
 from pvm_resources.store.jobs import Jobs
+from sensors.open_store import open_store
 
 
 @dg.run_status_sensor(
@@ -29,10 +28,9 @@ def failed_runs(context: dg.RunStatusSensorContext) -> None:
         "reason": context.dagster_event.message or "the run failed",
         "retryable": True,
     }
-    with Database(database_dsn(load_settings()), max_connections=2) as database:
-        jobs = Jobs(database)
-        for job_id in open_jobs(jobs, context.dagster_run):
-            jobs.fail(job_id, reason)
+    with open_store() as store:
+        for job_id in open_jobs(store.jobs, context.dagster_run):
+            store.jobs.fail(job_id, reason)
 
 
 @dg.run_status_sensor(
@@ -43,10 +41,9 @@ def failed_runs(context: dg.RunStatusSensorContext) -> None:
 )
 def cancelled_runs(context: dg.RunStatusSensorContext) -> None:
     """One cancelled run."""
-    with Database(database_dsn(load_settings()), max_connections=2) as database:
-        jobs = Jobs(database)
-        for job_id in open_jobs(jobs, context.dagster_run):
-            jobs.cancel(job_id)
+    with open_store() as store:
+        for job_id in open_jobs(store.jobs, context.dagster_run):
+            store.jobs.cancel(job_id)
 
 
 def open_jobs(jobs: Jobs, run: dg.DagsterRun) -> list[str]:
@@ -54,9 +51,9 @@ def open_jobs(jobs: Jobs, run: dg.DagsterRun) -> list[str]:
     queued job of its partition."""
     found = [job.job_id for job in jobs.by_run(run.run_id) if job.status == "running"]
     whole = not run.asset_selection or any(key.path == [FINAL] for key in run.asset_selection)
-    _, job_id = split_partition_key(run.tags.get("dagster/partition", ""))
+    _, job_id = split_partition_key(run.tags.get(PARTITION_TAG, ""))
     if not found and whole and job_id is not None:
-        job = jobs.by_partition(run.tags["dagster/partition"])
+        job = jobs.by_partition(run.tags[PARTITION_TAG])
         # A queued job that knows this run waits for its next one.
         return [job_id] if job is not None and job.status == "queued" and job.run_id != run.run_id else []
     return found

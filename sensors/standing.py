@@ -1,19 +1,18 @@
-"""Industries that are run again by themselves."""
+"""Industries that are run again on a cadence."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import dagster as dg
 
 from pvm_assets.jobs import JOB_NAME
 from pvm_core.errors import InputError
 from pvm_jobs.request import JobRequest
-from pvm_resources.intake import complete_request
-from pvm_resources.postgres.connect import database_dsn
-from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store.inbox import Inbox
-from pvm_resources.store.industries import Industries
-from pvm_resources.store.schedules import Schedules
+from pvm_resources.sources.admission import complete_request
+from pvm_resources.store import Store
+from sensors.open_store import open_store
 
 
 @dg.schedule(
@@ -25,25 +24,22 @@ from pvm_resources.store.schedules import Schedules
 )
 def standing_industries(context: dg.ScheduleEvaluationContext) -> dg.SkipReason:
     """Orders what is due; the sensor `inbox` starts it."""
-    settings = load_settings()
-    with Database(database_dsn(settings), max_connections=2) as database:
-        ordered = order_due(database, settings, context.log.warning)
-        Inbox(database).prune()
+    with open_store() as store:
+        ordered = order_due(store, load_settings(), context.log.warning)
+        store.inbox.prune()
     return dg.SkipReason(f"{len(ordered)} industries are due" + "".join(f"; job {job}" for job in ordered))
 
 
-def order_due(database: Database, settings: Settings, warn: object = None) -> list[str]:
+def order_due(store: Store, settings: Settings, warn: Callable[[str], None]) -> list[str]:
     """A job and the order to run it for every industry that is due; returns the new jobs' ids."""
-    industries, inbox = Industries(database), Inbox(database)
     found = []
-    for due in Schedules(database).due():
+    for due in store.schedules.due():
         try:
-            request = complete_request(JobRequest(), industries.get(due.slug), settings)
+            request = complete_request(JobRequest(), store.industries.get(due.slug), settings)
         except InputError as error:
-            if callable(warn):
-                warn(f"{due.slug} is due, and cannot be run: {error}")
+            warn(f"{due.slug} is due, and cannot be run: {error}")
             continue
-        job, new = inbox.submit(due.slug, request.to_json(), "schedule", event_id=due.event_id)
+        job, new = store.inbox.submit(due.slug, request.to_json(), "schedule", event_id=due.event_id)
         if new:
             found.append(job)
     return found

@@ -12,6 +12,7 @@ from pvm_api.deps import Admin, Base, IndustryName, Reader, ServicesDep
 from pvm_api.services import Services
 from pvm_jobs import rules
 from pvm_jobs.request import JobRequest, parse_queries
+from pvm_jobs.source_kinds import KINDS
 from pvm_resources.store.records import Industry
 
 router: Final = APIRouter(prefix="/v1/industries", tags=["industries"])
@@ -107,13 +108,9 @@ def _checked(services: Services, body: models.IndustryBody | models.IndustryPatc
     if "queries" in given:
         changes["queries"] = {code: list(found) for code, found in parse_queries(body.queries).items()}
     if "sources" in given:
-        asked = JobRequest.parse(body.sources.model_dump(exclude_none=True) if body.sources else {})
-        admitted = services.places.admit(asked)
-        changes["sources"] = {
-            kind: list(tokens)
-            for kind, tokens in (("products", admitted.products), ("videos", admitted.videos))
-            if tokens
-        }
+        standing = JobRequest.parse(body.sources.model_dump() if body.sources else {})
+        admitted = services.places.admit(standing).to_json()
+        changes["sources"] = {kind: admitted[kind] for kind in KINDS if admitted[kind]}
     if "every_hours" in given:
         changes["every_hours"] = body.every_hours
     return changes
@@ -130,9 +127,9 @@ def _change(services: Services, industry: Industry, changes: dict[str, Any], bas
 
 
 def _view(services: Services, industry: Industry, base: str) -> models.Industry:
-    sources = {
+    sources: dict[str, Any] = {
         kind: [services.places.shown(token) for token in ([given] if isinstance(given, str) else given)]
         for kind, given in industry.sources.items()
-        if kind in ("products", "videos")
+        if kind in KINDS
     }
     return views.industry(industry, services.store.schedules.every(industry.slug), sources, base)

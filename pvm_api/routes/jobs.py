@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -24,17 +24,17 @@ from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_core.errors import InputError
-from pvm_jobs.phases import derive_phase
+from pvm_jobs.lifecycle import derive_phase
 from pvm_jobs.request import JobRequest
-from pvm_resources.intake import complete_request, parse_request
+from pvm_jobs.source_kinds import KINDS
+from pvm_resources.sources.admission import complete_request
 from pvm_resources.store.inbox import Idempotency
 from pvm_resources.store.records import Industry
 
 router: Final = APIRouter(tags=["jobs"])
 
-#: Form fields that hold JSON; the others are text or numbers as they are.
+#: Form fields that may hold JSON; the others are text, or numbers as text.
 _JSON_FIELDS: Final = frozenset({"queries", "tops", "products", "videos", "platforms"})
-_NUMBERS: Final = frozenset({"top", "recency_days", "top_amz", "top_ebay"})
 _FORM_FIELDS: Final = 40
 #: Seconds that a callback's name may take to resolve.
 _RESOLVE_S: Final = 2.0
@@ -74,8 +74,8 @@ IdempotencyKey = Annotated[
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request as understood: what to look for, and where; gaps not filled yet."""
+class ParsedRequest:
+    """A parsed and admitted request; its gaps are not filled yet."""
 
     industry: str
     request: JobRequest
@@ -162,15 +162,8 @@ def get_job(job_id: JobId, services: ServicesDep, base: Base, caller: Reader) ->
         counts=models.Counts(**vars(services.store.jobs.counts(job_id))),
         progress=[models.Progress(**vars(stage)) for stage in services.store.state.progress(job_id)],
         sources=[
-            models.Source(
-                kind=s.kind,
-                source=services.places.shown(s.source),
-                state=s.state,
-                reason=s.reason,
-                remedy=s.remedy,
-                found=s.found,
-            )
-            for s in services.store.source_runs.states(job_id)
+            models.Source(**vars(state) | {"source": services.places.shown(state.source)})
+            for state in services.store.source_runs.states(job_id)
         ],
     )
 
@@ -206,8 +199,7 @@ def archive_job(job_id: JobId, services: ServicesDep, base: Base, caller: Runner
 @router.delete("/v1/jobs/{job_id}", operation_id="deleteJob", status_code=204, summary="Delete a job")
 def delete_job(job_id: JobId, services: ServicesDep, caller: Runner) -> None:
     """Removes a job that has ended, with its matches. Stored pictures and features stay for other jobs."""
-    if not services.store.inbox.delete(job_id, caller.caller):
-        raise InputError("job.unknown", job_id, "no such job", "See the list of jobs")
+    services.store.inbox.delete(job_id, caller.caller)
 
 
 @router.get("/v1/jobs/{job_id}/events", operation_id="listJobEvents", summary="Events of a job, in order")
@@ -220,13 +212,7 @@ def list_events(
     after = services.cursors.read("events", {"job": job_id}, cursor)[0] if cursor else 0
     page, last = cut(services.store.match_queries.events(job_id, limit + 1, after), limit)
     follow = services.cursors.write("events", {"job": job_id}, [last.seq]) if last else None
-    items = [
-        models.Event(
-            event_id=e.event_id, name=e.name, job_id=e.job_id, item=e.item, payload=e.payload,
-            created_at=e.created_at,
-        )
-        for e in page
-    ]  # fmt: skip
+    items = [models.Event(**vars(event)) for event in page]
     return models.Page[models.Event](items=items, next=next_url(request, base, follow))
 
 
@@ -244,10 +230,7 @@ def list_problems(
     page, last = cut(rows, limit)
     place = [last.stage, last.item_hash, last.code] if last else None
     follow = services.cursors.write("problems", {"job": job_id}, place) if place else None
-    items = [
-        models.JobProblem(stage=p.stage, item=p.item, code=p.code, message=p.message, retryable=p.retryable)
-        for p in page
-    ]
+    items = [models.JobProblem(**vars(problem)) for problem in page]
     return models.Page[models.JobProblem](items=items, next=next_url(request, base, follow))
 
 
@@ -297,8 +280,6 @@ def _fields(form: FormData) -> dict[str, Any]:
             given |= _json(value.encode("utf-8", "surrogatepass"))
         elif name in _JSON_FIELDS and value.lstrip()[:1] in ("[", "{"):
             given[name] = _json(value.encode("utf-8", "surrogatepass"), name)
-        elif name in _NUMBERS and value.strip().isascii() and value.strip().isdigit():
-            given[name] = int(value)
         else:
             given[name] = value
     return given
@@ -325,11 +306,10 @@ def _listed(given: Any) -> list[Any]:
 def _submit(
     services: Services, caller: Principal, body: models.JobBody, promised: str | None, base: str
 ) -> models.Accepted:
-    asked = _asked(services, body)
+    asked = _parsed(services, body)
     industry = _industry_of(services, asked.industry)
-    complete_request(asked.request, industry or _blank(asked.industry), services.settings)
+    complete = complete_request(asked.request, industry or _blank(asked.industry), services.settings)
     industry = industry or services.store.industries.ensure(asked.industry)
-    complete = complete_request(asked.request, industry, services.settings)
     promise = None
     if promised is not None:
         key = hashlib.sha256(promised.encode("utf-8", "surrogatepass")).digest()
@@ -344,18 +324,17 @@ def _submit(
     )
 
 
-def _asked(services: Services, body: models.JobBody) -> Asked:
-    given = body.model_dump(exclude_none=True)
-    name = " ".join(given.pop("industry").split())
+def _parsed(services: Services, body: models.JobBody) -> ParsedRequest:
+    name = " ".join(body.industry.split())
     if not name:
         raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
-    request = services.places.admit(parse_request(given))
+    request = services.places.admit(JobRequest.parse(body.model_dump(exclude_defaults=True)))
     if request.callback_url is not None:
         target = services.callback_addresses.check(request.callback_url)
         # A name that does not resolve now may do so when the job has ended.
         with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
             services.callback_addresses.addresses(target, _RESOLVE_S)
-    return Asked(name, request)
+    return ParsedRequest(name, request)
 
 
 def _industry_of(services: Services, name: str) -> Industry | None:
@@ -385,10 +364,5 @@ def _reached(services: Services, job_ids: list[str]) -> dict[str, str]:
 def _shown(services: Services, request: Mapping[str, Any]) -> dict[str, Any]:
     """A request without places of this machine and without the callback's secrets."""
     found = JobRequest.parse(request)
-    shown = replace(
-        found,
-        products=tuple(map(services.places.shown, found.products)),
-        videos=tuple(map(services.places.shown, found.videos)),
-        callback_url=None,
-    )
-    return shown.to_json()
+    shown: dict[str, Any] = {kind: tuple(map(services.places.shown, getattr(found, kind))) for kind in KINDS}
+    return found.model_copy(update={**shown, "callback_url": None}).to_json()

@@ -8,7 +8,7 @@ from pvm_assets.checks import schemas
 from pvm_assets.checks.factory import CheckContext, Verdict, job_check
 from pvm_assets.checks.schemas import Validation
 from pvm_assets.event_log_redactor import EventLogRedactor
-from pvm_resources.store.source_runs import SourceKind
+from pvm_jobs.source_kinds import SourceKind
 
 
 def of_rows(found: Validation, what: str) -> Verdict:

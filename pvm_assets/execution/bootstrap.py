@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from pvm_core.errors import StoreError
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.connect import dagster_url, database_dsn
+from pvm_resources.postgres.dagster_history import migrate_partition_keys
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, environment, project_root
 
@@ -62,6 +63,7 @@ def bootstrap(settings: Settings, *, keep: bool = False) -> Platform:
     started = server.up(keep=keep) if server is not None else False
     dsn = database_dsn(settings)
     migrate.upgrade(dsn)
+    migrate_partition_keys(dagster_url(settings))
     link_dagster_home(settings.dagster_home)
     found = {
         **environment(settings),

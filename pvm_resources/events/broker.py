@@ -256,7 +256,7 @@ class Consumer:
             if stored:
                 channel.basic_ack(tag)
 
-    def _stored(self, channel: BlockingChannel, request: bus_request.Asked) -> bool:
+    def _stored(self, channel: BlockingChannel, request: bus_request.BusRequest) -> bool:
         """Whether the request is in the inbox; waits for a database that is away.
 
         Requeueing it instead would count as a delivery.
@@ -282,7 +282,7 @@ def _log_pause(state: RetryCallState) -> None:
     _LOG.warning("the consumer connects again in %g s: %s", state.upcoming_sleep, error)
 
 
-def read_message(topic: str, message_id: str | None, body: bytes) -> bus_request.Asked:
+def read_message(topic: str, message_id: str | None, body: bytes) -> bus_request.BusRequest:
     """A message as a request.
 
     Raises:

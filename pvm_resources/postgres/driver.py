@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import RowFactory, kwargs_row, tuple_row
+from psycopg.rows import RowFactory, kwargs_row
 from psycopg.types import TypeInfo
-from psycopg.types.json import Jsonb, set_json_dumps
+from psycopg.types.json import set_json_dumps
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
-from pvm_core.errors import PvmError, StoreError
-from pvm_jobs.events import PER_JOB, Event
-from pvm_jobs.phases import derive_phase
+from pvm_core.errors import StoreError
 from pvm_resources.postgres import dsn as dsns
 from pvm_resources.postgres import text as postgres_text
 
@@ -84,6 +82,8 @@ class Copy:
 
 
 Write = Statement | Copy
+#: Writes events within a transaction; what an event is, the driver does not know.
+EventSink = Callable[[_Cursor, Sequence[Any]], None]
 
 
 class Database:
@@ -104,6 +104,7 @@ class Database:
         self._pool: ConnectionPool[_Connection] | None = None
         self._owner = 0
         self._lock = threading.Lock()
+        self._sink: EventSink | None = None
 
     def __repr__(self) -> str:
         return f"Database({self._where})"
@@ -130,11 +131,12 @@ class Database:
 
     # -- writing ----------------------------------------------------------------------------------
 
-    def commit(self, *writes: Write, events: Iterable[Event] = ()) -> list[int]:
-        """Runs `writes` in order and puts `events` into the outbox, in one transaction.
+    def on_events(self, sink: EventSink) -> None:
+        """Has `sink` write the events of every commit."""
+        self._sink = sink
 
-        An event that exists already (same job, name and item) is left as it is, so its id is minted once.
-        `.completed` events also enter `phase_events` and move their job's phase.
+    def commit(self, *writes: Write, events: Iterable[Any] = ()) -> list[int]:
+        """Runs `writes` in order and hands `events` to whoever writes them, in one transaction.
 
         Returns:
             rows changed, one number per write.
@@ -144,7 +146,7 @@ class Database:
         """
         with self.transaction() as cursor:
             changed = [_write(cursor, write) for write in writes]
-            _emit(cursor, events)
+            self.emit(cursor, events)
         return changed
 
     @contextlib.contextmanager
@@ -153,13 +155,11 @@ class Database:
         with self._connected() as connection, connection.cursor() as cursor:
             yield cursor
 
-    def emit(self, cursor: _Cursor, events: Iterable[Event]) -> None:
-        """Puts `events` into the outbox within a `transaction`."""
-        _emit(cursor, events)
-
-    def write(self, cursor: _Cursor, write: Write) -> int:
-        """Runs one write within a `transaction`; returns rows changed."""
-        return _write(cursor, write)
+    def emit(self, cursor: _Cursor, events: Iterable[Any]) -> None:
+        """Has `events` written within a `transaction`."""
+        if listed := list(events):
+            assert self._sink is not None, "nobody writes this database's events"
+            self._sink(cursor, listed)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -501,53 +501,3 @@ def _register_vector(cursor: _Cursor) -> None:
     # A cursor copies the types of its connection when it is made, so both learn this one.
     register_vector_info(cursor.connection, info)
     register_vector_info(cursor, info)  # type: ignore[arg-type]  # any adapt context will do
-
-
-_OUTBOX: Final = """
-INSERT INTO outbox (event_id, job_id, name, item, payload)
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::jsonb[])
-ON CONFLICT (job_id, name, item) DO NOTHING
-"""
-
-
-def _columns(events: Sequence[Event]) -> list[list[Any]]:
-    return [
-        [e.event_id for e in events],
-        [e.job_id for e in events],
-        [e.name for e in events],
-        [e.item for e in events],
-        [Jsonb(e.payload) for e in events],
-    ]
-
-
-def _emit(cursor: _Cursor, events: Iterable[Event]) -> None:
-    listed = list(events)
-    if not listed:
-        return
-    phases = [event for event in listed if event.name in PER_JOB]
-    # Without the row lock two stages of one job ending at once would each miss the other's event, and an
-    # event could become visible after a later one of its job, which delivery in order of `seq` rests on.
-    # Rows that refer to the job are written meanwhile: they take FOR KEY SHARE, which this lock lets pass.
-    cursor.execute(
-        "SELECT 1 FROM jobs WHERE job_id = ANY(%s) ORDER BY job_id FOR NO KEY UPDATE",
-        [sorted({event.job_id for event in listed})],
-    )
-    # Arrays, not COPY: most commits carry few events, and a staging table costs more than their rows.
-    cursor.execute(_OUTBOX, _columns(listed))
-    if not phases:
-        return
-    cursor.execute(
-        "INSERT INTO phase_events (event_id, job_id, name) SELECT event_id, job_id, name FROM outbox "
-        "WHERE event_id = ANY(%s) ORDER BY seq ON CONFLICT DO NOTHING",
-        [[event.event_id for event in phases]],
-    )
-    for job in sorted({event.job_id for event in phases}):
-        names = {row[0] for row in cursor.execute("SELECT name FROM phase_events WHERE job_id = %s", [job])}
-        cursor.execute(
-            "UPDATE jobs SET phase = %s WHERE job_id = %s AND phase <> %s "
-            "AND status NOT IN ('completed', 'failed', 'cancelled')",
-            [derive_phase(names), job, derive_phase(names)],
-        )
-
-
-__all__ = ["Copy", "Database", "PvmError", "RunLock", "Statement", "Write", "store_errors", "tuple_row"]

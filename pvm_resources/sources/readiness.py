@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pvm_core.errors import MediaError
+from pvm_jobs.source_kinds import SourceKind
 from pvm_resources.settings import Settings
 from pvm_resources.sources.base import SourceStatus
 from pvm_resources.sources.faults import SourceError
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES
-from pvm_resources.store.source_runs import SourceKind
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from pvm_resources.store.labels import Labels
 from pvm_resources.store.match_queries import MatchQueries
 from pvm_resources.store.matching import Matching
 from pvm_resources.store.oauth_tokens import OAuthTokens
-from pvm_resources.store.outbox import Outbox
 from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.review_queries import ReviewQueries
@@ -53,7 +52,6 @@ class Store:
     keys: Keys
     endpoints: Endpoints
     deliveries: Deliveries
-    outbox: Outbox
 
     @classmethod
     def over(cls, database: Database) -> Store:
@@ -79,12 +77,8 @@ class Store:
             Keys(database),
             Endpoints(database),
             Deliveries(database),
-            Outbox(database),
         )
 
     def labels(self, policies: Policies) -> Labels:
         """Labels, of which `policies` say what may be learnt from."""
         return Labels(self.database, policies)
-
-
-__all__ = ["Store"]

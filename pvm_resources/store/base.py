@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.postgres.text import clean as clean
+from pvm_resources.store import job_changes
 
 T = TypeVar("T")
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -32,6 +33,11 @@ class Repository:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        database.on_events(job_changes.emit)
+
+    def _execute(self, query: str, *params: Any) -> int:
+        """Commits one statement; returns rows changed."""
+        return self._db.commit(Statement(query, params))[0]
 
 
 def columns(record: type, *, without: Collection[str] = (), **types: str) -> dict[str, str]:

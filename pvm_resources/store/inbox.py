@@ -1,7 +1,7 @@
-"""The inbox: what somebody asked for, kept until it is done or refused.
+"""The inbox: requests and orders, kept until they are done or refused.
 
-A request is a row. The API writes it with the job it makes, in one transaction; the bus writes the request
-alone. A sensor claims rows by status and turns them into runs, so a request outlives any process.
+The API writes a request with the job it makes, in one transaction; the bus writes the request alone. A sensor
+claims rows by status and turns them into runs, so a request outlives any process.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import psycopg
 
 from pvm_core.errors import InputError
 from pvm_jobs import job_ids
-from pvm_jobs.events import Event
-from pvm_jobs.phases import derive_phase
-from pvm_resources.postgres.driver import Statement, store_errors
+from pvm_jobs.events import REQUESTS
+from pvm_resources.postgres.driver import store_errors
 from pvm_resources.postgres.dsn import describe
+from pvm_resources.store import job_changes
 from pvm_resources.store.base import Repository, json
-from pvm_resources.store.records import JobStatus
 
 if TYPE_CHECKING:
     from psycopg import Cursor
@@ -34,10 +33,8 @@ RETRY: Final = "job.retry"
 #: Its run is to be ended; its partition is to be removed from Dagster.
 CANCEL: Final = "job.cancel"
 FORGET: Final = "job.forget"
-#: The founding document's requests, section 4. Two of them make one job: what to collect, where to look.
-COLLECT: Final = "products.collect.request"
-SEARCH: Final = "videos.search.request"
-MATCH: Final = "match.request"
+#: The bus's requests. The first two make one job together: what to collect, where to look.
+COLLECT, SEARCH, MATCH = REQUESTS
 TOPICS: Final = (START, RETRY, CANCEL, FORGET, COLLECT, SEARCH, MATCH)
 
 #: PostgreSQL's channel on which a new row is announced.
@@ -46,9 +43,9 @@ CHANNEL: Final = "pvm_inbox"
 CLAIM_S: Final = 30.0
 #: Seconds a half (`COLLECT` or `SEARCH`) waits for the other one before standing sources fill its place.
 PAIRING_S: Final = 10.0
-ENDED: Final[tuple[JobStatus, ...]] = ("completed", "failed", "cancelled")
+_END_FIRST: Final = "Cancel it first, or wait until it has ended"
 
-#: A row that was handed out this often brings down whoever takes it.
+#: A row that was handed out this often crashes its processor, and is refused.
 ATTEMPTS_MAX: Final = 20
 
 _COLUMNS: Final = (
@@ -94,10 +91,10 @@ class InboxRow:
 
 @dataclass(frozen=True)
 class Idempotency:
-    """A caller's promise that requests with one key are the same request.
+    """A caller's statement that requests with one key are the same request.
 
     Attributes:
-        owner: who promised; keys of two callers are apart.
+        owner: the caller; keys of two callers are apart.
         key_hash, body_hash: SHA-256 of the key and of the request as understood, 32 bytes each.
     """
 
@@ -145,7 +142,7 @@ class Inbox(Repository):
 
         Args:
             industry: slug of an existing industry.
-            promise: where the same promise was kept before, its job is the answer.
+            promise: the job of an earlier request under the same key is the answer.
             event_id: an order of that id that exists already answers with its job; default a new one.
 
         Returns:
@@ -157,16 +154,13 @@ class Inbox(Repository):
         job = job_ids.job_id()
         event = event_id or uuid.uuid4()
         with self._db.transaction() as cursor:
-            cursor.execute(
-                "INSERT INTO jobs (job_id, industry, partition_key, request) VALUES (%s, %s, %s, %s)",
-                [job, industry, job_ids.partition_key(industry, job), json(dict(request))],
-            )
+            job_changes.insert(cursor, job, industry, request)
             known = _kept(cursor, promise, job) if promise is not None else None
             if known is None and not _insert(cursor, event, START, {"job_id": job}, source, job):
                 row = cursor.execute("SELECT job_id FROM inbox WHERE event_id = %s", [event]).fetchone()
                 known = str(row[0]) if row else None
             if known is not None:
-                cursor.execute("DELETE FROM jobs WHERE job_id = %s", [job])
+                job_changes.delete(cursor, job)
         return known or job, known is None
 
     def retry(self, job_id: str, source: str) -> uuid.UUID:
@@ -177,48 +171,29 @@ class Inbox(Repository):
         """
         event = uuid.uuid4()
         with self._db.transaction() as cursor:
-            status = _locked(cursor, job_id)
-            if status not in ENDED:
-                raise InputError(
-                    "job.open", job_id, f"it is {status}", "Wait until it has ended, or cancel it first"
-                )
-            names = {
-                r[0] for r in cursor.execute("SELECT name FROM phase_events WHERE job_id = %s", [job_id])
-            }
-            cursor.execute(
-                "UPDATE jobs SET status = 'queued', phase = %s, error = NULL, finished_at = NULL, "
-                "archived_at = NULL WHERE job_id = %s",
-                [derive_phase(names), job_id],
-            )
+            job = job_changes.lock(cursor, job_id)
+            job.require_ended("Wait until it has ended, or cancel it first")
+            job_changes.move(cursor, job, "queued")
             cursor.execute("DELETE FROM progress WHERE job_id = %s", [job_id])
             _insert(cursor, event, RETRY, {"job_id": job_id}, source, job_id)
         return event
 
     def cancel(self, job_id: str, source: str) -> bool:
-        """The job is cancelled at once where no run works on it, else its run is ended as soon as Dagster
-        is told. False where the job has ended already.
+        """Cancels the job at once where no run works on it, else orders the end of its run. False where the
+        job has ended already.
 
         Raises:
             InputError: ``job.unknown``.
         """
         with self._db.transaction() as cursor:
-            status = _locked(cursor, job_id)
-            if status in ENDED:
+            job = job_changes.lock(cursor, job_id)
+            if job.ended:
                 return False
-            cursor.execute(
-                "UPDATE inbox SET status = 'done', ended_at = now() WHERE job_id = %s AND topic = ANY(%s) "
-                "AND status = 'received'",
-                [job_id, [START, RETRY]],
-            )
-            if status == "queued":
-                cursor.execute(
-                    "UPDATE jobs SET status = 'cancelled', phase = 'cancelled', finished_at = now() "
-                    "WHERE job_id = %s",
-                    [job_id],
-                )
-                self._db.emit(cursor, [Event(job_id, "job.cancelled")])
+            _withdraw_starts(cursor, job_id, "received")
+            if job.status == "queued":
+                job_changes.move(cursor, job, "cancelled")
             # A run may be queued or starting: only Dagster knows.
-            _insert(cursor, uuid.uuid4(), CANCEL, _names(cursor, job_id), source, job_id)
+            _insert(cursor, uuid.uuid4(), CANCEL, job.order(), source, job_id)
         return True
 
     def archive(self, job_id: str, source: str) -> None:
@@ -228,42 +203,29 @@ class Inbox(Repository):
             InputError: ``job.unknown``, ``job.open``.
         """
         with self._db.transaction() as cursor:
-            _closed(cursor, job_id)
-            cursor.execute(
-                "UPDATE jobs SET archived_at = coalesce(archived_at, now()) WHERE job_id = %s", [job_id]
-            )
-            _insert(cursor, uuid.uuid4(), FORGET, _names(cursor, job_id), source, job_id)
+            job = job_changes.lock(cursor, job_id)
+            job.require_ended(_END_FIRST)
+            job_changes.archive(cursor, job_id)
+            _insert(cursor, uuid.uuid4(), FORGET, job.order(), source, job_id)
 
-    def delete(self, job_id: str, source: str, *, force: bool = False) -> bool:
+    def delete(self, job_id: str, source: str, *, force: bool = False) -> None:
         """Removes a job with everything that belongs to it alone, and orders its partition's removal.
 
         Args:
             force: a job that has not ended is removed as well, and its run ended.
 
-        Returns:
-            False where there is no such job.
-
         Raises:
-            InputError: ``job.open``.
+            InputError: ``job.unknown``, ``job.open``.
         """
         with self._db.transaction() as cursor:
-            try:
-                status = _locked(cursor, job_id) if force else _closed(cursor, job_id)
-            except InputError as error:
-                if error.code == "job.unknown":
-                    return False
-                raise
-            names = _names(cursor, job_id)
-            cursor.execute(
-                "UPDATE inbox SET status = 'done', ended_at = now() WHERE job_id = %s AND topic = ANY(%s) "
-                "AND status IN ('received', 'claimed', 'started')",
-                [job_id, [START, RETRY]],
-            )
-            cursor.execute("DELETE FROM jobs WHERE job_id = %s", [job_id])
-            if status not in ENDED:
-                _insert(cursor, uuid.uuid4(), CANCEL, names, source, job_id)
-            _insert(cursor, uuid.uuid4(), FORGET, names, source, job_id)
-        return True
+            job = job_changes.lock(cursor, job_id)
+            if not force:
+                job.require_ended(_END_FIRST)
+            _withdraw_starts(cursor, job_id, "received", "claimed", "started")
+            job_changes.delete(cursor, job_id)
+            if not job.ended:
+                _insert(cursor, uuid.uuid4(), CANCEL, job.order(), source, job_id)
+            _insert(cursor, uuid.uuid4(), FORGET, job.order(), source, job_id)
 
     # -- working through it ------------------------------------------------------------------------
 
@@ -296,77 +258,55 @@ class Inbox(Repository):
         Raises:
             StoreError: ``store.refused`` where the id cannot be a job's.
         """
-        new = self._db.commit(
-            Statement(
-                "INSERT INTO jobs (job_id, industry, partition_key, request) VALUES (%s, %s, %s, %s) "
-                "ON CONFLICT (job_id) DO NOTHING",
-                [job_id, industry, job_ids.partition_key(industry, job_id), json(dict(request))],
-            ),
-            Statement("UPDATE inbox SET job_id = %s WHERE event_id = ANY(%s)", [job_id, list(event_ids)]),
-        )
-        return new[0] == 1
+        with self._db.transaction() as cursor:
+            new = job_changes.insert(cursor, job_id, industry, request)
+            cursor.execute("UPDATE inbox SET job_id = %s WHERE event_id = ANY(%s)", [job_id, list(event_ids)])
+        return new
 
     def of_job(self, event_ids: Sequence[uuid.UUID], job_id: str) -> None:
         """Those requests concern this job."""
-        self._db.commit(
-            Statement("UPDATE inbox SET job_id = %s WHERE event_id = ANY(%s)", [job_id, list(event_ids)])
-        )
+        self._execute("UPDATE inbox SET job_id = %s WHERE event_id = ANY(%s)", job_id, list(event_ids))
 
     def started(self, runs: Mapping[uuid.UUID, str]) -> None:
         """Runs exist for those requests: event id -> Dagster's run id."""
-        self._db.commit(
-            Statement(
-                "UPDATE inbox i SET status = 'started', run_id = s.run, started_at = now() "
-                "FROM (SELECT unnest(%s::uuid[]) AS event, unnest(%s::text[]) AS run) s "
-                "WHERE i.event_id = s.event AND i.status = 'claimed'",
-                [list(runs), list(runs.values())],
-            )
+        self._execute(
+            "UPDATE inbox i SET status = 'started', run_id = s.run, started_at = now() "
+            "FROM unnest(%s::uuid[], %s::text[]) s (event, run) "
+            "WHERE i.event_id = s.event AND i.status = 'claimed'",
+            list(runs),
+            list(runs.values()),
         )
 
     def done(self, event_ids: Iterable[uuid.UUID]) -> None:
         """Nothing is left to do for those requests."""
-        self._db.commit(
-            Statement(
-                "UPDATE inbox SET status = 'done', ended_at = now() WHERE event_id = ANY(%s) "
-                "AND status <> 'rejected'",
-                [list(event_ids)],
-            )
+        self._execute(
+            "UPDATE inbox SET status = 'done', ended_at = now() WHERE event_id = ANY(%s) "
+            "AND status <> 'rejected'",
+            list(event_ids),
         )
 
     def reject(self, event_id: uuid.UUID, error: Mapping[str, Any]) -> None:
         """The request cannot be done, for that reason (code, subject, reason, remedy)."""
-        self._db.commit(
-            Statement(
-                "UPDATE inbox SET status = 'rejected', ended_at = now(), error = %s WHERE event_id = %s",
-                [json(dict(error)), event_id],
-            )
+        self._execute(
+            "UPDATE inbox SET status = 'rejected', ended_at = now(), error = %s WHERE event_id = %s",
+            json(dict(error)),
+            event_id,
         )
 
     def settle(self) -> int:
         """Requests whose job has ended, or is gone, are done; returns how many."""
-        return self._db.commit(
-            Statement(
-                "UPDATE inbox i SET status = 'done', ended_at = now() WHERE i.status = 'started' "
-                "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.job_id = i.job_id "
-                "AND j.status IN ('queued', 'running'))"
-            )
-        )[0]
+        return self._execute(
+            "UPDATE inbox i SET status = 'done', ended_at = now() WHERE i.status = 'started' "
+            "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.job_id = i.job_id "
+            "AND j.status IN ('queued', 'running'))"
+        )
 
     def prune(self, older_than_days: int = 30) -> int:
-        """Drops what is done, and promises, older than that; returns rows dropped."""
-        return sum(
-            self._db.commit(
-                Statement(
-                    "DELETE FROM inbox WHERE status IN ('done', 'rejected') "
-                    "AND ended_at < now() - make_interval(days => %s)",
-                    [older_than_days],
-                ),
-                Statement(
-                    "DELETE FROM idempotency WHERE created_at < now() - make_interval(days => %s)",
-                    [older_than_days],
-                ),
-            )
-        )
+        """Deletes what is done, and idempotency keys, older than that; returns rows deleted."""
+        old = "< now() - make_interval(days => %s)"
+        done = "DELETE FROM inbox WHERE status IN ('done', 'rejected') AND ended_at"
+        keys = "DELETE FROM idempotency WHERE created_at"
+        return sum(self._execute(f"{delete} {old}", older_than_days) for delete in (done, keys))
 
     def later_starts(self, row: InboxRow) -> set[uuid.UUID]:
         """Orders to run the job of `row` that came after `row`."""
@@ -408,8 +348,8 @@ class Inbox(Repository):
         return {status: int(count) for status, count in rows}
 
 
-class News:
-    """Hears of new requests as they are committed. Listens from the moment it is entered.
+class InboxListener:
+    """Notifies of new requests as they are committed; listens from the moment it is entered.
 
     Args:
         dsn: the database.
@@ -418,7 +358,7 @@ class News:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
 
-    def __enter__(self) -> News:
+    def __enter__(self) -> InboxListener:
         with store_errors(describe(self._dsn)):
             self._connection = psycopg.connect(self._dsn, autocommit=True)
             self._connection.execute(f"LISTEN {CHANNEL}")
@@ -472,27 +412,10 @@ def _kept(cursor: Cursor[tuple[Any, ...]], promise: Idempotency, job: str) -> st
     return str(row[0])
 
 
-def _locked(cursor: Cursor[tuple[Any, ...]], job_id: str) -> str:
-    row = cursor.execute("SELECT status FROM jobs WHERE job_id = %s FOR UPDATE", [job_id]).fetchone()
-    if row is None:
-        raise InputError("job.unknown", job_id, "no such job", "See the list of jobs")
-    return str(row[0])
-
-
-def _closed(cursor: Cursor[tuple[Any, ...]], job_id: str) -> str:
-    status = _locked(cursor, job_id)
-    if status not in ENDED:
-        raise InputError("job.open", job_id, f"it is {status}", "Cancel it first, or wait until it has ended")
-    return status
-
-
-def _names(cursor: Cursor[tuple[Any, ...]], job_id: str) -> dict[str, Any]:
-    row = cursor.execute("SELECT partition_key, run_id FROM jobs WHERE job_id = %s", [job_id]).fetchone()
-    assert row is not None
-    return {"job_id": job_id, "partition_key": row[0], "run_id": row[1]}
-
-
-__all__ = [
-    "ATTEMPTS_MAX", "CANCEL", "COLLECT", "ENDED", "FORGET", "MATCH", "RETRY", "SEARCH", "START", "TOPICS",
-    "Idempotency", "Inbox", "InboxRow", "News",
-]  # fmt: skip
+def _withdraw_starts(cursor: Cursor[tuple[Any, ...]], job_id: str, *statuses: InboxStatus) -> None:
+    """Orders to run the job, of those statuses, are done."""
+    cursor.execute(
+        "UPDATE inbox SET status = 'done', ended_at = now() WHERE job_id = %s AND topic = ANY(%s) "
+        "AND status = ANY(%s)",
+        [job_id, [START, RETRY], list(statuses)],
+    )

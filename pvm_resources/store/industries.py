@@ -7,7 +7,6 @@ from typing import Any
 
 from pvm_core.errors import InputError
 from pvm_jobs.job_ids import slugify
-from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository, json
 from pvm_resources.store.records import Industry
 
@@ -81,13 +80,11 @@ class Industries(Repository):
         """
         if self._db.value("SELECT EXISTS (SELECT 1 FROM jobs WHERE industry = %s)", [slug]):
             raise InputError("industry.in_use", slug, "it has jobs", "Delete its jobs first")
-        return self._db.commit(Statement("DELETE FROM industries WHERE slug = %s", [slug])) == [1]
+        return self._execute("DELETE FROM industries WHERE slug = %s", slug) == 1
 
     def _set(self, slug: str, columns: str, values: Sequence[Any]) -> None:
-        changed = self._db.commit(
-            Statement(f"UPDATE industries SET {columns}, updated_at = now() WHERE slug = %s", [*values, slug])
-        )
-        if changed != [1]:
+        query = f"UPDATE industries SET {columns}, updated_at = now() WHERE slug = %s"
+        if not self._execute(query, *values, slug):
             raise InputError("industry.unknown", slug, "no such industry", "See `pvm industries`")
 
     def _by(self, column: str, value: str) -> Industry | None:

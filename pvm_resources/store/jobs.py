@@ -1,17 +1,16 @@
-"""Jobs: one partition of the graph each, from queued to completed."""
+"""Jobs: read, and moved through their life cycle by whoever runs them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pvm_core.errors import InputError, error_to_dict
 from pvm_jobs import job_ids
-from pvm_jobs.events import Event
-from pvm_jobs.phases import derive_phase
-from pvm_resources.postgres.driver import Statement, Write
-from pvm_resources.store.base import Repository, clean, json
-from pvm_resources.store.records import Job, JobCounts, JobStatus
+from pvm_jobs.lifecycle import JobStatus
+from pvm_resources.store import job_changes
+from pvm_resources.store.base import Repository, clean
+from pvm_resources.store.records import Job, JobCounts
 
 _COLUMNS = (
     "job_id, industry, partition_key, request, phase, status, run_id, error, keys, embed_model, "
@@ -40,17 +39,12 @@ class Jobs(Repository):
 
         Args:
             industry: slug of an existing industry.
-            request: what was asked for, JSON-able.
+            request: `JobRequest.to_json`.
             job_id: default a new one; where it exists already, that job is returned as it is.
         """
         job = job_id or job_ids.job_id()
-        self._db.commit(
-            Statement(
-                "INSERT INTO jobs (job_id, industry, partition_key, request) VALUES (%s, %s, %s, %s) "
-                "ON CONFLICT (job_id) DO NOTHING",
-                [job, industry, job_ids.partition_key(industry, job), json(dict(request))],
-            )
-        )
+        with self._db.transaction() as cursor:
+            job_changes.insert(cursor, job, industry, request)
         return self.get(job)
 
     def get(self, job_id: str) -> Job:
@@ -59,7 +53,7 @@ class Jobs(Repository):
         Raises:
             InputError: ``job.unknown``.
         """
-        found = self._db.one(Job, f"SELECT {_COLUMNS} FROM jobs WHERE job_id = %s", [job_id])
+        found = self.find(job_id)
         if found is None:
             raise InputError("job.unknown", job_id, "no such job", "See `pvm status`")
         return found
@@ -105,73 +99,40 @@ class Jobs(Repository):
 
     def set_running(self, job_id: str, run_id: str) -> None:
         """A run works on it: first start, retry, or a rerun of a finished job. Takes back what an earlier
-        run ended with; the phase follows from the events that exist."""
+        run ended with; the phase follows from the events that exist.
+
+        Raises:
+            InputError: ``job.unknown``.
+        """
         with self._db.transaction() as cursor:
-            cursor.execute("SELECT 1 FROM jobs WHERE job_id = %s FOR UPDATE", [job_id])
-            names = {
-                r[0] for r in cursor.execute("SELECT name FROM phase_events WHERE job_id = %s", [job_id])
-            }
-            cursor.execute(
-                "UPDATE jobs SET status = 'running', phase = %s, run_id = %s, error = NULL, "
-                "finished_at = NULL, started_at = coalesce(started_at, now()) WHERE job_id = %s",
-                [derive_phase(names), run_id, job_id],
-            )
-            if cursor.rowcount != 1:
-                raise InputError("job.unknown", job_id, "no such job", "See `pvm status`")
+            job_changes.move(cursor, job_changes.lock(cursor, job_id), "running", run_id=run_id)
 
     def set_keys(self, job_id: str, *, embed_model: str | None = None, **keys: str) -> None:
         """Names the parameters the job is computed under; others keep their value. `keyframes` decides
         which frames are the job's."""
-        self._db.commit(
-            Statement(
-                "UPDATE jobs SET keys = keys || %s, embed_model = coalesce(%s, embed_model) "
-                "WHERE job_id = %s",
-                [json(keys), embed_model, job_id],
-            )
-        )
-
-    def complete(self, job_id: str, *, events: Iterable[Event] = (), also: Sequence[Write] = ()) -> bool:
-        """The run ended well; writes `job.completed`. False where the job was cancelled meanwhile."""
-        return self._end(job_id, "completed", None, events, also)
-
-    def fail(
-        self, job_id: str, error: BaseException | Mapping[str, Any], *, events: Iterable[Event] = ()
-    ) -> bool:
-        """The run failed; writes `job.failed`. False where the job had ended already."""
-        return self._end(job_id, "failed", _error(error), events, ())
-
-    def cancel(self, job_id: str, *, events: Iterable[Event] = ()) -> bool:
-        """Somebody stopped it; writes `job.cancelled`. False where the job had ended already."""
-        return self._end(job_id, "cancelled", None, events, ())
-
-    def delete(self, job_id: str) -> bool:
-        """Removes the job and everything that belongs to it alone; stored pictures and features stay."""
-        return self._db.commit(Statement("DELETE FROM jobs WHERE job_id = %s", [job_id])) == [1]
-
-    def _end(
-        self,
-        job_id: str,
-        status: JobStatus,
-        error: dict[str, Any] | None,
-        events: Iterable[Event],
-        also: Sequence[Write],
-    ) -> bool:
         with self._db.transaction() as cursor:
-            for write in also:
-                self._db.write(cursor, write)
-            # The events first: the phase of a job that has ended does not move any more.
-            self._db.emit(cursor, events)
-            cursor.execute(
-                "UPDATE jobs SET status = %(status)s, phase = %(status)s, error = %(error)s, "
-                "finished_at = now() "
-                "WHERE job_id = %(job)s AND status IN ('queued', 'running')",
-                {"status": status, "error": json(error) if error else None, "job": job_id},
-            )
-            ended = cursor.rowcount == 1
-            if ended:
-                payload = {"error": error} if error else {}
-                self._db.emit(cursor, [Event(job_id, f"job.{status}", payload=payload)])
-        return ended
+            job_changes.set_keys(cursor, job_id, keys, embed_model)
+
+    def complete(self, job_id: str) -> bool:
+        """The run ended well; writes `job.completed`. False where the job was cancelled meanwhile."""
+        return self._end(job_id, "completed")
+
+    def fail(self, job_id: str, error: BaseException | Mapping[str, Any]) -> bool:
+        """The run failed; writes `job.failed`. False where the job had ended already."""
+        return self._end(job_id, "failed", _error(error))
+
+    def cancel(self, job_id: str) -> bool:
+        """Somebody stopped it; writes `job.cancelled`. False where the job had ended already."""
+        return self._end(job_id, "cancelled")
+
+    def _end(self, job_id: str, status: JobStatus, error: Mapping[str, Any] | None = None) -> bool:
+        with self._db.transaction() as cursor:
+            try:
+                job = job_changes.lock(cursor, job_id)
+            except InputError:
+                # Deleted while its run was on.
+                return False
+            return job_changes.move(cursor, job, status, error=error)
 
 
 def _error(error: BaseException | Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from pvm_core.errors import InputError
+from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store.base import Repository
 from pvm_resources.store.labels import JOIN, Verdict
-from pvm_resources.store.records import JobStatus, MatchStatus, OutboxEvent
+from pvm_resources.store.records import MatchStatus, OutboxEvent
 
 
 @dataclass(frozen=True)

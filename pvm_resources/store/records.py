@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from pvm_jobs.lifecycle import JobStatus
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 Kind = Literal["product", "frame"]
-JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 MatchStatus = Literal["accepted", "review", "rejected"]
 ModelKind = Literal["embedder", "segmenter", "detector"]
 

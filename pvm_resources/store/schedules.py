@@ -9,7 +9,6 @@ from typing import Final
 
 from pvm_core.errors import InputError
 from pvm_core.ids import ROOT
-from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository
 
 #: The longest time between two runs of an industry, hours: a year.
@@ -80,12 +79,8 @@ class Schedules(Repository):
         if hours is not None and not 1 <= hours <= EVERY_MAX_H:
             reason = f"{hours} lies outside 1 to {EVERY_MAX_H:,}"
             raise InputError("industry.every", "every_hours", reason, "Give whole hours")
-        changed = self._db.commit(
-            Statement(
-                "UPDATE industries SET every_hours = %s, updated_at = now() WHERE slug = %s", [hours, slug]
-            )
-        )
-        if changed != [1]:
+        query = "UPDATE industries SET every_hours = %s, updated_at = now() WHERE slug = %s"
+        if not self._execute(query, hours, slug):
             raise InputError("industry.unknown", slug, "no such industry", "See the list of industries")
 
     def failed(self, limit: int = 100) -> list[FailedJob]:

@@ -6,12 +6,11 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
+from pvm_jobs.source_kinds import SourceKind
 from pvm_resources.postgres.driver import Statement, Write
 from pvm_resources.store.base import Repository, clean, insert, json, listed
-
-SourceKind = Literal["products", "videos"]
 
 
 @dataclass(frozen=True)

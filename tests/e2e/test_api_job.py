@@ -114,9 +114,9 @@ def test_a_running_job_is_cancelled_and_deleted(platform: Platform) -> None:
     assert platform.client.post(f"/v1/jobs/{job}/cancel").status_code == 202
     _until(lambda: platform.status(job)["status"] != "running")
     assert platform.status(job)["status"] == "cancelled"
-    assert f"giay|{job}" in _partitions(platform.pvm)
+    assert f"giay@{job}" in _partitions(platform.pvm)
     assert platform.client.delete(f"/v1/jobs/{job}").status_code == 204
-    _until(lambda: f"giay|{job}" not in _partitions(platform.pvm))
+    _until(lambda: f"giay@{job}" not in _partitions(platform.pvm))
     assert platform.client.get(f"/status/{job}").status_code == 404
 
 

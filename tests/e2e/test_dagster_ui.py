@@ -18,6 +18,9 @@ import tiny
 from harness import Pvm
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from pvm_assets.run_tags import PARTITION_TAG
+from pvm_jobs.job_ids import partition_key
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CHROMIUM = shutil.which("chromium")
@@ -96,6 +99,10 @@ class Ui:
                 # On a loaded machine the list of partitions can come after the drop-down, which stays empty.
                 if not left:
                     raise
+        return self.confirm(before)
+
+    def confirm(self, before: str) -> dict[str, Any]:
+        """Launches what the dialog shows and waits for the end of the run that comes after run `before`."""
         self.page.get_by_role("dialog").get_by_role("button", name="Launch 1 run").click(timeout=PATIENCE_MS)
         deadline = time.monotonic() + 150
         while time.monotonic() < deadline:
@@ -146,7 +153,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
                 args=FLAGS,
                 viewport={"width": 1500, "height": 860},
             )
-            yield Ui(pvm, url, f"{job['industry']}|{job['job']}", context.new_page(), pictures)
+            yield Ui(pvm, url, partition_key(job["industry"], job["job"]), context.new_page(), pictures)
             context.close()
     finally:
         pvm.torn_down()
@@ -162,7 +169,7 @@ def test_the_lineage_of_the_ten_assets(ui: Ui) -> None:
 
 
 def test_the_finished_job_is_a_materialised_partition_with_its_checks(ui: Ui) -> None:
-    ui.open(f"/assets/matches?view=partitions&partition={_quoted(ui.partition)}", "Materialized")
+    ui.open(f"/assets/matches?view=partitions&partition={ui.partition}", "Materialized")
     ui.see(ui.partition)
     ui.shoot("dagster-partition")
 
@@ -173,7 +180,7 @@ def test_the_finished_job_is_a_materialised_partition_with_its_checks(ui: Ui) ->
 
 
 def test_evidence_is_shown_inline(ui: Ui) -> None:
-    ui.open(f"/assets/evidence?view=partitions&partition={_quoted(ui.partition)}", "[Show Markdown]")
+    ui.open(f"/assets/evidence?view=partitions&partition={ui.partition}", "[Show Markdown]")
     ui.see("[Show Markdown]").click()
     picture = ui.page.locator("img[src^='data:image/jpeg']").first
     picture.wait_for(timeout=PATIENCE_MS)
@@ -189,6 +196,24 @@ def test_one_partition_is_materialised_from_the_ui(ui: Ui) -> None:
     steps = {step["stepKey"] for step in run["stepStats"]}
     assert "keyframes" in steps
     assert "masks" not in steps
+
+
+def test_the_partitions_tab_fills_in_the_whole_key(ui: Ui) -> None:
+    before = ui.latest_run()["runId"]
+    ui.open(f"/assets/keyframes?view=partitions&partition={ui.partition}", "Materialized")
+    ui.page.get_by_role("button", name="Materialize…").first.click()
+    dialog = ui.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Launch 1 run").wait_for(timeout=PATIENCE_MS)
+    ui.shoot("dagster-partitions-tab")
+    filled = [field.input_value() for field in dialog.locator("input[type=text]").all()]
+
+    assert ui.partition in [*filled, *dialog.inner_text().split()]
+    run = ui.confirm(before)
+    assert run["status"] == "SUCCESS", ui.failures(run["runId"])
+    tags = ui.ask(
+        "query ($run: ID!) {runOrError(runId: $run) {... on Run {tags {key value}}}}", run=run["runId"]
+    )
+    assert {"key": PARTITION_TAG, "value": ui.partition} in tags["runOrError"]["tags"]
 
 
 def test_a_failing_threshold_check_blocks_its_downstream(ui: Ui) -> None:
@@ -220,7 +245,3 @@ def test_with_the_rule_taken_back_the_job_goes_through_again(ui: Ui) -> None:
 
     assert run["status"] == "SUCCESS", ui.failures(run["runId"])
     assert json.loads(ui.pvm("status", "--json").stdout)["jobs"][0]["status"] == "completed"
-
-
-def _quoted(partition: str) -> str:
-    return partition.replace("|", "%7C")

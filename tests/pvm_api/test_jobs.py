@@ -16,6 +16,7 @@ from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
 from pvm_resources.store import Store
 from pvm_resources.store.inbox import Inbox
+from tests.outbox import Outbox
 from tests.pvm_resources.world import World
 
 _URL = "https://shop.example/products.csv"
@@ -256,7 +257,7 @@ def test_cancel_retry_archive_delete(client: TestClient, database: Database, rep
     assert client.delete(one).status_code == 409
     assert client.post(f"{one}/cancel").json()["status"] == "cancelled"
     assert client.post(f"{one}/cancel").status_code == 409
-    assert [e.name for e in repos.outbox.events(job)] == ["job.cancelled"]
+    assert [e.name for e in Outbox(repos.database).events(job)] == ["job.cancelled"]
     assert client.post(f"{one}/retry").json()["status"] == "queued"
     assert client.post(f"{one}/cancel").json()["status"] == "cancelled"
     assert client.post(f"{one}/archive").json()["archived_at"] is not None

@@ -358,6 +358,6 @@ def test_industries_and_their_rules(client: TestClient, repos: Store) -> None:
     assert client.get(rules).json()["overrides"] == {"min_inliers": 9}
     repos.jobs.create("goi-cong-thai-hoc", {})
     assert client.delete(one).status_code == 409
-    repos.jobs.delete(repos.jobs.list()[0].job_id)
+    repos.inbox.delete(repos.jobs.list()[0].job_id, "test", force=True)
     assert client.delete(one).status_code == 204
     assert client.get(one).status_code == 404

@@ -48,7 +48,7 @@ def test_the_figures_tell_what_the_database_holds(
         "start_latency_seconds_count 0.0",
     ):
         assert line in text, line
-    repos.jobs.delete("job-1")
+    repos.inbox.delete("job-1", "test", force=True)
     assert 'phase_state{phase="completed"} 0.0' in client.get("/metrics").text
 
 

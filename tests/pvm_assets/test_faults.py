@@ -25,6 +25,7 @@ from stand import Stand
 from pvm_assets.execution.bootstrap import dagster_instance
 from pvm_assets.execution.runner import StepNews
 from pvm_resources.store import Store
+from tests.outbox import Outbox
 
 _TESTS = Path(__file__).parent
 #: Tables whose rows must not depend on how often a run was killed, and what of them is a matter of time.
@@ -237,7 +238,7 @@ def test_ctrl_c_cancels_and_the_job_resumes(fresh: Stand, zygote: Zygote) -> Non
     assert ended == "cancelled"
     cancelled = fresh.repos.jobs.get(job.job_id)
     assert (cancelled.status, cancelled.phase) == ("cancelled", "cancelled")
-    assert fresh.repos.outbox.counts(job.job_id)["job.cancelled"] == 1
+    assert Outbox(fresh.repos.database).counts(job.job_id)["job.cancelled"] == 1
     assert fresh.pool_slots() == 0
     resumed = zygote.run(job.job_id)
     assert resumed is not None

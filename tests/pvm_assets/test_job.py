@@ -17,6 +17,7 @@ from pvm_assets.graph import NODES
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_core.images import decode_stored
 from pvm_jobs.events import PER_JOB
+from tests.outbox import Outbox
 
 
 def _materialisations(instance: dg.DagsterInstance, partition: str) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
             assert result.evidence is not None
             assert decode_stored((Path(stand.settings.media) / result.evidence).read_bytes()).ndim == 3
 
-    events = repos.outbox.counts(job.job_id)
+    events = Outbox(repos.database).counts(job.job_id)
     assert all(events[name] == 1 for name in PER_JOB if name not in ("job.failed", "job.cancelled"))
     counts = repos.jobs.counts(job.job_id)
     assert events["products.image.ready"] == events["image.keypoint.ready"] == counts.images
@@ -89,7 +90,7 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
         "evidence",
     ):
         assert progress[stage].reused == progress[stage].total, stage
-    assert repos.outbox.counts(job.job_id) == events
+    assert Outbox(repos.database).counts(job.job_id) == events
     later = _materialisations(instance, job.partition_key)
     assert {n: _tag(m, "dagster/data_version") for n, m in later.items()} == {
         n: _tag(m, "dagster/data_version") for n, m in made.items()
@@ -100,7 +101,7 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
     progress = {p.stage: p for p in repos.state.progress(second.job_id)}
     for stage in ("keyframes", "masks", "embeddings", "keypoints", "matches"):
         assert progress[stage].reused == progress[stage].total, stage
-    assert repos.outbox.counts(second.job_id) == events
+    assert Outbox(repos.database).counts(second.job_id) == events
     scores = [(r.product, r.video, r.score, r.status, r.ts) for r in results]
     assert [
         (r.product, r.video, r.score, r.status, r.ts) for r in repos.matching.results(second.job_id)
@@ -249,7 +250,7 @@ def test_a_partition_added_by_hand_runs_the_standing_sources(
     stand: Stand, instance: dg.DagsterInstance
 ) -> None:
     industry = stand.repos.industries.ensure("Gối công thái học")
-    key = f"{industry.slug}|byhand"
+    key = f"{industry.slug}@byhand"
     result = _materialise_alone(stand, instance, "products", key)
     assert not result.success
     assert f"pvm industries sources {industry.slug}" in _reason(result)
@@ -260,7 +261,7 @@ def test_a_partition_added_by_hand_runs_the_standing_sources(
     assert stand.repos.jobs.get("byhand").industry == industry.slug
 
 
-@pytest.mark.parametrize("key", ["nobody|x", "only-a-slug", "|x"])
+@pytest.mark.parametrize("key", ["nobody@x", "only-a-slug", "@x"])
 def test_a_partition_of_no_industry_says_so(stand: Stand, instance: dg.DagsterInstance, key: str) -> None:
     result = _materialise_alone(stand, instance, "products", key)
     assert not result.success

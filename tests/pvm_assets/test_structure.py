@@ -34,7 +34,7 @@ def test_definitions_load_and_hold_the_job() -> None:
 
 
 def test_a_run_of_the_job_carries_its_industry() -> None:
-    tags = defs.resolve_job_def(JOB_NAME).get_tags_for_partition_key("goi|job-1", selected_asset_keys=None)
+    tags = defs.resolve_job_def(JOB_NAME).get_tags_for_partition_key("goi@job-1", selected_asset_keys=None)
     assert tags["pvm/industry"] == "goi"
 
 

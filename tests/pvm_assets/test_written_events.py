@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
+from pvm_jobs.phases import BARRIERS
 from stand import Stand
 
 from pvm_jobs import contracts
 from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB
 from pvm_jobs.payloads import BODY_MAX, Links, Outgoing, delivered, webhook_body
-from pvm_jobs.phases import BARRIERS
 from pvm_resources.store.records import OutboxEvent
+from tests.outbox import Outbox
 
 
 def _outgoing(event: OutboxEvent) -> Outgoing:
@@ -22,7 +23,7 @@ def test_every_event_of_a_job_keeps_its_contract(stand: Stand) -> None:
     job = stand.job()
     outcome = stand.run(job)
     assert outcome.status == "completed", outcome.error
-    events = stand.repos.outbox.events(job.job_id, limit=10_000)
+    events = Outbox(stand.repos.database).events(job.job_id, limit=10_000)
     by_name: dict[str, list[int]] = defaultdict(list)
     for event in events:
         payload = json.loads(json.dumps(delivered(_outgoing(event))))
@@ -47,6 +48,6 @@ def test_every_event_of_a_job_keeps_its_contract(stand: Stand) -> None:
 def test_a_job_that_fails_says_why_under_its_contract(stand: Stand) -> None:
     job = stand.job(products=str(stand.case / "none.csv"))
     assert stand.run(job).status == "failed"
-    (failed,) = [e for e in stand.repos.outbox.events(job.job_id) if e.name == "job.failed"]
+    (failed,) = [e for e in Outbox(stand.repos.database).events(job.job_id) if e.name == "job.failed"]
     contracts.validate("job.failed", delivered(_outgoing(failed)))
     assert failed.payload["error"]["code"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,7 +80,7 @@ def test_sources_without_a_phrase_in_their_language_are_told_before_the_run(
 ) -> None:
     industry = repos.industries.ensure(NAME)
     session = Session(load_settings(), repos.database)
-    asked = JobRequest(("ebay", "amazon", "/x.csv"), ("youtube", "bilibili"))
+    asked = JobRequest(products=("ebay", "amazon", "/x.csv"), videos=("youtube", "bilibili"))
 
     say_phrases(session, industry, asked)
     assert capsys.readouterr().err.splitlines() == [
@@ -91,7 +90,7 @@ def test_sources_without_a_phrase_in_their_language_are_told_before_the_run(
         f"pvm industries queries {industry.slug} --lang zh keeps phrases",
     ]
 
-    say_phrases(session, industry, replace(asked, queries={"en": ("pillow",), "zh": ("枕头",)}))
+    say_phrases(session, industry, asked.model_copy(update={"queries": {"en": ("pillow",), "zh": ("枕头",)}}))
     assert capsys.readouterr().err == ""
 
 

@@ -23,7 +23,7 @@ from pvm_core.errors import StoreError
 from pvm_jobs import contracts
 from pvm_jobs.bus_request import COLLECT, SEARCH
 from pvm_jobs.events import PER_JOB, REQUESTS, Event
-from pvm_jobs.phases import BARRIERS, derive_phase
+from pvm_jobs.lifecycle import BARRIERS, derive_phase
 from pvm_resources.events import broker as bus
 from pvm_resources.events.publisher import Message, Publisher
 from pvm_resources.events.relay import Relay

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 
 from pvm_core.errors import StoreError
 from pvm_jobs.events import Event
-from pvm_jobs.phases import BARRIERS, derive_phase
+from pvm_jobs.lifecycle import BARRIERS, derive_phase
 from pvm_resources.postgres.driver import Copy, Database, Statement
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.store import Store
 from pvm_resources.store.records import Product
+from tests.outbox import Outbox
 from tests.pvm_resources import world
 
 _COMPLETED = [name for _, names in BARRIERS for name in names]
@@ -44,9 +45,9 @@ def test_rows_and_events_stand_or_fall_together(repos: Store) -> None:
         repos.catalogue.set_products(job, bad, events=[Event(job, "products.collections.completed")])
     assert caught.value.code == "store.refused"
     assert repos.catalogue.products(job) == []
-    assert repos.outbox.events(job) == []
+    assert Outbox(repos.database).events(job) == []
     repos.catalogue.set_products(job, bad[:1], events=[Event(job, "products.collections.completed")])
-    assert len(repos.catalogue.products(job)) == len(repos.outbox.events(job)) == 1
+    assert len(repos.catalogue.products(job)) == len(Outbox(repos.database).events(job)) == 1
 
 
 def test_an_event_is_minted_once(repos: Store, database: Database) -> None:
@@ -54,17 +55,17 @@ def test_an_event_is_minted_once(repos: Store, database: Database) -> None:
     first = Event(job, "match.result", "m1", {"score": 0.9})
     database.commit(events=[first, Event(job, "match.result", "m2")])
     database.commit(events=[Event(job, "match.result", "m1", {"score": 0.1})])
-    found = repos.outbox.events(job)
+    found = Outbox(repos.database).events(job)
     assert [(e.item, e.event_id == first.event_id) for e in found] == [("m1", True), ("m2", False)]
     assert found[0].payload == {"score": 0.9}
-    assert [e.item for e in repos.outbox.events(job, after=found[0].seq)] == ["m2"]
+    assert [e.item for e in Outbox(repos.database).events(job, after=found[0].seq)] == ["m2"]
 
 
 def test_events_keep_their_order(repos: Store, database: Database) -> None:
     job = _job(repos)
     items = [str(n) for n in (5, 3, 9, 1, 7)]
     database.commit(events=[Event(job, "image.embedding.ready", item) for item in items])
-    assert [e.item for e in repos.outbox.events(job)] == items
+    assert [e.item for e in Outbox(repos.database).events(job)] == items
 
 
 @given(order=st.permutations(_COMPLETED), repeats=st.lists(st.sampled_from(_COMPLETED), max_size=5))
@@ -80,7 +81,7 @@ def test_the_phase_follows_from_the_events_in_any_order(
         seen.add(name)
         assert repos.jobs.get(job).phase == derive_phase(seen)
     assert repos.jobs.get(job).phase == "completed"
-    assert repos.outbox.phase_events(job) == set(_COMPLETED)
+    assert Outbox(repos.database).phase_events(job) == set(_COMPLETED)
 
 
 def test_stages_that_end_at_once_do_not_miss_each_other(repos: Store, database: Database) -> None:
@@ -282,7 +283,7 @@ def test_a_writer_killed_in_the_middle_leaves_nothing(
     writer.send_signal(signal.SIGKILL)
     writer.communicate()
     assert database.value("SELECT count(*) FROM products") == 0
-    assert repos.outbox.events(job) == []
+    assert Outbox(repos.database).events(job) == []
     made = world.make(repos)
     world.write(repos, made)
     assert len(repos.catalogue.products(made.job.job_id)) == 3

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pvm_jobs.phases import BARRIERS
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from pvm_core.errors import InputError
@@ -26,7 +27,6 @@ from pvm_jobs import contracts
 from pvm_jobs.delivery_policy import ATTEMPTS_S, CONFLICTS_S, DeliveryAnswer, next_delivery
 from pvm_jobs.events import PER_JOB, Event
 from pvm_jobs.payloads import BODY_MAX, Links, Outgoing, webhook_body
-from pvm_jobs.phases import BARRIERS
 from pvm_resources.events import signing
 from pvm_resources.events.relay import Relay
 from pvm_resources.events.webhooks import Sink, WebhookSink
@@ -37,6 +37,7 @@ from pvm_resources.settings import load_settings
 from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, SETTINGS_ID, Endpoint, Endpoints
+from tests.outbox import Outbox
 from tests.pvm_resources.receiver import Received, Receiver, Reply
 
 SECRET = signing.new_secret()
@@ -498,7 +499,7 @@ def test_two_stages_of_a_job_that_end_at_once_are_told_in_order_and_move_the_pha
     for thread in threads:
         thread.join()
     assert post.repos.jobs.get(job).phase == "completed"
-    assert {e.name for e in post.repos.outbox.events(job)} == set(_PHASES)
+    assert {e.name for e in Outbox(post.repos.database).events(job)} == set(_PHASES)
 
 
 # -- endpoints ----------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def test_a_rerun_and_a_later_job_find_the_verdict(repos: Store, labels: Labels, 
     world.write(repos, later)
     match = ids.match_id("job-2", matches[0].product_id, matches[0].video_id)
     assert [r.label for r in repos.matching.results("job-2")] == ["accept", None, None]
-    repos.jobs.delete("job-1")
+    repos.inbox.delete("job-1", "test", force=True)
     kept = labels.of_match(match)
     assert kept is not None
     assert (kept.job_id, kept.product, kept.video) == ("job-1", "P0", "clip0")

@@ -25,6 +25,7 @@ from pvm_resources.store.galleries import Galleries
 from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.source_runs import DeadLetter, SourceRuns, VideoFile
+from tests.outbox import Outbox
 from tests.pvm_resources import world
 from tests.pvm_resources.purge_place import SOURCES, Place, build, paths
 
@@ -42,7 +43,7 @@ _DERIVED = (
 
 def test_what_a_sources_terms_end_goes_with_every_derivative_and_the_match_stays(place: Place) -> None:
     before = place.results()
-    events = place.repos.outbox.counts(place.job_id)
+    events = Outbox(place.repos.database).counts(place.job_id)
     free = place.files_of(0)
     report = place.purge().run(now=place.after(7))
     assert report.failures == ()
@@ -65,7 +66,7 @@ def test_what_a_sources_terms_end_goes_with_every_derivative_and_the_match_stays
         blank: dict[str, Any] = {"evidence": None, "purged_at": after[name].purged_at} if gone else {}
         texts: dict[str, Any] = {"title": "", "brand": "", "url": ""} if name == "P1" else {}
         assert after[name] == replace(result, **blank, **texts)
-    assert place.repos.outbox.counts(place.job_id) == events
+    assert Outbox(place.repos.database).counts(place.job_id) == events
     refs = [g.source_ref for g in Galleries(place.repos.database).pictures(place.job_id)]
     assert [r.rpartition("/")[2][:2] for r in refs] == ["P0", "P0", "P2", "P2"]
     assert place.purge().run(now=place.after(7)).purged == ()

@@ -13,6 +13,7 @@ from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store import Store
 from pvm_resources.store.records import AssetState, CheckVerdict, Progress
+from tests.outbox import Outbox
 from tests.pvm_resources import world
 
 _names = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
@@ -66,7 +67,7 @@ def test_an_industry_with_jobs_is_not_deleted(repos: Store) -> None:
     with pytest.raises(InputError) as caught:
         repos.industries.delete(slug)
     assert caught.value.code == "industry.in_use"
-    repos.jobs.delete(job.job_id)
+    repos.inbox.delete(job.job_id, "test", force=True)
     assert repos.industries.delete(slug)
     assert not repos.industries.delete(slug)
 
@@ -74,7 +75,7 @@ def test_an_industry_with_jobs_is_not_deleted(repos: Store) -> None:
 def test_a_job_from_queued_to_completed(repos: Store) -> None:
     slug = repos.industries.ensure("x").slug
     job = repos.jobs.create(slug, {"products": "p.csv"})
-    assert (job.status, job.phase, job.partition_key) == ("queued", "collection", f"{slug}|{job.job_id}")
+    assert (job.status, job.phase, job.partition_key) == ("queued", "collection", f"{slug}@{job.job_id}")
     assert repos.jobs.create(slug, {"other": 1}, job.job_id) == job
     assert repos.jobs.by_partition(job.partition_key) == job
     assert repos.jobs.by_partition("x|y") is None
@@ -94,7 +95,7 @@ def test_a_job_from_queued_to_completed(repos: Store) -> None:
     assert (done.status, done.phase, done.error) == ("completed", "completed", None)
     assert done.finished_at is not None
     assert repos.jobs.latest(slug) == done
-    assert repos.outbox.counts(job.job_id) == {"job.completed": 1}
+    assert Outbox(repos.database).counts(job.job_id) == {"job.completed": 1}
     with pytest.raises(InputError):
         repos.jobs.get("nowhere")
     with pytest.raises(InputError):
@@ -128,7 +129,7 @@ def test_failed_retried_cancelled_completed(repos: Store, database: Database) ->
     assert repos.jobs.fail(job, RuntimeError("boom"))
     repos.jobs.set_running(job, "run-4")
     assert repos.jobs.complete(job)
-    counts = repos.outbox.counts(job)
+    counts = Outbox(repos.database).counts(job)
     assert counts["job.failed"] == counts["job.cancelled"] == counts["job.completed"] == 1
 
 
@@ -164,8 +165,9 @@ def test_deleting_a_job_leaves_the_stored_pictures(repos: Store, database: Datab
     world.write(repos, first)
     world.write(repos, second)
     before = repos.jobs.counts("b")
-    assert repos.jobs.delete("a")
-    assert not repos.jobs.delete("a")
+    repos.inbox.delete("a", "test")
+    with pytest.raises(InputError, match=r"job\.unknown"):
+        repos.inbox.delete("a", "test")
     assert repos.jobs.counts("b") == before
     assert database.value("SELECT count(*) FROM stored_images") == 6
     assert database.value("SELECT count(*) FROM outbox WHERE job_id = 'a'") == 0

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pvm_core.errors import StoreError
 from pvm_resources.store import Store
 from pvm_resources.store.records import Candidate, PairEvidenceRow
+from tests.outbox import Outbox
 from tests.pvm_resources import world
 
 
@@ -94,7 +95,7 @@ def test_a_match_that_changed_loses_its_picture(repos: Store, made: world.World)
     assert [w.match.match_id for w in waiting] == [second.match_id]
     repos.matching.replace_matches(job, [first])
     assert [m.match_id for m in repos.matching.matches(job)] == [first.match_id]
-    assert repos.outbox.counts(job)["match.result"] == 3
+    assert Outbox(repos.database).counts(job)["match.result"] == 3
 
 
 def test_what_an_evidence_picture_shows(repos: Store, made: world.World) -> None:

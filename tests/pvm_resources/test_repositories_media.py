@@ -25,6 +25,7 @@ from pvm_resources.store.records import (
     Product,
 )
 from pvm_resources.store.source_runs import DeadLetter, SourceRuns, VideoFile
+from tests.outbox import Outbox
 from tests.pvm_resources import world
 
 
@@ -40,10 +41,10 @@ def test_everything_written_twice_is_there_once(repos: Store, database: Database
         return {table: int(database.value(f"SELECT count(*) FROM {table}")) for table in tables}
 
     world.write(repos, made)
-    before, events = counts(), repos.outbox.events("a")
+    before, events = counts(), Outbox(repos.database).events("a")
     world.write(repos, made)
     assert counts() == before
-    assert repos.outbox.events("a") == events
+    assert Outbox(repos.database).events("a") == events
 
 
 def test_what_was_written_is_read(repos: Store) -> None:

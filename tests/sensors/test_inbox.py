@@ -18,9 +18,9 @@ from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG, PARTITION_TAG
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store import Store
-from pvm_resources.store.inbox import COLLECT, MATCH, SEARCH, START, Inbox, News
+from pvm_resources.store.inbox import COLLECT, MATCH, SEARCH, START, Inbox, InboxListener
 from pvm_resources.store.schedules import Schedules
-from sensors.inbox import Desk
+from sensors.inbox import InboxProcessor
 from sensors.inbox import inbox as inbox_sensor
 from sensors.inventory import INVENTORY, inventory
 from sensors.standing import order_due
@@ -50,9 +50,9 @@ def inbox(database: Database) -> Inbox:
 
 
 @pytest.fixture
-def desk(instance: dg.DagsterInstance, database: Database, settings: Settings) -> Desk:
-    """Whoever works through it."""
-    return Desk(instance, database, settings, logging.getLogger("test"))
+def processor(instance: dg.DagsterInstance, repos: Store, settings: Settings) -> InboxProcessor:
+    """The sensor's processor."""
+    return InboxProcessor(instance, repos, settings, logging.getLogger("test"))
 
 
 def _submit(repos: Store, inbox: Inbox, name: str = "giày") -> str:
@@ -92,16 +92,18 @@ def _launch(instance: dg.DagsterInstance, request: dg.RunRequest) -> str:
 # -- starting -----------------------------------------------------------------------------------------
 
 
-def test_a_request_becomes_one_run_of_its_partition(repos: Store, inbox: Inbox, desk: Desk) -> None:
+def test_a_request_becomes_one_run_of_its_partition(
+    repos: Store, inbox: Inbox, processor: InboxProcessor
+) -> None:
     job = repos.jobs.get(_submit(repos, inbox, "gối công thái học"))
     (row,) = inbox.rows()
-    (request,) = desk.look(0)
+    (request,) = processor.process(0)
     assert request.run_key == str(row.event_id)
     assert request.partition_key == job.partition_key
     assert request.tags == {
         JOB_TAG: job.job_id, INDUSTRY_TAG: "goi-cong-thai-hoc", EVENT_TAG: str(row.event_id),
     }  # fmt: skip
-    assert desk.look(0) == []
+    assert processor.process(0) == []
 
 
 def test_the_sensor_adds_the_partition_and_says_what_to_run(
@@ -118,7 +120,7 @@ def test_the_sensor_adds_the_partition_and_says_what_to_run(
 def test_a_look_hears_of_a_request_that_comes_meanwhile(
     repos: Store, inbox: Inbox, database_url: str
 ) -> None:
-    with News(database_url) as news:
+    with InboxListener(database_url) as news:
         assert not news.wait(0.05)
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(news.wait, 20)
@@ -127,39 +129,41 @@ def test_a_look_hears_of_a_request_that_comes_meanwhile(
 
 
 def test_a_daemon_killed_before_the_launch_gets_the_request_again(
-    repos: Store, inbox: Inbox, desk: Desk, database: Database, instance: dg.DagsterInstance
+    repos: Store, inbox: Inbox, processor: InboxProcessor, database: Database, instance: dg.DagsterInstance
 ) -> None:
     _submit(repos, inbox)
-    (lost,) = desk.look(0)
-    assert desk.look(0) == [], "not at once: the launch may be on its way"
+    (lost,) = processor.process(0)
+    assert processor.process(0) == [], "not at once: the launch may be on its way"
     _later(database)
-    (again,) = desk.look(0)
+    (again,) = processor.process(0)
     assert again.run_key == lost.run_key
     _launch(instance, again)
     _later(database)
-    assert desk.look(0) == []
+    assert processor.process(0) == []
     assert [row.status for row in inbox.rows()] == ["started"]
 
 
 def test_a_daemon_killed_after_the_launch_starts_nothing_twice(
-    repos: Store, inbox: Inbox, desk: Desk, database: Database, instance: dg.DagsterInstance
+    repos: Store, inbox: Inbox, processor: InboxProcessor, database: Database, instance: dg.DagsterInstance
 ) -> None:
     job = _submit(repos, inbox)
-    (request,) = desk.look(0)
+    (request,) = processor.process(0)
     run_id = _launch(instance, request)
     repos.jobs.set_running(job, run_id)
     _later(database)
-    assert desk.look(0) == []
+    assert processor.process(0) == []
     (row,) = inbox.rows()
     assert (row.status, row.run_id) == ("started", run_id)
     repos.jobs.complete(job)
-    desk.look(0)
+    processor.process(0)
     assert inbox.rows()[0].status == "done"
 
 
-def test_what_came_while_nobody_looked_is_found(repos: Store, inbox: Inbox, desk: Desk) -> None:
+def test_what_came_while_nobody_looked_is_found(
+    repos: Store, inbox: Inbox, processor: InboxProcessor
+) -> None:
     jobs = [_submit(repos, inbox, f"industry {n}") for n in range(20)]
-    found = desk.look(0)
+    found = processor.process(0)
     assert [request.tags[JOB_TAG] for request in found] == jobs
     assert len({request.run_key for request in found}) == 20
 
@@ -198,13 +202,13 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
 
 
 def test_a_bad_request_is_refused_with_its_reason_and_stops_no_other(
-    repos: Store, inbox: Inbox, desk: Desk, database: Database
+    repos: Store, inbox: Inbox, processor: InboxProcessor, database: Database
 ) -> None:
     for topic, payload, _ in _BAD:
         inbox.accept(uuid.uuid4(), topic, payload, "bus")
     good = _submit(repos, inbox)
     _later(database)
-    (request,) = desk.look(0)
+    (request,) = processor.process(0)
     assert request.tags[JOB_TAG] == good
     refused = inbox.rows("rejected")
     assert [(row.error or {})["code"] for row in refused] == [code for _, _, code in _BAD]
@@ -212,11 +216,11 @@ def test_a_bad_request_is_refused_with_its_reason_and_stops_no_other(
 
 
 def test_a_request_that_brings_down_whoever_takes_it_ends(
-    repos: Store, inbox: Inbox, desk: Desk, database: Database
+    repos: Store, inbox: Inbox, processor: InboxProcessor, database: Database
 ) -> None:
     _submit(repos, inbox)
     database.commit(Statement("UPDATE inbox SET attempts = 20"))
-    assert desk.look(0) == []
+    assert processor.process(0) == []
     assert (inbox.rows()[0].error or {})["code"] == "inbox.attempts"
 
 
@@ -225,7 +229,7 @@ def test_a_request_that_brings_down_whoever_takes_it_ends(
 
 @pytest.mark.parametrize("order", [(COLLECT, SEARCH), (SEARCH, COLLECT)])
 def test_two_founding_requests_are_one_job(
-    repos: Store, inbox: Inbox, desk: Desk, order: tuple[str, str]
+    repos: Store, inbox: Inbox, processor: InboxProcessor, order: tuple[str, str]
 ) -> None:
     payloads = {
         COLLECT: {"job_id": "legacy-1", "industry": "gối", "top_amz": 5, "top_ebay": 0},
@@ -233,9 +237,9 @@ def test_two_founding_requests_are_one_job(
                  "recency_days": 30},
     }  # fmt: skip
     inbox.accept(uuid.uuid4(), order[0], payloads[order[0]], "bus")
-    assert desk.look(0) == [], "its other half is on its way"
+    assert processor.process(0) == [], "its other half is on its way"
     inbox.accept(uuid.uuid4(), order[1], payloads[order[1]], "bus")
-    (request,) = desk.look(0)
+    (request,) = processor.process(0)
     job = repos.jobs.get("legacy-1")
     assert request.partition_key == job.partition_key
     assert job.request == {
@@ -245,27 +249,29 @@ def test_two_founding_requests_are_one_job(
 
 
 def test_half_a_founding_request_waits_and_then_takes_standing_sources(
-    repos: Store, inbox: Inbox, desk: Desk, database: Database
+    repos: Store, inbox: Inbox, processor: InboxProcessor, database: Database
 ) -> None:
     slug = repos.industries.ensure("gối").slug
     repos.industries.set_sources(slug, {"videos": ["/srv/clips"]})
     inbox.accept(uuid.uuid4(), COLLECT, {"job_id": "half", "industry": "gối", "top_ebay": 3}, "bus")
-    assert desk.look(0) == []
+    assert processor.process(0) == []
     _later(database, 11)
-    assert len(desk.look(0)) == 1
+    assert len(processor.process(0)) == 1
     assert repos.jobs.get("half").request["videos"] == ["/srv/clips"]
     inbox.accept(uuid.uuid4(), SEARCH, {"job_id": "half", "industry": "gối"}, "bus")
-    assert desk.look(0) == []
+    assert processor.process(0) == []
 
 
-def test_a_match_request_runs_a_job_that_has_ended_again(repos: Store, inbox: Inbox, desk: Desk) -> None:
+def test_a_match_request_runs_a_job_that_has_ended_again(
+    repos: Store, inbox: Inbox, processor: InboxProcessor
+) -> None:
     job = _submit(repos, inbox)
-    desk.look(0)
+    processor.process(0)
     repos.jobs.set_running(job, "run-1")
     repos.jobs.complete(job)
     inbox.accept(uuid.uuid4(), MATCH, {"job_id": job}, "bus")
-    assert desk.look(0) == []
-    (request,) = desk.look(0)
+    assert processor.process(0) == []
+    (request,) = processor.process(0)
     assert request.tags[JOB_TAG] == job
     assert repos.jobs.get(job).status == "queued"
 
@@ -273,10 +279,12 @@ def test_a_match_request_runs_a_job_that_has_ended_again(repos: Store, inbox: In
 # -- orders -------------------------------------------------------------------------------------------
 
 
-def test_a_job_cancelled_before_it_started_never_starts(repos: Store, inbox: Inbox, desk: Desk) -> None:
+def test_a_job_cancelled_before_it_started_never_starts(
+    repos: Store, inbox: Inbox, processor: InboxProcessor
+) -> None:
     job = _submit(repos, inbox)
     assert inbox.cancel(job, "test")
-    assert desk.look(0) == []
+    assert processor.process(0) == []
     assert repos.jobs.get(job).status == "cancelled"
     assert {row.status for row in inbox.rows()} == {"done"}
 
@@ -284,7 +292,7 @@ def test_a_job_cancelled_before_it_started_never_starts(repos: Store, inbox: Inb
 def test_cancelling_ends_the_run_and_cleans_the_partition(
     repos: Store,
     inbox: Inbox,
-    desk: Desk,
+    processor: InboxProcessor,
     database: Database,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
@@ -292,23 +300,23 @@ def test_cancelling_ends_the_run_and_cleans_the_partition(
     ended: list[str] = []
     monkeypatch.setattr(instance.run_coordinator, "cancel_run", ended.append)
     job = repos.jobs.get(_submit(repos, inbox))
-    (request,) = desk.look(0)
+    (request,) = processor.process(0)
     instance.add_dynamic_partitions(PARTITIONS_NAME, [job.partition_key])
     run_id = _launch(instance, request)
     inbox.cancel(job.job_id, "test")
-    desk.look(0)
+    processor.process(0)
     assert ended == [run_id]
     assert instance.has_dynamic_partition(PARTITIONS_NAME, job.partition_key), "its run has not ended"
     instance.run_storage.handle_run_event(run_id, dg.DagsterEvent("PIPELINE_CANCELED", "some"))
     _later(database)
-    desk.look(0)
+    processor.process(0)
     assert not instance.has_dynamic_partition(PARTITIONS_NAME, job.partition_key)
 
 
 def test_an_order_to_cancel_spares_the_run_of_a_later_retry(
     repos: Store,
     inbox: Inbox,
-    desk: Desk,
+    processor: InboxProcessor,
     database: Database,
     instance: dg.DagsterInstance,
     monkeypatch: pytest.MonkeyPatch,
@@ -318,11 +326,11 @@ def test_an_order_to_cancel_spares_the_run_of_a_later_retry(
     job = repos.jobs.get(_submit(repos, inbox))
     inbox.cancel(job.job_id, "test")
     inbox.retry(job.job_id, "test")
-    (request,) = desk.look(0)
+    (request,) = processor.process(0)
     instance.add_dynamic_partitions(PARTITIONS_NAME, [job.partition_key])
     _launch(instance, request)
     _later(database)
-    desk.look(0)
+    processor.process(0)
     assert ended == []
     assert instance.has_dynamic_partition(PARTITIONS_NAME, job.partition_key)
     assert repos.jobs.get(job.job_id).status == "queued"
@@ -330,10 +338,10 @@ def test_an_order_to_cancel_spares_the_run_of_a_later_retry(
 
 @pytest.mark.parametrize("how", ["delete", "archive"])
 def test_a_job_put_away_leaves_no_partition(
-    repos: Store, inbox: Inbox, desk: Desk, instance: dg.DagsterInstance, how: str
+    repos: Store, inbox: Inbox, processor: InboxProcessor, instance: dg.DagsterInstance, how: str
 ) -> None:
     job = repos.jobs.get(_submit(repos, inbox))
-    desk.look(0)
+    processor.process(0)
     instance.add_dynamic_partitions(PARTITIONS_NAME, [job.partition_key])
     repos.jobs.set_running(job.job_id, "run-1")
     repos.jobs.complete(job.job_id)
@@ -341,7 +349,7 @@ def test_a_job_put_away_leaves_no_partition(
         inbox.delete(job.job_id, "test")
     else:
         inbox.archive(job.job_id, "test")
-    desk.look(0)
+    processor.process(0)
     assert not instance.has_dynamic_partition(PARTITIONS_NAME, job.partition_key)
     assert (repos.jobs.find(job.job_id) is None) is (how == "delete")
 
@@ -353,34 +361,34 @@ def test_standing_industries_are_run_when_their_time_has_come(
     repos: Store, inbox: Inbox, database: Database, settings: Settings
 ) -> None:
     standing, slug = Schedules(database), repos.industries.ensure("gối").slug
-    assert order_due(database, settings) == []
+    assert order_due(repos, settings, print) == []
     standing.set_every(slug, 24)
-    assert order_due(database, settings) == [], "no standing sources"
+    assert order_due(repos, settings, print) == [], "no standing sources"
     repos.industries.set_sources(slug, {"products": "/srv/a.csv", "videos": "/srv/clips"})
     with ThreadPoolExecutor(4) as pool:
         ordered = [
-            job for jobs in pool.map(lambda _: order_due(database, settings), range(4)) for job in jobs
+            job for jobs in pool.map(lambda _: order_due(repos, settings, print), range(4)) for job in jobs
         ]
     (job,) = ordered
     assert [row.job_id for row in inbox.rows()] == [job]
     database.commit(Statement("UPDATE jobs SET created_at = now() - interval '25 hours'"))
-    assert order_due(database, settings) == [], "the last one is still open"
+    assert order_due(repos, settings, print) == [], "the last one is still open"
     repos.jobs.set_running(job, "run-1")
     repos.jobs.complete(job)
-    assert len(order_due(database, settings)) == 1
+    assert len(order_due(repos, settings, print)) == 1
 
 
 def test_the_inventory_says_what_waits(
     repos: Store, inbox: Inbox, database: Database, settings: Settings, instance: dg.DagsterInstance
 ) -> None:
-    assert [list(look(database).lines) for look in INVENTORY] == [[], [], []]
+    assert [list(examine(repos).lines) for examine in INVENTORY] == [[], [], []]
     failed = _submit(repos, inbox, "gối")
     repos.jobs.set_running(failed, "run-1")
     repos.jobs.fail(failed, {"code": "run.died", "reason": "gone"})
     _later(database, 600)
-    lines = [list(look(database).lines) for look in INVENTORY]
+    lines = [list(examine(repos).lines) for examine in INVENTORY]
     assert "job.start" in lines[0][0]
-    assert lines[1] == [f"goi|{failed}: run.died"]
+    assert lines[1] == [f"goi@{failed}: run.died"]
     result = inventory(dg.build_sensor_context(instance=instance))
     assert isinstance(result, dg.SensorResult)
     verdicts = {one.check_name: one.passed for one in result.asset_events}  # type: ignore[union-attr]

@@ -1,18 +1,17 @@
-"""What somebody asked for becomes a job's request: founding names, standing sources, allowed places."""
+"""Requests from outside: the sources they may name, and those this machine falls back to."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
-from pvm_jobs.legacy_request import from_legacy
-from pvm_jobs.request import JobRequest
+from pvm_jobs.request import JobRequest, complete
 from pvm_resources.settings import Settings
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
 from pvm_resources.store.records import Industry
@@ -45,10 +44,11 @@ class Places:
         Raises:
             InputError: ``source.forbidden``, ``source.url``, ``upload.unknown``.
         """
-        return replace(
-            request,
-            products=tuple(self._admit(token, PRODUCT_SOURCES) for token in request.products),
-            videos=tuple(self._admit(token, VIDEO_SOURCES) for token in request.videos),
+        return request.model_copy(
+            update={
+                "products": tuple(self._admit(token, PRODUCT_SOURCES) for token in request.products),
+                "videos": tuple(self._admit(token, VIDEO_SOURCES) for token in request.videos),
+            }
         )
 
     def shown(self, token: str) -> str:
@@ -84,49 +84,26 @@ class Places:
         )
 
 
-def parse_request(given: Mapping[str, Any]) -> JobRequest:
-    """A request from JSON, founding names included.
-
-    Raises:
-        InputError: ``request.*``.
-    """
-    return JobRequest.parse(from_legacy(given))
-
-
 def complete_request(asked: JobRequest, industry: Industry, settings: Settings) -> JobRequest:
-    """The request with its gaps filled: by the industry's standing sources, else by the sources this machine
-    is set up for.
+    """A request from outside with its gaps filled, at last by the sources this machine is set up for.
 
     Raises:
         InputError: ``request.no_products``: nothing is left to take products from.
     """
-    standing = JobRequest.parse(industry.sources)
-    products = asked.products or standing.products or _shops(settings)
-    if not products:
-        raise InputError(
-            "request.no_products",
-            industry.name,
-            "no source of products is named, standing for the industry, or set up on this machine",
-            "Name products, upload a catalogue, or set up eBay or Amazon (docs/sources.md)",
-        )
-    return replace(
+    reason = "no source of products is named, standing for the industry, or set up on this machine"
+    remedy = "Name products, upload a catalogue, or set up eBay or Amazon (docs/sources.md)"
+    return complete(
         asked,
-        products=products,
-        videos=asked.videos or standing.videos or VIDEO_SOURCES,
-        top=asked.top if asked.top is not None else standing.top,
-        tops={**standing.tops, **asked.tops},
-        recency_days=asked.recency_days if asked.recency_days is not None else standing.recency_days,
-        embed_model=asked.embed_model or standing.embed_model,
+        JobRequest.parse(industry.sources),
+        JobRequest(products=_shops(settings), videos=VIDEO_SOURCES),
+        refused=lambda kind: InputError(f"request.no_{kind}", industry.name, reason, remedy),
     )
 
 
 def _shops(settings: Settings) -> tuple[str, ...]:
-    found = []
-    if settings.ebay_client_id and settings.ebay_client_secret:
-        found.append("ebay")
-    if settings.amazon_credential_id and settings.amazon_credential_secret:
-        found.append("amazon")
-    return tuple(found)
+    ebay = settings.ebay_client_id and settings.ebay_client_secret
+    amazon = settings.amazon_credential_id and settings.amazon_credential_secret
+    return tuple(name for name, ready in (("ebay", ebay), ("amazon", amazon)) if ready)
 
 
 def _url(token: str) -> str:

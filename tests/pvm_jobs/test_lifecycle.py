@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pvm_jobs.events import PER_JOB
-from pvm_jobs.phases import BARRIERS, derive_phase
+from pvm_jobs.lifecycle import BARRIERS, derive_phase
 
 _PHASES = tuple(name for _, names in BARRIERS for name in names)
 _ORDER = ("collection", "feature_extraction", "matching", "evidence", "completed")

@@ -1,4 +1,4 @@
-"""The outbox: events written with the data they speak of, read by whoever delivers them."""
+"""The outbox as tests read it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ _COLUMNS = "seq, event_id, job_id, name, item, payload, created_at"
 
 
 class Outbox(Repository):
-    """Tables `outbox` and `phase_events`; written by `Database.commit`."""
+    """Tables `outbox` and `phase_events`."""
 
     def events(self, job_id: str, after: int = 0, limit: int = 1_000) -> list[OutboxEvent]:
-        """Events of a job with a greater `seq` than `after`, in order. Within one job's run `seq` grows in
-        the order of commits; across jobs a smaller one may appear later."""
+        """Events of a job with a greater `seq` than `after`, in order."""
         return self._db.all(
             OutboxEvent,
             f"SELECT {_COLUMNS} FROM outbox WHERE job_id = %s AND seq > %s ORDER BY seq LIMIT %s",
