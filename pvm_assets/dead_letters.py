@@ -1,4 +1,4 @@
-"""Dead letters: items that the network did not give after all tries, kept for `pvm retry`."""
+"""Dead letters: items that no attempt could download, kept for `pvm retry`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 from pvm_core.errors import PvmError
 from pvm_resources.store.source_runs import DeadLetter
 
-#: An error that knows how often it was tried says so under this name.
+#: Attribute of an error that was retried: the number of attempts.
 _ATTEMPTS: Final = "attempts"
 
 
 def letter_of(stage: str, error: PvmError, item: str) -> DeadLetter:
     """The dead letter that `error` is for `item`."""
-    tried = getattr(error, _ATTEMPTS, 1)
-    return DeadLetter(stage, item, error.code, f"{error.reason}. {error.remedy}", max(1, int(tried)))
+    attempts = getattr(error, _ATTEMPTS, 1)
+    return DeadLetter(stage, item, error.code, f"{error.reason}. {error.remedy}", max(1, int(attempts)))
