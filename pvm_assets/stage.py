@@ -1,4 +1,4 @@
-"""What every asset does around its own work: find its job, ask for verdicts, count, commit, report."""
+"""What every asset does around its own work: find its job, check its upstream, count, commit, report."""
 
 # Dagster reads the annotations of decorated functions: they are not postponed here.
 
@@ -14,6 +14,7 @@ from pvm_assets.event_log_redactor import EventLogRedactor
 from pvm_assets.graph import NODES, OWNERS
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.preview import contact_preview, links_preview, page_preview
+from pvm_assets.report import Column, Report
 from pvm_assets.services import JobServices, JobServicesResource
 from pvm_assets.upstream_check import require_upstream
 from pvm_core.errors import MediaError, Problem, PvmError, StoreError
@@ -33,25 +34,6 @@ BATCH: Final = 64
 _FLUSH_S: Final = 2.0
 #: Problems of one item that end the item; everything else ends the run.
 _ITEM_CODES: Final = ("worker.timeout", "worker.died")
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an asset reports when it is done.
-
-    Attributes:
-        rows: rows the job has of it.
-        version: content of those rows in short (`pvm_core.ids.content_key`); the asset's data version.
-        metadata: for the UI.
-        facts: JSON-able, kept with the asset's state for the assets downstream.
-        events: written in the transaction that finishes the asset.
-    """
-
-    rows: int
-    version: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    events: Sequence[Event] = ()
 
 
 @dataclass
@@ -96,7 +78,7 @@ class Stage:
         self.problems += len(problems)
         self.services.store.state.write_problems(self.job_id, problems)
         for problem in problems[:20]:
-            self.log.warning(f"{self.guard.label(problem.item)}: {problem.message} [{problem.code}]")
+            self.log.warning(f"{self.redactor.label(problem.item)}: {problem.message} [{problem.code}]")
 
     def event(self, name: str, item: str = "", **payload: Any) -> Event:
         """An event of this job."""
@@ -106,7 +88,6 @@ class Stage:
         self,
         answers: Iterable[Done[T, R]],
         write: Callable[[list[R]], None],
-        label: Callable[[T], str] = str,
         batch: int = BATCH,
     ) -> None:
         """Writes answers in batches as they come; an item's failure becomes a problem.
@@ -118,11 +99,11 @@ class Stage:
             good: list[Any] = [d.value for d in some if d.error is None]
             if good:
                 write(good)
-            self.note_failures(some, label)
+            self.note_failures(some)
             self.advance(len(some))
 
-    def note_failures(self, answers: Sequence[Done[T, R]], label: Callable[[T], str]) -> None:
-        """Stores the failures among `answers` as problems of their items.
+    def note_failures(self, answers: Sequence[Done[T, R]]) -> None:
+        """Stores the failures among `answers` as problems of their items, named by their text.
 
         Raises:
             PvmError: a failure that is not the item's own.
@@ -134,13 +115,13 @@ class Stage:
                 continue
             if not isinstance(error, MediaError) and error.code not in _ITEM_CODES:
                 raise error
-            found.append(Problem.of(self.name, error, label(answer.item)))
+            found.append(Problem.of(self.name, error, str(answer.item)))
         self.note(found)
 
     def preview(self, keys: Sequence[str], alt: str, masks: Sequence[str | None] = ()) -> dict[str, Any]:
-        """A contact sheet of stored pictures as metadata; {} where there are none. Links stand for those
-        that must be able to go again."""
-        hidden = self.guard.restricted(keys)
+        """A contact sheet of stored pictures as metadata; {} where there are none. Links stand for restricted
+        pictures, which the event log must not keep."""
+        hidden = self.redactor.restricted(keys)
         paired = list(zip(keys, masks, strict=True)) if masks else [(key, None) for key in keys]
         free = [pair for pair in paired if pair[0] not in hidden]
         shown, over = [key for key, _ in free], [mask for _, mask in free] if masks else ()
@@ -148,21 +129,21 @@ class Stage:
         return self._preview(sheet, hidden)
 
     def pages(self, keys: Sequence[str], alt: str) -> dict[str, Any]:
-        """The first of the stored evidence pages as metadata; {} where there are none. Links stand for those
-        that must be able to go again."""
-        hidden = self.guard.restricted(keys)
+        """The first of the stored evidence pages as metadata; {} where there are none. Links stand for
+        restricted ones."""
+        hidden = self.redactor.restricted(keys)
         shown = [key for key in keys if key not in hidden]
         return self._preview(page_preview(self.services.media, shown, alt) if shown else "", hidden)
 
     @cached_property
-    def guard(self) -> EventLogRedactor:
-        """Tells what may enter the event log."""
+    def redactor(self) -> EventLogRedactor:
+        """What may enter the event log."""
         return EventLogRedactor(self.services, self.job_id)
 
     @property
     def policies(self) -> Policies:
         """What each source's terms allow on this machine."""
-        return self.guard.policies
+        return self.redactor.policies
 
     def _preview(self, sheet: str, hidden: Mapping[str, Restricted]) -> dict[str, Any]:
         links = links_preview(list(hidden.values()), self.policies) if hidden else ""
@@ -203,15 +184,6 @@ def timed_batches(items: Iterable[T], size: int, seconds: float) -> Iterator[lis
             batch = []
     if batch:
         yield batch
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column for the UI."""
-
-    name: str
-    type: str
-    description: str = ""
 
 
 def job_asset(
@@ -276,9 +248,9 @@ def _materialise(
     services.store.state.start_stage(job.job_id, name)
     stage = Stage(name, job, services.rules_of(job), services, context.log)
     report = work(stage)
-    facts = {**stage.counts, **report.facts}
+    kept = {**stage.counts, **report.state}
     services.store.state.finish_asset(
-        job.job_id, AssetState(name, report.version, report.rows, facts), events=report.events
+        job.job_id, AssetState(name, report.version, report.rows, kept), events=report.events
     )
     metadata = {**stage.counts, **report.metadata, "dagster/partition_row_count": report.rows}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(report.version))
@@ -312,3 +284,6 @@ class clear_failure:  # noqa: N801 - reads as a statement
                 },
                 allow_retries=passing,
             ) from error
+
+
+__all__ = ["BATCH", "Column", "Report", "Stage", "clear_failure", "job_asset", "timed_batches"]

@@ -143,7 +143,7 @@ def _read_videos(stage: Stage, listed: Sequence[_Listed]) -> dict[str, tuple[Rea
         good = {d.item.name: (d.value, d.item.path) for d in batch if d.value is not None}
         _store(stage, {name: by_name[name] for name in good}, good)
         found |= good
-        stage.note_failures(batch, lambda task: task.name)
+        stage.note_failures(batch)
         stage.advance(len(batch))
     return found
 
@@ -163,7 +163,7 @@ def _fetched(stage: Stage, listed: Sequence[_Listed]) -> Iterator[VideoTask]:
                 except MediaError as error:
                     _give_up(stage, one, error)
         except BaseException:
-            # A run that is cancelled must not wait for transfers that nobody wants any more.
+            # A cancelled run does not wait for the transfers.
             pool.shutdown(wait=False, cancel_futures=True)
             for one in remote:
                 one.source.cancel()
@@ -204,7 +204,7 @@ def _on_this_machine(stage: Stage, listed: Sequence[_Listed]) -> Iterator[VideoT
 
 
 def _give_up(stage: Stage, one: _Listed, error: MediaError) -> None:
-    """A video that cannot be had is a problem, and where the network was asked, a dead letter to replay."""
+    """A video that cannot be read is a problem, and if it was to be downloaded a dead letter to retry."""
     stage.note([Problem.of(stage.name, error, one.name)])
     if one.record.path is None:
         stage.services.store.source_runs.bury(stage.job_id, [letter_of(stage.name, error, one.name)])

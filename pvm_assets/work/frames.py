@@ -13,6 +13,7 @@ from pvm_core.images import encode_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, RejectedFrame, iter_keyframes
 from pvm_core.video import probe
 from pvm_resources.media.store import MediaStore
+from pvm_resources.store.records import Frame
 
 #: JPEG quality of a stored frame.
 _QUALITY = 90
@@ -59,26 +60,11 @@ class CutTask:
 
 
 @dataclass(frozen=True)
-class CutFrame:
-    """A frame that was looked at; `key` (of the stored JPEG) is None where it was rejected for `reason`."""
-
-    frame_id: uuid.UUID
-    ts: float
-    shot: int
-    key: str | None
-    width: int
-    height: int
-    sharpness: float
-    phash: int
-    reason: str
-
-
-@dataclass(frozen=True)
 class CutVideo:
-    """All frames of one video, and what stopped it early, if anything did."""
+    """All sampled frames of one video, kept and rejected, and what stopped it early, if anything did."""
 
     video_id: uuid.UUID
-    frames: tuple[CutFrame, ...]
+    frames: tuple[Frame, ...]
     problem: Problem | None
 
 
@@ -111,23 +97,36 @@ def cut_video(media: MediaStore, task: CutTask) -> CutVideo:
         MediaError: no frame at all could be decoded.
         StoreError: the media store refused a frame.
     """
-    frames: list[CutFrame] = []
+    frames: list[Frame] = []
     try:
         for found in iter_keyframes(task.path, task.params):
             frames.append(_stored(media, task, found))
     except MediaError as error:
-        if not any(f.key for f in frames):
+        if not any(f.status == "kept" for f in frames):
             raise
         return CutVideo(task.video_id, tuple(frames), Problem.of("keyframes", error, task.name))
     return CutVideo(task.video_id, tuple(frames), None)
 
 
-def _stored(media: MediaStore, task: CutTask, found: Keyframe | RejectedFrame) -> CutFrame:
-    frame_id = ids.frame_id(task.video_id, task.params.key, found.pts_ms)
+def _stored(media: MediaStore, task: CutTask, found: Keyframe | RejectedFrame) -> Frame:
+    video, method = task.video_id, task.params.key
+    frame_id = ids.frame_id(video, method, found.pts_ms)
     if isinstance(found, RejectedFrame):
         reason = f"{found.reason}: {found.detail}" if found.detail else found.reason
-        return CutFrame(frame_id, found.ts, -1, None, 0, 0, 0.0, 0, reason)
-    key = f"videos/{task.video_id}/frames/{frame_id}.jpg"
+        return Frame(frame_id, video, method, found.ts, "rejected", reason=reason)
+    key = f"videos/{video}/frames/{frame_id}.jpg"
     media.put(key, encode_jpeg(found.rgb, _QUALITY))
     height, width = found.rgb.shape[:2]
-    return CutFrame(frame_id, found.ts, found.shot, key, width, height, found.sharpness, found.phash, "")
+    return Frame(
+        frame_id,
+        video,
+        method,
+        found.ts,
+        "kept",
+        found.shot,
+        key,
+        width,
+        height,
+        found.sharpness,
+        found.phash,
+    )
