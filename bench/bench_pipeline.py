@@ -131,14 +131,14 @@ def plain_loops(case: Path, home: Path) -> dict[str, float]:
     from pvm_assets.steps.keypoints import KeypointExtractor
     from pvm_assets.steps.masks import MaskExtractor
     from pvm_assets.work.decoded import decode
-    from pvm_assets.work.frames import CutTask, cut_video
+    from pvm_assets.work.frames import FrameWorkerState, cut_video
     from pvm_core.images import decode_picture, encode_jpeg, normalise
     from pvm_core.keyframes import KeyframeParams
     from pvm_core.keypoints import KeypointParams, detect
     from pvm_core.verification import VerifyParams, View, verify_frame
     from pvm_jobs.rules import resolve
     from pvm_resources.media.store import MediaStore
-    from pvm_resources.store.records import Item
+    from pvm_resources.store.records import Item, JobVideo
 
     rules, source = resolve(), MediaStore(str(home / "media"))
     media, models = MediaStore(str(home / "plain")), home / "models"
@@ -153,9 +153,9 @@ def plain_loops(case: Path, home: Path) -> dict[str, float]:
     )
     params = KeyframeParams.from_rules(rules)
     clip = min((case / "videos").glob("*.mp4"))
-    task = CutTask(uuid.uuid4(), clip, clip.name, params)
+    video = JobVideo(clip.name, uuid.uuid4(), str(clip))
     start = time.monotonic()
-    cut = cut_video(media, task)
+    cut = cut_video(FrameWorkerState(media, params), video)
     found["keyframes"] = (time.monotonic() - start) / max(1, sum(f.status == "kept" for f in cut.frames))
     points = KeypointParams.from_rules(rules)
     extractors = {

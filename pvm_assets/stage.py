@@ -24,6 +24,7 @@ from pvm_jobs.source_policy import Policies
 from pvm_resources.process_pool import Done
 from pvm_resources.store.records import AssetState, Job, Progress
 from pvm_resources.store.retention import Restricted
+from pvm_resources.store.source_runs import DeadLetter
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -80,6 +81,15 @@ class Stage:
         for problem in problems[:20]:
             self.log.warning(f"{self.redactor.label(problem.item)}: {problem.message} [{problem.code}]")
 
+    def give_up(self, item: str, error: PvmError, *, dead_letter: bool = False) -> None:
+        """Stores the failure of one item; as a dead letter `pvm retry` requests it again."""
+        self.note([Problem.of(self.name, error, item)])
+        if dead_letter:
+            attempts = max(1, int(getattr(error, "attempts", 1)))
+            text = f"{error.reason}. {error.remedy}"
+            letter = DeadLetter(self.name, item, error.code, text, attempts)
+            self.services.store.source_runs.bury(self.job_id, [letter])
+
     def event(self, name: str, item: str = "", **payload: Any) -> Event:
         """An event of this job."""
         return Event(self.job_id, name, item, payload)
@@ -122,10 +132,10 @@ class Stage:
         """A contact sheet of stored pictures as metadata; {} where there are none. Links stand for restricted
         pictures, which the event log must not keep."""
         hidden = self.redactor.restricted(keys)
-        paired = list(zip(keys, masks, strict=True)) if masks else [(key, None) for key in keys]
-        free = [pair for pair in paired if pair[0] not in hidden]
-        shown, over = [key for key, _ in free], [mask for _, mask in free] if masks else ()
-        sheet = contact_preview(self.services.media, shown, alt, over) if shown else ""
+        over = dict(zip(keys, masks, strict=True)) if masks else {}
+        shown = [key for key in keys if key not in hidden]
+        dimmed = [over[key] for key in shown] if masks else ()
+        sheet = contact_preview(self.services.media, shown, alt, dimmed) if shown else ""
         return self._preview(sheet, hidden)
 
     def pages(self, keys: Sequence[str], alt: str) -> dict[str, Any]:

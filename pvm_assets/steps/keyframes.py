@@ -5,12 +5,10 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from functools import partial
-from pathlib import Path
 
 from pvm_assets.data_version import version_of
 from pvm_assets.stage import Column, Report, Stage, job_asset
-from pvm_assets.work import given
-from pvm_assets.work.frames import CutTask, CutVideo, cut_video
+from pvm_assets.work.frames import CutVideo, FrameWorkerState, cut_video
 from pvm_core.errors import InputError, Problem
 from pvm_core.keyframes import KeyframeParams
 from pvm_resources.store.records import JobVideo, KeyframeSet
@@ -43,16 +41,10 @@ def keyframes(stage: Stage) -> Report:
             stage.note([_ended_early(names[video_id].given_name, kept.problem)])
     stage.begin(len(listed), reused=len(done))
     todo = sorted((v for v in listed if v.video_id not in done), key=lambda v: -(v.duration_s or 0.0))
-    tasks = (
-        CutTask(v.video_id, Path(names[v.video_id].source_ref), names[v.video_id].given_name, params)
-        for v in todo
-    )
+    setup = partial(FrameWorkerState, services.media, params)
+    answers = services.pool.map(cut_video, [names[video.video_id] for video in todo], setup)
     # One video is one item: its frames are stored with the mark that it is done.
-    stage.settle(
-        services.pool.map(cut_video, tasks, partial(given, services.media)),
-        partial(_write_frames, stage, params),
-        batch=1,
-    )
+    stage.settle(answers, partial(_write_frames, stage, params), batch=1)
     return _keyframe_report(stage, params)
 
 

@@ -11,12 +11,11 @@ from functools import partial
 from typing import Final
 
 from pvm_assets.data_version import version_of
-from pvm_assets.dead_letters import letter_of
 from pvm_assets.retry_policy import NETWORK
 from pvm_assets.sources import web_fetcher
 from pvm_assets.stage import BATCH, Column, Report, Stage, job_asset
 from pvm_assets.work.pictures import PictureWorkerState, ref_of, store_picture
-from pvm_core.errors import InputError, MediaError, Problem
+from pvm_core.errors import InputError, MediaError
 from pvm_core.near_duplicates import GalleryItem, near_duplicates
 from pvm_resources.http import Fetcher
 from pvm_resources.sources.picture_reader import Pictures
@@ -128,7 +127,8 @@ def _with_bytes(stage: Stage, web: Fetcher, tasks: Sequence[GalleryPicture]) -> 
     remote = [task for task in tasks if task.file is None]
     for task, answer in web.fetch_many(remote, lambda task: task.source_ref):
         if isinstance(answer, MediaError):
-            _give_up(stage, task, answer)
+            stage.give_up(task.source_ref, answer, dead_letter=True)
+            stage.advance(1)
         else:
             yield replace(task, data=answer.data)
 
@@ -148,13 +148,6 @@ def _small_batches(tasks: Iterable[GalleryPicture]) -> Iterator[list[GalleryPict
             batch, held = [], 0
     if batch:
         yield batch
-
-
-def _give_up(stage: Stage, task: GalleryPicture, error: MediaError) -> None:
-    ref = task.source_ref
-    stage.note([Problem.of(stage.name, error, ref)])
-    stage.services.store.source_runs.bury(stage.job_id, [letter_of(stage.name, error, ref)])
-    stage.advance(1)
 
 
 def _write_images(stage: Stage, images: list[Image], sources: list[ImageSource]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from psycopg import sql
 from psycopg.rows import tuple_row
@@ -31,9 +31,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-T = TypeVar("T")
 Feature = Literal["masks", "embeddings", "keypoints"]
 Row = Mask | Embedding | KeypointSet
+
+
+#: SQL types of the records' fields that are not text.
+_TYPES: Final = {
+    "item_id": "uuid", "has_mask": "bool", "coverage": "float8", "view": "int2", "emb_rgb": "vector",
+    "emb_gray": "vector", "n_keypoints": "int4",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,68 +47,55 @@ class _Table:
     """Where a feature is stored.
 
     Attributes:
-        columns: name -> SQL type; the fields of the record.
-        method: the column that names model or method with its parameters.
-        update: columns that a row takes when the same picture and method is computed again.
-        file: the column with the key of its file in the media store, "" without one.
-        first: SQL that leaves one row a picture, over the row f.
+        record: its fields are the columns.
         events: name of the event by the picture's kind.
         payload: SQL of the event's payload, over the picture i and the row f.
+        method: the column that names model or method with its parameters.
+        file: the column with the key of its file in the media store, "" without one.
     """
 
     name: str
-    columns: Mapping[str, str]
-    method: str
+    record: type[Row]
     events: Mapping[Kind, str]
     payload: str = "jsonb_build_object('asset_id', i.item_id)"
-    update: tuple[str, ...] = ()
+    method: str = "method_key"
     file: str = ""
-    first: str = "true"
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Name -> SQL type, in the order of the record's fields."""
+        return {field.name: _TYPES.get(field.name, "text") for field in fields(self.record)}
 
     @property
     def key(self) -> tuple[str, ...]:
         """The columns that tell rows apart."""
-        return ("item_id", self.method, *(name for name in self.columns if name == "view"))
+        return tuple(name for name in self.columns if name in ("item_id", self.method, "view"))
 
 
 _TABLES: Final[Mapping[Feature, _Table]] = {
     "masks": _Table(
         "masks",
-        {
-            "item_id": "uuid", "kind": "text", "method_key": "text", "has_mask": "bool", "mask_path": "text",
-            "coverage": "float8", "reason": "text",
-        },
-        "method_key",
+        Mask,
         {"product": "products.image.masked", "frame": "video.keyframes.masked"},
         """CASE i.kind WHEN 'product'
         THEN jsonb_build_object('image_id', i.item_id, 'has_mask', f.has_mask, 'mask_path', f.mask_path)
         ELSE jsonb_build_object('video_id', i.parent_id, 'frames', jsonb_build_array(jsonb_build_object(
             'frame_id', i.item_id, 'ts', i.ts, 'has_mask', f.has_mask, 'mask_path', f.mask_path))) END""",
-        update=("has_mask", "mask_path", "coverage", "reason"),
         file="mask_path",
     ),
     "embeddings": _Table(
         "embeddings",
-        {
-            "item_id": "uuid", "kind": "text", "model_key": "text", "model": "text", "view": "int2",
-            "emb_rgb": "vector", "emb_gray": "vector",
-        },
-        "model_key",
+        Embedding,
         {"product": "image.embedding.ready", "frame": "video.embedding.ready"},
-        first="f.view = 0",
+        method="model_key",
     ),
     "keypoints": _Table(
         "keypoint_sets",
-        {
-            "item_id": "uuid", "kind": "text", "method_key": "text", "n_keypoints": "int4",
-            "kp_blob_path": "text", "status": "text", "reason": "text",
-        },
-        "method_key",
+        KeypointSet,
         {"product": "image.keypoint.ready", "frame": "video.keypoint.ready"},
-        update=("n_keypoints", "kp_blob_path", "status", "reason"),
         file="kp_blob_path",
     ),
-}  # fmt: skip
+}
 #: Pictures of a job with their files; a label is what their user knows them by.
 _ITEMS: Final = """
 SELECT i.item_id, i.kind, i.parent_id, i.local_path, i.width, i.height, i.ts, i.shot, m.mask_path,
@@ -177,8 +170,10 @@ class Features(Repository):
         table, listed = _TABLES[feature], list(rows)
         if not listed:
             return
+        # The same key gives the same vectors; a file may have been lost and made again.
+        update = [name for name in table.columns if table.file and name not in (*table.key, "kind")]
         values = (tuple(_value(row, name) for name in table.columns) for row in listed)
-        writes: list[Write] = [Copy(table.name, table.columns, values, table.key, update=table.update)]
+        writes: list[Write] = [Copy(table.name, table.columns, values, table.key, update=update)]
         if job_id is not None:
             key, ids = getattr(listed[0], table.method), list({row.item_id for row in listed})
             writes += _announcement(table, job_id, key, ids)
@@ -191,26 +186,20 @@ class Features(Repository):
 
     def announce_keyframes(self, job_id: str) -> int:
         """Writes the event of each video of the job that has keyframes; as `announce`."""
-        return self._db.commit(
-            _in_order(job_id),
-            Statement(
-                "INSERT INTO outbox (event_id, job_id, name, item, payload) "
-                "SELECT gen_random_uuid(), %(job)s, 'videos.keyframes.ready', i.parent_id::text, "
-                "jsonb_build_object('video_id', i.parent_id, 'frames', jsonb_agg(jsonb_build_object("
-                "'frame_id', i.item_id, 'ts', i.ts, 'local_path', i.local_path) ORDER BY i.ts, i.item_id)) "
-                "FROM job_items i WHERE i.job_id = %(job)s AND i.kind = 'frame' "
-                "GROUP BY i.parent_id ORDER BY i.parent_id ON CONFLICT (job_id, name, item) DO NOTHING",
-                {"job": job_id},
-            ),
-        )[-1]
+        select = """'videos.keyframes.ready', i.parent_id::text,
+            jsonb_build_object('video_id', i.parent_id, 'frames', jsonb_agg(jsonb_build_object(
+                'frame_id', i.item_id, 'ts', i.ts, 'local_path', i.local_path) ORDER BY i.ts, i.item_id))
+            FROM job_items i WHERE i.job_id = %(job)s AND i.kind = 'frame'
+            GROUP BY i.parent_id ORDER BY i.parent_id"""
+        return self._db.commit(*_new_events(select, {"job": job_id}))[-1]
 
     def masks(self, job_id: str, method_key: str, kind: Kind | None = None) -> Iterator[Mask]:
         """Masks of the job's pictures; streamed as `items`."""
-        return self._rows(Mask, "masks", job_id, method_key, kind)
+        return self._rows("masks", job_id, method_key, kind)
 
     def keypoints(self, job_id: str, method_key: str, kind: Kind | None = None) -> Iterator[KeypointSet]:
         """Keypoint sets of the job's pictures; streamed as `items`."""
-        return self._rows(KeypointSet, "keypoints", job_id, method_key, kind)
+        return self._rows("keypoints", job_id, method_key, kind)
 
     def files(self, job_id: str, feature: Feature, key: str) -> Iterator[tuple[uuid.UUID, str]]:
         """Pictures of the job and the media key of their feature's file, where it has one; streamed."""
@@ -234,12 +223,10 @@ class Features(Repository):
         given = {"job": job_id, "kind": kind, "mask": mask_key, "keypoints": None, **params}
         return self._db.stream(Item, f"{_ITEMS} {where} {_ORDER}", given)
 
-    def _rows(
-        self, record: Callable[..., T], feature: Feature, job_id: str, key: str, kind: Kind | None
-    ) -> Iterator[T]:
+    def _rows(self, feature: Feature, job_id: str, key: str, kind: Kind | None) -> Iterator[Any]:
         table = _TABLES[feature]
         return self._db.stream(
-            record,
+            table.record,
             f"SELECT {', '.join(f'f.{name}' for name in table.columns)} FROM {_joined(table)} "
             f"AND (%(kind)s::text IS NULL OR i.kind = %(kind)s) {_ORDER}",
             {"job": job_id, "key": key, "kind": kind},
@@ -452,9 +439,10 @@ def _has(table: _Table) -> str:
 
 
 def _joined(table: _Table) -> str:
+    one = "AND f.view = 0 " if "view" in table.columns else ""
     return (
-        f"job_items i JOIN {table.name} f ON f.item_id = i.item_id AND f.{table.method} = %(key)s "
-        f"AND {table.first} WHERE i.job_id = %(job)s"
+        f"job_items i JOIN {table.name} f ON f.item_id = i.item_id AND f.{table.method} = %(key)s {one}"
+        "WHERE i.job_id = %(job)s"
     )
 
 
@@ -464,20 +452,21 @@ def _announcement(
     """The events of the job's pictures that have the feature, of `items` alone where given."""
     only = "" if items is None else "AND i.item_id = ANY(%(items)s)"
     name = f"CASE i.kind WHEN 'product' THEN '{table.events['product']}' ELSE '{table.events['frame']}' END"
+    select = f"{name}, i.item_id::text, {table.payload} FROM {_joined(table)} {only} {_ORDER}"
+    return _new_events(select, {"job": job_id, "key": key, "items": items})
+
+
+def _new_events(select: str, params: dict[str, Any]) -> tuple[Statement, Statement]:
+    """Writes that put the events of a query (name, item, payload) into the outbox; one that exists stays."""
     return (
-        _in_order(job_id),
+        # As `Database.commit` does for its events: those of one job become visible in the order of `seq`.
+        Statement("SELECT 1 FROM jobs WHERE job_id = %(job)s FOR NO KEY UPDATE", params),
         Statement(
             "INSERT INTO outbox (event_id, job_id, name, item, payload) SELECT gen_random_uuid(), %(job)s, "
-            f"{name}, i.item_id::text, {table.payload} FROM {_joined(table)} {only} {_ORDER} "
-            "ON CONFLICT (job_id, name, item) DO NOTHING",
-            {"job": job_id, "key": key, "items": items},
+            f"{select} ON CONFLICT (job_id, name, item) DO NOTHING",
+            params,
         ),
     )
-
-
-def _in_order(job_id: str) -> Statement:
-    # As `Database.commit` does for its events: those of one job become visible in the order of `seq`.
-    return Statement("SELECT 1 FROM jobs WHERE job_id = %s FOR NO KEY UPDATE", [job_id])
 
 
 def _value(row: Row, name: str) -> Any:

@@ -139,6 +139,9 @@ class JobVideo:
     mtime: float | None = None
     position: int = 0
 
+    def __str__(self) -> str:
+        return self.given_name
+
 
 @dataclass(frozen=True)
 class KeyframeSet:

@@ -30,7 +30,8 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class _Rows:
-    """SQL: the rows of job ``%(job)s``, their id and parent, and what must be true by column."""
+    """SQL: rows r of the job j, their id and parent, and by column what must be true of a row beyond what the
+    tables' own constraints enforce (those cannot be broken by a stored row)."""
 
     source: str
     id: str
@@ -38,65 +39,30 @@ class _Rows:
     sound: Mapping[str, str]
 
 
-def _unit(*columns: str) -> dict[str, str]:
-    return {name: f"r.{name} IS NULL OR r.{name} BETWEEN 0 AND 1" for name in columns}
-
-
-def _text(*columns: str) -> dict[str, str]:
-    return {name: f"r.{name} <> ''" for name in columns}
-
-
-def _at_least(least: int, *columns: str) -> dict[str, str]:
-    return {name: f"r.{name} >= {least}" for name in columns}
-
-
+_SIZE: Final = {"width": "r.width BETWEEN 1 AND 1024", "height": "r.height BETWEEN 1 AND 1024"}
 _ROWS: Final[Mapping[RowSet, _Rows]] = {
     "products": _Rows(
-        "products r JOIN job_products j USING (product_id) WHERE j.job_id = %(job)s",
-        "r.product_id",
-        "r.product_id",
-        _text("src", "namespace", "asin_or_itemid"),
+        "products r JOIN job_products j USING (product_id)", "r.product_id", "r.product_id",
+        {"src": "r.src <> ''", "namespace": "r.namespace <> ''"},
     ),
     "images": _Rows(
-        "stored_images r JOIN job_images j USING (img_id) WHERE j.job_id = %(job)s",
-        "r.img_id",
-        "r.product_id",
-        {
-            "sha256": "r.sha256 ~ '^[0-9a-f]{64}$'",
-            **_text("local_path"),
-            **{name: f"r.{name} BETWEEN 1 AND 1024" for name in ("width", "height")},
-        },
+        "stored_images r JOIN job_images j USING (img_id)", "r.img_id", "r.product_id",
+        {"local_path": "r.local_path <> ''", **_SIZE},
     ),
     "frames": _Rows(
-        "stored_frames r JOIN job_items i ON i.item_id = r.frame_id AND i.kind = 'frame' "
-        "WHERE i.job_id = %(job)s",
-        "r.frame_id",
+        "stored_frames r JOIN job_items j ON j.item_id = r.frame_id AND j.kind = 'frame'", "r.frame_id",
         "r.video_id",
-        {**_at_least(0, "ts", "shot", "sharpness"), **_text("local_path"), **_at_least(1, "width", "height")},
+        {"local_path": "r.local_path <> ''", "shot": "r.shot >= 0", "sharpness": "r.sharpness >= 0"},
     ),
     "candidates": _Rows(
-        "candidate_pairs r WHERE r.job_id = %(job)s",
-        "r.img_id",
-        "r.frame_id",
-        {
-            **_at_least(1, "rank"),
-            **{name: f"r.{name} BETWEEN -1.0001 AND 1.0001" for name in ("sim_rgb", "similarity")},
-            "sim_gray": "r.sim_gray IS NULL OR r.sim_gray BETWEEN -1.0001 AND 1.0001",
-        },
+        "candidate_pairs r JOIN jobs j USING (job_id)", "r.img_id", "r.frame_id",
+        {"similarity": "r.similarity >= r.sim_rgb"},
     ),
     "matches": _Rows(
-        "matches r WHERE r.job_id = %(job)s",
-        "r.match_id",
-        "r.product_id",
-        {
-            **{name: f"r.{name} BETWEEN 0 AND 1" for name in ("score", "score_pair")},
-            **_unit("sim_deep", "sim_kp", "sim_edge"),
-            "status": "r.status IN ('accepted', 'review', 'rejected')",
-            "reason": "r.reason::text <> ''",
-            **_at_least(0, "ts", "consistency", "coverage"),
-        },
+        "matches r JOIN jobs j USING (job_id)", "r.match_id", "r.product_id",
+        {"reason": "r.reason::text <> ''"},
     ),
-}
+}  # fmt: skip
 
 
 class RowChecks(Repository):
@@ -112,7 +78,8 @@ class RowChecks(Repository):
             "SELECT count(*), count(DISTINCT parent), count(*) FILTER (WHERE faults <> ''), "
             "(array_agg(id || ': ' || faults) FILTER (WHERE faults <> ''))[:%(named)s] FROM ("
             f"SELECT {part.id}::text AS id, {part.parent} AS parent, "
-            f"array_to_string(ARRAY[{faults}], ', ') AS faults FROM {part.source}) checked",
+            f"array_to_string(ARRAY[{faults}], ', ') AS faults "
+            f"FROM {part.source} WHERE j.job_id = %(job)s) checked",
             {"job": job_id, "named": _NAMED},
         )[0]
         return RowCounts(total, parents, failures, tuple(examples or ()))
