@@ -9,9 +9,8 @@ from pvm_assets.execution.executors import pick_executor
 from pvm_assets.jobs import whole_job
 from pvm_assets.services import job_services
 from pvm_assets.steps.evidence import evidence
-from pvm_assets.steps.features import embeddings, keypoints
+from pvm_assets.steps.features import FEATURE_ASSETS
 from pvm_assets.steps.keyframes import keyframes
-from pvm_assets.steps.masks import masks
 from pvm_assets.steps.matching import candidate_pairs, matches
 from pvm_assets.steps.product_images import product_images
 from pvm_assets.steps.products import products
@@ -25,9 +24,7 @@ ASSETS = (
     videos,
     product_images,
     keyframes,
-    masks,
-    embeddings,
-    keypoints,
+    *FEATURE_ASSETS,
     candidate_pairs,
     matches,
     evidence,

@@ -30,12 +30,12 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from pvm_assets.work.pictures import PictureTask, PictureWorkerState, store_picture
+from pvm_assets.work.pictures import PictureWorkerState, store_picture
 from pvm_resources.http import AllowList, Fetched, Fetcher
 from pvm_resources.media.store import MediaStore
 from pvm_resources.process_pool import WorkPool
-from pvm_resources.sources.base import PictureRef
 from pvm_resources.sources.picture_reader import Pictures
+from pvm_resources.store.galleries import GalleryPicture
 
 SERVER = Path(__file__).parents[1] / "tests" / "standins" / "pictures.py"
 #: Bytes of each picture.
@@ -104,15 +104,15 @@ def fetch_alone(fetcher: Fetcher, urls: list[str]) -> int:
 def fetch_and_store(fetcher: Fetcher, urls: list[str], pool: WorkPool, media: Path) -> int:
     """How many were stored."""
     product = uuid.uuid4()
-    tasks = [PictureTask(product, PictureRef(url), n, None) for n, url in enumerate(urls)]
+    tasks = [GalleryPicture(product, n, url, None) for n, url in enumerate(urls)]
 
-    def with_bytes() -> Iterator[PictureTask]:
+    def with_bytes() -> Iterator[GalleryPicture]:
         for task, answer in fetcher.fetch_many(tasks):
             if isinstance(answer, Fetched):
                 yield replace(task, data=answer.data)
 
-    desk = partial(PictureWorkerState, MediaStore(str(media)), Pictures())
-    return sum(done.error is None for done in pool.map(store_picture, with_bytes(), desk))
+    setup = partial(PictureWorkerState, MediaStore(str(media)), Pictures())
+    return sum(done.error is None for done in pool.map(store_picture, with_bytes(), setup))
 
 
 def measured(table: Table, workers: list[int], name: str, urls: list[str], run: Callable[[], int]) -> None:

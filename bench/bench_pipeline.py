@@ -127,30 +127,25 @@ def plain_loops(case: Path, home: Path) -> dict[str, float]:
     os.environ["OPENCV_FOR_THREADS_NUM"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     import uuid
 
-    from pvm_assets.work.features import (
-        EmbedTask,
-        Stored,
-        embed_pictures,
-        embed_worker_state,
-        keypoint_picture,
-        keypoint_worker_state,
-        mask_picture,
-        mask_worker_state,
-    )
-    from pvm_assets.work.frames import CutTask, cut_video
+    from pvm_assets.steps.embeddings import EmbeddingExtractor
+    from pvm_assets.steps.keypoints import KeypointExtractor
+    from pvm_assets.steps.masks import MaskExtractor
+    from pvm_assets.work.decoded import decode
+    from pvm_assets.work.frames import FrameWorkerState, cut_video
     from pvm_core.images import decode_picture, encode_jpeg, normalise
     from pvm_core.keyframes import KeyframeParams
     from pvm_core.keypoints import KeypointParams, detect
     from pvm_core.verification import VerifyParams, View, verify_frame
     from pvm_jobs.rules import resolve
     from pvm_resources.media.store import MediaStore
+    from pvm_resources.store.records import Item, JobVideo
 
     rules, source = resolve(), MediaStore(str(home / "media"))
     media, models = MediaStore(str(home / "plain")), home / "models"
-    frames = [Stored(uuid.uuid4(), "frame", key, key) for key in _keys(source, "videos")]
-    products = [Stored(uuid.uuid4(), "product", key, key) for key in _keys(source, "products")]
-    for stored in (*frames, *products):
-        media.put(stored.key, source.get(stored.key))
+    frames = [Item(uuid.uuid4(), "frame", uuid.uuid4(), key, 0, 0) for key in _keys(source, "videos")]
+    products = [Item(uuid.uuid4(), "product", uuid.uuid4(), key, 0, 0) for key in _keys(source, "products")]
+    for item in (*frames, *products):
+        media.put(item.local_path, source.get(item.local_path))
     found: dict[str, float] = {}
     pictures = list(islice(sorted((case / "images").iterdir()), _SAMPLE))
     found["product_images"] = _each(
@@ -158,18 +153,20 @@ def plain_loops(case: Path, home: Path) -> dict[str, float]:
     )
     params = KeyframeParams.from_rules(rules)
     clip = min((case / "videos").glob("*.mp4"))
-    task = CutTask(uuid.uuid4(), clip, clip.name, params)
+    video = JobVideo(clip.name, uuid.uuid4(), str(clip))
     start = time.monotonic()
-    cut = cut_video(media, task)
-    found["keyframes"] = (time.monotonic() - start) / max(1, sum(f.key is not None for f in cut.frames))
-    desk = mask_worker_state(media, "classic", models)
-    found["masks"] = _each(frames, lambda s: mask_picture(desk, s))
-    embedder = embed_worker_state(media, "classic", models, rules.grey_clahe)
-    found["embeddings"] = _each(frames, lambda s: embed_pictures(embedder, EmbedTask((s,))))
+    cut = cut_video(FrameWorkerState(media, params), video)
+    found["keyframes"] = (time.monotonic() - start) / max(1, sum(f.status == "kept" for f in cut.frames))
     points = KeypointParams.from_rules(rules)
-    finder = keypoint_worker_state(media, points, "plain")
-    found["keypoints"] = _each(frames, lambda s: keypoint_picture(finder, s))
-    views = [View(detect(s.rgb(media), None, points), s.rgb(media)) for s in (*frames[:10], *products)]
+    extractors = {
+        "masks": MaskExtractor.load(media, "classic", models),
+        "embeddings": EmbeddingExtractor.load("classic", models, "plain", rules.grey_clahe),
+        "keypoints": KeypointExtractor(media, points, "plain"),
+    }
+    for name, extractor in extractors.items():
+        found[name] = _each(frames, lambda item, e=extractor: e.compute([decode(media, item)]))
+    pictures = [decode(media, item).rgb for item in (*frames[:10], *products)]
+    views = [View(detect(rgb, None, points), rgb) for rgb in pictures]
     verify = VerifyParams.from_rules(rules)
     found["matches"] = _each(
         views[:10], lambda v: verify_frame(v, views[10:][: rules.retrieval_topk], verify)

@@ -1,4 +1,4 @@
-"""What Dagster's event log must not hold: it keeps everything, and some sources' terms end the keeping."""
+"""Keeps restricted material out of Dagster's event log, which cannot be purged."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from pvm_resources.store.retention import Restricted
 
 
 class EventLogRedactor:
-    """Tells what of one job may enter the event log.
+    """What of one job may enter the event log.
 
     Args:
-        job_id: the job as it is when first asked.
+        job_id: its sources are read once, at the first call.
     """
 
     def __init__(self, services: JobServices, job_id: str) -> None:
-        self._purging = services.store.retention
         self._services = services
         self._job_id = job_id
 
@@ -30,24 +29,24 @@ class EventLogRedactor:
         return load_policies(self._services.settings)
 
     def restricted(self, keys: Sequence[str]) -> dict[str, Restricted]:
-        """Those of the job's stored pictures that must be able to go, by media key, in the order given."""
+        """Those of the job's stored pictures that a source's terms limit: media key -> picture, as given."""
         sources, platforms = self._sources
         if not keys or not (sources or platforms):
             return {}
-        listed = self._purging.restricted(self._job_id, sources, platforms, keys)
+        listed = self._services.store.retention.restricted(self._job_id, sources, platforms, keys)
         found = {one.key: one for one in listed}
         return {key: found[key] for key in keys if key in found}
 
     def label(self, item: str) -> str:
-        """What to call an item there: its own name, or of an address its host alone where the job has a
-        source whose addresses must be able to go."""
+        """An item's name for the event log: of an address only its host, where the job has a source whose
+        terms limit how long addresses may be kept."""
         if not item.startswith(("https://", "http://")) or not any(self._sources):
             return item
         return f"a picture of {urlsplit(item).hostname or 'the net'}"
 
     @cached_property
     def _sources(self) -> tuple[list[str], list[str]]:
-        sources, platforms = self._purging.sources_of(self._job_id)
+        sources, platforms = self._services.store.retention.sources_of(self._job_id)
         return (
             [name for name in sources if self.policies[name].restricted],
             [name for name in platforms if self.policies.of_platform(name).restricted],

@@ -1,4 +1,4 @@
-"""The GPU constant: everything by which any executor knows a step that wants the GPU."""
+"""The GPU constant: the pool and the tags by which each executor places a step on a GPU."""
 
 from __future__ import annotations
 

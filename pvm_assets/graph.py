@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-#: Who answers for the assets in the Dagster UI.
+#: Owners of the assets in the Dagster UI.
 OWNERS: Final = ("team:matching",)
 
 
@@ -16,7 +16,7 @@ class Node:
 
     Attributes:
         group: its group in the UI.
-        phase: the job's phase while it is worked on; segmentation is a step inside feature extraction.
+        phase: the job's phase while it runs; segmentation is a step inside feature extraction.
         upstream: assets it reads.
     """
 

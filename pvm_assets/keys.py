@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from pvm_assets.stage import Stage
 from pvm_core.errors import InputError
+
+if TYPE_CHECKING:
+    from pvm_assets.stage import Stage
 
 #: Mask key of a job whose rules switch segmentation off; no mask is ever stored under it.
 MASKS_OFF: Final = "off"

@@ -1,6 +1,6 @@
 """Pictures inside the Dagster UI: a contact sheet as a data URI, small enough for an event-log row.
 
-The event log cannot be purged. Of material that must be able to go, links stand there in place of pictures.
+The event log cannot be purged, so restricted pictures are shown as links in it.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def page_preview(media: MediaStore, keys: Sequence[str], alt: str) -> str:
 
 
 def links_preview(hidden: Sequence[Restricted], policies: Policies) -> str:
-    """What stands in place of pictures that must be able to go, as markdown: how many there are by source,
-    the source's attribution, and links to the source's own pages.
+    """Markdown shown in place of restricted pictures: how many there are by source, the source's
+    attribution, and links to the source's own pages.
 
     A link is an id and a page's address: neither a picture nor the address of one, whose time ends too.
 
@@ -70,10 +70,10 @@ def links_preview(hidden: Sequence[Restricted], policies: Policies) -> str:
         mine = [one for one in hidden if one.source == source]
         links = list(dict.fromkeys(_link(one) for one in mine))
         more = f"\n- and {len(links) - _LINKS:,} more" if len(links) > _LINKS else ""
-        said = f" {_plain(attribution)}" if (attribution := policies[source].attribution) else ""
+        credit = f" {_plain(attribution)}" if (attribution := policies[source].attribution) else ""
         why = "its terms end their keeping, and this log keeps all"
         listed = "\n".join(f"- {link}" for link in links[:_LINKS])
-        parts.append(f"{len(mine):,} of {_plain(source)} not shown: {why}.{said}\n\n{listed}{more}")
+        parts.append(f"{len(mine):,} of {_plain(source)} not shown: {why}.{credit}\n\n{listed}{more}")
     return "\n\n".join(parts)
 
 
@@ -84,7 +84,7 @@ def _link(one: Restricted) -> str:
 
 
 def _plain(text: str) -> str:
-    # Names come from others: they must not become markup of ours.
+    # Names are untrusted: they must not become markup.
     return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 

@@ -1,4 +1,4 @@
-"""Names that the run's worker and those who watch it share."""
+"""Tags of a run, and the name of its lock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from pvm_resources.postgres.locks import job_lock_name as job_lock_name
 
 #: Tag of a run that a terminal started in its own process and locked beforehand. Its value is the run's id,
-#: so that a re-execution, which inherits the tags, is told apart.
+#: so that a re-execution, which inherits the tags, does not count as one.
 FOREGROUND_TAG: Final = "pvm/foreground"
 #: The job of a run, as a tag, for filters in the UI.
 JOB_TAG: Final = "pvm/job"

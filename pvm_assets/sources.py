@@ -1,4 +1,4 @@
-"""A job's sources at work: each with what it needs, side by side, none failing another."""
+"""Collects from a job's sources: a few at once, each independent of the others' failures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _AT_ONCE: Final = 4
 
 @dataclass(frozen=True)
 class Gathered(Generic[Record]):
-    """One source and what it answered.
+    """One source and its answer.
 
     Attributes:
         source: None where it could not even be made (its input is unusable as a whole).
@@ -39,7 +39,7 @@ class Gathered(Generic[Record]):
 
 
 def request_of(stage: Stage) -> JobRequest:
-    """What the job was asked for.
+    """The job's request.
 
     Raises:
         InputError: ``request.*``: a request stored by hand that does not parse.
@@ -55,28 +55,28 @@ def web_fetcher(stage: Stage) -> Fetcher:
 def gather(
     stage: Stage, kind: SourceKind, specs: Sequence[SourceSpec[Record]], web: Fetcher
 ) -> list[Gathered[Record]]:
-    """Asks all sources of the job, a few at once, in the order of the request.
+    """Collects from all sources of the job, a few at once; the answers in the order of the request.
 
-    States are stored as they come, problems noted; what a source reports is logged.
+    States are stored as they come, problems noted, reports of the sources logged.
 
     Raises:
         InputError: ``source.missing`` where the request names none; where nothing at all was found, the one
             source's own error, or ``products.none`` / ``videos.none`` naming each source's reason.
     """
     if not specs:
-        raise _unasked(stage, kind)
-    request, asker = request_of(stage), _Asker(stage, web)
+        raise _no_source(stage, kind)
+    request, collector = request_of(stage), _Collector(stage, web)
     found: dict[int, Gathered[Record]] = {}
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="source") as pool:
-        futures = {pool.submit(asker.ask, spec, request): n for n, spec in enumerate(specs)}
+        futures = {pool.submit(collector.collect, spec, request): n for n, spec in enumerate(specs)}
         try:
             for future in as_completed(futures):
                 found[futures[future]] = future.result()
-                _keep_states(stage, kind, [found[n] for n in sorted(found)])
+                _store_states(stage, kind, [found[n] for n in sorted(found)])
         except BaseException:
-            # A run that is cancelled must not wait for answers that nobody wants any more.
+            # A cancelled run does not wait for the answers.
             pool.shutdown(wait=False, cancel_futures=True)
-            asker.cancel()
+            collector.cancel()
             raise
     gathered = [found[n] for n in sorted(found)]
     for one in gathered:
@@ -86,8 +86,8 @@ def gather(
     return gathered
 
 
-class _Asker:
-    """Makes sources and asks them, in threads."""
+class _Collector:
+    """Makes sources and collects from them, in threads."""
 
     def __init__(self, stage: Stage, web: Fetcher) -> None:
         self._stage = stage
@@ -103,8 +103,8 @@ class _Asker:
             if isinstance(source, VideoSource):
                 source.cancel()
 
-    def ask(self, spec: SourceSpec[Record], request: JobRequest) -> Gathered[Record]:
-        self._say(spec.label, "asked")
+    def collect(self, spec: SourceSpec[Record], request: JobRequest) -> Gathered[Record]:
+        self._log(spec.label, "asked")
         try:
             source = spec.make(self._context(spec))
             self._made.append(source)
@@ -113,7 +113,7 @@ class _Asker:
             status = SourceStatus(spec.label, "failed", error.reason, error.remedy)
             return Gathered(spec, None, Collected(status, ()), error)
         status = replace(answer.status, source=spec.label)
-        self._say(spec.label, f"{status.state}, {len(answer.records)} found {status.reason}".strip())
+        self._log(spec.label, f"{status.state}, {len(answer.records)} found {status.reason}".strip())
         return Gathered(spec, source, replace(answer, status=status))
 
     def _context(self, spec: SourceSpec[Record]) -> SourceContext:
@@ -128,20 +128,20 @@ class _Asker:
             web=self._web,
             policy=policy,
             folder=services.settings.home / "downloads",
-            report=lambda line: self._say(spec.label, line),
+            report=lambda line: self._log(spec.label, line),
         )
 
     def _query(self, spec: SourceSpec[Record], request: JobRequest) -> Query:
         industry = self._stage.services.store.industries.get(self._stage.job.industry)
         return query_for(industry, request, self._stage.services.settings, spec.token)
 
-    def _say(self, label: str, line: str) -> None:
+    def _log(self, label: str, line: str) -> None:
         with self._lock:
             self._stage.log.info(f"{label}: {line}")
 
 
 def source_facts(gathered: Sequence[Gathered[Record]]) -> dict[str, object]:
-    """How each source fared, as metadata."""
+    """The outcome of each source, as metadata."""
     return {
         f"source {one.spec.label}": f"{one.answer.status.state}: {len(one.answer.records)} found"
         + (f"; {one.answer.status.reason}" if one.answer.status.reason else "")
@@ -156,7 +156,7 @@ def records(gathered: Sequence[Gathered[Record]]) -> Iterator[tuple[Gathered[Rec
             yield one, record
 
 
-def _keep_states(stage: Stage, kind: SourceKind, gathered: Sequence[Gathered[Record]]) -> None:
+def _store_states(stage: Stage, kind: SourceKind, gathered: Sequence[Gathered[Record]]) -> None:
     states = [
         SourceState(kind, g.spec.label, s.state, s.reason, s.remedy, len(g.answer.records))
         for g in gathered
@@ -165,7 +165,7 @@ def _keep_states(stage: Stage, kind: SourceKind, gathered: Sequence[Gathered[Rec
     stage.services.store.source_runs.set_states(stage.job_id, kind, states)
 
 
-def _unasked(stage: Stage, kind: SourceKind) -> InputError:
+def _no_source(stage: Stage, kind: SourceKind) -> InputError:
     return InputError(
         "source.missing",
         f"job {stage.job_id}",
@@ -177,12 +177,12 @@ def _unasked(stage: Stage, kind: SourceKind) -> InputError:
 def _nothing(stage: Stage, kind: SourceKind, gathered: Sequence[Gathered[Record]]) -> InputError:
     if len(gathered) == 1 and gathered[0].error is not None:
         return gathered[0].error
-    said = [_why(kind, one) for one in gathered]
+    reasons = [_why(kind, one) for one in gathered]
     remedies = dict.fromkeys(one.answer.status.remedy for one in gathered if one.answer.status.remedy)
     return InputError(
         f"{kind}.none",
         ", ".join(one.spec.label for one in gathered),
-        f"no usable {kind}: {'; '.join(said)}",
+        f"no usable {kind}: {'; '.join(reasons)}",
         ". ".join(remedies) or f"Name a source that has {kind}",
         # A limit or a fault of the network passes; a missing credential does not.
         retryable=any(

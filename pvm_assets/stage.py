@@ -1,4 +1,4 @@
-"""What every asset does around its own work: find its job, ask for verdicts, count, commit, report."""
+"""What every asset does around its own work: find its job, check its upstream, count, commit, report."""
 
 # Dagster reads the annotations of decorated functions: they are not postponed here.
 
@@ -14,6 +14,7 @@ from pvm_assets.event_log_redactor import EventLogRedactor
 from pvm_assets.graph import NODES, OWNERS
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.preview import contact_preview, links_preview, page_preview
+from pvm_assets.report import Column, Report
 from pvm_assets.services import JobServices, JobServicesResource
 from pvm_assets.upstream_check import require_upstream
 from pvm_core.errors import Problem, PvmError
@@ -23,6 +24,7 @@ from pvm_jobs.source_policy import Policies
 from pvm_resources.process_pool import Done
 from pvm_resources.store.records import AssetState, Job, Progress
 from pvm_resources.store.retention import Restricted
+from pvm_resources.store.source_runs import DeadLetter
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -31,25 +33,6 @@ R = TypeVar("R")
 BATCH: Final = 64
 #: Seconds after which a batch is written though it is not full, so that progress is seen and kept.
 _FLUSH_S: Final = 2.0
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an asset reports when it is done.
-
-    Attributes:
-        rows: rows the job has of it.
-        version: content of those rows in short (`pvm_core.ids.content_key`); the asset's data version.
-        metadata: for the UI.
-        facts: JSON-able, kept with the asset's state for the assets downstream.
-        events: written in the transaction that finishes the asset.
-    """
-
-    rows: int
-    version: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    events: Sequence[Event] = ()
 
 
 @dataclass
@@ -94,7 +77,16 @@ class Stage:
         self.problems += len(problems)
         self.services.store.state.write_problems(self.job_id, problems)
         for problem in problems[:20]:
-            self.log.warning(f"{self.guard.label(problem.item)}: {problem.message} [{problem.code}]")
+            self.log.warning(f"{self.redactor.label(problem.item)}: {problem.message} [{problem.code}]")
+
+    def give_up(self, item: str, error: PvmError, *, dead_letter: bool = False) -> None:
+        """Stores the failure of one item; as a dead letter `pvm retry` requests it again."""
+        self.note([Problem.of(self.name, error, item)])
+        if dead_letter:
+            attempts = max(1, int(getattr(error, "attempts", 1)))
+            text = f"{error.reason}. {error.remedy}"
+            letter = DeadLetter(self.name, item, error.code, text, attempts)
+            self.services.store.source_runs.bury(self.job_id, [letter])
 
     def event(self, name: str, item: str = "", **payload: Any) -> Event:
         """An event of this job."""
@@ -104,7 +96,6 @@ class Stage:
         self,
         answers: Iterable[Done[T, R]],
         write: Callable[[list[R]], None],
-        label: Callable[[T], str] = str,
         batch: int = BATCH,
     ) -> None:
         """Writes answers in batches as they come; an item's failure becomes a problem.
@@ -116,11 +107,11 @@ class Stage:
             good: list[Any] = [d.value for d in some if d.error is None]
             if good:
                 write(good)
-            self.note_failures(some, label)
+            self.note_failures(some)
             self.advance(len(some))
 
-    def note_failures(self, answers: Sequence[Done[T, R]], label: Callable[[T], str]) -> None:
-        """Stores the failures among `answers` as problems of their items.
+    def note_failures(self, answers: Sequence[Done[T, R]]) -> None:
+        """Stores the failures among `answers` as problems of their items, named by their text.
 
         Raises:
             PvmError: a failure that is not the item's own.
@@ -132,35 +123,35 @@ class Stage:
                 continue
             if error.traits.scope != "item":
                 raise error
-            found.append(Problem.of(self.name, error, label(answer.item)))
+            found.append(Problem.of(self.name, error, str(answer.item)))
         self.note(found)
 
     def preview(self, keys: Sequence[str], alt: str, masks: Sequence[str | None] = ()) -> dict[str, Any]:
-        """A contact sheet of stored pictures as metadata; {} where there are none. Links stand for those
-        that must be able to go again."""
-        hidden = self.guard.restricted(keys)
-        paired = list(zip(keys, masks, strict=True)) if masks else [(key, None) for key in keys]
-        free = [pair for pair in paired if pair[0] not in hidden]
-        shown, over = [key for key, _ in free], [mask for _, mask in free] if masks else ()
-        sheet = contact_preview(self.services.media, shown, alt, over) if shown else ""
+        """A contact sheet of stored pictures as metadata; {} where there are none. Links stand for restricted
+        pictures, which the event log must not keep."""
+        hidden = self.redactor.restricted(keys)
+        over = dict(zip(keys, masks, strict=True)) if masks else {}
+        shown = [key for key in keys if key not in hidden]
+        dimmed = [over[key] for key in shown] if masks else ()
+        sheet = contact_preview(self.services.media, shown, alt, dimmed) if shown else ""
         return self._preview(sheet, hidden)
 
     def pages(self, keys: Sequence[str], alt: str) -> dict[str, Any]:
-        """The first of the stored evidence pages as metadata; {} where there are none. Links stand for those
-        that must be able to go again."""
-        hidden = self.guard.restricted(keys)
+        """The first of the stored evidence pages as metadata; {} where there are none. Links stand for
+        restricted ones."""
+        hidden = self.redactor.restricted(keys)
         shown = [key for key in keys if key not in hidden]
         return self._preview(page_preview(self.services.media, shown, alt) if shown else "", hidden)
 
     @cached_property
-    def guard(self) -> EventLogRedactor:
-        """Tells what may enter the event log."""
+    def redactor(self) -> EventLogRedactor:
+        """What may enter the event log."""
         return EventLogRedactor(self.services, self.job_id)
 
     @property
     def policies(self) -> Policies:
         """What each source's terms allow on this machine."""
-        return self.guard.policies
+        return self.redactor.policies
 
     def _preview(self, sheet: str, hidden: Mapping[str, Restricted]) -> dict[str, Any]:
         links = links_preview(list(hidden.values()), self.policies) if hidden else ""
@@ -201,15 +192,6 @@ def timed_batches(items: Iterable[T], size: int, seconds: float) -> Iterator[lis
             batch = []
     if batch:
         yield batch
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column for the UI."""
-
-    name: str
-    type: str
-    description: str = ""
 
 
 def job_asset(
@@ -274,9 +256,9 @@ def _materialise(
     services.store.state.start_stage(job.job_id, name)
     stage = Stage(name, job, services.rules_of(job), services, context.log)
     report = work(stage)
-    facts = {**stage.counts, **report.facts}
+    kept = {**stage.counts, **report.state}
     services.store.state.finish_asset(
-        job.job_id, AssetState(name, report.version, report.rows, facts), events=report.events
+        job.job_id, AssetState(name, report.version, report.rows, kept), events=report.events
     )
     metadata = {**stage.counts, **report.metadata, "dagster/partition_row_count": report.rows}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(report.version))
@@ -302,3 +284,6 @@ class clear_failure:  # noqa: N801 - reads as a statement
             raise dg.Failure(
                 description=str(error), metadata=error.to_dict(), allow_retries=passing
             ) from error
+
+
+__all__ = ["BATCH", "Column", "Report", "Stage", "clear_failure", "job_asset", "timed_batches"]

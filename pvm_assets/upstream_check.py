@@ -1,4 +1,4 @@
-"""An asset asks before it starts: is what it reads there, and did its blocking checks pass?
+"""Checked before an asset starts: its upstream is materialised and passed its blocking checks.
 
 Dagster stops the downstream of a failed blocking check within one run only; launched alone it would run.
 """
@@ -11,7 +11,7 @@ from pvm_resources.store.state import State
 
 
 def require_upstream(state: State, job_id: str, asset: str) -> None:
-    """Refuses to go on where an asset upstream is missing or a blocking check of it failed.
+    """Raises where an asset upstream is missing or a blocking check of it failed.
 
     A verdict counts for the data version it was given for; the check run again on the same data replaces it.
 

@@ -4,41 +4,39 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pvm_assets.checks import schemas
 from pvm_assets.checks.factory import CheckContext, Verdict, job_check
-from pvm_assets.checks.schemas import Validation
 from pvm_assets.event_log_redactor import EventLogRedactor
 from pvm_jobs.source_kinds import SourceKind
+from pvm_resources.store.row_checks import RowCounts
 
 
-def of_rows(found: Validation, what: str) -> Verdict:
-    """The verdict on validated rows; no rows at all is a failure."""
+def of_rows(found: RowCounts, what: str) -> Verdict:
+    """The verdict on counted rows; no rows at all is a failure."""
     passed = found.rows > 0 and found.failures == 0
     summary = f"{found.rows} {what}, {found.failures} failures"
     return Verdict(passed, summary, metadata={"rows": found.rows, "failures": list(found.examples)})
 
 
 @job_check("products", blocking=True)
-def products_valid(inquiry: CheckContext) -> Verdict:
+def products_valid(context: CheckContext) -> Verdict:
     """Every product has a source, a namespace and an id of its own."""
-    rows = inquiry.services.store.catalogue.products(inquiry.job_id)
-    return of_rows(schemas.validate(schemas.products(), rows, "product_id"), "products")
+    return of_rows(context.store.row_checks.count(context.job_id, "products"), "products")
 
 
 @job_check("products", blocking=False)
-def product_sources_answered(inquiry: CheckContext) -> Verdict:
+def product_sources_answered(context: CheckContext) -> Verdict:
     """Every product source of the job answered in full."""
-    return _answered(inquiry, "products")
+    return _answered(context, "products")
 
 
 @job_check("videos", blocking=False)
-def video_sources_answered(inquiry: CheckContext) -> Verdict:
+def video_sources_answered(context: CheckContext) -> Verdict:
     """Every video source of the job answered in full."""
-    return _answered(inquiry, "videos")
+    return _answered(context, "videos")
 
 
-def _answered(inquiry: CheckContext, kind: SourceKind) -> Verdict:
-    states = [s for s in inquiry.services.store.source_runs.states(inquiry.job_id) if s.kind == kind]
+def _answered(context: CheckContext, kind: SourceKind) -> Verdict:
+    states = [s for s in context.store.source_runs.states(context.job_id) if s.kind == kind]
     lacking = [s for s in states if s.state != "ok"]
     summary = f"{len(states) - len(lacking)} of {len(states)} sources answered in full"
     if lacking:
@@ -50,32 +48,31 @@ def _answered(inquiry: CheckContext, kind: SourceKind) -> Verdict:
 
 
 @job_check("product_images", blocking=True)
-def pictures_decodable(inquiry: CheckContext) -> Verdict:
+def pictures_decodable(context: CheckContext) -> Verdict:
     """Enough of the pictures the catalogue names could be read (rule min_decodable_ratio)."""
-    given = inquiry.services.store.galleries.count(inquiry.job_id)
-    problems = inquiry.services.store.state.problems(inquiry.job_id, "product_images")
-    guard = EventLogRedactor(inquiry.services, inquiry.job_id)
-    bad = [guard.label(p.item) for p in problems]
-    return _enough(inquiry, given - len(problems), given, "pictures", bad)
+    given = context.store.galleries.count(context.job_id)
+    problems = context.store.state.problems(context.job_id, "product_images")
+    redactor = EventLogRedactor(context.services, context.job_id)
+    bad = [redactor.label(p.item) for p in problems]
+    return _enough(context, given - len(problems), given, "pictures", bad)
 
 
 @job_check("product_images", blocking=True)
-def pictures_valid(inquiry: CheckContext) -> Verdict:
+def pictures_valid(context: CheckContext) -> Verdict:
     """Every stored picture has an identity of its own, a file and a size within bounds."""
-    rows = inquiry.services.store.catalogue.images(inquiry.job_id)
-    return of_rows(schemas.validate(schemas.images(), rows, "img_id"), "pictures")
+    return of_rows(context.store.row_checks.count(context.job_id, "images"), "pictures")
 
 
 @job_check("videos", blocking=True)
-def videos_decodable(inquiry: CheckContext) -> Verdict:
+def videos_decodable(context: CheckContext) -> Verdict:
     """Enough of the videos given could be opened (rule min_decodable_ratio)."""
-    given = int(inquiry.state.metadata.get("given", inquiry.state.rows))
-    problems = inquiry.services.store.state.problems(inquiry.job_id, "videos")
-    return _enough(inquiry, inquiry.state.rows, given, "videos", [p.item for p in problems])
+    given = int(context.state.metadata.get("given", context.state.rows))
+    problems = context.store.state.problems(context.job_id, "videos")
+    return _enough(context, context.state.rows, given, "videos", [p.item for p in problems])
 
 
-def _enough(inquiry: CheckContext, good: int, given: int, what: str, bad: list[str]) -> Verdict:
-    ratio, wanted = good / max(1, given), inquiry.rules.min_decodable_ratio
+def _enough(context: CheckContext, good: int, given: int, what: str, bad: list[str]) -> Verdict:
+    ratio, wanted = good / max(1, given), context.rules.min_decodable_ratio
     return Verdict(
         ratio >= wanted,
         f"{good} of {given} {what} can be used ({ratio:.0%}); wanted {wanted:.0%}",
@@ -84,11 +81,11 @@ def _enough(inquiry: CheckContext, good: int, given: int, what: str, bad: list[s
 
 
 @job_check("keyframes", blocking=True)
-def enough_frames(inquiry: CheckContext) -> Verdict:
+def enough_frames(context: CheckContext) -> Verdict:
     """Videos have at least min_frames_per_video keyframes; the share that must is min_decodable_ratio."""
-    repo, rules = inquiry.services.store.videos, inquiry.rules
-    frames = Counter(f.video_id for f in repo.frames(inquiry.job_id, inquiry.key("keyframes")))
-    names = {m.video_id: m.given_name for m in repo.members(inquiry.job_id)}
+    repo, rules = context.store.videos, context.rules
+    frames = Counter(f.video_id for f in repo.frames(context.job_id, context.key("keyframes")))
+    names = {m.video_id: m.given_name for m in repo.members(context.job_id)}
     few = [name for video, name in names.items() if frames[video] < rules.min_frames_per_video]
     share = 1 - len(few) / max(1, len(names))
     blocks = share < rules.min_decodable_ratio
@@ -100,10 +97,9 @@ def enough_frames(inquiry: CheckContext) -> Verdict:
 
 
 @job_check("keyframes", blocking=True)
-def frames_valid(inquiry: CheckContext) -> Verdict:
+def frames_valid(context: CheckContext) -> Verdict:
     """Every keyframe has a second, a shot, a file and a size."""
-    rows = inquiry.services.store.videos.frames(inquiry.job_id, inquiry.key("keyframes"))
-    return of_rows(schemas.validate(schemas.frames(), rows, "frame_id"), "keyframes")
+    return of_rows(context.store.row_checks.count(context.job_id, "frames"), "keyframes")
 
 
 CHECKS = (

@@ -15,6 +15,7 @@ from pvm_assets.services import JobServices, JobServicesResource
 from pvm_assets.stage import clear_failure
 from pvm_core.errors import InputError
 from pvm_core.rules import Rules
+from pvm_resources.store import Store
 from pvm_resources.store.records import AssetState, CheckVerdict, Job
 
 
@@ -31,6 +32,11 @@ class CheckContext:
     def job_id(self) -> str:
         """The job's id."""
         return self.job.job_id
+
+    @property
+    def store(self) -> Store:
+        """The tables."""
+        return self.services.store
 
     def key(self, name: str) -> str:
         """A key of the job: ``masks``, ``embeddings``, ...; "" where it has none."""
@@ -58,7 +64,7 @@ def job_check(
 ) -> Callable[[Callable[[CheckContext], Verdict]], dg.AssetChecksDefinition]:
     """Makes a partitioned check of a function of a `CheckContext`; name and description are its own.
 
-    The verdict is stored for the data version it was given for; assets downstream ask for it
+    The verdict is stored for the data version it was given for; assets downstream read it
     (`pvm_assets.upstream_check`), also where they are launched alone.
 
     Args:
@@ -66,14 +72,14 @@ def job_check(
         placement: `GPU` for checks that want the GPU.
     """
 
-    def decorate(ask: Callable[[CheckContext], Verdict]) -> dg.AssetChecksDefinition:
-        name = ask.__name__
+    def decorate(check: Callable[[CheckContext], Verdict]) -> dg.AssetChecksDefinition:
+        name = check.__name__
 
         def run(
             context: dg.AssetCheckExecutionContext, job_services: JobServicesResource
         ) -> dg.AssetCheckResult:
             with clear_failure():
-                return _examine(asset, name, blocking, ask, context.partition_key, job_services.services)
+                return _examine(asset, name, blocking, check, context.partition_key, job_services.services)
 
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PreviewWarning, message=".*partitions_def.*")
@@ -81,7 +87,7 @@ def job_check(
                 asset=asset,
                 name=name,
                 blocking=blocking,
-                description=ask.__doc__,
+                description=check.__doc__,
                 partitions_def=JOB_PARTITIONS,
                 **(placement or {}),
             )(run)
@@ -93,7 +99,7 @@ def _examine(
     asset: str,
     name: str,
     blocking: bool,
-    ask: Callable[[CheckContext], Verdict],
+    check: Callable[[CheckContext], Verdict],
     partition_key: str,
     services: JobServices,
 ) -> dg.AssetCheckResult:
@@ -106,7 +112,7 @@ def _examine(
             f"{asset} has not been materialised for this job",
             f"Materialise {asset} first",
         )
-    verdict = ask(CheckContext(services, job, services.rules_of(job), state))
+    verdict = check(CheckContext(services, job, services.rules_of(job), state))
     metadata = {"summary": verdict.summary, **verdict.metadata}
     row = CheckVerdict(asset, name, state.data_version, verdict.passed, blocking, verdict.severity, metadata)
     services.store.state.write_verdicts(job.job_id, [row])

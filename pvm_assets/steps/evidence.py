@@ -58,7 +58,7 @@ def evidence(stage: Stage) -> Report:
 
 
 def _product_masks(stage: Stage) -> dict[uuid.UUID, str | None]:
-    found = stage.services.store.features.masks(stage.job_id, "product", key_of(stage, "masks"))
+    found = stage.services.store.features.masks(stage.job_id, key_of(stage, "masks"), "product")
     return {mask.item_id: mask.mask_path for mask in found}
 
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
-from itertools import groupby
-from pathlib import Path
 
 from pvm_assets.data_version import version_of
-from pvm_assets.items import announce
 from pvm_assets.stage import Column, Report, Stage, job_asset
-from pvm_assets.work import given
-from pvm_assets.work.frames import CutFrame, CutTask, CutVideo, cut_video
+from pvm_assets.work.frames import CutVideo, FrameWorkerState, cut_video
 from pvm_core.errors import InputError, Problem
 from pvm_core.keyframes import KeyframeParams
-from pvm_jobs.events import Event
-from pvm_resources.store.records import Frame, JobVideo, KeyframeSet
+from pvm_resources.store.records import JobVideo, KeyframeSet
 
 
 @job_asset(
@@ -47,18 +41,11 @@ def keyframes(stage: Stage) -> Report:
             stage.note([_ended_early(names[video_id].given_name, kept.problem)])
     stage.begin(len(listed), reused=len(done))
     todo = sorted((v for v in listed if v.video_id not in done), key=lambda v: -(v.duration_s or 0.0))
-    tasks = (
-        CutTask(v.video_id, Path(names[v.video_id].source_ref), names[v.video_id].given_name, params)
-        for v in todo
-    )
+    setup = partial(FrameWorkerState, services.media, params)
+    answers = services.pool.map(cut_video, [names[video.video_id] for video in todo], setup)
     # One video is one item: its frames are stored with the mark that it is done.
-    stage.settle(
-        services.pool.map(cut_video, tasks, partial(given, services.media)),
-        partial(_write_frames, stage, params),
-        lambda task: task.name,
-        batch=1,
-    )
-    return _keyframe_report(stage, params, frozenset(done))
+    stage.settle(answers, partial(_write_frames, stage, params), batch=1)
+    return _keyframe_report(stage, params)
 
 
 def _names(stage: Stage) -> dict[uuid.UUID, JobVideo]:
@@ -87,48 +74,25 @@ def _intact_sets(stage: Stage, params: KeyframeParams) -> dict[uuid.UUID, Keyfra
 
 def _write_frames(stage: Stage, params: KeyframeParams, cut: list[CutVideo]) -> None:
     for video in cut:
-        kept = [f for f in video.frames if f.key is not None]
+        kept = [frame for frame in video.frames if frame.status == "kept"]
         problem = video.problem.code if video.problem else ""
-        rows = [_frame(video.video_id, params.key, f) for f in video.frames]
-        done = KeyframeSet(video.video_id, params.key, len(kept), len(rows) - len(kept), problem)
-        stage.services.store.videos.write_frames(
-            rows, [done], events=[_frames_ready(stage, video.video_id, kept)]
+        rejected = len(video.frames) - len(kept)
+        done = KeyframeSet(video.video_id, params.key, len(kept), rejected, problem)
+        frames = [{"frame_id": str(f.frame_id), "ts": f.ts, "local_path": f.local_path} for f in kept]
+        # The same payload as `Features.announce_keyframes` builds for videos that an earlier job cut.
+        event = stage.event(
+            "videos.keyframes.ready", str(video.video_id), video_id=str(video.video_id), frames=frames
         )
+        stage.services.store.videos.write_frames(video.frames, [done], events=[event])
         if video.problem:
             stage.note([video.problem])
 
 
-def _frame(video: uuid.UUID, params_key: str, f: CutFrame) -> Frame:
-    if f.key is None:
-        return Frame(f.frame_id, video, params_key, f.ts, "rejected", reason=f.reason)
-    return Frame(
-        f.frame_id, video, params_key, f.ts, "kept", f.shot, f.key, f.width, f.height, f.sharpness, f.phash
-    )
-
-
-def _frames_ready(stage: Stage, video: uuid.UUID, kept: Sequence[CutFrame | Frame]) -> Event:
-    frames = [
-        {
-            "frame_id": str(f.frame_id),
-            "ts": f.ts,
-            "local_path": f.key if isinstance(f, CutFrame) else f.local_path,
-        }
-        for f in kept
-    ]
-    return stage.event("videos.keyframes.ready", str(video), video_id=str(video), frames=frames)
-
-
-def _keyframe_report(stage: Stage, params: KeyframeParams, reused: frozenset[uuid.UUID]) -> Report:
-    frame_ids: list[str] = []
-    paths: list[str] = []
-    known = stage.services.store.videos.frames(stage.job_id, params.key)
-    for video, group in groupby(known, key=lambda f: f.video_id):
-        kept = list(group)
-        frame_ids += [f.frame_id.hex for f in kept]
-        paths += [f.local_path or "" for f in kept]
-        if video in reused:
-            announce(stage, [_frames_ready(stage, video, kept)])
-    if not paths:
+def _keyframe_report(stage: Stage, params: KeyframeParams) -> Report:
+    stage.services.store.features.announce_keyframes(stage.job_id)
+    frames = stage.services.store.videos.frames(stage.job_id, params.key)
+    known = [(frame.frame_id.hex, frame.local_path or "") for frame in frames]
+    if not known:
         raise InputError(
             "keyframes.none", "keyframes", "not one frame of any video can be used", "See the job's problems"
         )
@@ -136,11 +100,12 @@ def _keyframe_report(stage: Stage, params: KeyframeParams, reused: frozenset[uui
         f.reason.partition(":")[0]
         for f in stage.services.store.videos.frames(stage.job_id, params.key, "rejected")
     )
-    preview = stage.preview(paths, "keyframes")
+    preview = stage.preview([path for _, path in known], "keyframes")
     events = (
-        stage.event("videos.keyframes.ready.batch", total_keyframes=len(paths)),
+        stage.event("videos.keyframes.ready.batch", total_keyframes=len(known)),
         stage.event("videos.collections.completed"),
     )
     rejected = dict(reasons)
     metadata = {"rejected": rejected, **preview}
-    return Report(len(paths), version_of(frame_ids), metadata, {"rejected": rejected}, events)
+    version = version_of(frame_id for frame_id, _ in known)
+    return Report(len(known), version, metadata, {"rejected": rejected}, events)

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pvm_assets.data_version import version_of
-from pvm_assets.items import Names, announce, lost_files, stored_items
+from pvm_assets.feature_step import Extractor, FeatureStep, Rows
 from pvm_assets.keys import MASKS_OFF
-from pvm_assets.stage import Column, Report, Stage, job_asset
-from pvm_assets.work.features import MaskDone, Stored, mask_picture, mask_worker_state
-from pvm_core.errors import Problem
+from pvm_assets.report import Column, Report
+from pvm_assets.work.decoded import Decoded
+from pvm_core.errors import Problem, PvmError
+from pvm_core.images import encode_mask
 from pvm_core.masks import load_segmenter
 from pvm_jobs.events import Event
-from pvm_resources.process_pool import Done
-from pvm_resources.store.records import Kind, Mask
+from pvm_resources.media.store import MediaStore
+from pvm_resources.store.records import Item, Kind, Mask
 
-#: Frame -> its video and second.
-Places = Mapping[uuid.UUID, tuple[uuid.UUID, float]]
+if TYPE_CHECKING:
+    from pvm_assets.stage import Stage
+    from pvm_core.masks import Segmenter
 
-_KINDS: tuple[Kind, Kind] = ("product", "frame")
 
+class Masks(FeatureStep):
+    """The product region of each picture, people and background masked out.
 
-@job_asset(
-    table="masks",
-    columns=(
+    A picture without a trustworthy mask, or whose segmentation exceeds its time limit, goes on unmasked.
+    """
+
+    name = "masks"
+    table = "masks"
+    columns = (
         Column("item_id", "uuid", "product picture or frame"),
         Column("kind", "text", "product or frame"),
         Column("method_key", "text", "segmenter with its parameters and version"),
@@ -34,119 +42,84 @@ _KINDS: tuple[Kind, Kind] = ("product", "frame")
         Column("mask_path", "text", "key in the media store"),
         Column("coverage", "float8", "share of the picture inside the mask"),
         Column("reason", "text", "how the mask came about, or why there is none"),
-    ),
-    kinds={"python", "postgres", "image"},
-    code_version="1",
-)
-def masks(stage: Stage) -> Report:
-    """The product region of each picture, people and background masked out.
-
-    A picture without a trustworthy mask, or whose segmentation exceeds its time limit, goes on unmasked.
-    """
-    if not stage.rules.segmentation:
-        stage.services.store.jobs.set_keys(stage.job_id, masks=MASKS_OFF)
-        stage.begin(0)
-        return Report(
-            0, version_of([MASKS_OFF]), {"segmentation": "off by rule"}, events=_batches(stage, 0, 0)
-        )
-    settings = stage.services.settings
-    segmenter = load_segmenter(segmenter_name(settings.segmenter), settings.models)
-    key = segmenter.key
-    stage.services.store.jobs.set_keys(stage.job_id, masks=key)
-    todo, totals = _todo(stage, key)
-    stage.begin(sum(totals.values()), reused=sum(totals.values()) - len(todo))
-    places = {
-        i.item_id: (i.parent_id, i.ts or 0.0)
-        for i in stage.services.store.features.items(stage.job_id, "frame")
-    }
-    _announce_known(stage, key, places)
-    answers = stage.services.pool.map(
-        mask_picture,
-        todo,
-        partial(mask_worker_state, stage.services.media, segmenter.name, settings.models),
-        timeout_s=stage.rules.mask_timeout_s,
     )
-    stage.settle(_unmasked(stage, answers), partial(_write, stage, key, places))
-    return _report(stage, key, segmenter.name, totals)
+    kinds = frozenset({"python", "postgres", "image"})
+    code_version = "1"
 
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        settings, self.key = stage.services.settings, MASKS_OFF
+        self.timeout_s = stage.rules.mask_timeout_s
+        if stage.rules.segmentation:
+            name = "classic" if settings.segmenter == "auto" else settings.segmenter
+            self.segmenter = load_segmenter(name, settings.models)
+            self.key = self.segmenter.key
 
-def segmenter_name(setting: str) -> str:
-    """The segmenter a setting stands for."""
-    return "classic" if setting == "auto" else setting
+    def extractor(self) -> Callable[[], Extractor]:
+        services = self.stage.services
+        return partial(MaskExtractor.load, services.media, self.segmenter.name, services.settings.models)
 
+    def without(self, item: Item, error: PvmError) -> Rows | None:
+        if not error.code.startswith("worker."):
+            return None
+        self.stage.note([Problem.of(self.name, error, item.label)])
+        reason = error.code.removeprefix("worker.")
+        return [Mask(item.item_id, item.kind, self.key, False, None, 1.0, reason)]
 
-def _todo(stage: Stage, key: str) -> tuple[list[Stored], dict[str, int]]:
-    features, names = stage.services.store.features, Names(stage)
-    todo: list[Stored] = []
-    totals: dict[str, int] = {}
-    for kind in _KINDS:
-        known = ((m.item_id, m.mask_path) for m in features.masks(stage.job_id, kind, key))
-        lost = lost_files(stage.services.media, known)
-        todo += stored_items(features.missing(stage.job_id, kind, "masks", key), names)
-        if lost:
-            todo += (s for s in stored_items(features.items(stage.job_id, kind), names) if s.item_id in lost)
-        totals[kind] = features.covered(stage.job_id, kind, "masks", key)[1]
-    return todo, totals
+    def run(self) -> Report:
+        if self.key != MASKS_OFF:
+            return super().run()
+        self.stage.services.store.jobs.set_keys(self.stage.job_id, **self.job_keys)
+        self.stage.begin(0)
+        none: Mapping[Kind, int] = {"product": 0, "frame": 0}
+        return Report(0, version_of([self.key]), {"segmentation": "off by rule"}, events=self._ended(none))
 
-
-def _unmasked(stage: Stage, answers: Iterable[Done[Stored, MaskDone]]) -> Iterator[Done[Stored, MaskDone]]:
-    """Answers in which a picture that ran out of time is one that goes on unmasked, and says so."""
-    for answer in answers:
-        if answer.error is None or not answer.error.code.startswith("worker."):
-            yield answer
-            continue
-        stage.note([Problem.of(stage.name, answer.error, answer.item.name)])
-        reason = answer.error.code.removeprefix("worker.")
-        done = MaskDone(answer.item.item_id, answer.item.kind, None, 1.0, reason)
-        yield Done(answer.item, done, None, answer.seconds)
-
-
-def _write(stage: Stage, key: str, places: Places, done: list[MaskDone]) -> None:
-    rows = [Mask(d.item_id, d.kind, key, d.key is not None, d.key, d.coverage, d.reason) for d in done]
-    stage.services.store.features.write_masks(rows, events=[_event(stage, row, places) for row in rows])
-
-
-def _event(stage: Stage, row: Mask, places: Places) -> Event:
-    item, mask = str(row.item_id), {"has_mask": row.has_mask, "mask_path": row.mask_path}
-    if row.kind == "product":
-        return stage.event("products.image.masked", item, image_id=item, **mask)
-    video, ts = places[row.item_id]
-    frames = [{"frame_id": item, "ts": ts, **mask}]
-    return stage.event("video.keyframes.masked", item, video_id=str(video), frames=frames)
-
-
-def _announce_known(stage: Stage, key: str, places: Places) -> None:
-    for kind in _KINDS:
-        known = stage.services.store.features.masks(stage.job_id, kind, key)
-        announce(stage, (_event(stage, mask, places) for mask in known))
-
-
-def _batches(stage: Stage, images: int, frames: int) -> tuple[Event, Event]:
-    return (
-        stage.event("products.images.masked.batch", total_images=images),
-        stage.event("video.keyframes.masked.batch", total_keyframes=frames),
-    )
-
-
-def _report(stage: Stage, key: str, method: str, totals: dict[str, int]) -> Report:
-    masked, reasons = 0, dict[str, int]()
-    rows: list[str] = []
-    for kind in _KINDS:
-        for mask in stage.services.store.features.masks(stage.job_id, kind, key):
+    def report(self, totals: Mapping[Kind, int]) -> Report:
+        rows: list[str] = []
+        reasons = Counter[str]()
+        for mask in self.features.masks(self.stage.job_id, self.key):
             rows.append(f"{mask.item_id.hex}{mask.has_mask}{mask.coverage:.6f}")
-            masked += mask.has_mask
-            if mask.mask_path is None:
-                reasons[mask.reason] = reasons.get(mask.reason, 0) + 1
-    metadata = {"method": method, "masked": masked, "unmasked_for": reasons, **_preview(stage, key)}
-    events = _batches(stage, totals["product"], totals["frame"])
-    return Report(len(rows), version_of([key, *rows]), metadata, {"unmasked_for": reasons}, events)
+            if not mask.has_mask:
+                reasons[mask.reason] += 1
+        unmasked = {"unmasked_for": dict(reasons)}
+        masked = len(rows) - reasons.total()
+        metadata = {"method": self.segmenter.name, "masked": masked, **unmasked, **self._preview()}
+        return Report(len(rows), version_of([self.key, *rows]), metadata, unmasked, self._ended(totals))
+
+    def _preview(self) -> dict[str, Any]:
+        items = self.features.items(self.stage.job_id, mask_key=self.key)
+        shown = [(item.local_path, item.mask_path) for item in items if item.mask_path is not None]
+        text = "masks: what is dimmed is left out"
+        return self.stage.preview([path for path, _ in shown], text, [mask for _, mask in shown])
+
+    def _ended(self, totals: Mapping[Kind, int]) -> tuple[Event, Event]:
+        return (
+            self.stage.event("products.images.masked.batch", total_images=totals["product"]),
+            self.stage.event("video.keyframes.masked.batch", total_keyframes=totals["frame"]),
+        )
 
 
-def _preview(stage: Stage, key: str) -> dict[str, Any]:
-    items = (
-        i for kind in _KINDS for i in stage.services.store.features.items(stage.job_id, kind, mask_key=key)
-    )
-    shown = [(i.local_path, i.mask_path) for i in items if i.mask_path is not None]
-    return stage.preview(
-        [path for path, _ in shown], "masks: what is dimmed is left out", [m for _, m in shown]
-    )
+@dataclass(frozen=True)
+class MaskExtractor:
+    """Segments pictures and stores their masks."""
+
+    media: MediaStore
+    segmenter: Segmenter
+
+    @classmethod
+    def load(cls, media: MediaStore, segmenter: str, models_dir: Path) -> MaskExtractor:
+        """The extractor with the segmenter of that name."""
+        return cls(media, load_segmenter(segmenter, models_dir))
+
+    def compute(self, pictures: Sequence[Decoded]) -> list[Rows]:
+        """One row a picture; no file where it has no mask."""
+        return [[self._mask(picture)] for picture in pictures]
+
+    def _mask(self, picture: Decoded) -> Mask:
+        item, method = picture.item, self.segmenter.key
+        found = self.segmenter.segment(picture.rgb, item.kind)
+        if found.mask is None:
+            return Mask(item.item_id, item.kind, method, False, None, found.coverage, found.reason)
+        path = f"masks/{item.kind}s/{method}/{item.item_id}.png"
+        self.media.put(path, encode_mask(found.mask))
+        return Mask(item.item_id, item.kind, method, True, path, found.coverage, found.reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from pvm_assets.data_version import version_of
-from pvm_assets.items import Names, stored_items
 from pvm_assets.keys import key_of
 from pvm_assets.stage import Column, Report, Stage, job_asset
-from pvm_assets.work.pairs import Comparable, PairDone, PairTask, compare_frame, pair_worker_state
+from pvm_assets.work.pairs import PairDone, PairTask, compare_frame, pair_worker_state
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_core.ids import content_key
@@ -29,7 +28,7 @@ from pvm_resources.store.records import (
     Candidate,
     CandidatePair,
     EmbeddingBatch,
-    Kind,
+    Item,
     Match,
     PairEvidenceRow,
     PairScoreRow,
@@ -55,7 +54,7 @@ _RECALL_SAMPLE = 20
 def candidate_pairs(stage: Stage) -> Report:
     """The product pictures most similar to each frame: exact, in batches; all of them where there are few."""
     services, key = stage.services, key_of(stage, "embeddings")
-    frames, _ = services.store.features.covered(stage.job_id, "frame", "embeddings", key)
+    frames, _ = services.store.features.covered(stage.job_id, "embeddings", key)["frame"]
     images, gallery = _gallery(stage, key)
     k = _candidates_per_frame(stage, frames, len(images))
     stage.begin(frames)
@@ -150,7 +149,8 @@ def matches(stage: Stage) -> Report:
     mask_key, keypoint_key = key_of(stage, "masks"), key_of(stage, "keypoints")
     verify_key = content_key("verify", params.key, keypoint_key, mask_key)
     stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key, rules=stage.rules.key)
-    _verify(stage, params, verify_key, _Pictures(stage, mask_key, keypoint_key))
+    items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
+    _verify(stage, params, verify_key, {item.item_id: item for item in items if item.kp_path is not None})
     model = stage.services.store.jobs.get(stage.job_id).embed_model or ""
     scoring = _Scoring(stage, verify_key, calibration_of(stage.services.settings.models, model), model)
     stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
@@ -178,28 +178,7 @@ def matches(stage: Stage) -> Report:
     return _match_report(stage, rows, scoring)
 
 
-class _Pictures:
-    """Stored pictures of the job by id, ready for the workers."""
-
-    def __init__(self, stage: Stage, mask_key: str, keypoint_key: str) -> None:
-        names = Names(stage)
-        self._by_id: dict[uuid.UUID, Comparable] = {}
-        kinds: tuple[Kind, Kind] = ("product", "frame")
-        for kind in kinds:
-            items = stage.services.store.features.items(
-                stage.job_id, kind, mask_key=mask_key, keypoint_key=keypoint_key
-            )
-            for item in items:
-                if item.kp_path is not None:
-                    (stored,) = stored_items([item], names)
-                    self._by_id[item.item_id] = Comparable(stored, item.kp_path)
-
-    def get(self, item: uuid.UUID) -> Comparable | None:
-        """The picture; None where it has no keypoints to compare."""
-        return self._by_id.get(item)
-
-
-def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: _Pictures) -> None:
+def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mapping[uuid.UUID, Item]) -> None:
     """Raw figures of every candidate pair that has none yet under the key."""
     missing = stage.services.store.matching.missing_evidence(stage.job_id, verify_key)
     frames = {frame: [p.img_id for p in pairs] for frame, pairs in groupby(missing, key=lambda p: p.frame_id)}
@@ -223,7 +202,9 @@ def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: _Pict
     )
 
 
-def _task(pictures: _Pictures, frame: uuid.UUID, images: Iterable[uuid.UUID]) -> PairTask | None:
+def _task(
+    pictures: Mapping[uuid.UUID, Item], frame: uuid.UUID, images: Iterable[uuid.UUID]
+) -> PairTask | None:
     picture = pictures.get(frame)
     candidates = tuple(c for c in map(pictures.get, images) if c is not None)
     return PairTask(picture, candidates) if picture is not None and candidates else None

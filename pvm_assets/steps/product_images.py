@@ -1,4 +1,4 @@
-"""Product pictures: read or downloaded, made uniform, stored once, without near-copies in a gallery."""
+"""Product pictures: read or downloaded, made uniform, stored once, without near-duplicates in a gallery."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from pvm_assets.data_version import version_of
-from pvm_assets.dead_letters import letter_of
 from pvm_assets.retry_policy import NETWORK
 from pvm_assets.sources import web_fetcher
 from pvm_assets.stage import BATCH, Column, Report, Stage, job_asset
-from pvm_assets.work.pictures import PictureTask, PictureWorkerState, StoredPicture, store_picture
-from pvm_core.errors import InputError, MediaError, Problem
+from pvm_assets.work.pictures import PictureWorkerState, ref_of, store_picture
+from pvm_core.errors import InputError, MediaError
 from pvm_core.near_duplicates import GalleryItem, near_duplicates
 from pvm_resources.http import Fetcher
-from pvm_resources.sources.base import PictureRef
 from pvm_resources.sources.picture_reader import Pictures
 from pvm_resources.store.catalogue import Catalogue
+from pvm_resources.store.galleries import GalleryPicture
 from pvm_resources.store.records import Image, ImageSource
 
 #: What stands for the fingerprint of a URL: it is taken to name one picture for good. Catalogues give a
 #: changed picture a new URL; asking every server again would cost what is saved.
 _BY_URL: Final = "url"
-#: Downloaded pictures stored together: all that a killed run has to ask for again.
-_PORTION: Final = 16
-_PORTION_BYTES: Final = 32_000_000
+#: Downloaded pictures stored together: a killed run downloads at most these again.
+_DOWNLOAD_BATCH: Final = 16
+_DOWNLOAD_BATCH_BYTES: Final = 32_000_000
 
 
 @job_asset(
@@ -52,35 +50,40 @@ _PORTION_BYTES: Final = 32_000_000
 def product_images(stage: Stage) -> Report:
     """Picture galleries: read or downloaded within limits, decoded, made uniform, stored once.
 
-    Near-copies inside one gallery are left out. What the network does not give after all tries becomes a
-    dead letter, which `pvm retry` asks for again.
+    Near-duplicates inside one gallery are left out. A picture that no attempt could download becomes a dead
+    letter, which `pvm retry` requests again.
     """
     kept, tasks = _plan(stage)
     stage.begin(len(kept) + len(tasks), reused=len(kept))
     _write_images(stage, kept, [])
+    marks = {(task.product_id, task.source_ref): task.fingerprint for task in tasks}
 
-    def write(pictures: list[StoredPicture]) -> None:
-        kept.extend(images := [_image(p) for p in pictures])
-        _write_images(stage, images, [_source(p) for p in pictures if p.fingerprint])
+    def write(images: list[Image]) -> None:
+        kept.extend(images)
+        sources = [
+            ImageSource(i.product_id, i.source_ref, mark, i.img_id)
+            for i in images
+            if (mark := marks[i.product_id, i.source_ref])
+        ]
+        _write_images(stage, images, sources)
 
-    desk = partial(PictureWorkerState, stage.services.media, Pictures())
+    setup = partial(PictureWorkerState, stage.services.media, Pictures())
     with web_fetcher(stage) as web:
-        for some in _portions(_with_bytes(stage, web, tasks)):
-            stage.settle(stage.services.pool.map(store_picture, some, desk), write)
+        for some in _small_batches(_with_bytes(stage, web, tasks)):
+            stage.settle(stage.services.pool.map(store_picture, some, setup), write)
     if not kept:
         raise _none_usable(stage)
     return _report(stage, kept)
 
 
-def _plan(stage: Stage) -> tuple[list[Image], list[PictureTask]]:
+def _plan(stage: Stage) -> tuple[list[Image], list[GalleryPicture]]:
     """Pictures that are stored already, and those that are to be read."""
     reader, known = Pictures(), stage.services.store.catalogue.known_sources(stage.job_id)
-    tasks: list[PictureTask] = []
-    held: list[tuple[PictureTask, ImageSource]] = []
+    tasks: list[GalleryPicture] = []
+    held: list[tuple[GalleryPicture, ImageSource]] = []
     for picture in stage.services.store.galleries.pictures(stage.job_id):
-        ref = PictureRef(picture.source_ref, Path(picture.file) if picture.file else None)
-        mark = _BY_URL if ref.path is None else reader.fingerprint(ref)
-        task = PictureTask(picture.product_id, ref, picture.position, mark)
+        mark = _BY_URL if picture.file is None else reader.fingerprint(ref_of(picture))
+        task = replace(picture, fingerprint=mark)
         before = known.get((picture.product_id, picture.source_ref))
         if before is not None and mark and before.fingerprint == mark:
             held.append((task, before))
@@ -90,7 +93,7 @@ def _plan(stage: Stage) -> tuple[list[Image], list[PictureTask]]:
 
 
 def _keep_stored(
-    stage: Stage, held: list[tuple[PictureTask, ImageSource]], tasks: list[PictureTask]
+    stage: Stage, held: list[tuple[GalleryPicture, ImageSource]], tasks: list[GalleryPicture]
 ) -> list[Image]:
     """Rows of pictures that are stored already; one whose file is gone, or that is older than its source
     allows, joins `tasks`."""
@@ -115,40 +118,36 @@ def _too_old(stage: Stage, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     }
 
 
-def _with_bytes(stage: Stage, web: Fetcher, tasks: Sequence[PictureTask]) -> Iterator[PictureTask]:
-    """The tasks as workers take them: files by their path, pictures of the net with their bytes.
+def _with_bytes(stage: Stage, web: Fetcher, tasks: Sequence[GalleryPicture]) -> Iterator[GalleryPicture]:
+    """The tasks as workers take them: files by their path, URLs with their bytes.
 
-    The net is asked by this process alone, so that what a server is asked at once is bounded in one place.
+    Only this process downloads, so that the requests to a server are bounded in one place.
     """
-    yield from (task for task in tasks if task.picture.path is not None)
-    remote = [task for task in tasks if task.picture.path is None]
-    for task, answer in web.fetch_many(remote, lambda task: task.picture.ref):
+    yield from (task for task in tasks if task.file is not None)
+    remote = [task for task in tasks if task.file is None]
+    for task, answer in web.fetch_many(remote, lambda task: task.source_ref):
         if isinstance(answer, MediaError):
-            _give_up(stage, task, answer)
+            stage.give_up(task.source_ref, answer, dead_letter=True)
+            stage.advance(1)
         else:
             yield replace(task, data=answer.data)
 
 
-def _portions(tasks: Iterable[PictureTask]) -> Iterator[list[PictureTask]]:
-    """Tasks in small portions, each stored before the next is awaited: what has been downloaded is kept
-    though the next server is slow, and the bytes held are bounded."""
-    portion: list[PictureTask] = []
+def _small_batches(tasks: Iterable[GalleryPicture]) -> Iterator[list[GalleryPicture]]:
+    """Tasks in small batches. Each is stored before the next is awaited, so a slow server does not delay the
+    storing of what was downloaded, and the bytes held are bounded."""
+    batch: list[GalleryPicture] = []
     held = 0
     for task in tasks:
-        portion.append(task)
+        batch.append(task)
         held += len(task.data or b"")
-        if held >= _PORTION_BYTES or len(portion) >= (_PORTION if task.data is not None else BATCH):
-            yield portion
-            portion, held = [], 0
-    if portion:
-        yield portion
-
-
-def _give_up(stage: Stage, task: PictureTask, error: MediaError) -> None:
-    ref = task.picture.ref
-    stage.note([Problem.of(stage.name, error, ref)])
-    stage.services.store.source_runs.bury(stage.job_id, [letter_of(stage.name, error, ref)])
-    stage.advance(1)
+        if held >= _DOWNLOAD_BATCH_BYTES or len(batch) >= (
+            _DOWNLOAD_BATCH if task.data is not None else BATCH
+        ):
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def _write_images(stage: Stage, images: list[Image], sources: list[ImageSource]) -> None:
@@ -165,12 +164,12 @@ def _write_images(stage: Stage, images: list[Image], sources: list[ImageSource])
     fetched = [source for source in sources if source.fingerprint == _BY_URL]
     renewed = [Catalogue.renewed_write([source.img_id for source in fetched])] if fetched else []
     stage.services.store.catalogue.write_images(stage.job_id, images, sources, events=events, also=renewed)
-    asked = [source.source_ref for source in fetched]
-    stage.services.store.source_runs.resolve(stage.job_id, stage.name, asked)
+    refs = [source.source_ref for source in fetched]
+    stage.services.store.source_runs.resolve(stage.job_id, stage.name, refs)
 
 
 def _report(stage: Stage, stored: Sequence[Image]) -> Report:
-    copies = _near_copies(stored)
+    copies = _near_duplicates(stored)
     kept = [image for image in stored if image.img_id not in copies]
     found = {image.img_id for image in kept}
     stage.services.store.catalogue.keep_images(stage.job_id, found)
@@ -188,8 +187,8 @@ def _report(stage: Stage, stored: Sequence[Image]) -> Report:
     )
 
 
-def _near_copies(stored: Sequence[Image]) -> set[uuid.UUID]:
-    """Pictures that show what another of the same gallery shows: they would cost time and vote twice."""
+def _near_duplicates(stored: Sequence[Image]) -> set[uuid.UUID]:
+    """Pictures that show the same as another of their gallery: they cost time and count twice."""
     galleries: dict[uuid.UUID, dict[uuid.UUID, Image]] = {}
     for image in stored:
         galleries.setdefault(image.product_id, {})[image.img_id] = image
@@ -200,14 +199,6 @@ def _near_copies(stored: Sequence[Image]) -> set[uuid.UUID]:
             [GalleryItem(i.img_id, i.position, i.phash, i.width * i.height) for i in gallery.values()]
         )
     }
-
-
-def _image(p: StoredPicture) -> Image:
-    return Image(p.img_id, p.product_id, p.sha256, p.key, p.ref, p.width, p.height, p.phash, p.position)
-
-
-def _source(p: StoredPicture) -> ImageSource:
-    return ImageSource(p.product_id, p.ref, p.fingerprint or "", p.img_id)
 
 
 def _none_usable(stage: Stage) -> InputError:

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from pvm_assets.data_version import version_of
-from pvm_assets.dead_letters import letter_of
 from pvm_assets.retry_policy import NETWORK
 from pvm_assets.sources import Gathered, gather, records, request_of, source_facts, web_fetcher
 from pvm_assets.stage import Column, Report, Stage, job_asset, timed_batches
-from pvm_assets.work.frames import ReadVideo, VideoTask, read_video
-from pvm_core.errors import InputError, MediaError, Problem
+from pvm_assets.work.frames import VideoTask, read_video
+from pvm_core.errors import InputError, MediaError
 from pvm_core.keyframes import KeyframeParams
 from pvm_resources.sources.base import VideoRecord, VideoSource
 from pvm_resources.sources.registry import video_specs
@@ -134,16 +133,16 @@ def _is_whole(file: VideoFile) -> bool:
         return False
 
 
-def _read_videos(stage: Stage, listed: Sequence[_Listed]) -> dict[str, tuple[ReadVideo, Path]]:
+def _read_videos(stage: Stage, listed: Sequence[_Listed]) -> dict[str, tuple[Video, Path]]:
     """Fetches and opens videos; each is stored as soon as it is open, so that a run killed keeps it."""
-    found: dict[str, tuple[ReadVideo, Path]] = {}
+    found: dict[str, tuple[Video, Path]] = {}
     by_name = {one.name: one for one in listed}
     for tasks in timed_batches(_fetched(stage, listed), _BATCH, 2.0):
         batch = list(stage.services.pool.map(read_video, tasks))
         good = {d.item.name: (d.value, d.item.path) for d in batch if d.value is not None}
         _store(stage, {name: by_name[name] for name in good}, good)
         found |= good
-        stage.note_failures(batch, lambda task: task.name)
+        stage.note_failures(batch)
         stage.advance(len(batch))
     return found
 
@@ -161,17 +160,17 @@ def _fetched(stage: Stage, listed: Sequence[_Listed]) -> Iterator[VideoTask]:
                 try:
                     yield VideoTask(future.result(), one.name)
                 except MediaError as error:
-                    _give_up(stage, one, error)
+                    stage.give_up(one.name, error, dead_letter=True)
         except BaseException:
-            # A run that is cancelled must not wait for transfers that nobody wants any more.
+            # A cancelled run does not wait for the transfers.
             pool.shutdown(wait=False, cancel_futures=True)
             for one in remote:
                 one.source.cancel()
             raise
 
 
-def _store(stage: Stage, listed: Mapping[str, _Listed], read: Mapping[str, tuple[ReadVideo, Path]]) -> None:
-    rows = [_video(one.source.details(one.record), read[name][0]) for name, one in listed.items()]
+def _store(stage: Stage, listed: Mapping[str, _Listed], read: Mapping[str, tuple[Video, Path]]) -> None:
+    rows = [_described(read[name][0], one.source.details(one.record)) for name, one in listed.items()]
     files = [
         SourceRuns.video_file_write(
             VideoFile(record.platform, record.external_id, video.video_id, str(path), path.stat().st_size)
@@ -182,9 +181,7 @@ def _store(stage: Stage, listed: Mapping[str, _Listed], read: Mapping[str, tuple
     stage.services.store.videos.add_videos(rows, also=files)
 
 
-def _member(
-    one: _Listed, position: int, held: JobVideo | None, fresh: tuple[ReadVideo, Path] | None
-) -> JobVideo:
+def _member(one: _Listed, position: int, held: JobVideo | None, fresh: tuple[Video, Path] | None) -> JobVideo:
     if held is not None:
         return JobVideo(one.name, held.video_id, held.source_ref, held.size, held.mtime, position)
     assert fresh is not None
@@ -200,27 +197,16 @@ def _on_this_machine(stage: Stage, listed: Sequence[_Listed]) -> Iterator[VideoT
             try:
                 yield VideoTask(one.source.fetch(one.record, one.record.path.parent), one.name)
             except MediaError as error:
-                _give_up(stage, one, error)
+                stage.give_up(one.name, error)
 
 
-def _give_up(stage: Stage, one: _Listed, error: MediaError) -> None:
-    """A video that cannot be had is a problem, and where the network was asked, a dead letter to replay."""
-    stage.note([Problem.of(stage.name, error, one.name)])
-    if one.record.path is None:
-        stage.services.store.source_runs.bury(stage.job_id, [letter_of(stage.name, error, one.name)])
-
-
-def _video(record: VideoRecord, read: ReadVideo) -> Video:
-    return Video(
-        read.video_id,
-        read.sha256,
-        record.platform,
-        record.url,
-        record.title,
-        read.duration_s,
-        read.width,
-        read.height,
-        record.published_at,
+def _described(video: Video, record: VideoRecord) -> Video:
+    return replace(
+        video,
+        platform=record.platform,
+        url=record.url,
+        title=record.title,
+        published_at=record.published_at,
     )
 
 

@@ -13,6 +13,7 @@ from pvm_core.images import encode_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, RejectedFrame, iter_keyframes
 from pvm_core.video import probe
 from pvm_resources.media.store import MediaStore
+from pvm_resources.store.records import Frame, JobVideo, Video
 
 #: JPEG quality of a stored frame.
 _QUALITY = 90
@@ -30,60 +31,24 @@ class VideoTask:
 
 
 @dataclass(frozen=True)
-class ReadVideo:
-    """A video that opens.
+class FrameWorkerState:
+    """What a worker needs to extract keyframes."""
 
-    Attributes:
-        sha256: of the whole file; the video's identity.
-        duration_s: seconds; width, height: pixels as shown.
-    """
-
-    video_id: uuid.UUID
-    sha256: str
-    duration_s: float
-    width: int
-    height: int
-
-
-@dataclass(frozen=True)
-class CutTask:
-    """A video whose keyframes are wanted."""
-
-    video_id: uuid.UUID
-    path: Path
-    name: str
+    media: MediaStore
     params: KeyframeParams
-
-    def __str__(self) -> str:
-        return self.name
-
-
-@dataclass(frozen=True)
-class CutFrame:
-    """A frame that was looked at; `key` (of the stored JPEG) is None where it was rejected for `reason`."""
-
-    frame_id: uuid.UUID
-    ts: float
-    shot: int
-    key: str | None
-    width: int
-    height: int
-    sharpness: float
-    phash: int
-    reason: str
 
 
 @dataclass(frozen=True)
 class CutVideo:
-    """All frames of one video, and what stopped it early, if anything did."""
+    """All sampled frames of one video, kept and rejected, and what stopped it early, if anything did."""
 
     video_id: uuid.UUID
-    frames: tuple[CutFrame, ...]
+    frames: tuple[Frame, ...]
     problem: Problem | None
 
 
-def read_video(_: None, task: VideoTask) -> ReadVideo:
-    """Hashes and probes one file.
+def read_video(_: None, task: VideoTask) -> Video:
+    """Hashes and probes one file; platform, URL and title are the caller's to add.
 
     Raises:
         MediaError: it is missing, empty or no video.
@@ -99,10 +64,12 @@ def read_video(_: None, task: VideoTask) -> ReadVideo:
             "check that the file exists and that this user may read it",
         ) from error
     info = probe(task.path)
-    return ReadVideo(ids.video_id(digest), digest, info.duration_s, info.width, info.height)
+    return Video(
+        ids.video_id(digest), digest, "", duration_s=info.duration_s, width=info.width, height=info.height
+    )
 
 
-def cut_video(media: MediaStore, task: CutTask) -> CutVideo:
+def cut_video(state: FrameWorkerState, video: JobVideo) -> CutVideo:
     """Stores the keyframes of one video as they are decided; one frame is held at a time.
 
     A file that breaks off keeps what was decoded before it did, with the problem beside it.
@@ -111,23 +78,36 @@ def cut_video(media: MediaStore, task: CutTask) -> CutVideo:
         MediaError: no frame at all could be decoded.
         StoreError: the media store refused a frame.
     """
-    frames: list[CutFrame] = []
+    frames: list[Frame] = []
     try:
-        for found in iter_keyframes(task.path, task.params):
-            frames.append(_stored(media, task, found))
+        for found in iter_keyframes(Path(video.source_ref), state.params):
+            frames.append(_stored(state, video.video_id, found))
     except MediaError as error:
-        if not any(f.key for f in frames):
+        if not any(f.status == "kept" for f in frames):
             raise
-        return CutVideo(task.video_id, tuple(frames), Problem.of("keyframes", error, task.name))
-    return CutVideo(task.video_id, tuple(frames), None)
+        return CutVideo(video.video_id, tuple(frames), Problem.of("keyframes", error, video.given_name))
+    return CutVideo(video.video_id, tuple(frames), None)
 
 
-def _stored(media: MediaStore, task: CutTask, found: Keyframe | RejectedFrame) -> CutFrame:
-    frame_id = ids.frame_id(task.video_id, task.params.key, found.pts_ms)
+def _stored(state: FrameWorkerState, video: uuid.UUID, found: Keyframe | RejectedFrame) -> Frame:
+    method = state.params.key
+    frame_id = ids.frame_id(video, method, found.pts_ms)
     if isinstance(found, RejectedFrame):
         reason = f"{found.reason}: {found.detail}" if found.detail else found.reason
-        return CutFrame(frame_id, found.ts, -1, None, 0, 0, 0.0, 0, reason)
-    key = f"videos/{task.video_id}/frames/{frame_id}.jpg"
-    media.put(key, encode_jpeg(found.rgb, _QUALITY))
+        return Frame(frame_id, video, method, found.ts, "rejected", reason=reason)
+    key = f"videos/{video}/frames/{frame_id}.jpg"
+    state.media.put(key, encode_jpeg(found.rgb, _QUALITY))
     height, width = found.rgb.shape[:2]
-    return CutFrame(frame_id, found.ts, found.shot, key, width, height, found.sharpness, found.phash, "")
+    return Frame(
+        frame_id,
+        video,
+        method,
+        found.ts,
+        "kept",
+        found.shot,
+        key,
+        width,
+        height,
+        found.sharpness,
+        found.phash,
+    )

@@ -7,32 +7,25 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from pvm_assets.work.features import Stored
+from pvm_assets.work.decoded import decode
 from pvm_core.keypoints import from_npz
 from pvm_core.verification import VerifyParams, View, evidence_to_row, verify_frame
 from pvm_resources.media.store import MediaStore
+from pvm_resources.store.records import Item
 
 #: Bytes of decoded product pictures a worker keeps; neighbouring frames share most candidates.
 _CACHE_BYTES: Final = 128 << 20
 
 
 @dataclass(frozen=True)
-class Comparable:
-    """A stored picture with its keypoints."""
-
-    stored: Stored
-    keypoints_key: str
-
-
-@dataclass(frozen=True)
 class PairTask:
     """A frame and the product pictures it is to be compared with."""
 
-    frame: Comparable
-    candidates: tuple[Comparable, ...]
+    frame: Item
+    candidates: tuple[Item, ...]
 
     def __str__(self) -> str:
-        return self.frame.stored.name
+        return self.frame.label
 
 
 @dataclass(frozen=True)
@@ -52,14 +45,13 @@ class PairWorkerState:
     cache: OrderedDict[uuid.UUID, View] = field(default_factory=OrderedDict)
     cached_bytes: int = 0
 
-    def view(self, picture: Comparable) -> View:
+    def view(self, item: Item) -> View:
         """The picture ready to be compared, from the cache where it is there."""
-        item = picture.stored.item_id
-        if item in self.cache:
-            self.cache.move_to_end(item)
-            return self.cache[item]
-        view = load_view(self.media, picture)
-        self.cache[item] = view
+        if item.item_id in self.cache:
+            self.cache.move_to_end(item.item_id)
+            return self.cache[item.item_id]
+        view = load_view(self.media, item)
+        self.cache[item.item_id] = view
         self.cached_bytes += _bytes(view)
         while self.cached_bytes > _CACHE_BYTES and len(self.cache) > 1:
             _, oldest = self.cache.popitem(last=False)
@@ -68,24 +60,23 @@ class PairWorkerState:
 
 
 def pair_worker_state(media: MediaStore, params: VerifyParams) -> PairWorkerState:
-    """A desk in a worker process."""
+    """The state of a worker process."""
     return PairWorkerState(media, params)
 
 
-def load_view(media: MediaStore, picture: Comparable) -> View:
+def load_view(media: MediaStore, item: Item) -> View:
     """A stored picture with keypoints and mask."""
-    stored = picture.stored
-    return View(from_npz(media.get(picture.keypoints_key)), stored.rgb(media), stored.mask(media))
+    assert item.kp_path is not None
+    picture = decode(media, item)
+    return View(from_npz(media.get(item.kp_path)), picture.rgb, picture.mask)
 
 
-def compare_frame(desk: PairWorkerState, task: PairTask) -> PairDone:
+def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
     """Raw figures of one frame against each of its candidates."""
-    frame = load_view(desk.media, task.frame)
-    found = verify_frame(frame, [desk.view(c) for c in task.candidates], desk.params)
+    frame = load_view(state.media, task.frame)
+    found = verify_frame(frame, [state.view(c) for c in task.candidates], state.params)
     pairs = zip(task.candidates, found, strict=True)
-    return PairDone(
-        task.frame.stored.item_id, tuple((c.stored.item_id, evidence_to_row(e)) for c, e in pairs)
-    )
+    return PairDone(task.frame.item_id, tuple((c.item_id, evidence_to_row(e)) for c, e in pairs))
 
 
 def _bytes(view: View) -> int:

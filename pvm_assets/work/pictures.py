@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 from pvm_core import ids
 from pvm_core.images import decode_picture, encode_jpeg, normalise
 from pvm_resources.media.store import MediaStore
 from pvm_resources.sources.base import PictureRef
 from pvm_resources.sources.picture_reader import Pictures
-
-
-@dataclass(frozen=True)
-class PictureTask:
-    """A picture of a product that is not stored yet; `data` holds its bytes where it was downloaded."""
-
-    product_id: uuid.UUID
-    picture: PictureRef
-    position: int
-    fingerprint: str | None
-    data: bytes | None = field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        return self.picture.ref
-
-
-@dataclass(frozen=True)
-class StoredPicture:
-    """A stored picture.
-
-    Attributes:
-        sha256: of the bytes given; with the product it is the picture's identity.
-        key: of the stored JPEG in the media store.
-        width, height: of the stored picture, pixels.
-        phash: `pictures.phash64`, unsigned 64 bits.
-    """
-
-    img_id: uuid.UUID
-    product_id: uuid.UUID
-    ref: str
-    position: int
-    fingerprint: str | None
-    sha256: str
-    key: str
-    width: int
-    height: int
-    phash: int
+from pvm_resources.store.galleries import GalleryPicture
+from pvm_resources.store.records import Image
 
 
 @dataclass(frozen=True)
@@ -57,28 +22,33 @@ class PictureWorkerState:
     reader: Pictures
 
 
-def store_picture(desk: PictureWorkerState, task: PictureTask) -> StoredPicture:
+def store_picture(state: PictureWorkerState, task: GalleryPicture) -> Image:
     """Reads and stores one picture.
 
     Raises:
         MediaError: the picture cannot be used.
         StoreError: the media store refused it.
     """
-    data = task.data if task.data is not None else desk.reader.read(task.picture)
-    picture = decode_picture(data, task.picture.ref)
+    data = task.data if task.data is not None else state.reader.read(ref_of(task))
+    picture = decode_picture(data, task.source_ref)
     rgb = normalise(picture.rgb)
     img_id = ids.image_id(task.product_id, picture.sha256)
-    key = f"products/{task.product_id}/{img_id}.jpg"
-    desk.media.put(key, encode_jpeg(rgb))
-    return StoredPicture(
+    path = f"products/{task.product_id}/{img_id}.jpg"
+    state.media.put(path, encode_jpeg(rgb))
+    height, width = rgb.shape[:2]
+    return Image(
         img_id,
         task.product_id,
-        task.picture.ref,
-        task.position,
-        task.fingerprint,
         picture.sha256,
-        key,
-        rgb.shape[1],
-        rgb.shape[0],
+        path,
+        task.source_ref,
+        width,
+        height,
         picture.phash,
+        task.position,
     )
+
+
+def ref_of(picture: GalleryPicture) -> PictureRef:
+    """The reference as picture readers take it."""
+    return PictureRef(picture.source_ref, Path(picture.file) if picture.file else None)

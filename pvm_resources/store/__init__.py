@@ -22,6 +22,7 @@ from pvm_resources.store.oauth_tokens import OAuthTokens
 from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.review_queries import ReviewQueries
+from pvm_resources.store.row_checks import RowChecks
 from pvm_resources.store.schedules import Schedules
 from pvm_resources.store.source_runs import SourceRuns
 from pvm_resources.store.state import State
@@ -46,6 +47,7 @@ class Store:
     features: Features
     matching: Matching
     state: State
+    row_checks: RowChecks
     match_queries: MatchQueries
     review_queries: ReviewQueries
     retention: Retention
@@ -71,6 +73,7 @@ class Store:
             Features(database),
             Matching(database),
             State(database),
+            RowChecks(database),
             MatchQueries(database),
             ReviewQueries(database),
             Retention(database),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from psycopg import sql
 from psycopg.rows import tuple_row
 
 from pvm_core.errors import ModelError
-from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
 from pvm_resources.store.base import Repository, clean, json
 from pvm_resources.store.records import (
@@ -32,35 +32,86 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Feature = Literal["masks", "embeddings", "keypoints"]
+Row = Mask | Embedding | KeypointSet
 
-_TABLES: Final = {
-    "masks": ("masks", "method_key"),
-    "embeddings": ("embeddings", "model_key"),
-    "keypoints": ("keypoint_sets", "method_key"),
+
+#: SQL types of the records' fields that are not text.
+_TYPES: Final = {
+    "item_id": "uuid", "has_mask": "bool", "coverage": "float8", "view": "int2", "emb_rgb": "vector",
+    "emb_gray": "vector", "n_keypoints": "int4",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Where a feature is stored.
+
+    Attributes:
+        record: its fields are the columns.
+        events: name of the event by the picture's kind.
+        payload: SQL of the event's payload, over the picture i and the row f.
+        method: the column that names model or method with its parameters.
+        file: the column with the key of its file in the media store, "" without one.
+    """
+
+    name: str
+    record: type[Row]
+    events: Mapping[Kind, str]
+    payload: str = "jsonb_build_object('asset_id', i.item_id)"
+    method: str = "method_key"
+    file: str = ""
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Name -> SQL type, in the order of the record's fields."""
+        return {field.name: _TYPES.get(field.name, "text") for field in fields(self.record)}
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that tell rows apart."""
+        return tuple(name for name in self.columns if name in ("item_id", self.method, "view"))
+
+
+_TABLES: Final[Mapping[Feature, _Table]] = {
+    "masks": _Table(
+        "masks",
+        Mask,
+        {"product": "products.image.masked", "frame": "video.keyframes.masked"},
+        """CASE i.kind WHEN 'product'
+        THEN jsonb_build_object('image_id', i.item_id, 'has_mask', f.has_mask, 'mask_path', f.mask_path)
+        ELSE jsonb_build_object('video_id', i.parent_id, 'frames', jsonb_build_array(jsonb_build_object(
+            'frame_id', i.item_id, 'ts', i.ts, 'has_mask', f.has_mask, 'mask_path', f.mask_path))) END""",
+        file="mask_path",
+    ),
+    "embeddings": _Table(
+        "embeddings",
+        Embedding,
+        {"product": "image.embedding.ready", "frame": "video.embedding.ready"},
+        method="model_key",
+    ),
+    "keypoints": _Table(
+        "keypoint_sets",
+        KeypointSet,
+        {"product": "image.keypoint.ready", "frame": "video.keypoint.ready"},
+        file="kp_blob_path",
+    ),
 }
-_MASK: Final = {
-    "item_id": "uuid", "kind": "text", "method_key": "text", "has_mask": "bool", "mask_path": "text",
-    "coverage": "float8", "reason": "text",
-}  # fmt: skip
-_EMBEDDING: Final = {
-    "item_id": "uuid", "kind": "text", "model_key": "text", "model": "text", "view": "int2",
-    "emb_rgb": "vector", "emb_gray": "vector",
-}  # fmt: skip
-_KEYPOINTS: Final = {
-    "item_id": "uuid", "kind": "text", "method_key": "text", "n_keypoints": "int4", "kp_blob_path": "text",
-    "status": "text", "reason": "text",
-}  # fmt: skip
-_ITEM: Final = (
-    "i.item_id, i.kind, i.parent_id, i.local_path, i.width, i.height, i.ts, i.shot, m.mask_path, "
-    "k.kp_blob_path AS kp_path"
-)
-_FROM: Final = """
+#: Pictures of a job with their files; a label is what their user knows them by.
+_ITEMS: Final = """
+SELECT i.item_id, i.kind, i.parent_id, i.local_path, i.width, i.height, i.ts, i.shot, m.mask_path,
+       k.kp_blob_path AS kp_path,
+       CASE i.kind WHEN 'product' THEN 'product ' || p.asin_or_itemid
+       ELSE v.given_name || ' at ' || round(i.ts::numeric, 1) || ' s' END AS label
 FROM job_items i
 LEFT JOIN masks m ON m.item_id = i.item_id AND m.method_key = %(mask)s
 LEFT JOIN keypoint_sets k ON k.item_id = i.item_id AND k.method_key = %(keypoints)s
-WHERE i.job_id = %(job)s AND i.kind = %(kind)s
+LEFT JOIN products p ON p.product_id = i.parent_id
+LEFT JOIN (SELECT DISTINCT ON (video_id) video_id, given_name FROM job_videos WHERE job_id = %(job)s
+           ORDER BY video_id, position, given_name) v ON v.video_id = i.parent_id
+WHERE i.job_id = %(job)s AND (%(kind)s::text IS NULL OR i.kind = %(kind)s)
 """
-_ORDER: Final = "ORDER BY i.parent_id, i.ts, i.item_id"
+#: Product pictures before frames.
+_ORDER: Final = "ORDER BY i.kind DESC, i.parent_id, i.ts, i.item_id"
 #: pgvector's limit for an HNSW index over halfvec (its README, "HNSW").
 HNSW_MAX_DIM: Final = 4_000
 #: Graph parameters of pgvector's defaults, written out so that an update cannot change them.
@@ -69,107 +120,119 @@ _MODEL: Final = "model_key, name, kind, dim, spec, active"
 
 
 class Features(Repository):
-    """Tables `masks`, `embeddings`, `keypoint_sets`, `models`."""
+    """Tables `masks`, `embeddings`, `keypoint_sets`, `models`. Where a kind may be named, None means both
+    kinds of pictures, product pictures first."""
 
     # -- what there is to do -----------------------------------------------------------------------
 
     def items(
-        self, job_id: str, kind: Kind, *, mask_key: str | None = None, keypoint_key: str | None = None
+        self,
+        job_id: str,
+        kind: Kind | None = None,
+        *,
+        mask_key: str | None = None,
+        keypoint_key: str | None = None,
     ) -> Iterator[Item]:
-        """The job's pictures of a kind, with their mask and keypoint files under the keys given; streamed,
-        by product or video and time."""
-        return self._db.stream(
-            Item, f"SELECT {_ITEM} {_FROM} {_ORDER}", _keys(job_id, kind, mask_key, keypoint_key)
-        )
+        """The job's pictures, with their mask and keypoint files under the keys given; streamed, by product
+        or video and time."""
+        return self._items("", job_id, kind, mask_key, keypoints=keypoint_key)
 
     def missing(
         self,
         job_id: str,
-        kind: Kind,
         feature: Feature,
         key: str,
         *,
         mask_key: str | None = None,
-        limit: int | None = None,
+        again: Collection[uuid.UUID] = (),
     ) -> Iterator[Item]:
-        """The job's pictures of a kind that have no `feature` under `key`; streamed as `items`."""
-        table, column = _TABLES[feature]
-        return self._db.stream(
-            Item,
-            f"SELECT {_ITEM} {_FROM} AND NOT EXISTS (SELECT 1 FROM {table} f WHERE f.item_id = i.item_id "
-            f"AND f.{column} = %(key)s) {_ORDER} LIMIT %(limit)s",
-            {**_keys(job_id, kind, mask_key, None), "key": key, "limit": limit},
-        )
+        """The job's pictures without `feature` under `key`, and those of `again`; streamed as `items`."""
+        where = f"AND (NOT {_has(_TABLES[feature])}{' OR i.item_id = ANY(%(again)s)' if again else ''})"
+        return self._items(where, job_id, None, mask_key, key=key, again=list(again))
 
-    def covered(self, job_id: str, kind: Kind, feature: Feature, key: str) -> tuple[int, int]:
-        """(pictures with the feature under `key`, pictures) of the job and kind."""
-        table, column = _TABLES[feature]
+    def covered(self, job_id: str, feature: Feature, key: str) -> dict[Kind, tuple[int, int]]:
+        """Kind -> (pictures with the feature under `key`, pictures) of the job."""
         rows = self._db.tuples(
-            "SELECT count(*) FILTER (WHERE EXISTS (SELECT 1 FROM "
-            f"{table} f WHERE f.item_id = i.item_id AND f.{column} = %s)), count(*) "
-            "FROM job_items i WHERE i.job_id = %s AND i.kind = %s",
-            [key, job_id, kind],
+            f"SELECT i.kind, count(*) FILTER (WHERE {_has(_TABLES[feature])}), count(*) FROM job_items i "
+            "WHERE i.job_id = %(job)s GROUP BY i.kind",
+            {"job": job_id, "key": key},
         )
-        return int(rows[0][0]), int(rows[0][1])
+        return {"product": (0, 0), "frame": (0, 0), **{kind: (has, total) for kind, has, total in rows}}
 
-    # -- masks and keypoints -----------------------------------------------------------------------
+    # -- rows and their events ---------------------------------------------------------------------
 
-    def write_masks(
-        self, masks: Iterable[Mask], *, events: Iterable[Event] = (), also: Sequence[Write] = ()
-    ) -> None:
-        """Stores masks; the same picture and method again replaces."""
-        rows = (
-            (m.item_id, m.kind, m.method_key, m.has_mask, m.mask_path, m.coverage, clean(m.reason))
-            for m in masks
-        )
-        copy = Copy(
-            "masks", _MASK, rows, ("item_id", "method_key"),
-            update=("has_mask", "mask_path", "coverage", "reason"),
-        )  # fmt: skip
-        self._db.commit(copy, *also, events=events)
+    def write(self, feature: Feature, rows: Iterable[Row], *, job_id: str | None = None) -> None:
+        """Stores rows of one method, and with `job_id` the event of each of their pictures.
 
-    def masks(self, job_id: str, kind: Kind, method_key: str) -> Iterator[Mask]:
-        """Masks of the job's pictures; streamed."""
+        A mask or keypoint set of the same picture and method is replaced; a vector stored already stays as it
+        is. All views of a picture belong in one call, and the model must be registered.
+        """
+        table, listed = _TABLES[feature], list(rows)
+        if not listed:
+            return
+        # The same key gives the same vectors; a file may have been lost and made again.
+        update = [name for name in table.columns if table.file and name not in (*table.key, "kind")]
+        values = (tuple(_value(row, name) for name in table.columns) for row in listed)
+        writes: list[Write] = [Copy(table.name, table.columns, values, table.key, update=update)]
+        if job_id is not None:
+            key, ids = getattr(listed[0], table.method), list({row.item_id for row in listed})
+            writes += _announcement(table, job_id, key, ids)
+        self._db.commit(*writes)
+
+    def announce(self, job_id: str, feature: Feature, key: str) -> int:
+        """Writes the event of each picture of the job that has `feature` under `key`; one that exists stays
+        as it is. Returns how many are new."""
+        return self._db.commit(*_announcement(_TABLES[feature], job_id, key, None))[-1]
+
+    def announce_keyframes(self, job_id: str) -> int:
+        """Writes the event of each video of the job that has keyframes; as `announce`."""
+        select = """'videos.keyframes.ready', i.parent_id::text,
+            jsonb_build_object('video_id', i.parent_id, 'frames', jsonb_agg(jsonb_build_object(
+                'frame_id', i.item_id, 'ts', i.ts, 'local_path', i.local_path) ORDER BY i.ts, i.item_id))
+            FROM job_items i WHERE i.job_id = %(job)s AND i.kind = 'frame'
+            GROUP BY i.parent_id ORDER BY i.parent_id"""
+        return self._db.commit(*_new_events(select, {"job": job_id}))[-1]
+
+    def masks(self, job_id: str, method_key: str, kind: Kind | None = None) -> Iterator[Mask]:
+        """Masks of the job's pictures; streamed as `items`."""
+        return self._rows("masks", job_id, method_key, kind)
+
+    def keypoints(self, job_id: str, method_key: str, kind: Kind | None = None) -> Iterator[KeypointSet]:
+        """Keypoint sets of the job's pictures; streamed as `items`."""
+        return self._rows("keypoints", job_id, method_key, kind)
+
+    def files(self, job_id: str, feature: Feature, key: str) -> Iterator[tuple[uuid.UUID, str]]:
+        """Pictures of the job and the media key of their feature's file, where it has one; streamed."""
+        table = _TABLES[feature]
+        if table.file:
+            for rows in self._db.batches(
+                tuple_row,
+                f"SELECT i.item_id, f.{table.file} FROM {_joined(table)} AND f.{table.file} IS NOT NULL",
+                {"job": job_id, "key": key},
+            ):
+                yield from rows
+
+    def item_ids(self, job_id: str, feature: Feature, key: str) -> list[uuid.UUID]:
+        """The job's pictures that have `feature` under `key`: product pictures, then frames, each by id."""
+        query = f"SELECT i.item_id FROM {_joined(_TABLES[feature])} ORDER BY i.kind DESC, i.item_id"
+        return [row[0] for row in self._db.tuples(query, {"job": job_id, "key": key})]
+
+    def _items(
+        self, where: str, job_id: str, kind: Kind | None, mask_key: str | None, **params: Any
+    ) -> Iterator[Item]:
+        given = {"job": job_id, "kind": kind, "mask": mask_key, "keypoints": None, **params}
+        return self._db.stream(Item, f"{_ITEMS} {where} {_ORDER}", given)
+
+    def _rows(self, feature: Feature, job_id: str, key: str, kind: Kind | None) -> Iterator[Any]:
+        table = _TABLES[feature]
         return self._db.stream(
-            Mask,
-            f"SELECT {_of('f', _MASK)} FROM job_items i JOIN masks f USING (item_id) "
-            f"WHERE i.job_id = %s AND i.kind = %s AND f.method_key = %s {_ORDER}",
-            [job_id, kind, method_key],
-        )
-
-    def write_keypoints(
-        self, sets: Iterable[KeypointSet], *, events: Iterable[Event] = (), also: Sequence[Write] = ()
-    ) -> None:
-        """Stores keypoint sets; the same picture and method again replaces."""
-        rows = (
-            (k.item_id, k.kind, k.method_key, k.n_keypoints, k.kp_blob_path, k.status, clean(k.reason))
-            for k in sets
-        )
-        copy = Copy(
-            "keypoint_sets", _KEYPOINTS, rows, ("item_id", "method_key"),
-            update=("n_keypoints", "kp_blob_path", "status", "reason"),
-        )  # fmt: skip
-        self._db.commit(copy, *also, events=events)
-
-    def keypoints(self, job_id: str, kind: Kind, method_key: str) -> Iterator[KeypointSet]:
-        """Keypoint sets of the job's pictures; streamed."""
-        return self._db.stream(
-            KeypointSet,
-            f"SELECT {_of('f', _KEYPOINTS)} FROM job_items i JOIN keypoint_sets f USING (item_id) "
-            f"WHERE i.job_id = %s AND i.kind = %s AND f.method_key = %s {_ORDER}",
-            [job_id, kind, method_key],
+            table.record,
+            f"SELECT {', '.join(f'f.{name}' for name in table.columns)} FROM {_joined(table)} "
+            f"AND (%(kind)s::text IS NULL OR i.kind = %(kind)s) {_ORDER}",
+            {"job": job_id, "key": key, "kind": kind},
         )
 
     # -- embeddings --------------------------------------------------------------------------------
-
-    def write_embeddings(
-        self, embeddings: Iterable[Embedding], *, events: Iterable[Event] = (), also: Sequence[Write] = ()
-    ) -> None:
-        """Stores views of pictures; all views of a picture belong in one call. The model must be registered.
-        A view stored already stays as it is: same key, same vector."""
-        rows = ((e.item_id, e.kind, e.model_key, e.model, e.view, e.emb_rgb, e.emb_gray) for e in embeddings)
-        copy = Copy("embeddings", _EMBEDDING, rows, ("item_id", "model_key", "view"))
-        self._db.commit(copy, *also, events=events)
 
     def iter_embeddings(
         self, job_id: str, kind: Kind, model_key: str, batch: int = 1_000
@@ -371,12 +434,44 @@ def _create_index(model_key: str, dim: int) -> sql.Composed:
     )
 
 
-def _keys(job_id: str, kind: Kind, mask_key: str | None, keypoint_key: str | None) -> dict[str, Any]:
-    return {"job": job_id, "kind": kind, "mask": mask_key, "keypoints": keypoint_key}
+def _has(table: _Table) -> str:
+    return f"EXISTS (SELECT 1 FROM {table.name} f WHERE f.item_id = i.item_id AND f.{table.method} = %(key)s)"
 
 
-def _of(alias: str, columns: Iterable[str]) -> str:
-    return ", ".join(f"{alias}.{name}" for name in columns)
+def _joined(table: _Table) -> str:
+    one = "AND f.view = 0 " if "view" in table.columns else ""
+    return (
+        f"job_items i JOIN {table.name} f ON f.item_id = i.item_id AND f.{table.method} = %(key)s {one}"
+        "WHERE i.job_id = %(job)s"
+    )
+
+
+def _announcement(
+    table: _Table, job_id: str, key: str, items: Sequence[uuid.UUID] | None
+) -> tuple[Statement, Statement]:
+    """The events of the job's pictures that have the feature, of `items` alone where given."""
+    only = "" if items is None else "AND i.item_id = ANY(%(items)s)"
+    name = f"CASE i.kind WHEN 'product' THEN '{table.events['product']}' ELSE '{table.events['frame']}' END"
+    select = f"{name}, i.item_id::text, {table.payload} FROM {_joined(table)} {only} {_ORDER}"
+    return _new_events(select, {"job": job_id, "key": key, "items": items})
+
+
+def _new_events(select: str, params: dict[str, Any]) -> tuple[Statement, Statement]:
+    """Writes that put the events of a query (name, item, payload) into the outbox; one that exists stays."""
+    return (
+        # As `Database.commit` does for its events: those of one job become visible in the order of `seq`.
+        Statement("SELECT 1 FROM jobs WHERE job_id = %(job)s FOR NO KEY UPDATE", params),
+        Statement(
+            "INSERT INTO outbox (event_id, job_id, name, item, payload) SELECT gen_random_uuid(), %(job)s, "
+            f"{select} ON CONFLICT (job_id, name, item) DO NOTHING",
+            params,
+        ),
+    )
+
+
+def _value(row: Row, name: str) -> Any:
+    value = getattr(row, name)
+    return clean(value) if name == "reason" else value
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> EmbeddingBatch:
@@ -399,4 +494,4 @@ def _vectors(data: Sequence[bytes]) -> NDArray[np.float32]:
     return np.ascontiguousarray(flat[:, 1:], dtype=np.float32)
 
 
-__all__ = ["HNSW_MAX_DIM", "Feature", "Features", "Statement"]
+__all__ = ["HNSW_MAX_DIM", "Feature", "Features", "Row"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from pvm_resources.postgres.driver import Copy, Statement, Write
@@ -17,14 +17,25 @@ _PICTURE: Final = {
 
 @dataclass(frozen=True)
 class GalleryPicture:
-    """A picture reference of a job. `file` is the path on this machine, None for a URL; `product_ref` the
-    product's id as given."""
+    """A picture reference of a job, until the picture is stored.
+
+    Attributes:
+        position: its place in the product's gallery.
+        source_ref: the reference as the source gave it.
+        file: the path on this machine, None for a URL.
+        fingerprint: what changes when the picture does, None where that is not known.
+        data: its bytes, where it was downloaded.
+    """
 
     product_id: uuid.UUID
     position: int
     source_ref: str
     file: str | None
-    product_ref: str = ""
+    fingerprint: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.source_ref
 
 
 class Galleries(Repository):
@@ -47,9 +58,8 @@ class Galleries(Repository):
         """The job's references in catalogue order; streamed."""
         return self._db.stream(
             GalleryPicture,
-            "SELECT g.product_id, g.position, g.source_ref, g.file, p.asin_or_itemid AS product_ref "
+            "SELECT g.product_id, g.position, g.source_ref, g.file "
             "FROM job_pictures g JOIN job_products jp USING (job_id, product_id) "
-            "JOIN products p USING (product_id) "
             "WHERE g.job_id = %s ORDER BY jp.position, g.product_id, g.position",
             [job_id],
         )

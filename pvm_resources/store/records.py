@@ -140,6 +140,9 @@ class JobVideo:
     mtime: float | None = None
     position: int = 0
 
+    def __str__(self) -> str:
+        return self.given_name
+
 
 @dataclass(frozen=True)
 class KeyframeSet:
@@ -172,9 +175,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Item:
-    """A picture of a job, of either kind. `parent_id` is the product or the video; `ts` and `shot` are None
-    for a product picture; `mask_path` is None without a trustworthy mask under the mask key asked for;
-    `kp_path` likewise for keypoints."""
+    """A picture of a job, of either kind: what the workers take.
+
+    Attributes:
+        item_id: img_id or frame_id; parent_id: the product or the video.
+        local_path: key of the JPEG in the media store.
+        ts, shot: seconds from the start and number of the shot; None for a product picture.
+        mask_path, kp_path: keys of its files under the keys asked for; None without a trustworthy mask, and
+            without keypoints.
+        label: what messages call it: the product's id as given, or the video's name and the second.
+    """
 
     item_id: uuid.UUID
     kind: Kind
@@ -186,6 +196,10 @@ class Item:
     shot: int | None = None
     mask_path: str | None = None
     kp_path: str | None = None
+    label: str = ""
+
+    def __str__(self) -> str:
+        return self.label
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the graph remembers about a job: asset states, check verdicts, problems, progress."""
+"""Asset states, check verdicts, problems and progress of a job."""
 
 from __future__ import annotations
 
@@ -20,36 +20,12 @@ _PROBLEM: Final = {
 class State(Repository):
     """Tables `asset_states`, `check_verdicts`, `problems`, `progress`."""
 
-    # -- writes to carry along in another repository's commit (its argument `also`) ----------------
-
-    @staticmethod
-    def problems_write(job_id: str, problems: Iterable[Problem]) -> Write:
-        """Problems as a write."""
-        rows = ((job_id, p.stage, clean(p.item), p.code, clean(p.message), p.retryable) for p in problems)
-        return Copy(
-            "problems", _PROBLEM, rows, ("job_id", "stage", "item", "code"),
-            conflict="(job_id, stage, item_hash, code)", update=("message", "retryable"),
-        )  # fmt: skip
-
-    @staticmethod
-    def progress_write(job_id: str, progress: Progress) -> Write:
-        """Progress as a write."""
-        return Statement(
-            "INSERT INTO progress (job_id, stage, done, total, reused) VALUES (%s, %s, %s, %s, %s) "
-            "ON CONFLICT (job_id, stage) DO UPDATE SET done = excluded.done, total = excluded.total, "
-            "reused = excluded.reused, updated_at = now()",
-            [job_id, progress.stage, progress.done, progress.total, progress.reused],
-        )
-
     # -- assets ------------------------------------------------------------------------------------
 
-    def finish_asset(
-        self, job_id: str, state: AssetState, *, events: Iterable[Event] = (), also: Sequence[Write] = ()
-    ) -> None:
+    def finish_asset(self, job_id: str, state: AssetState, *, events: Iterable[Event] = ()) -> None:
         """The asset is complete for the job at this data version, with its `.completed` events. Verdicts
         about another data version are dropped."""
         self._db.commit(
-            *also,
             Statement(
                 "INSERT INTO asset_states (job_id, asset, data_version, rows, metadata) "
                 "VALUES (%s, %s, %s, %s, %s) ON CONFLICT (job_id, asset) DO UPDATE SET "
@@ -106,13 +82,19 @@ class State(Repository):
 
     def write_problems(self, job_id: str, problems: Iterable[Problem]) -> None:
         """Stores problems; the same item, stage and code again replaces its message."""
-        self._db.commit(self.problems_write(job_id, problems))
+        rows = ((job_id, p.stage, clean(p.item), p.code, clean(p.message), p.retryable) for p in problems)
+        self._db.commit(
+            Copy(
+                "problems", _PROBLEM, rows, ("job_id", "stage", "item", "code"),
+                conflict="(job_id, stage, item_hash, code)", update=("message", "retryable"),
+            )
+        )  # fmt: skip
 
     def start_stage(self, job_id: str, stage: str, total: int | None = None) -> None:
-        """A stage begins anew: its old problems go, its progress starts at 0 of `total`."""
+        """Deletes the stage's old problems and sets its progress to 0 of `total`."""
         self._db.commit(
             Statement("DELETE FROM problems WHERE job_id = %s AND stage = %s", [job_id, stage]),
-            self.progress_write(job_id, Progress(stage, 0, total)),
+            _progress_write(job_id, Progress(stage, 0, total)),
         )
 
     def problems(self, job_id: str, stage: str | None = None) -> list[Problem]:
@@ -126,10 +108,10 @@ class State(Repository):
 
     def set_progress(self, job_id: str, progress: Progress) -> None:
         """Stores how far a stage is."""
-        self._db.commit(self.progress_write(job_id, progress))
+        self._db.commit(_progress_write(job_id, progress))
 
     def clear_progress(self, job_id: str) -> None:
-        """Forgets how far an earlier run was, so that nobody takes it for this one's."""
+        """Deletes the progress of an earlier run."""
         self._db.commit(Statement("DELETE FROM progress WHERE job_id = %s", [job_id]))
 
     def progress(self, job_id: str) -> list[Progress]:
@@ -139,6 +121,15 @@ class State(Repository):
             "SELECT stage, done, total, reused FROM progress WHERE job_id = %s ORDER BY updated_at, stage",
             [job_id],
         )
+
+
+def _progress_write(job_id: str, progress: Progress) -> Write:
+    return Statement(
+        "INSERT INTO progress (job_id, stage, done, total, reused) VALUES (%s, %s, %s, %s, %s) "
+        "ON CONFLICT (job_id, stage) DO UPDATE SET done = excluded.done, total = excluded.total, "
+        "reused = excluded.reused, updated_at = now()",
+        [job_id, progress.stage, progress.done, progress.total, progress.reused],
+    )
 
 
 def _verdict_write(job_id: str, verdict: CheckVerdict) -> Write:

@@ -308,8 +308,8 @@ def test_products_like_a_picture(client: TestClient, repos: Store, done: World) 
     for n, image in enumerate(done.images):
         rgb = decode_picture(jpeg(n), "x").rgb
         (views,) = embedder.embed_views([EmbedInput(rgb)], "product", False)
-        repos.features.write_embeddings(
-            [Embedding(image.img_id, "product", "search", "classic", 0, views.rgb[0])]
+        repos.features.write(
+            "embeddings", [Embedding(image.img_id, "product", "search", "classic", 0, views.rgb[0])]
         )
     found = client.post("/v1/products/similar?limit=3", files={"picture": ("a.jpg", jpeg(2), "image/jpeg")})
     assert found.status_code == 200, found.text

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from typing import Any
 
 import dagster as dg
@@ -16,9 +18,11 @@ from pvm_assets.graph import NODES, ancestors
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.stage import clear_failure
+from pvm_assets.steps.features import FEATURES
 from pvm_core.errors import InputError, StoreError
 from pvm_resources.settings import project_root
 
+_HEAVY = ("dagster", "torch", "pandas", "httpx", "pydantic")
 _GPU_ASSETS = {"embeddings"}
 _NETWORK_ASSETS = {"products", "videos", "product_images"}
 _GPU_CHECKS = {"vectors_reproducible"}
@@ -124,6 +128,19 @@ def test_definitions_build_with_every_executor(name: str) -> None:
             definitions(name)
         return
     dg.Definitions.validate_loadable(definitions(name))
+
+
+def test_workers_import_features_without_dagster() -> None:
+    modules = ["pvm_assets.work.pairs", *(step.__module__ for step in FEATURES)]
+    code = f"import sys; [__import__(m) for m in {modules}]; print([m for m in {_HEAVY} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=project_root(), capture_output=True, text=True)
+    assert (found.returncode, found.stdout.strip()) == (0, "[]"), found.stderr
+
+
+def test_definitions_import_without_pandas() -> None:
+    code = "import sys, definitions; print([m for m in ('pandas', 'pandera', 'torch') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], cwd=project_root(), capture_output=True, text=True)
+    assert (found.returncode, found.stdout.strip()) == (0, "[]"), found.stderr
 
 
 def test_an_executor_is_supervised() -> None:

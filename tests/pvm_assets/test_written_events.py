@@ -45,6 +45,34 @@ def test_every_event_of_a_job_keeps_its_contract(stand: Stand) -> None:
     assert batches["videos.keyframes.ready.batch"]["total_keyframes"] == counts.frames
 
 
+def test_a_job_over_known_content_writes_the_same_events_once(stand: Stand) -> None:
+    first, second = stand.job(), stand.job()
+    for job in (first, second):
+        assert stand.run(job).status == "completed"
+    # Features and frames are keyed by content: the events of both jobs speak of the same items.
+    expected, found = _features(stand, first.job_id), _features(stand, second.job_id)
+    assert found == expected
+    assert {name for name, _ in found} == _FEATURE_EVENTS
+    progress = {p.stage: p for p in stand.repos.state.progress(second.job_id)}
+    assert all(progress[s].reused == progress[s].total for s in ("masks", "embeddings", "keypoints"))
+    ids = {e.event_id for job in (first, second) for e in stand.repos.outbox.events(job.job_id, limit=10_000)}
+    assert {event_id.version for event_id in ids} == {4}
+
+    before = stand.repos.outbox.events(second.job_id, limit=10_000)
+    assert stand.run(second).status == "completed"
+    assert stand.repos.outbox.events(second.job_id, limit=10_000) == before, "a rerun mints no second event"
+
+
+_FEATURE_EVENTS = {name for name in PER_ITEM if name not in ("products.image.ready", "match.result")}
+
+
+def _features(stand: Stand, job_id: str) -> dict[tuple[str, str], object]:
+    events = stand.repos.outbox.events(job_id, limit=10_000)
+    for event in events:
+        contracts.validate(event.name, json.loads(json.dumps(delivered(_outgoing(event)))))
+    return {(e.name, e.item): e.payload for e in events if e.name in _FEATURE_EVENTS}
+
+
 def test_a_job_that_fails_says_why_under_its_contract(stand: Stand) -> None:
     job = stand.job(products=str(stand.case / "none.csv"))
     assert stand.run(job).status == "failed"

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from pvm_core import ids
 from pvm_core.errors import ModelError, Problem, StoreError
+from pvm_jobs import contracts
+from pvm_jobs.events import PER_ITEM
+from pvm_jobs.payloads import Outgoing, delivered
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store import Store
-from pvm_resources.store.features import HNSW_MAX_DIM, Features
+from pvm_resources.store.features import HNSW_MAX_DIM, Feature, Features
 from pvm_resources.store.records import (
     Embedding,
     ImageSource,
@@ -24,6 +27,7 @@ from pvm_resources.store.records import (
     Model,
     Product,
 )
+from pvm_resources.store.row_checks import RowCounts
 from pvm_resources.store.source_runs import DeadLetter, SourceRuns, VideoFile
 from tests.outbox import Outbox
 from tests.pvm_resources import world
@@ -61,8 +65,8 @@ def test_what_was_written_is_read(repos: Store) -> None:
         v.video_id: KeyframeSet(v.video_id, "k1", 3, 1) for v in made.videos
     }
     assert repos.videos.sets(job, "k2") == {}
-    assert len(list(repos.features.masks(job, "product", "m1"))) == 6
-    assert len(list(repos.features.keypoints(job, "frame", "p1"))) == 6
+    assert len(list(repos.features.masks(job, "m1", "product"))) == 6
+    assert len(list(repos.features.keypoints(job, "p1", "frame"))) == 6
 
 
 def test_a_product_left_out_takes_its_pictures_along(repos: Store, database: Database) -> None:
@@ -219,27 +223,79 @@ def test_items_come_with_their_files(repos: Store) -> None:
 
 
 @pytest.mark.parametrize("feature", ["masks", "embeddings", "keypoints"])
-def test_only_what_is_missing_is_to_do(repos: Store, feature: str) -> None:
+def test_only_what_is_missing_is_to_do(repos: Store, feature: Feature) -> None:
     made = world.make(repos, job_id="a")
     world.write(repos, made)
     key = world.KEYS[feature]
-    for kind in ("product", "frame"):
-        assert list(repos.features.missing("a", kind, feature, key)) == []  # type: ignore[arg-type]
-        assert repos.features.covered("a", kind, feature, key) == (6, 6)  # type: ignore[arg-type]
-        assert len(list(repos.features.missing("a", kind, feature, "new"))) == 6  # type: ignore[arg-type]
-        assert len(list(repos.features.missing("a", kind, feature, "new", limit=2))) == 2  # type: ignore[arg-type]
-        assert repos.features.covered("a", kind, feature, "new") == (0, 6)  # type: ignore[arg-type]
+    assert list(repos.features.missing("a", feature, key)) == []
+    assert repos.features.covered("a", feature, key) == {"product": (6, 6), "frame": (6, 6)}
+    missing = list(repos.features.missing("a", feature, "new"))
+    assert [i.kind for i in missing] == ["product"] * 6 + ["frame"] * 6
+    assert repos.features.covered("a", feature, "new") == {"product": (0, 6), "frame": (0, 6)}
+    again = made.images[2].img_id
+    assert [i.item_id for i in repos.features.missing("a", feature, key, again=[again])] == [again]
     extra = replace(made.frames[0], frame_id=uuid.uuid4(), ts=8.0)
     repos.videos.write_frames([extra])
-    assert [i.item_id for i in repos.features.missing("a", "frame", feature, key)] == [extra.frame_id]  # type: ignore[arg-type]
+    assert [i.item_id for i in repos.features.missing("a", feature, key)] == [extra.frame_id]
+    assert [i.label for i in repos.features.missing("a", feature, key)] == ["clip0 at 8.0 s"]
+
+
+@pytest.mark.parametrize("feature", ["masks", "embeddings", "keypoints"])
+def test_a_feature_is_announced_once_for_each_picture(repos: Store, feature: Feature) -> None:
+    made = world.make(repos, job_id="a")
+    world.write(repos, made)
+    before = repos.outbox.counts("a")
+    assert repos.features.announce("a", feature, "new") == 0
+    assert repos.features.announce("a", feature, world.KEYS[feature]) == 12
+    assert repos.features.announce("a", feature, world.KEYS[feature]) == 0
+    new = [e for e in repos.outbox.events("a") if before.get(e.name) is None]
+    assert {e.item for e in new} == {str(i.img_id) for i in made.images} | {
+        str(f.frame_id) for f in made.frames
+    }
+    assert {e.event_id.version for e in new} == {4}
+    assert {e.name for e in new} <= set(PER_ITEM)
+    for event in new:
+        contracts.validate(event.name, delivered(Outgoing(**{n: getattr(event, n) for n in _SENT})))
+
+
+_SENT = ("event_id", "job_id", "seq", "name", "payload", "created_at")
+
+
+def test_keyframes_are_announced_video_by_video(repos: Store) -> None:
+    made = world.make(repos, job_id="a")
+    world.write(repos, made)
+    assert repos.features.announce_keyframes("a") == len(made.videos)
+    assert repos.features.announce_keyframes("a") == 0
+    found = {e.item: e.payload for e in repos.outbox.events("a") if e.name == "videos.keyframes.ready"}
+    for video in made.videos:
+        frames = sorted((f for f in made.frames if f.video_id == video.video_id), key=lambda f: f.ts)
+        assert found[str(video.video_id)]["frames"] == [
+            {"frame_id": str(f.frame_id), "ts": f.ts, "local_path": f.local_path} for f in frames
+        ]
+
+
+def test_rows_that_fail_are_counted_and_named(repos: Store, database: Database) -> None:
+    made = world.make(repos, job_id="a")
+    world.write(repos, made)
+    for rows in ("products", "images", "frames", "candidates", "matches"):
+        counts = repos.row_checks.count("a", rows)
+        assert (counts.rows > 0, counts.failures, counts.examples) == (True, 0, ())
+    assert repos.row_checks.count("a", "candidates").parents == len(made.frames)
+    assert repos.row_checks.count("none", "frames") == RowCounts(0, 0, 0, ())
+    bad = made.frames[1].frame_id
+    database.commit(
+        Statement("UPDATE stored_frames SET sharpness = NULL, local_path = '' WHERE frame_id = %s", [bad])
+    )
+    counts = repos.row_checks.count("a", "frames")
+    assert (counts.failures, counts.examples) == (1, (f"{bad}: sharpness, local_path",))
 
 
 def test_a_mask_done_again_replaces(repos: Store) -> None:
     made = world.make(repos)
     world.write(repos, made)
     item = made.images[0].img_id
-    repos.features.write_masks([Mask(item, "product", "m1", False, None, 0.0, "time limit")])
-    found = {m.item_id: m for m in repos.features.masks(made.job.job_id, "product", "m1")}
+    repos.features.write("masks", [Mask(item, "product", "m1", False, None, 0.0, "time limit")])
+    found = {m.item_id: m for m in repos.features.masks(made.job.job_id, "m1", "product")}
     assert (found[item].has_mask, found[item].reason) == (False, "time limit")
 
 
@@ -262,8 +318,9 @@ def test_vectors_are_read_as_written_and_views_stay_together(
         (f.frame_id, v): (world.unit(100 * n + v, 5), world.unit(n, 5) if gray else None)
         for n, f in enumerate(made.frames) for v in range(views[n])
     }  # fmt: skip
-    repos.features.write_embeddings(
-        Embedding(item, "frame", key, "classic", v, rgb, grey) for (item, v), (rgb, grey) in wanted.items()
+    repos.features.write(
+        "embeddings",
+        (Embedding(item, "frame", key, "classic", v, rgb, grey) for (item, v), (rgb, grey) in wanted.items()),
     )
     seen: list[uuid.UUID] = []
     for part in repos.features.iter_embeddings("a", "frame", key, batch):
@@ -286,18 +343,19 @@ def test_vectors_that_are_not_of_unit_length_are_found(repos: Store) -> None:
     repos.features.register_model(Model("e2", "classic", "embedder", 4))
     unit, long, short = world.unit(1, 4), world.unit(1, 4) * 1.01, world.unit(1, 3)
     a, b, c, d = (i.img_id for i in made.images[:4])
-    repos.features.write_embeddings(
+    repos.features.write(
+        "embeddings",
         [
             Embedding(a, "product", "e2", "classic", 0, unit, unit),
             Embedding(b, "product", "e2", "classic", 0, unit, long),
             Embedding(c, "product", "e2", "classic", 0, long),
-        ]
+        ],
     )
     assert set(repos.features.vector_faults(job, "e2")) == {b, c}
     assert repos.features.vector_faults(job, "e1") == []
     with pytest.raises(StoreError):
         # The index of the model holds vectors of its dimension alone.
-        repos.features.write_embeddings([Embedding(d, "product", "e2", "classic", 0, short)])
+        repos.features.write("embeddings", [Embedding(d, "product", "e2", "classic", 0, short)])
 
 
 def test_one_active_model(repos: Store, database: Database) -> None:
@@ -321,8 +379,12 @@ def test_a_model_too_wide_for_an_index_is_searched_exactly(repos: Store) -> None
     world.write(repos, made)
     dim = HNSW_MAX_DIM + 1
     assert not repos.features.register_model(Model("wide", "x", "embedder", dim))
-    repos.features.write_embeddings(
-        Embedding(i.img_id, "product", "wide", "x", 0, world.unit(n, dim)) for n, i in enumerate(made.images)
+    repos.features.write(
+        "embeddings",
+        [
+            Embedding(i.img_id, "product", "wide", "x", 0, world.unit(n, dim))
+            for n, i in enumerate(made.images)
+        ],
     )
     found = repos.features.ann_search("wide", world.unit(2, dim), 1)
     assert found[0].img_id == made.images[2].img_id
@@ -337,14 +399,15 @@ def test_search_over_all_jobs(repos: Store, database: Database) -> None:
     many = [replace(made.images[0], img_id=uuid.uuid4(), sha256=world.sha(str(n))) for n in range(count)]
     repos.catalogue.write_images(job, many)
     vectors = np.stack([world.unit(n, dim) for n in range(2 * count)])
-    repos.features.write_embeddings(
-        Embedding(i.img_id, "product", "e3", "classic", v, vectors[2 * n + v])
-        for n, i in enumerate(many) for v in range(2)
+    repos.features.write(
+        "embeddings",
+        [
+            *(Embedding(i.img_id, "product", "e3", "classic", v, vectors[2 * n + v])
+              for n, i in enumerate(many) for v in range(2)),
+            *(Embedding(f.frame_id, "frame", "e3", "classic", 0, world.unit(5000 + n, dim))
+              for n, f in enumerate(made.frames)),
+        ],
     )  # fmt: skip
-    repos.features.write_embeddings(
-        Embedding(f.frame_id, "frame", "e3", "classic", 0, world.unit(5000 + n, dim))
-        for n, f in enumerate(made.frames)
-    )
     database.commit()
     query = world.unit(5000, dim)
     best = (vectors @ query).reshape(count, 2).max(axis=1)

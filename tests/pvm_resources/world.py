@@ -161,26 +161,32 @@ def _features(repos: Store, world: World) -> None:
     repos.features.register_model(Model("e1", "classic", "embedder", DIM, {"licence": "ours"}, active=True))
     items: list[tuple[Kind, uuid.UUID]] = [("product", i.img_id) for i in world.images]
     items += [("frame", f.frame_id) for f in world.frames]
-    repos.features.write_masks(
+    repos.features.write(
+        "masks",
         [
             Mask(item, kind, "m1", False, None, 0.0, "time") if n % 2 else
             Mask(item, kind, "m1", True, f"masks/{item}.png", 0.5)
             for n, (kind, item) in enumerate(items)
-        ]
+        ],
     )  # fmt: skip
-    repos.features.write_embeddings(
+    repos.features.write(
+        "embeddings",
         [
             Embedding(
                 item, kind, "e1", "classic", view, unit(10 * n + view), unit(n) if kind == "product" else None
             )
             for n, (kind, item) in enumerate(items) for view in range(2)
         ],
-        events=[Event(job, "image.embeddings.completed"), Event(job, "video.embeddings.completed")],
     )  # fmt: skip
-    repos.features.write_keypoints(
-        [KeypointSet(item, kind, "p1", 9, f"kp/{item}.npz") for kind, item in items],
-        events=[Event(job, "image.keypoints.completed"), Event(job, "video.keypoints.completed")],
+    repos.features.write(
+        "keypoints", [KeypointSet(item, kind, "p1", 9, f"kp/{item}.npz") for kind, item in items]
     )
+    repos.database.commit(
+        events=[
+            Event(job, f"{side}.{feature}.completed")
+            for feature in ("embeddings", "keypoints") for side in ("image", "video")
+        ]
+    )  # fmt: skip
 
 
 def _pairs(repos: Store, world: World) -> None:
