@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pvm_api import models
-from pvm_resources.store.match_queries import Found, JobRow, PictureRow, ProductRow, VideoRow
+from pvm_resources.store.match_queries import JobRow, PictureRow, ProductRow, VideoRow
+from pvm_resources.store.match_record import MatchView
 from pvm_resources.store.records import Industry
 
 #: Founding document 2: progress follows the phases. The share of a phase is done when it ends.
@@ -34,15 +35,15 @@ def job(row: JobRow, base: str, reached: str) -> models.Job:
     )
 
 
-def result(row: Found, base: str) -> models.Result:
+def result(row: MatchView, base: str) -> models.Result:
     """A match with its links."""
-    kept = _but(vars(row), "best_img_id", "best_frame_id", "has_evidence")
-    match = f"{base}/v1/matches/{row.match_id}"
+    match, best = f"{base}/v1/matches/{row.match_id}", row.best
     return models.Result(
-        **kept,
-        evidence_url=f"{match}/evidence" if row.has_evidence else None,
-        product_image_url=f"{base}/v1/images/{row.best_img_id}" if row.best_img_id else None,
-        frame_url=f"{base}/v1/frames/{row.best_frame_id}" if row.best_frame_id else None,
+        **row.row(),
+        reason=row.reason.text(),
+        evidence_url=f"{match}/evidence" if row.evidence_path else None,
+        product_image_url=f"{base}/v1/images/{best.img_id}" if best.img_id else None,
+        frame_url=f"{base}/v1/frames/{best.frame_id}" if best.frame_id else None,
         match_url=match,
     )
 

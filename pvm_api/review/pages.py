@@ -101,9 +101,9 @@ def shown_of(card: Card, services: Services) -> Shown:
     """What may be shown of a match."""
     terms = (services.policies[card.source], services.policies.of_platform(card.platform))
     restricted = not all(one.store_media for one in terms)
-    there = any((card.evidence_path, card.best_img_id, card.best_frame_id))
+    there = any((card.evidence_path, card.best.img_id, card.best.frame_id))
     drawn = (
-        f"{card.evidence_path}|{card.best_img_id}|{card.best_frame_id}|{card.ts}|{card.score}|{card.status}"
+        f"{card.evidence_path}|{card.best.img_id}|{card.best.frame_id}|{card.ts}|{card.score}|{card.status}"
     )
     video, plain = at_second(card.video_url, card.ts), web(card.video_url)
     return Shown(
@@ -248,7 +248,7 @@ def match(
     w = words_of(request)
     return page(
         request, "match.html", card=card, shown=shown_of(card, services), filters=filters,
-        industry=services.store.industries.get(card.industry), reason=w.reason(card.reason),
+        industry=services.store.industries.get(card.industry), reason=w.reason(card.reason.text()),
         next=following[0].match_id if following else None,
         next_pictures=any(one.evidence_path and shown_of(one, services).pictures for one in following),
         previous=before[0].match_id if before else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Final
 
 from pvm_assets.checks import schemas
@@ -53,7 +54,8 @@ def retrieval_recall(inquiry: CheckContext) -> Verdict:
 def scores_valid(inquiry: CheckContext) -> Verdict:
     """Scores and terms lie in [0, 1], each match has a status, a reason and a second."""
     rows = inquiry.services.store.matching.matches(inquiry.job_id)
-    found = schemas.validate(schemas.matches(), rows, "match_id")
+    given = (SimpleNamespace(**m.row(), reason=m.reason.text()) for m in rows)
+    found = schemas.validate(schemas.matches(), given, "match_id")
     verdict = of_rows(found, "matches")
     # A job may honestly have nothing to score: pictures without keypoints under an uncalibrated model.
     return Verdict(found.failures == 0, verdict.summary, metadata=verdict.metadata)

@@ -37,7 +37,7 @@ class PairTask:
 
 @dataclass(frozen=True)
 class PairDone:
-    """Raw figures of one frame, per product picture (`verification.evidence_to_row`)."""
+    """Raw measurements of one frame, per product picture (`verification.evidence_to_row`)."""
 
     frame_id: uuid.UUID
     evidence: tuple[tuple[uuid.UUID, dict[str, Any]], ...]
@@ -68,7 +68,7 @@ class PairWorkerState:
 
 
 def pair_worker_state(media: MediaStore, params: VerifyParams) -> PairWorkerState:
-    """A desk in a worker process."""
+    """The state of a worker process."""
     return PairWorkerState(media, params)
 
 
@@ -78,10 +78,10 @@ def load_view(media: MediaStore, picture: Comparable) -> View:
     return View(from_npz(media.get(picture.keypoints_key)), stored.rgb(media), stored.mask(media))
 
 
-def compare_frame(desk: PairWorkerState, task: PairTask) -> PairDone:
-    """Raw figures of one frame against each of its candidates."""
-    frame = load_view(desk.media, task.frame)
-    found = verify_frame(frame, [desk.view(c) for c in task.candidates], desk.params)
+def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
+    """Raw measurements of one frame against each of its candidates."""
+    frame = load_view(state.media, task.frame)
+    found = verify_frame(frame, [state.view(c) for c in task.candidates], state.params)
     pairs = zip(task.candidates, found, strict=True)
     return PairDone(
         task.frame.stored.item_id, tuple((c.stored.item_id, evidence_to_row(e)) for c, e in pairs)

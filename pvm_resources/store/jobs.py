@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pvm_core.errors import InputError, PvmError
+from pvm_core.rules import Rules
 from pvm_jobs import job_ids
 from pvm_jobs.events import Event
 from pvm_jobs.phases import derive_phase
@@ -15,7 +17,7 @@ from pvm_resources.store.records import Job, JobCounts, JobStatus
 
 _COLUMNS = (
     "job_id, industry, partition_key, request, phase, status, run_id, error, keys, embed_model, "
-    "created_at, started_at, finished_at"
+    "created_at, started_at, finished_at, rules"
 )
 _COUNTS = """
 SELECT (SELECT count(*) FROM job_products WHERE job_id = %(job)s) AS products,
@@ -127,6 +129,16 @@ class Jobs(Repository):
                 "UPDATE jobs SET keys = keys || %s, embed_model = coalesce(%s, embed_model) "
                 "WHERE job_id = %s",
                 [json(keys), embed_model, job_id],
+            )
+        )
+
+    def set_rules(self, job_id: str, rules: Rules) -> None:
+        """Stores the rules the job's matches are decided under: whole, so that an old decision can be
+        explained, and their key."""
+        self._db.commit(
+            Statement(
+                "UPDATE jobs SET rules = %s, keys = keys || %s WHERE job_id = %s",
+                [json(asdict(rules)), json({"rules": rules.key}), job_id],
             )
         )
 

@@ -112,7 +112,9 @@ def test_more_evidence_never_lowers_a_term(fitted: Calibration) -> None:
 
 def test_sum_is_a_probability(fitted: Calibration) -> None:
     held_out = samples(2, 600)
-    scores = np.array([score_terms(s.evidence, s.sim_rgb, None, fitted, Rules()).score_pair for s in held_out])
+    scores = np.array(
+        [score_terms(s.evidence, s.sim_rgb, None, fitted, Rules()).score_pair for s in held_out]
+    )
     label = np.array([s.label for s in held_out])
     assert np.mean((scores - label) ** 2) < 0.08
     assert label[scores > 0.8].mean() > 0.9

@@ -19,7 +19,8 @@ from pvm_api.review.i18n import LANGUAGES, clock, figure, negotiate_language, wo
 from pvm_api.review.links import at_second, web
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
-from pvm_core.scoring.decision import ScoredPair, decide
+from pvm_core.scoring.decision import decide
+from pvm_core.scoring.pair_score import PairScore
 
 _FOLDER = Path(pvm_api.review.__file__).parent
 
@@ -85,7 +86,7 @@ def _reasons() -> set[str]:
                             other = _pair(video, uuid.uuid4(), 0, score - 0.01, kp, deep, outline)
                             other = replace(other, frame_id=pairs[0].frame_id)
                             given = [*pairs, other] if rival else pairs
-                            found |= {one.reason for one in decide(given, rules, calibration)}
+                            found |= {one.reason.text() for one in decide(given, rules, calibration)}
     assert len({re.sub(r"[\d.]+", "N", text) for text in found}) >= 9
     return found
 
@@ -93,8 +94,8 @@ def _reasons() -> set[str]:
 def _pair(
     video: uuid.UUID, product: uuid.UUID, shot: int, score: float, kp: float | None, deep: float | None,
     place: tuple[float, ...],
-) -> ScoredPair:  # fmt: skip
-    return ScoredPair(
+) -> PairScore:  # fmt: skip
+    return PairScore(
         uuid.uuid4(), uuid.uuid4(), product, video, float(shot), shot, deep, kp, 0.5, score, place
     )
 
