@@ -19,10 +19,11 @@ from pvm_assets.work.pairs import Comparable, PairDone, PairTask, compare_frame,
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_core.ids import content_key
-from pvm_core.retrieval import Gallery, Nearest, first_rows, search
+from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
 from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.decision import MatchDecision, decide
-from pvm_core.scoring.pair_score import PairScore, score_pair
+from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair_score import score_pair
 from pvm_core.verification import VerifyParams, evidence_from_row
 from pvm_resources.models.calibrations import calibration_of
 from pvm_resources.store.match_record import MatchRecord
@@ -111,16 +112,8 @@ def _candidates_per_frame(stage: Stage, frames: int, images: int) -> int:
 
 
 def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Nearest) -> Iterator[Candidate]:
-    for f, frame in enumerate(frames):
-        for r, column in enumerate(nearest.index[f]):
-            yield Candidate(
-                frame,
-                images[int(column)],
-                r + 1,
-                float(nearest.rgb[f, r]),
-                None if nearest.gray is None else float(nearest.gray[f, r]),
-                float(nearest.similarity[f, r]),
-            )
+    for frame, image, rank, sim_rgb, sim_gray, similarity in ranked(nearest):
+        yield Candidate(frames[frame], images[image], rank, sim_rgb, sim_gray, similarity)
 
 
 @job_asset(

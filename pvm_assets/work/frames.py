@@ -9,13 +9,10 @@ from pathlib import Path
 
 from pvm_core import ids
 from pvm_core.errors import MediaError, Problem
-from pvm_core.images import encode_jpeg
+from pvm_core.images import FRAME_FORMAT, stored_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, RejectedFrame, iter_keyframes
 from pvm_core.video import probe
 from pvm_resources.media.store import MediaStore
-
-#: JPEG quality of a stored frame.
-_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -128,6 +125,6 @@ def _stored(media: MediaStore, task: CutTask, found: Keyframe | RejectedFrame) -
         reason = f"{found.reason}: {found.detail}" if found.detail else found.reason
         return CutFrame(frame_id, found.ts, -1, None, 0, 0, 0.0, 0, reason)
     key = f"videos/{task.video_id}/frames/{frame_id}.jpg"
-    media.put(key, encode_jpeg(found.rgb, _QUALITY))
+    media.put(key, stored_jpeg(found.rgb, FRAME_FORMAT))
     height, width = found.rgb.shape[:2]
     return CutFrame(frame_id, found.ts, found.shot, key, width, height, found.sharpness, found.phash, "")

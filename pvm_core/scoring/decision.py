@@ -11,12 +11,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pvm_core.rules import Rules
-from pvm_core.scoring.calibration import Calibration
-from pvm_core.scoring.pair_score import PairScore
+from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
+
+if TYPE_CHECKING:
+    from pvm_core.scoring.calibration import Calibration
 
 #: A lead of 0.98 over 0.93 is a lead of 0.05.
 _ROUNDING: Final = 1e-9
@@ -176,8 +178,8 @@ def _fault(
     if best.sim_kp is None:
         return Reason("keypoints.none")
     if rival is not None:
-        values = {"rival": str(rival.product_id), "rival_score": _score(rival), "best": top}
-        return Reason("rival", {**values, "margin": rules.sibling_margin})
+        scores = {"rival_score": _score(rival), "best": top, "margin": rules.sibling_margin}
+        return Reason("rival", {"rival": str(rival.product_id), **scores})
     if not calibration.calibrated:
         return Reason("model.uncalibrated", {"model": calibration.embedder})
     if best.sim_deep is None:
@@ -189,8 +191,8 @@ def _fault(
     if top >= rules.best_alone_min or (top >= rules.best_min and shots >= rules.cons_min):
         return None
     if top >= rules.best_min:
-        values = {"best": top, "least": rules.best_alone_min}
-        return Reason("best.alone", {**values, "shots": shots, "needed": rules.cons_min})
+        counts = {"shots": shots, "needed": rules.cons_min}
+        return Reason("best.alone", {"best": top, "least": rules.best_alone_min, **counts})
     return Reason("best.low", {"best": top, "least": rules.best_min})
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from pvm_core.errors import InputError
 from pvm_core.scoring.decision import MatchDecision
-from pvm_core.scoring.pair_score import PairScore
+from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_resources.store.labels import JOIN, Verdict
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from psycopg.rows import tuple_row
 
-from pvm_core.scoring.pair_score import PairScore
+from pvm_core.scoring.pair import PairScore
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement
 from pvm_resources.store.base import Repository, clean, json

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from pvm_core.scoring.pair_score import Pair
+from pvm_core.scoring.pair import Pair
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
 from pvm_core.scoring.decision import CAP_GAP, MatchDecision, decide, overlap_coefficient
-from pvm_core.scoring.pair_score import PairScore
+from pvm_core.scoring.pair import PairScore
 from pvm_jobs.rules import RULE_SETS
 
 CLASSIC = load_calibration(None, "classic")

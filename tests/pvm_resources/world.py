@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pvm_core import ids
 from pvm_core.errors import Problem
-from pvm_core.scoring.pair_score import PairScore
+from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_jobs.events import Event
 from pvm_resources.store import Store

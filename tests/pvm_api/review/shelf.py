@@ -13,7 +13,7 @@ import numpy as np
 from pvm_core import ids
 from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
 from pvm_core.images import encode_jpeg
-from pvm_core.scoring.pair_score import PairScore
+from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_demo import make_products, render_scene
 from pvm_demo.paint import Rgb

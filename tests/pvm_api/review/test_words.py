@@ -20,7 +20,7 @@ from pvm_api.review.links import at_second, web
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
 from pvm_core.scoring.decision import decide
-from pvm_core.scoring.pair_score import PairScore
+from pvm_core.scoring.pair import PairScore
 
 _FOLDER = Path(pvm_api.review.__file__).parent
 
