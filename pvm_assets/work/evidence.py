@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
+from pvm_core.evidence.contact_sheet import encode_within
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, render_evidence
 from pvm_core.images import decode_mask, decode_stored
 from pvm_core.verification import PairEvidence, evidence_from_row
 from pvm_resources.media.store import MediaStore

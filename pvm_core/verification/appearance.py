@@ -71,9 +71,9 @@ def make_canvas(rgb: U8, mask: U8 | None) -> Canvas:
     return Canvas(cut, inside, matrix, _evened(cut), _lab(cut))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Appearance:
-    """Measurements of one comparison on the canvas.
+    """Measurements of one comparison on the canvas; all None where nothing was warped.
 
     Attributes:
         visible: share of the product inside the frame, [0, 1].
@@ -94,20 +94,20 @@ class Appearance:
         sharpness: frame pixels per canvas pixel; below 1 the frame shows less detail than the canvas.
     """
 
-    visible: float
-    print_mid: float
-    print_low: float
-    print_core: float
-    conflict: float
-    edge_corr: float
-    flow: float
-    flow_agree: float
-    colour_corr: float
-    lab_corr: float
-    colour_gap: float
-    colour_worst: float
-    hue_conflict: float
-    sharpness: float
+    visible: float | None = None
+    print_mid: float | None = None
+    print_low: float | None = None
+    print_core: float | None = None
+    conflict: float | None = None
+    edge_corr: float | None = None
+    flow: float | None = None
+    flow_agree: float | None = None
+    colour_corr: float | None = None
+    lab_corr: float | None = None
+    colour_gap: float | None = None
+    colour_worst: float | None = None
+    hue_conflict: float | None = None
+    sharpness: float | None = None
 
 
 def compare(canvas: Canvas, pyramid: list[U8], matrix: F64, inliers: F32) -> tuple[Appearance, F64] | None:

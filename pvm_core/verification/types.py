@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
 from pvm_core.keypoints import Keypoints
-from pvm_core.verification.appearance import Canvas, make_canvas
+from pvm_core.verification.appearance import Appearance, Canvas, make_canvas
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
@@ -81,7 +81,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class PairEvidence:
+class PairEvidence(Appearance):
     """Raw measurements of one frame and one product picture; None = not measurable, never a default.
 
     Attributes:
@@ -101,7 +101,6 @@ class PairEvidence:
             meet any frame keypoint there, [0, 1]; confirmed_cover: share of the product's cells that hold
             one, [0, 1].
         footprint: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
-        visible .. sharpness: see `appearance.Appearance`; None where nothing was warped.
         points_product, points_frame: the inliers (at most 60), for drawing.
     """
 
@@ -119,20 +118,6 @@ class PairEvidence:
     confirmed: int | None = None
     confirmed_share: float | None = None
     confirmed_cover: float | None = None
-    visible: float | None = None
-    print_mid: float | None = None
-    print_low: float | None = None
-    print_core: float | None = None
-    conflict: float | None = None
-    edge_corr: float | None = None
-    flow: float | None = None
-    flow_agree: float | None = None
-    colour_corr: float | None = None
-    lab_corr: float | None = None
-    colour_gap: float | None = None
-    colour_worst: float | None = None
-    hue_conflict: float | None = None
-    sharpness: float | None = None
     footprint: tuple[float, ...] | None = None
     points_product: Points = ()
     points_frame: Points = ()

@@ -11,7 +11,8 @@ import av
 import numpy as np
 
 from pvm_core import ids
-from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
+from pvm_core.evidence.contact_sheet import encode_within
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, render_evidence
 from pvm_core.images import encode_jpeg
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
