@@ -295,15 +295,8 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class CandidatePair(Pair):
+class CandidatePair(Candidate, Pair):
     """A candidate with what scoring needs to know about both sides."""
-
-    frame_id: uuid.UUID
-    img_id: uuid.UUID
-    rank: int
-    sim_rgb: float
-    sim_gray: float | None
-    similarity: float
 
 
 @dataclass(frozen=True)
