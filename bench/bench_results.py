@@ -40,11 +40,13 @@ _FILL = (
     "INSERT INTO products (product_id, src, namespace, asin_or_itemid, title, url) SELECT gen_random_uuid(), "
     "'ebay', 'EBAY_US', 'v1|' || n || '|0', 'Product ' || n, 'https://www.ebay.com/itm/' || n "
     "FROM generate_series(1, %(products)s) n",
-    "INSERT INTO matches (match_id, job_id, product_id, video_id, ts, score, accept, status, reason, "
-    "score_pair, consistency, coverage, calibration, embed_model, rules_key, evidence_path) "
+    "INSERT INTO matches (match_id, job_id, product_id, video_id, ts, score, accept, status, "
+    "reason_code, reason_values, score_pair, consistency, coverage, calibration, embed_model, rules_key, "
+    "evidence_path) "
     "SELECT gen_random_uuid(), j.job_id, p.product_id, v.video_id, 1.5, s.score, 0.8, "
-    "CASE WHEN s.score >= 0.8 THEN 'accepted' WHEN s.score >= 0.5 THEN 'review' ELSE 'rejected' END, 'why', "
-    "s.score, 1, 1, 'c', 'classic', 'r', 'evidence/x.jpg' FROM jobs j, products p, videos v, "
+    "CASE WHEN s.score >= 0.8 THEN 'accepted' WHEN s.score >= 0.5 THEN 'review' ELSE 'rejected' END, "
+    "'legacy', '{\"text\": \"why\"}', s.score, 1, 1, 'c', 'classic', 'r', 'evidence/x.jpg' "
+    "FROM jobs j, products p, videos v, "
     "LATERAL (SELECT round(random()::numeric, 4)::float8 AS score WHERE v.video_id IS NOT NULL "
     "AND p.product_id IS NOT NULL) s",
     "ANALYZE",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pvm_api import models
-from pvm_resources.store.match_queries import Found, JobRow, PictureRow, ProductRow, VideoRow
+from pvm_resources.store.match_queries import JobRow, PictureRow, ProductRow, VideoRow
+from pvm_resources.store.match_record import MatchView
 from pvm_resources.store.records import Industry
 
 #: Per cent by phase, as founding document 2 has it; the share of a phase is done when it ends.
@@ -31,14 +32,15 @@ def job(row: JobRow, base: str, reached: str) -> models.Job:
     )
 
 
-def result(row: Found, base: str) -> models.Result:
+def result(row: MatchView, base: str) -> models.Result:
     """A match with its links."""
-    match = f"{base}/v1/matches/{row.match_id}"
-    return models.Result.of(
-        row,
-        evidence_url=f"{match}/evidence" if row.has_evidence else None,
-        product_image_url=f"{base}/v1/images/{row.best_img_id}" if row.best_img_id else None,
-        frame_url=f"{base}/v1/frames/{row.best_frame_id}" if row.best_frame_id else None,
+    match, best = f"{base}/v1/matches/{row.match_id}", row.best
+    return models.Result(
+        **row.row(),
+        reason=row.reason.text(),
+        evidence_url=f"{match}/evidence" if row.evidence_path else None,
+        product_image_url=f"{base}/v1/images/{best.img_id}" if best.img_id else None,
+        frame_url=f"{base}/v1/frames/{best.frame_id}" if best.frame_id else None,
         match_url=match,
     )
 

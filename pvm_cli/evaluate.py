@@ -15,13 +15,14 @@ from pvm_core.errors import InputError
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
     from pvm_core.scoring.calibration import Calibration
-    from pvm_core.scoring.pair_score import PairScore
-    from pvm_evaluation import CaseFolder, PhotoSet, RawPair, Setting
+    from pvm_core.scoring.pair import PairScore
+    from pvm_evaluation.folders import CaseFolder, PhotoSet
+    from pvm_evaluation.measure import RawPair, Setting
     from pvm_resources.settings import Settings
 
     Scored = list[tuple[RawPair, PairScore]]
 
-#: Figures that look at colour; without them an ablation shows what colour is worth.
+#: Features that measure colour; without them an ablation shows what colour is worth.
 _COLOUR: Final = ("colour_corr", "lab_corr", "colour_gap", "colour_worst")
 
 
@@ -90,7 +91,7 @@ def evaluate(
       pvm evaluate my-labels/ photos/grocery --fit calibration.json
     """
     from pvm_core.scoring.calibration import load_calibration
-    from pvm_evaluation import Setting
+    from pvm_evaluation.measure import Setting
     from pvm_jobs.rules import resolve
     from pvm_resources.models.calibrations import calibration_of
     from pvm_resources.settings import load_settings
@@ -114,7 +115,7 @@ def evaluate_folders(
     ablations: bool,
 ) -> None:
     """Measures `folders`, prints what `evaluate` says, and fits where `fit` names a file."""
-    from pvm_evaluation import open_folder
+    from pvm_evaluation.folders import open_folder
 
     measured: list[_Measured] = []
     for folder in [open_folder(path) for path in folders]:
@@ -137,7 +138,7 @@ class _Measured:
 
 
 def _measure(folder: PhotoSet | CaseFolder, setting: Setting, settings: Settings) -> list[RawPair]:
-    from pvm_evaluation import measure
+    from pvm_evaluation.measure import measure
     from pvm_resources.process_pool import WorkPool
 
     how = "" if setting.segmenter else " without masks"
@@ -163,7 +164,7 @@ def without_colour(pairs: Sequence[RawPair]) -> list[RawPair]:
 
 
 def _report(each: _Measured, measured: Sequence[_Measured], shipped: Calibration, rules: Rules) -> None:
-    from pvm_evaluation import retrieval_recall, score_pairs, true_count
+    from pvm_evaluation.metrics import retrieval_recall, score_pairs, true_count
 
     folder, pairs = each.folder, each.pairs
     recalls = ", ".join(f"{share:.3f} at {k}" for k, share in retrieval_recall(pairs).items())
@@ -186,7 +187,7 @@ def _held_out_rows(
     each: _Measured, measured: Sequence[_Measured], shipped: Calibration, rules: Rules
 ) -> list[Row]:
     """The folder judged by calibrations fitted on all folders without the product in question."""
-    from pvm_evaluation import cross_validate, to_samples
+    from pvm_evaluation.fitting import cross_validate, to_samples
 
     every = [pair for m in measured for pair in m.pairs]
     variants = {"score, product out": (each.pairs, every)}
@@ -203,7 +204,7 @@ def _held_out_rows(
 
 def terms(scored: Scored) -> list[Row]:
     """Each term alone."""
-    from pvm_evaluation import rank_terms
+    from pvm_evaluation.metrics import rank_terms
 
     rankings = rank_terms(scored, ("sim_deep", "sim_kp", "sim_edge"))
     return [Row(f"{r.term} alone", r.auc, r.recall) for r in rankings]
@@ -218,7 +219,8 @@ def variant(
     rules: Rules,
 ) -> Row:
     """A score: how it ranks, and what it accepts."""
-    from pvm_evaluation import CaseFolder, decide_pairs, precision_of, rank_terms, true_count
+    from pvm_evaluation.folders import CaseFolder
+    from pvm_evaluation.metrics import decide_pairs, precision_of, rank_terms, true_count
 
     (ranking,) = rank_terms(scored, ("score_pair",))
     case = folder if isinstance(folder, CaseFolder) else None
@@ -232,7 +234,8 @@ def variant(
 def _fit(target: Path, measured: dict[str, list[RawPair]], setting: Setting) -> None:
     from pvm_core.embedders import load_embedder
     from pvm_core.scoring.calibration import to_json
-    from pvm_evaluation import decide_pairs, fit, precision_of, true_count
+    from pvm_evaluation.fitting import fit
+    from pvm_evaluation.metrics import decide_pairs, precision_of, true_count
 
     pairs = [pair for found in measured.values() for pair in found]
     embedder = load_embedder(setting.embedder, setting.models_dir)
@@ -267,7 +270,7 @@ def _fit(target: Path, measured: dict[str, list[RawPair]], setting: Setting) -> 
 def _print_reliability(decided: Sequence[Any]) -> None:
     from rich.table import Table
 
-    from pvm_evaluation import reliability
+    from pvm_evaluation.metrics import reliability
 
     table = Table("score", "matches", "mean score", "share true", title="reliability", header_style="bold")
     for each in reliability(decided):
@@ -290,8 +293,8 @@ def _print(rows: Sequence[Row]) -> None:
     for name in ("AUC", "R@1%FP", "accepted", "wrong", "precision", "bound", "recall"):
         table.add_column(name, justify="right", no_wrap=True, min_width=max(len(name), 5))
     for row in rows:
-        figures = (row.precision, row.bound, row.found)
+        measures = (row.precision, row.bound, row.found)
         counts = ["" if n is None else f"{n:,}" for n in (row.accepted, row.wrong)]
-        shares = ["" if v is None else f"{v:.3f}" for v in figures]
+        shares = ["" if v is None else f"{v:.3f}" for v in measures]
         table.add_row(row.name, f"{row.auc:.3f}", f"{row.recall:.3f}", *counts, *shares)
     out().print(table)

@@ -129,7 +129,7 @@ def calibrate(
     Prints how it fares on products it was not fitted on.
     """
     from pvm_cli.evaluate import evaluate_folders
-    from pvm_evaluation import Setting
+    from pvm_evaluation.measure import Setting
     from pvm_resources.models.calibrations import calibration_of, own_file
 
     settings = _settings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,8 @@ from pvm_core.errors import InputError
 if TYPE_CHECKING:
     from pvm_cli.session import Session
     from pvm_resources.media.store import MediaStore
-    from pvm_resources.store.records import Job, MatchStatus, Result
+    from pvm_resources.store.match_record import MatchView
+    from pvm_resources.store.records import Job, MatchStatus
 
 
 class Format(StrEnum):
@@ -96,27 +98,14 @@ def find_lines(
         yield _line(row, media)
 
 
-def _line(row: Result, media: MediaStore) -> ResultLine:
-    return ResultLine(
-        product=row.product,
-        video=row.video,
-        score=row.score,
-        ts=row.ts,
-        status=row.status,
-        evidence=_place(row.evidence, media),
-        sim_deep=row.sim_deep,
-        sim_kp=row.sim_kp,
-        sim_edge=row.sim_edge,
-        score_pair=row.score_pair,
-        consistency=row.consistency,
-        coverage=row.coverage,
-        calibration=row.calibration,
-        embed_model=row.embed_model,
-        reason=row.reason,
-        title=row.title,
-        purged=row.purged_at is not None,
-        label=row.label,
-    )
+def _line(match: MatchView, media: MediaStore) -> ResultLine:
+    values = {
+        **match.row(),
+        "evidence": _place(match.evidence_path, media),
+        "reason": match.reason.text(),
+        "purged": match.media_purged_at is not None,
+    }
+    return ResultLine(**{f.name: values[f.name] for f in fields(ResultLine)})
 
 
 def _place(key: str | None, media: MediaStore) -> str:

@@ -158,6 +158,8 @@ def _print_detail(session: Session, view: JobView) -> None:
         note(f"its process is gone; resume with pvm retry {job.job_id}")
     if job.error:
         out().print(f"{'error':<12} {error_text(job.error)}", markup=False, soft_wrap=True)
+    if job.rules:
+        out().print(f"{'rules':<12} {rules_text(job.rules)}", markup=False, soft_wrap=True)
     failed = [v for v in session.store.state.verdicts(job.job_id) if not v.passed]
     done = {p.stage: p for p in view.progress}
     print_table(
@@ -195,6 +197,14 @@ def error_text(error: dict[str, Any]) -> str:
     return f"{'. '.join(parts)} [{error.get('code', 'internal')}]"
 
 
+def rules_text(rules: dict[str, Any]) -> str:
+    """The rules a job was decided under in one line: what differs from the default."""
+    from pvm_core.rules import Rules
+
+    usual = vars(Rules())
+    return ", ".join(f"{k}={v}" for k, v in rules.items() if usual.get(k) != v) or "default"
+
+
 def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
     jobs = [
         {
@@ -202,6 +212,7 @@ def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
             **{name: getattr(v.job, name) for name in ("industry", "status", "phase", "error")},
             "percent": v.percent,
             "alive": v.alive,
+            "rules": v.job.rules,
             "counts": asdict(v.counts),
             "progress": [asdict(p) for p in v.progress],
             "sources": [asdict(s) for s in v.sources],

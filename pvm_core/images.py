@@ -202,7 +202,24 @@ def _to_srgb(image: Image.Image) -> Image.Image:
     return converted if converted is not None else image.convert("RGB")
 
 
-def normalise(rgb: Rgb, max_side: int = 1024) -> Rgb:
+@dataclass(frozen=True)
+class StoredFormat:
+    """How pictures of one kind are stored: longest side in pixels, JPEG quality 1..100."""
+
+    max_side: int
+    quality: int
+
+
+PRODUCT_FORMAT: Final = StoredFormat(1_024, 92)
+FRAME_FORMAT: Final = StoredFormat(960, 90)
+
+
+def stored_jpeg(rgb: Rgb, form: StoredFormat) -> bytes:
+    """The JPEG under which a picture is stored; every feature is computed from what it decodes to."""
+    return encode_jpeg(normalise(rgb, form.max_side), form.quality)
+
+
+def normalise(rgb: Rgb, max_side: int = PRODUCT_FORMAT.max_side) -> Rgb:
     """The picture scaled down (area averaging) so that its longest side is at most `max_side`; never up."""
     height, width = rgb.shape[:2]
     scale = max_side / max(height, width)
@@ -212,7 +229,7 @@ def normalise(rgb: Rgb, max_side: int = 1024) -> Rgb:
     return _contiguous(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
 
 
-def encode_jpeg(rgb: Rgb, quality: int = 92) -> bytes:
+def encode_jpeg(rgb: Rgb, quality: int = PRODUCT_FORMAT.quality) -> bytes:
     """JPEG of an RGB picture; quality 1..100."""
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pvm_core.embedders import Views
 
 F32 = NDArray[np.float32]
 
@@ -28,6 +31,14 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.starts)
 
+    @classmethod
+    def of(cls, pictures: Sequence[Views]) -> Gallery:
+        """The gallery of some pictures, in their order; without grey vectors where any picture has none."""
+        starts = np.cumsum([0, *(len(p.rgb) for p in pictures)])[:-1]
+        grey = [p.gray for p in pictures if p.gray is not None]
+        whole = np.concatenate(grey) if len(grey) == len(pictures) else None
+        return cls(starts.astype(np.intp), np.concatenate([p.rgb for p in pictures]), whole)
+
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
@@ -42,6 +53,16 @@ class Nearest:
     similarity: F32
     rgb: F32
     gray: F32 | None
+
+
+def ranked(nearest: Nearest) -> Iterator[tuple[int, int, int, float, float | None, float]]:
+    """Each frame's candidates, best first: row of the frame, row of the picture, rank from 1, colour cosine,
+    grey cosine or None, the greater of both."""
+    for frame, row in enumerate(nearest.index):
+        for place, picture in enumerate(row):
+            gray = None if nearest.gray is None else float(nearest.gray[frame, place])
+            rgb, similarity = float(nearest.rgb[frame, place]), float(nearest.similarity[frame, place])
+            yield frame, int(picture), place + 1, rgb, gray, similarity
 
 
 def first_rows(owners: Sequence[Any]) -> NDArray[np.intp]:

@@ -33,8 +33,8 @@ class Rules:
         sibling_margin: how much a match must lead the best other product in the same shot's place.
         min_inliers: geometric sanity floor: matches that must agree on a pose, and then on a transform.
         keyframes_per_minute, keyframes_min, keyframes_max: the keyframe budget, scaling with length.
-        keyframe_max_gap_s: longest stretch of video, in seconds, that may go without a looked-at frame.
-        video_max_s: seconds of a video that are looked at.
+        keyframe_max_gap_s: longest stretch of video, in seconds, that may go without a sampled frame.
+        video_max_s: seconds of a video that are sampled.
         grey_clahe, segmentation, edge_term: feature flags.
         mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
         detector: `sift` or `akaze`.

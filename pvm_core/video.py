@@ -1,4 +1,4 @@
-"""Video files: what they hold, and their frames at the moments worth looking at.
+"""Video files: what they hold, and their frames at the sampled moments.
 
 Decoding follows the file's own structure. Packets are read from one key frame to the next (a segment); the
 packet sizes say whether anything happens in between; only what leads up to the wanted moments is decoded,
@@ -43,7 +43,7 @@ _EARLY_S: Final = 0.05
 #: containers round, and a sound track is often longer than the picture.
 _SHORT_S: Final = 1.0
 _SHORT_SHARE: Final = 0.02
-#: A moment closer than this share of a step to the last look is let go: segments begin where they like.
+#: A moment closer than this share of a step to the last sampled frame is skipped: segments begin anywhere.
 _CLOSE: Final = 0.8
 #: Share of packets that may fail to decode before the file counts as corrupt.
 _BROKEN_SHARE: Final = 0.10
@@ -71,12 +71,12 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class SamplingPlan:
-    """Which moments of a video are looked at.
+    """Which moments of a video are sampled.
 
     Attributes:
-        step_s: seconds between looked-at frames where something happens.
+        step_s: seconds between sampled frames where something happens.
         max_gap_s: seconds between them where nothing does; at least `step_s`.
-        max_s: seconds of the video that are looked at.
+        max_s: seconds of the video that are sampled.
     """
 
     step_s: float
@@ -162,7 +162,7 @@ def _turn(rgb: Rgb, degrees: int) -> Rgb:
 
 @dataclass
 class _Video:
-    """One pass over an open file, and what it met."""
+    """One pass over an open file, and what was read so far."""
 
     path: Path
     container: Any
@@ -190,13 +190,13 @@ def probe(path: str | Path) -> VideoInfo:
     """
     with _opened(Path(path)) as video:
         duration = video.declared_s
-        look = next(_looks(video, SamplingPlan(step_s=60.0, max_gap_s=60.0, max_s=math.inf)), None)
-        if look is None:
+        sample = next(_samples(video, SamplingPlan(step_s=60.0, max_gap_s=60.0, max_s=math.inf)), None)
+        if sample is None:
             raise _no_frame(video)
         if duration <= 0:
-            duration = max((end for _, end in _packet_times(video)), default=look.ts)
-        width, height = look.shown_size()
-        return VideoInfo(duration, width, height, look.rotation, video.stream.codec_context.name)
+            duration = max((end for _, end in _packet_times(video)), default=sample.ts)
+        width, height = sample.shown_size()
+        return VideoInfo(duration, width, height, sample.rotation, video.stream.codec_context.name)
 
 
 def iter_sampled_frames(path: str | Path, plan: SamplingPlan) -> Iterator[SampledFrame]:
@@ -210,7 +210,7 @@ def iter_sampled_frames(path: str | Path, plan: SamplingPlan) -> Iterator[Sample
             ``video.corrupt``; and, after the frames that do decode, ``video.truncated`` or ``video.corrupt``.
     """
     with _opened(Path(path)) as video:
-        yield from _looks(video, plan)
+        yield from _samples(video, plan)
         _raise_if_incomplete(video)
 
 
@@ -302,7 +302,7 @@ def _has_index(file: Any, size: int) -> bool:
     return False
 
 
-def _looks(video: _Video, plan: SamplingPlan) -> Iterator[SampledFrame]:
+def _samples(video: _Video, plan: SamplingPlan) -> Iterator[SampledFrame]:
     last = -math.inf
     key_bytes = 0
     segments = _segments(video)
@@ -318,9 +318,9 @@ def _looks(video: _Video, plan: SamplingPlan) -> Iterator[SampledFrame]:
         step = plan.max_gap_s if _quiet(segment, key_bytes, end - begin) else plan.step_s
         wanted = [t for t in _moments(begin, end, step) if t >= last + _CLOSE * step and t <= plan.max_s]
         continued = following is not None and not following[0].is_keyframe
-        for look in _decode(video, segment, wanted, continued=continued):
-            last = look.ts
-            yield look
+        for sample in _decode(video, segment, wanted, continued=continued):
+            last = sample.ts
+            yield sample
         segment = following
 
 
@@ -386,10 +386,10 @@ def _decode(
         if packet is None and continued:
             return
         for frame in _feed(video, packet):
-            look = _look_of(video, frame)
-            if look is not None and pending and look.ts >= pending[0] - _EARLY_S:
-                pending = [t for t in pending if t > look.ts + _EARLY_S]
-                yield look
+            sample = _sample_of(video, frame)
+            if sample is not None and pending and sample.ts >= pending[0] - _EARLY_S:
+                pending = [t for t in pending if t > sample.ts + _EARLY_S]
+                yield sample
     context.flush_buffers()
 
 
@@ -403,7 +403,7 @@ def _feed(video: _Video, packet: Any) -> list[Any]:
         return []
 
 
-def _look_of(video: _Video, frame: Any) -> SampledFrame | None:
+def _sample_of(video: _Video, frame: Any) -> SampledFrame | None:
     pts = frame.pts if frame.pts is not None else frame.dts
     if pts is None:
         video.timeless += 1

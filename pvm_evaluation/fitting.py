@@ -8,7 +8,7 @@ from typing import Any
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration, Sample, fit_calibration
-from pvm_core.scoring.pair_score import PairScore
+from pvm_core.scoring.pair import PairScore
 from pvm_evaluation.measure import RawPair
 from pvm_evaluation.metrics import score_pairs
 

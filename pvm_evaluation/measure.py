@@ -1,29 +1,26 @@
-"""Everything measured on every pair of a folder: the platform's own path, without its database."""
+"""Everything measured on every pair of a folder: the platform's functions, without its database."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from pvm_core.embedders import Embedder, EmbedInput, Views, load_embedder
-from pvm_core.images import decode_picture, decode_stored, encode_jpeg, normalise
+from pvm_core.embedders import Kind, load_embedder
+from pvm_core.images import FRAME_FORMAT, PRODUCT_FORMAT, Rgb, decode_picture, decode_stored, stored_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, iter_keyframes
-from pvm_core.keypoints import KeypointParams, detect
-from pvm_core.masks import Kind, Segmenter, load_segmenter
+from pvm_core.masks import load_segmenter
+from pvm_core.picture_features import FeatureMethods, PictureFeatures, describe_picture
+from pvm_core.retrieval import Gallery, ranked, search
 from pvm_core.rules import Rules
-from pvm_core.verification import PairEvidence, VerifyParams, View, verify_frame
+from pvm_core.scoring.pair import Pair
+from pvm_core.verification import PairEvidence, VerifyParams, verify_frame
 from pvm_evaluation.folders import CaseFolder, PhotoSet, ProductPicture
 from pvm_resources.process_pool import WorkPool
-
-U8 = npt.NDArray[np.uint8]
-#: Qualities and sides at which the platform stores product pictures and frames.
-PRODUCT_QUALITY, FRAME_QUALITY = 92, 90
-PRODUCT_SIDE, FRAME_SIDE = 1_024, 960
 
 
 @dataclass(frozen=True)
@@ -43,26 +40,42 @@ class Setting:
     rules: Rules = Rules()  # noqa: RUF009 - frozen
     top_k: int | None = None
 
+    def methods(self) -> FeatureMethods:
+        """The methods with their models loaded.
+
+        Raises:
+            ModelError: a model is unknown or its weights are missing.
+        """
+        segmenter = load_segmenter(self.segmenter, self.models_dir) if self.segmenter else None
+        embedder = load_embedder(self.embedder, self.models_dir)
+        return FeatureMethods.from_rules(self.rules, segmenter, embedder)
+
 
 @dataclass(frozen=True, eq=False)
-class Tools:
-    """A setting with its models loaded."""
-
-    setting: Setting
-    segmenter: Segmenter | None
-    embedder: Embedder
-
-
-@dataclass(frozen=True, eq=False)
-class Item:
+class Described:
     """One picture with its features. `owner` is its product or video; `ts`, `shot` those of a frame."""
 
     name: str
     owner: str
-    view: View
-    views: Views
+    features: PictureFeatures
     ts: float = 0.0
     shot: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class SearchState:
+    """What a worker needs to measure frames: the products with their gallery, and the methods."""
+
+    setting: Setting
+    methods: FeatureMethods
+    products: tuple[Described, ...]
+    gallery: Gallery
+
+    @classmethod
+    def load(cls, setting: Setting, products: tuple[Described, ...]) -> SearchState:
+        """The state of a worker process."""
+        gallery = Gallery.of([p.features.vectors for p in products])
+        return cls(setting, setting.methods(), products, gallery)
 
 
 @dataclass(frozen=True)
@@ -72,9 +85,9 @@ class RawPair:
     Attributes:
         source: name of the folder.
         product, image, video, frame: names; ts, shot: of the frame.
-        label: whether the frame's video shows the product on purpose; None = neither asked for nor wrong.
-        sim_rgb, sim_gray: cosines; rank: place among the frame's candidates, from 0.
-        evidence: raw figures; None where the pair was no candidate of its frame.
+        label: whether the frame's video shows the product on purpose; None = neither searched for nor wrong.
+        sim_rgb, sim_gray: cosines; rank: place among the frame's candidates, from 1.
+        evidence: raw measurements; None where the pair was no candidate of its frame.
     """
 
     source: str
@@ -90,15 +103,21 @@ class RawPair:
     rank: int
     evidence: PairEvidence | None
 
+    @property
+    def pair(self) -> Pair:
+        """The pair under ids made of its names."""
 
-def load_tools(setting: Setting) -> Tools:
-    """The models of a setting.
+        def named(kind: str, name: str) -> uuid.UUID:
+            return uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}\x1f{self.source}\x1f{name}")
 
-    Raises:
-        ModelError: a model is unknown or its weights are missing.
-    """
-    segmenter = load_segmenter(setting.segmenter, setting.models_dir) if setting.segmenter else None
-    return Tools(setting, segmenter, load_embedder(setting.embedder, setting.models_dir))
+        return Pair(
+            frame_id=named("frame", f"{self.video}/{self.frame}"),
+            img_id=named("image", self.image),
+            product_id=named("product", self.product),
+            video_id=named("video", self.video),
+            ts=self.ts,
+            shot=self.shot,
+        )
 
 
 def measure(folder: PhotoSet | CaseFolder, setting: Setting, pool: WorkPool) -> list[RawPair]:
@@ -106,76 +125,55 @@ def measure(folder: PhotoSet | CaseFolder, setting: Setting, pool: WorkPool) -> 
 
     A scene counts as a video of one frame. Pairs come in the order of frames, then of similarity.
     """
-    load = partial(load_tools, setting)
-    products = [done.unwrap() for done in pool.map(_product_item, folder.products, load)]
-    ready = partial(_with_products, setting, tuple(products))
+    products = tuple(done.unwrap() for done in pool.map(_product, folder.products, setting.methods))
+    load = partial(SearchState.load, setting, products)
     if isinstance(folder, PhotoSet):
-        work = partial(_scene_pairs, folder)
-        return [pair for done in pool.map(work, folder.scenes, ready) for pair in done.unwrap()]
-    clips = partial(_video_pairs, folder)
-    return [pair for done in pool.map(clips, folder.videos, ready) for pair in done.unwrap()]
+        found = pool.map(partial(_scene_pairs, folder), folder.scenes, load)
+    else:
+        found = pool.map(partial(_video_pairs, folder), folder.videos, load)
+    return [pair for done in found for pair in done.unwrap()]
 
 
-def _with_products(setting: Setting, products: tuple[Item, ...]) -> tuple[Tools, tuple[Item, ...]]:
-    return load_tools(setting), products
+def describe(rgb: Rgb, kind: Kind, methods: FeatureMethods) -> PictureFeatures:
+    """The features as the assets compute them: from the stored JPEG, not from what was given."""
+    form = PRODUCT_FORMAT if kind == "product" else FRAME_FORMAT
+    return describe_picture(decode_stored(stored_jpeg(rgb, form)), kind, methods)
 
 
-def _product_item(tools: Tools, picture: ProductPicture) -> Item:
+def _product(methods: FeatureMethods, picture: ProductPicture) -> Described:
     rgb = decode_picture(picture.path.read_bytes(), picture.name).rgb
-    return make_item(tools, normalise(rgb, PRODUCT_SIDE), "product", picture.name, picture.product)
+    return Described(picture.name, picture.product, describe(rgb, "product", methods))
 
 
-def _scene_pairs(folder: PhotoSet, state: tuple[Tools, tuple[Item, ...]], path: Path) -> list[RawPair]:
-    tools, products = state
+def _scene_pairs(folder: PhotoSet, state: SearchState, path: Path) -> list[RawPair]:
     rgb = decode_picture(path.read_bytes(), path.name).rgb
-    frame = make_item(tools, normalise(rgb, FRAME_SIDE), "frame", path.name, path.name)
-    labels = [folder.label(p.owner, path.name) for p in products]
-    return pairs_of_frame(tools, frame, products, labels, folder.name)
+    scene = Described(path.name, path.name, describe(rgb, "frame", state.methods))
+    labels = [folder.label(p.owner, path.name) for p in state.products]
+    return pairs_of_frame(state, scene, labels, folder.name)
 
 
-def _video_pairs(folder: CaseFolder, state: tuple[Tools, tuple[Item, ...]], path: Path) -> list[RawPair]:
-    tools, products = state
-    labels = [folder.label(p.owner, path.stem) for p in products]
+def _video_pairs(folder: CaseFolder, state: SearchState, path: Path) -> list[RawPair]:
+    labels = [folder.label(p.owner, path.stem) for p in state.products]
     found: list[RawPair] = []
-    for frame in iter_keyframes(path, KeyframeParams.from_rules(tools.setting.rules)):
+    for frame in iter_keyframes(path, KeyframeParams.from_rules(state.setting.rules)):
         if isinstance(frame, Keyframe):
+            features = describe(frame.rgb, "frame", state.methods)
             name = f"{path.stem}@{frame.pts_ms}"
-            item = make_item(tools, frame.rgb, "frame", name, path.stem, frame.ts, frame.shot)
-            found += pairs_of_frame(tools, item, products, labels, folder.name)
+            shown = Described(name, path.stem, features, frame.ts, frame.shot)
+            found += pairs_of_frame(state, shown, labels, folder.name)
     return found
 
 
-def make_item(
-    tools: Tools, rgb: U8, kind: Kind, name: str, owner: str, ts: float = 0.0, shot: int = 0
-) -> Item:
-    """The features of a picture as the assets compute them: from the stored JPEG, not from what was given."""
-    quality = PRODUCT_QUALITY if kind == "product" else FRAME_QUALITY
-    stored = decode_stored(encode_jpeg(rgb, quality))
-    rules = tools.setting.rules
-    mask = tools.segmenter.segment(stored, kind).mask if tools.segmenter and rules.segmentation else None
-    keypoints = detect(stored, mask, KeypointParams.from_rules(rules))
-    (views,) = tools.embedder.embed_views([EmbedInput(stored, mask)], kind, rules.grey_clahe)
-    return Item(name, owner, View(keypoints, stored, mask), views, ts, shot)
-
-
-def similarity(frame: Views, product: Views) -> tuple[float, float | None]:
-    """Largest cosine over all views, in colour and in grey."""
-    rgb = float((frame.rgb @ product.rgb.T).max())
-    if frame.gray is None or product.gray is None:
-        return rgb, None
-    return rgb, float((frame.gray @ product.gray.T).max())
-
-
 def pairs_of_frame(
-    tools: Tools, frame: Item, products: Sequence[Item], labels: Sequence[bool | None], source: str
+    state: SearchState, frame: Described, labels: Sequence[bool | None], source: str
 ) -> list[RawPair]:
     """All pairs of a frame, most similar first; the setting's `top_k` of them are verified."""
-    sims = [similarity(frame.views, p.views) for p in products]
-    order = sorted(range(len(products)), key=lambda i: -max(s for s in sims[i] if s is not None))
-    candidates = order[: tools.setting.top_k]
-    params = VerifyParams.from_rules(tools.setting.rules)
-    found = verify_frame(frame.view, [products[i].view for i in candidates], params)
-    evidence = dict(zip(candidates, found, strict=True))
+    vectors, products = frame.features.vectors, state.products
+    nearest = search(state.gallery, np.zeros(1, np.intp), vectors.rgb, vectors.gray, len(products))
+    candidates = nearest.index[0][: state.setting.top_k]
+    params = VerifyParams.from_rules(state.setting.rules)
+    views = [products[i].features.view for i in candidates]
+    evidence = dict(zip(candidates.tolist(), verify_frame(frame.features.view, views, params), strict=True))
     return [
         RawPair(
             source=source,
@@ -186,10 +184,10 @@ def pairs_of_frame(
             ts=frame.ts,
             shot=frame.shot,
             label=labels[i],
-            sim_rgb=sims[i][0],
-            sim_gray=sims[i][1],
+            sim_rgb=sim_rgb,
+            sim_gray=sim_gray,
             rank=rank,
             evidence=evidence.get(i),
         )
-        for rank, i in enumerate(order)
+        for _, i, rank, sim_rgb, sim_gray, _ in ranked(nearest)
     ]

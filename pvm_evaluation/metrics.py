@@ -1,9 +1,8 @@
-"""Figures of scored pairs and of decisions: ranking, precision with its bound, reliability, retrieval."""
+"""Measures of scored pairs and decisions: ranking, precision with its bound, reliability, retrieval."""
 
 from __future__ import annotations
 
 import itertools
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,15 +13,16 @@ import numpy.typing as npt
 from pvm_core.proportions import lower_bound
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration
-from pvm_core.scoring.decision import MatchDecision, ScoredPair, decide
-from pvm_core.scoring.pair_score import PairScore, score_pair
+from pvm_core.scoring.decision import MatchDecision, decide
+from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair_score import score_pair
 from pvm_evaluation.folders import CaseFolder
 from pvm_evaluation.measure import RawPair
 
 TERMS: Final = ("sim_deep", "sim_kp", "sim_edge", "score_pair")
-#: Candidates at which retrieval recall is told.
+#: Candidates at which retrieval recall is reported.
 RECALL_AT: Final = (1, 5, 20)
-#: False positive rate at which a term's recall is told.
+#: False positive rate at which a term's recall is reported.
 FPR: Final = 0.01
 #: Edges of the reliability diagram's bins.
 BINS: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -41,7 +41,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Decided:
-    """What was decided on one product and video, beside the truth.
+    """The decision on one product and video, beside the truth.
 
     Attributes:
         ts_right: whether the second named lies in a shown stretch (half a second of slack); None where the
@@ -85,15 +85,10 @@ def score_pairs(
 ) -> list[tuple[RawPair, PairScore]]:
     """The pairs that were verified, with their scores."""
     return [
-        (p, score_pair(p.evidence, p.sim_rgb, p.sim_gray, calibration, rules))
+        (p, score_pair(p.pair, p.evidence, p.sim_rgb, p.sim_gray, calibration, rules))
         for p in pairs
         if p.evidence is not None
     ]
-
-
-def name_id(kind: str, source: str, name: str) -> uuid.UUID:
-    """A stable identity of a named thing of a folder."""
-    return uuid.uuid5(uuid.NAMESPACE_OID, f"{kind}\x1f{source}\x1f{name}")
 
 
 def decide_pairs(
@@ -103,35 +98,14 @@ def decide_pairs(
     case: CaseFolder | None = None,
 ) -> list[Decided]:
     """Decisions on all scored pairs of one folder, best first, each beside its truth."""
-    names: dict[tuple[uuid.UUID, uuid.UUID], RawPair] = {}
-    given: list[ScoredPair] = []
-    for raw, score in scored:
-        pair = _scored_pair(raw, score)
-        names[pair.product_id, pair.video_id] = raw
-        given.append(pair)
+    names = {(score.product_id, score.video_id): raw for raw, score in scored}
     out = []
-    for decision in decide(given, rules, calibration):
+    for decision in decide((score for _, score in scored), rules, calibration):
         raw = names[decision.product_id, decision.video_id]
         shown = case.truth.get((raw.product, raw.video)) if case else None
         right = any(a - 0.5 <= decision.ts <= b + 0.5 for a, b in shown) if shown else None
         out.append(Decided(raw.source, raw.product, raw.video, raw.label, decision, right))
     return out
-
-
-def _scored_pair(raw: RawPair, score: PairScore) -> ScoredPair:
-    return ScoredPair(
-        frame_id=name_id("frame", raw.source, f"{raw.video}/{raw.frame}"),
-        img_id=name_id("image", raw.source, raw.image),
-        product_id=name_id("product", raw.source, raw.product),
-        video_id=name_id("video", raw.source, raw.video),
-        ts=raw.ts,
-        shot=raw.shot,
-        sim_deep=score.sim_deep,
-        sim_kp=score.sim_kp,
-        sim_edge=score.sim_edge,
-        score_pair=score.score_pair,
-        place=raw.evidence.place if raw.evidence else None,
-    )
 
 
 def auc(label: Sequence[bool], value: Sequence[float]) -> float:
@@ -172,7 +146,7 @@ def retrieval_recall(pairs: Iterable[RawPair], at: Sequence[int] = RECALL_AT) ->
         if p.label:
             key = (p.source, p.product, p.video)
             best[key] = min(best.get(key, p.rank), p.rank)
-    return {k: sum(r < k for r in best.values()) / len(best) if best else float("nan") for k in at}
+    return {k: sum(r <= k for r in best.values()) / len(best) if best else float("nan") for k in at}
 
 
 def precision_of(decided: Iterable[Decided], true: int, accept: float) -> Precision:

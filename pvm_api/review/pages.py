@@ -100,9 +100,9 @@ def shown_of(card: Card, services: Services) -> Shown:
     """What may be shown of a match."""
     terms = (services.policies[card.source], services.policies.of_platform(card.platform))
     purged, restricted = card.media_purged_at is not None, not all(one.store_media for one in terms)
-    there = any((card.evidence_path, card.best_img_id, card.best_frame_id))
+    there = any((card.evidence_path, card.best.img_id, card.best.frame_id))
     drawn = (
-        f"{card.evidence_path}|{card.best_img_id}|{card.best_frame_id}|{card.ts}|{card.score}|{card.status}"
+        f"{card.evidence_path}|{card.best.img_id}|{card.best.frame_id}|{card.ts}|{card.score}|{card.status}"
     )
     video, plain = at_second(card.video_url, card.ts), web(card.video_url)
     return Shown(

@@ -10,9 +10,10 @@ from pvm_assets.data_version import version_of
 from pvm_assets.keys import key_of
 from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work import given
-from pvm_assets.work.evidence import ProofDone, ProofTask, render_proof
+from pvm_assets.work.evidence import EvidenceDone, EvidenceTask, render_item
+from pvm_resources.store.match_record import EvidenceItem
 from pvm_resources.store.matching import evidence_key
-from pvm_resources.store.records import MatchItem, MatchStatus
+from pvm_resources.store.records import MatchStatus
 
 #: Rejected pairs get no picture.
 _SHOWN: Final[tuple[MatchStatus, ...]] = ("accepted", "review")
@@ -40,20 +41,20 @@ def evidence(stage: Stage) -> Report:
     rules, policies = stage.rules, stage.policies
     weights = (("sim_deep", rules.weight_deep), ("sim_kp", rules.weight_kp), ("sim_edge", rules.weight_edge))
     tasks = (
-        ProofTask(
+        EvidenceTask(
             item,
-            evidence_key(stage.job_id, item.match.match_id),
-            masks.get(item.match.best_img_id) if item.match.best_img_id else None,
+            evidence_key(stage.job_id, item.match_id),
+            masks.get(item.best.img_id) if item.best.img_id else None,
             weights,
-            policies[item.product_src].attribution,
+            policies[item.source].attribution,
         )
         for item in todo
     )
 
-    def write(done: list[ProofDone]) -> None:
+    def write(done: list[EvidenceDone]) -> None:
         services.store.matching.set_evidence(stage.job_id, {d.match_id: d.key for d in done})
 
-    stage.settle(services.pool.map(render_proof, tasks, partial(given, services.media)), write)
+    stage.settle(services.pool.map(render_item, tasks, partial(given, services.media)), write)
     return _report(stage)
 
 
@@ -62,12 +63,12 @@ def _product_masks(stage: Stage) -> dict[uuid.UUID, str | None]:
     return {mask.item_id: mask.mask_path for mask in found}
 
 
-def _drawable(item: MatchItem) -> bool:
+def _drawable(item: EvidenceItem) -> bool:
     return item.image_path is not None and item.frame_path is not None
 
 
-def _made(stage: Stage, item: MatchItem) -> bool:
-    path = item.match.evidence_path
+def _made(stage: Stage, item: EvidenceItem) -> bool:
+    path = item.evidence_path
     return path is not None and stage.services.media.exists(path)
 
 

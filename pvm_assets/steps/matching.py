@@ -18,20 +18,20 @@ from pvm_assets.work.pairs import PairDone, PairTask, compare_frame, pair_worker
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_core.ids import content_key
-from pvm_core.retrieval import Gallery, Nearest, first_rows, search
+from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
 from pvm_core.scoring.calibration import Calibration
-from pvm_core.scoring.decision import MatchDecision, ScoredPair, decide
+from pvm_core.scoring.decision import MatchDecision, decide
+from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
-from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
+from pvm_core.verification import VerifyParams, evidence_from_row
 from pvm_resources.models.calibrations import calibration_of
+from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import (
     Candidate,
     CandidatePair,
     EmbeddingBatch,
     Item,
-    Match,
     PairEvidenceRow,
-    PairScoreRow,
 )
 
 #: Frames whose recall against exact search is measured.
@@ -111,16 +111,8 @@ def _candidates_per_frame(stage: Stage, frames: int, images: int) -> int:
 
 
 def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Nearest) -> Iterator[Candidate]:
-    for f, frame in enumerate(frames):
-        for r, column in enumerate(nearest.index[f]):
-            yield Candidate(
-                frame,
-                images[int(column)],
-                r + 1,
-                float(nearest.rgb[f, r]),
-                None if nearest.gray is None else float(nearest.gray[f, r]),
-                float(nearest.similarity[f, r]),
-            )
+    for frame, image, rank, sim_rgb, sim_gray, similarity in ranked(nearest):
+        yield Candidate(frames[frame], images[image], rank, sim_rgb, sim_gray, similarity)
 
 
 @job_asset(
@@ -131,7 +123,8 @@ def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Neare
         Column("video_id", "uuid"),
         Column("score", "float8", "[0, 1]; accepted if and only if it reaches the rules' ACCEPT"),
         Column("status", "text", "accepted, review or rejected"),
-        Column("reason", "text"),
+        Column("reason_code", "text", "why it has this status"),
+        Column("reason_values", "jsonb", "what the reason speaks of"),
         Column("ts", "float8", "second of the best frame"),
         Column("sim_deep", "float8", "calibrated term"),
         Column("sim_kp", "float8", "calibrated term"),
@@ -148,7 +141,8 @@ def matches(stage: Stage) -> Report:
     params = VerifyParams.from_rules(stage.rules)
     mask_key, keypoint_key = key_of(stage, "masks"), key_of(stage, "keypoints")
     verify_key = content_key("verify", params.key, keypoint_key, mask_key)
-    stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key, rules=stage.rules.key)
+    stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
+    stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
     items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
     _verify(stage, params, verify_key, {item.item_id: item for item in items if item.kp_path is not None})
     model = stage.services.store.jobs.get(stage.job_id).embed_model or ""
@@ -163,9 +157,9 @@ def matches(stage: Stage) -> Report:
             product_id=str(m.product_id),
             video_id=str(m.video_id),
             best_pair={
-                "img_id": str(m.best_img_id),
-                "frame_id": str(m.best_frame_id),
-                "score_pair": m.score_pair,
+                "img_id": str(m.best.img_id),
+                "frame_id": str(m.best.frame_id),
+                "score_pair": m.best.score_pair,
             },
             score=m.score,
             ts=m.ts,
@@ -179,7 +173,7 @@ def matches(stage: Stage) -> Report:
 
 
 def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mapping[uuid.UUID, Item]) -> None:
-    """Raw figures of every candidate pair that has none yet under the key."""
+    """Raw measurements of every candidate pair that has none yet under the key."""
     missing = stage.services.store.matching.missing_evidence(stage.job_id, verify_key)
     frames = {frame: [p.img_id for p in pairs] for frame, pairs in groupby(missing, key=lambda p: p.frame_id)}
     tasks = [task for frame, images in frames.items() if (task := _task(pictures, frame, images)) is not None]
@@ -218,61 +212,37 @@ class _Scoring:
     verify_key: str
     calibration: Calibration
     model: str
-    matches: list[Match] = field(default_factory=list)
+    matches: list[MatchRecord] = field(default_factory=list)
     pairs: int = 0
     unmeasured: int = 0
 
-    def scores(self) -> Iterator[PairScoreRow]:
-        """Every candidate pair's calibrated terms, video by video; `matches` grows as videos end."""
+    def scores(self) -> Iterator[PairScore]:
+        """Every candidate pair with its calibrated terms, video by video; `matches` grows as videos end."""
         found = self.stage.services.store.matching.evidence(self.stage.job_id, self.verify_key)
         for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
-            scored: list[ScoredPair] = []
-            for pair, raw in pairs:
-                one = self._score(pair, raw)
-                scored.append(one)
-                yield PairScoreRow(
-                    pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
-                    one.sim_deep, one.sim_kp, one.sim_edge, one.score_pair,
-                )  # fmt: skip
+            scored = [self._score(pair, raw) for pair, raw in pairs]
+            yield from scored
             decisions = decide(scored, self.stage.rules, self.calibration)
-            self.matches.extend(self._match(d) for d in decisions)
+            self.matches.extend(self._record(d) for d in decisions)
 
-    def _score(self, pair: CandidatePair, raw: dict[str, Any] | None) -> ScoredPair:
+    def _score(self, pair: CandidatePair, raw: dict[str, Any] | None) -> PairScore:
         self.pairs += 1
         self.unmeasured += raw is None
-        evidence = PairEvidence(0, 0) if raw is None else evidence_from_row(raw)
-        score = score_pair(evidence, pair.sim_rgb, pair.sim_gray, self.calibration, self.stage.rules)
-        return ScoredPair(
-            pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
-            score.sim_deep, score.sim_kp, score.sim_edge, score.score_pair, evidence.place,
-        )  # fmt: skip
+        evidence = None if raw is None else evidence_from_row(raw)
+        return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, self.stage.rules)
 
-    def _match(self, d: MatchDecision) -> Match:
-        best = d.best
-        return Match(
-            match_id=ids.match_id(self.stage.job_id, d.product_id, d.video_id),
-            product_id=d.product_id,
-            video_id=d.video_id,
-            best_img_id=best.img_id,
-            best_frame_id=best.frame_id,
-            ts=d.ts,
-            score=d.score,
+    def _record(self, decision: MatchDecision) -> MatchRecord:
+        return MatchRecord(
+            **vars(decision),
+            match_id=ids.match_id(self.stage.job_id, decision.product_id, decision.video_id),
             accept=self.stage.rules.accept,
-            status=d.status,
-            reason=d.reason,
-            sim_deep=best.sim_deep,
-            sim_kp=best.sim_kp,
-            sim_edge=best.sim_edge,
-            score_pair=best.score_pair or 0.0,
-            consistency=d.consistency,
-            coverage=d.coverage,
             calibration=self.calibration.name,
             embed_model=self.model,
             rules_key=self.stage.rules.key,
         )
 
 
-def _match_report(stage: Stage, rows: list[Match], scoring: _Scoring) -> Report:
+def _match_report(stage: Stage, rows: list[MatchRecord], scoring: _Scoring) -> Report:
     by_status = {s: sum(m.status == s for m in rows) for s in ("accepted", "review", "rejected")}
     facts = {
         **by_status,
@@ -282,5 +252,5 @@ def _match_report(stage: Stage, rows: list[Match], scoring: _Scoring) -> Report:
         "calibration": scoring.calibration.name,
         "calibrated": scoring.calibration.calibrated,
     }
-    version = version_of(sorted(f"{m.match_id.hex}{m.score:.9f}{m.status}{m.reason}" for m in rows))
+    version = version_of(sorted(f"{m.match_id.hex}{m.score:.9f}{m.status}{m.reason.text()}" for m in rows))
     return Report(len(rows), version, facts, facts, (stage.event("matchings.process.completed"),))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
+from pvm_core.evidence.contact_sheet import encode_within
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, render_evidence
 from pvm_core.images import decode_mask, decode_stored
 from pvm_core.verification import PairEvidence, evidence_from_row
 from pvm_resources.media.store import MediaStore
-from pvm_resources.store.records import Match, MatchItem
+from pvm_resources.store.match_record import EvidenceItem
 
 
 @dataclass(frozen=True)
-class ProofTask:
+class EvidenceTask:
     """A match whose evidence picture is wanted under `key`.
 
     Attributes:
@@ -22,38 +23,33 @@ class ProofTask:
         attribution: what the product's source asks to be shown; "" for nothing.
     """
 
-    item: MatchItem
+    item: EvidenceItem
     key: str
     product_mask: str | None
     weights: tuple[tuple[str, float], ...]
     attribution: str = ""
 
     def __str__(self) -> str:
-        return f"{self.item.product_ref} in {video_name(self.item)}"
+        return f"{self.item.product} in {self.item.video}"
 
 
 @dataclass(frozen=True)
-class ProofDone:
+class EvidenceDone:
     """A stored evidence picture."""
 
     match_id: uuid.UUID
     key: str
 
 
-def video_name(item: MatchItem) -> str:
-    """The first name the video has in the job."""
-    return item.given_names[0] if item.given_names else ""
-
-
-def render_proof(media: MediaStore, task: ProofTask) -> ProofDone:
+def render_item(media: MediaStore, task: EvidenceTask) -> EvidenceDone:
     """Renders and stores one evidence picture."""
     media.put(task.key, encode_within(render_evidence(evidence_input(media, task)), MAX_EVIDENCE_BYTES))
-    return ProofDone(task.item.match.match_id, task.key)
+    return EvidenceDone(task.item.match_id, task.key)
 
 
-def evidence_input(media: MediaStore, task: ProofTask) -> EvidenceInput:
+def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
     """What the evidence picture of a match shows."""
-    item, match = task.item, task.item.match
+    item = task.item
     evidence = evidence_from_row(item.raw) if item.raw is not None else None
     assert item.image_path is not None
     assert item.frame_path is not None
@@ -65,28 +61,28 @@ def evidence_input(media: MediaStore, task: ProofTask) -> EvidenceInput:
         inliers_frame=evidence.points_frame if evidence else (),
         inliers=evidence.inliers if evidence else None,
         product_mask=decode_mask(media.get(task.product_mask)) if task.product_mask else None,
-        score=match.score,
-        status=match.status,
-        terms={"sim_deep": match.sim_deep, "sim_kp": match.sim_kp, "sim_edge": match.sim_edge},
+        score=item.score,
+        status=item.status,
+        terms={name: getattr(item.best, name) for name, _ in task.weights},
         weights=dict(task.weights),
-        accept=match.accept,
-        ts=match.ts,
-        product_title=item.product_title,
-        product_ref=item.product_ref,
-        video_name=video_name(item),
-        reason=match.reason,
-        facts=_facts(match, evidence),
+        accept=item.accept,
+        ts=item.ts,
+        product_title=item.title,
+        product_ref=item.product,
+        video_name=item.video,
+        reason=item.reason.text(),
+        facts=_facts(item, evidence),
         small_print=(
             # First: what does not fit the line is cut at its end.
             *((task.attribution,) if task.attribution else ()),
-            f"model {match.embed_model}",
-            f"calibration {match.calibration}",
-            f"match {match.match_id}",
+            f"model {item.embed_model}",
+            f"calibration {item.calibration}",
+            f"match {item.match_id}",
         ),
     )
 
 
-def _facts(match: Match, evidence: PairEvidence | None) -> tuple[str, ...]:
+def _facts(match: EvidenceItem, evidence: PairEvidence | None) -> tuple[str, ...]:
     shots = f"{match.consistency} independent shot{'' if match.consistency == 1 else 's'} reach the threshold"
     tentative = (f"{evidence.tentative} tentative",) if evidence and evidence.inliers else ()
     return (

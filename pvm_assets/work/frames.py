@@ -9,14 +9,11 @@ from pathlib import Path
 
 from pvm_core import ids
 from pvm_core.errors import MediaError, Problem
-from pvm_core.images import encode_jpeg
+from pvm_core.images import FRAME_FORMAT, stored_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, RejectedFrame, iter_keyframes
 from pvm_core.video import probe
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.records import Frame, JobVideo, Video
-
-#: JPEG quality of a stored frame.
-_QUALITY = 90
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def _stored(state: FrameWorkerState, video: uuid.UUID, found: Keyframe | Rejecte
         reason = f"{found.reason}: {found.detail}" if found.detail else found.reason
         return Frame(frame_id, video, method, found.ts, "rejected", reason=reason)
     key = f"videos/{video}/frames/{frame_id}.jpg"
-    state.media.put(key, encode_jpeg(found.rgb, _QUALITY))
+    state.media.put(key, stored_jpeg(found.rgb, FRAME_FORMAT))
     height, width = found.rgb.shape[:2]
     return Frame(
         frame_id,

@@ -30,7 +30,7 @@ class PairTask:
 
 @dataclass(frozen=True)
 class PairDone:
-    """Raw figures of one frame, per product picture (`verification.evidence_to_row`)."""
+    """Raw measurements of one frame, per product picture (`verification.evidence_to_row`)."""
 
     frame_id: uuid.UUID
     evidence: tuple[tuple[uuid.UUID, dict[str, Any]], ...]
@@ -72,7 +72,7 @@ def load_view(media: MediaStore, item: Item) -> View:
 
 
 def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
-    """Raw figures of one frame against each of its candidates."""
+    """Raw measurements of one frame against each of its candidates."""
     frame = load_view(state.media, task.frame)
     found = verify_frame(frame, [state.view(c) for c in task.candidates], state.params)
     pairs = zip(task.candidates, found, strict=True)

@@ -11,20 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pvm_core.evidence.contact_sheet import contact_sheet, encode_within, mask_overlay, preview_sheet
 from pvm_core.evidence.sheet import CARD, HAIRLINE, INK, MUTED, TRACK, Colour, Page, Rect, Rgb, fit, resized
 from pvm_core.evidence.typography import width, wrap
-
-__all__ = [
-    "EvidenceInput",
-    "contact_sheet",
-    "encode_within",
-    "evidence_stage",
-    "mask_overlay",
-    "preview_sheet",
-    "render_evidence",
-    "timestamp",
-]
 
 #: Largest evidence file, bytes: what a chat or a review page loads at once.
 MAX_EVIDENCE_BYTES: Final = 300_000

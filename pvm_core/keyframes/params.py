@@ -1,4 +1,4 @@
-"""What is asked of a video's keyframes, and what they are."""
+"""How keyframes are chosen, and what is known of each sampled frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final, Literal
 
 from pvm_core.ids import content_key
-from pvm_core.images import Rgb
+from pvm_core.images import FRAME_FORMAT, Rgb
 from pvm_core.rules import Rules
 
 #: Raised whenever the same parameters would choose other frames, so that stored sets are computed again.
@@ -20,13 +20,13 @@ class KeyframeParams:
     """How keyframes are chosen.
 
     Attributes:
-        look_s: seconds between looked-at frames where something happens. A shot of one second that begins and
-            ends out of focus is still looked at while it is sharp.
-        max_gap_s: longest stretch, in seconds, that goes without a looked-at frame, however still it is.
+        look_s: seconds between sampled frames where something happens. A shot of one second that begins and
+            ends out of focus is still sampled while it is sharp.
+        max_gap_s: longest stretch, in seconds, that goes without a sampled frame, however still it is.
         per_minute, minimum, maximum: the budget, `per_minute` x length between `minimum` and `maximum`.
             It bounds further frames of a shot; the first frame of a shot is bound by `maximum` alone, spread
             over the length, so that a product shown for one second is kept.
-        max_s: seconds of the video that are looked at.
+        max_s: seconds of the video that are sampled.
         max_side: longest side of a kept frame, in pixels.
     """
 
@@ -36,7 +36,7 @@ class KeyframeParams:
     minimum: int = 8
     maximum: int = 400
     max_s: float = 1_800.0
-    max_side: int = 960
+    max_side: int = FRAME_FORMAT.max_side
 
     @property
     def key(self) -> str:
@@ -82,13 +82,13 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class RejectedFrame:
-    """A frame that was looked at and not kept.
+    """A sampled frame that was not kept.
 
     Attributes:
         ts, pts_ms: as in `Keyframe`.
         reason: ``black``, ``flat`` (one colour), ``blurred`` (or a mix of two shots), ``duplicate`` (a kept
             frame shows the same), ``budget`` (the video has had its share).
-        detail: the figures behind the reason, for a person.
+        detail: the measurements behind the reason, for a person.
     """
 
     ts: float

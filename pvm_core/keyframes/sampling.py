@@ -1,4 +1,4 @@
-"""Figures of one looked-at frame, cheap enough to take of every one of them (about 1 ms)."""
+"""Measurements of one sampled frame, cheap enough for every one of them (about 1 ms)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pvm_core.images import phash64
 from pvm_core.video import SampledFrame
 
-#: Everything is measured at one size, so that figures of a 4K and a 480p video mean the same.
+#: Everything is measured at one size, so that values of a 4K and a 480p video mean the same.
 _SIDE: Final = 480
 #: Side, in pixels at that size, of the tiles whose sharpness is taken.
 _TILE: Final = 30
@@ -28,7 +28,7 @@ _BLOCKS: Final = 6
 
 @dataclass(frozen=True)
 class Measure:
-    """What a frame looks like, in a few kilobytes.
+    """What is known of a frame without its pixels, in a few kilobytes.
 
     Attributes:
         sharpness: geometric mean of the Laplacian energy of its sharper tiles, >= 0; comparable between the
@@ -48,9 +48,9 @@ class Measure:
     phash: int
 
 
-def measure(look: SampledFrame) -> Measure:
-    """The figures of a frame."""
-    luma, blue, red = look.planes(_SIDE)
+def measure(frame: SampledFrame) -> Measure:
+    """The measurements of a frame."""
+    luma, blue, red = frame.planes(_SIDE)
     low, high, dark = _luma_at(luma, (0.02, 0.98, 0.99))
     # Whole steps of scale are several times faster than others; the rest starts from a ninth of the pixels.
     small = cv2.resize(luma, (luma.shape[1] // 3, luma.shape[0] // 3), interpolation=cv2.INTER_AREA)
@@ -97,14 +97,14 @@ def _colours(luma: Any, blue: Any, red: Any) -> NDArray[np.float32]:
     return np.asarray(counts / max(1.0, float(counts.sum())), dtype=np.float32)
 
 
-def blur(look: SampledFrame) -> float:
+def blur(frame: SampledFrame) -> float:
     """How blurred the sharper quarter of a frame is, 0 (crisp) to 1 (nothing but slopes).
 
     The re-blur measure of F. Crete et al., "The blur effect: perception and estimation with a new
     no-reference perceptual blur metric" (SPIE 6492, 2007): blurring again takes much from a sharp picture and
     little from a blurred one, whatever its content. Taken over the quarter of tiles with most gradient.
     """
-    luma = look.planes(_SIDE)[0].astype(np.float32)
+    luma = frame.planes(_SIDE)[0].astype(np.float32)
     return max(_reblur(luma), _reblur(np.ascontiguousarray(luma.T)))
 
 

@@ -1,4 +1,4 @@
-"""Choosing keyframes: looks become shots, shots become groups of like frames, a group gives its sharpest."""
+"""Choosing keyframes: sampled frames form shots, shots groups of like frames; each keeps its sharpest."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _FLAT: Final = 16.0
 #: Re-blur measure above which nothing can be recognised: real photos measure 0.15 to 0.40, the same ones out
 #: of focus 0.59 and more.
 _BLURRED: Final = 0.55
-#: Two looks belong to different shots where colour overlap plus this share of likeness stays under the line,
+#: Two frames belong to different shots where colour overlap plus this share of likeness stays under the line,
 #: unless their shapes agree (a lamp switched on). On cut photo clips the sum is below 0.80 across cuts and
 #: above 0.88 within shots, hand-held ones included. Where in doubt the shot goes on: two shots taken for one
 #: lose a little evidence, one taken for two counts it twice.
 _CUT_LINE: Final = 0.84
 _CUT_SHARE: Final = 0.35
 _CUT_LIKENESS: Final = 0.90
-#: Local change (`ncc_align`, levels of luma) between two looks at which a camera is steady; that starts a new
-#: group at once where it was; and that starts one, against the group's first look, once the group is old
+#: Local change (`ncc_align`, levels of luma) between two frames at which a camera is steady; that starts a
+#: new group at once where it was; and that starts one, against the group's first frame, once the group is old
 #: enough.
 _STEADY: Final = 8.0
 _SUDDEN: Final = 20.0
@@ -35,8 +35,8 @@ _CHANGED: Final = 24.0
 _GROUP_S: Final = 1.0
 #: A group gives its frame after this long even if nothing changes much.
 _HOLD_S: Final = 1.2
-#: A shot of at most this many looks may be a dissolve from the one before it to the one after.
-_DISSOLVE_LOOKS: Final = 2
+#: A shot of at most this many frames may be a dissolve from the one before it to the one after.
+_DISSOLVE_FRAMES: Final = 2
 #: Frames of the budget that third and later frames of a shot must leave.
 _RESERVE: Final = 2
 #: A frame is a duplicate of a kept one below this local change and within these bits of pHash.
@@ -60,8 +60,8 @@ def iter_keyframes(
     chooser = _Chooser(params.max_side, _Budget(params, length))
     plan = SamplingPlan(step_s=params.look_s, max_gap_s=params.max_gap_s, max_s=params.max_s)
     try:
-        for look in iter_sampled_frames(path, plan):
-            yield from chooser.see(look, measure(look))
+        for frame in iter_sampled_frames(path, plan):
+            yield from chooser.see(frame, measure(frame))
     except MediaError:
         yield from chooser.finish()
         raise
@@ -94,9 +94,9 @@ class _Budget:
 
 @dataclass
 class _Group:
-    """A run of alike looks within a shot.
+    """A run of alike frames within a shot.
 
-    `event`: it began with something coming or going; `steady`: the camera stood still at its last look.
+    `event`: it began with something coming or going; `steady`: the camera stood still at its last frame.
     """
 
     begin: float
@@ -106,14 +106,14 @@ class _Group:
     event: bool = False
     steady: bool = False
 
-    def outlived(self, look: SampledFrame, seen: Measure) -> bool:
-        age = look.ts - self.begin
+    def outlived(self, frame: SampledFrame, seen: Measure) -> bool:
+        age = frame.ts - self.begin
         return age >= _HOLD_S or (age >= _GROUP_S and ncc_align(self.anchor, seen)[1] > _CHANGED)
 
-    def add(self, look: SampledFrame, seen: Measure, change: float) -> None:
+    def add(self, frame: SampledFrame, seen: Measure, change: float) -> None:
         self.steady = change < _STEADY
         if seen.sharpness > self.best_measure.sharpness:
-            self.best, self.best_measure = look, seen
+            self.best, self.best_measure = frame, seen
 
 
 @dataclass
@@ -123,7 +123,7 @@ class _Chooser:
     max_side: int
     budget: _Budget
     shot: int = -1
-    looks_in_shot: int = 0
+    frames_in_shot: int = 0
     kept_in_shot: int = 0
     group: _Group | None = None
     last: Measure | None = None
@@ -131,10 +131,10 @@ class _Chooser:
     kept: list[Measure] = field(default_factory=list)
     in_dark: bool = False
 
-    def see(self, look: SampledFrame, seen: Measure) -> Iterator[Keyframe | RejectedFrame]:
-        unusable = _unusable(look, seen)
+    def see(self, frame: SampledFrame, seen: Measure) -> Iterator[Keyframe | RejectedFrame]:
+        unusable = _unusable(frame, seen)
         if unusable is not None:
-            # A second of black is one finding, not one for every look at it.
+            # A second of black is one finding, not one for every frame of it.
             if not self.in_dark:
                 yield unusable
             self.in_dark = True
@@ -145,16 +145,16 @@ class _Chooser:
         if self.last is None or _is_cut(likeness, self.last, seen):
             yield from self._close_group(after=seen)
             self.before_shot, self.shot = self.last, self.shot + 1
-            self.looks_in_shot = self.kept_in_shot = 0
+            self.frames_in_shot = self.kept_in_shot = 0
         elif self.group is not None:
             event = self.group.steady and change > _SUDDEN
-            if event or self.group.outlived(look, seen):
+            if event or self.group.outlived(frame, seen):
                 yield from self._close_group(after=None)
         if self.group is None:
-            self.group = _Group(look.ts, seen, look, seen, event=event)
+            self.group = _Group(frame.ts, seen, frame, seen, event=event)
         else:
-            self.group.add(look, seen, change)
-        self.looks_in_shot += 1
+            self.group.add(frame, seen, change)
+        self.frames_in_shot += 1
         self.last = seen
 
     def finish(self) -> Iterator[Keyframe | RejectedFrame]:
@@ -164,20 +164,20 @@ class _Chooser:
         group, self.group = self.group, None
         if group is None:
             return
-        look, seen = group.best, group.best_measure
-        brief = self.looks_in_shot <= _DISSOLVE_LOOKS and after is not None
+        frame, seen = group.best, group.best_measure
+        brief = self.frames_in_shot <= _DISSOLVE_FRAMES and after is not None
         if brief and self.before_shot and after and is_dissolve(self.before_shot, seen, after):
-            yield _reject(look, "blurred", "a mix of the shots before and after it")
+            yield _reject(frame, "blurred", "a mix of the shots before and after it")
             return
-        blurred = blur(look)
+        blurred = blur(frame)
         if blurred > _BLURRED:
-            yield _reject(look, "blurred", f"re-blur measure {blurred:.2f}, over {_BLURRED:.2f}")
+            yield _reject(frame, "blurred", f"re-blur measure {blurred:.2f}, over {_BLURRED:.2f}")
         elif (change := self._duplicate_of(seen)) is not None:
-            yield _reject(look, "duplicate", f"local change {change:.0f} of 255 from a kept frame")
-        elif not self.budget.allows(look.ts, 0 if group.event else self.kept_in_shot):
-            yield _reject(look, "budget", f"{self.budget.kept} frames kept by then")
+            yield _reject(frame, "duplicate", f"local change {change:.0f} of 255 from a kept frame")
+        elif not self.budget.allows(frame.ts, 0 if group.event else self.kept_in_shot):
+            yield _reject(frame, "budget", f"{self.budget.kept} frames kept by then")
         else:
-            yield self._keep(look, seen)
+            yield self._keep(frame, seen)
 
     def _duplicate_of(self, seen: Measure) -> float | None:
         for other in self.kept:
@@ -187,27 +187,27 @@ class _Chooser:
                     return change
         return None
 
-    def _keep(self, look: SampledFrame, seen: Measure) -> Keyframe:
+    def _keep(self, frame: SampledFrame, seen: Measure) -> Keyframe:
         self.kept.append(seen)
         self.budget.kept += 1
         self.kept_in_shot += 1
-        rgb = look.to_rgb(self.max_side)
-        return Keyframe(look.ts, _ms(look), self.shot, seen.sharpness, rgb, phash64(rgb))
+        rgb = frame.to_rgb(self.max_side)
+        return Keyframe(frame.ts, _ms(frame), self.shot, seen.sharpness, rgb, phash64(rgb))
 
 
-def _ms(look: SampledFrame) -> int:
-    return round(look.ts * 1000)
+def _ms(frame: SampledFrame) -> int:
+    return round(frame.ts * 1000)
 
 
-def _reject(look: SampledFrame, reason: RejectReason, detail: str) -> RejectedFrame:
-    return RejectedFrame(look.ts, _ms(look), reason, detail)
+def _reject(frame: SampledFrame, reason: RejectReason, detail: str) -> RejectedFrame:
+    return RejectedFrame(frame.ts, _ms(frame), reason, detail)
 
 
-def _unusable(look: SampledFrame, seen: Measure) -> RejectedFrame | None:
+def _unusable(frame: SampledFrame, seen: Measure) -> RejectedFrame | None:
     if seen.dark < _BLACK:
-        return _reject(look, "black", f"99 of 100 pixels under luma {seen.dark:.0f} of 255")
+        return _reject(frame, "black", f"99 of 100 pixels under luma {seen.dark:.0f} of 255")
     if seen.spread < _FLAT:
-        return _reject(look, "flat", f"luma spans {seen.spread:.0f} of 255")
+        return _reject(frame, "flat", f"luma spans {seen.spread:.0f} of 255")
     return None
 
 

@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
 
 from pvm_core.rules import Rules
-from pvm_core.scoring.calibration import Calibration
+from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.reason import Reason
+
+if TYPE_CHECKING:
+    from pvm_core.scoring.calibration import Calibration
 
 #: A lead of 0.98 over 0.93 is a lead of 0.05.
 _ROUNDING: Final = 1e-9
 
 Status = Literal["accepted", "review", "rejected"]
 Point = tuple[float, float]
+#: A pair by its frame and picture.
+_Key = tuple[uuid.UUID | None, uuid.UUID | None]
 #: How far below accept a capped score lies: seen with four decimals.
 CAP_GAP: Final = 0.0001
 #: Two products compete for a place where their outlines share this much of the smaller one.
@@ -30,51 +36,33 @@ _RIVAL_SLACK: Final = 0.1
 
 
 @dataclass(frozen=True)
-class ScoredPair:
-    """One frame and one product picture with their score.
-
-    Attributes:
-        ts: second of the frame; shot: the number of its shot in the video.
-        sim_deep, sim_kp, sim_edge, score_pair: as `scoring.PairScore`.
-        place: outline of what the pair explains in the frame (`PairEvidence.place`: x0 y0 x1 y1 ..), None
-            without a transform.
-    """
-
-    frame_id: uuid.UUID
-    img_id: uuid.UUID
-    product_id: uuid.UUID
-    video_id: uuid.UUID
-    ts: float
-    shot: int
-    sim_deep: float | None
-    sim_kp: float | None
-    sim_edge: float | None
-    score_pair: float | None
-    place: tuple[float, ...] | None = None
-
-
-@dataclass(frozen=True)
 class MatchDecision:
-    """What is said of one product and one video.
+    """The decision on one product and one video.
 
     Attributes:
-        score: [0, 1]; status is accepted if and only if score >= the rules' accept.
-        reason: why, in words.
         best: the pair shown as evidence; its `ts` is the match's second.
+        score: [0, 1]; status is accepted if and only if score >= the rules' accept.
+        reason: why it has this status; where a rival contests the best pair, its product is among the values.
         consistency: independent shots with an uncontested pair >= accept.
         coverage: distinct product pictures in such pairs.
-        rival: the product that contests the best pair, if one does.
     """
 
-    product_id: uuid.UUID
-    video_id: uuid.UUID
+    best: PairScore
     score: float
     status: Status
-    reason: str
-    best: ScoredPair
+    reason: Reason
     consistency: int
     coverage: int
-    rival: uuid.UUID | None = None
+
+    @property
+    def product_id(self) -> uuid.UUID:
+        """The product."""
+        return self.best.product_id
+
+    @property
+    def video_id(self) -> uuid.UUID:
+        """The video."""
+        return self.best.video_id
 
     @property
     def ts(self) -> float:
@@ -82,19 +70,19 @@ class MatchDecision:
         return self.best.ts
 
 
-def decide(pairs: Iterable[ScoredPair], rules: Rules, calibration: Calibration) -> list[MatchDecision]:
+def decide(pairs: Iterable[PairScore], rules: Rules, calibration: Calibration) -> list[MatchDecision]:
     """One decision for each product and video that has a scored pair, best first.
 
     The order of `pairs` does not matter. Only the pairs of one video are compared with each other.
     """
-    videos: dict[uuid.UUID, list[ScoredPair]] = {}
+    videos: dict[uuid.UUID, list[PairScore]] = {}
     for pair in pairs:
         if pair.score_pair is not None:
             videos.setdefault(pair.video_id, []).append(pair)
     decisions: list[MatchDecision] = []
     for members in videos.values():
         rivals = _contested(members, rules)
-        products: dict[uuid.UUID, list[ScoredPair]] = {}
+        products: dict[uuid.UUID, list[PairScore]] = {}
         for pair in members:
             products.setdefault(pair.product_id, []).append(pair)
         foremost = max(p.sim_deep or 0.0 for p in members)
@@ -102,15 +90,15 @@ def decide(pairs: Iterable[ScoredPair], rules: Rules, calibration: Calibration) 
     return sorted(decisions, key=lambda d: (-d.score, str(d.product_id), str(d.video_id)))
 
 
-def _score(pair: ScoredPair) -> float:
+def _score(pair: PairScore) -> float:
     return pair.score_pair or 0.0
 
 
-def _pair_key(pair: ScoredPair) -> tuple[uuid.UUID, uuid.UUID]:
+def _pair_key(pair: PairScore) -> _Key:
     return pair.frame_id, pair.img_id
 
 
-def _contested(pairs: Sequence[ScoredPair], rules: Rules) -> dict[tuple[uuid.UUID, uuid.UUID], ScoredPair]:
+def _contested(pairs: Sequence[PairScore], rules: Rules) -> dict[_Key, PairScore]:
     """Pairs of one video that do not lead a rival by the margin, each with its strongest rival.
 
     A rival is another product at the same place of the same frame. The two are compared by their best pair of
@@ -118,8 +106,8 @@ def _contested(pairs: Sequence[ScoredPair], rules: Rules) -> dict[tuple[uuid.UUI
     products score exactly alike they are the same picture sold twice, and neither contests the other.
     """
     floor = rules.review_min - _RIVAL_SLACK
-    placed = [p for p in pairs if p.place is not None and _score(p) >= floor]
-    frames: dict[uuid.UUID, list[ScoredPair]] = {}
+    placed = [p for p in pairs if p.footprint is not None and _score(p) >= floor]
+    frames: dict[uuid.UUID | None, list[PairScore]] = {}
     for pair in placed:
         frames.setdefault(pair.frame_id, []).append(pair)
     meets = [
@@ -127,13 +115,14 @@ def _contested(pairs: Sequence[ScoredPair], rules: Rules) -> dict[tuple[uuid.UUI
         for members in frames.values()
         for a in members
         for b in members
-        if a.product_id != b.product_id and overlap_coefficient(a.place or (), b.place or ()) >= SAME_PLACE
+        if a.product_id != b.product_id
+        and overlap_coefficient(a.footprint or (), b.footprint or ()) >= SAME_PLACE
     ]
     best: dict[tuple[int, uuid.UUID, uuid.UUID], float] = {}
     for a, b in meets:
         key = (a.shot, a.product_id, b.product_id)
         best[key] = max(best.get(key, 0.0), _score(a))
-    rivals: dict[tuple[uuid.UUID, uuid.UUID], ScoredPair] = {}
+    rivals: dict[_Key, PairScore] = {}
     for a, b in meets:
         own = best[a.shot, a.product_id, b.product_id]
         other = best[a.shot, b.product_id, a.product_id]
@@ -146,26 +135,26 @@ def _contested(pairs: Sequence[ScoredPair], rules: Rules) -> dict[tuple[uuid.UUI
 
 
 def _decide_one(
-    group: list[ScoredPair],
-    rivals: dict[tuple[uuid.UUID, uuid.UUID], ScoredPair],
+    group: list[PairScore],
+    rivals: dict[_Key, PairScore],
     foremost: float,
     rules: Rules,
     calibration: Calibration,
 ) -> MatchDecision:
-    # `foremost`: the largest sim_deep of the video; of mere look-alikes only the first is worth a look.
+    # `foremost`: the largest sim_deep of the video. Of pairs without geometry only the first is reviewed.
     best = max(group, key=lambda p: (_capped(p, rivals, rules), _score(p), -p.ts, str(p.img_id)))
     strong = [p for p in group if _score(p) >= rules.accept and _pair_key(p) not in rivals]
-    shots, images = len({p.shot for p in strong}), len({p.img_id for p in strong})
+    shots, images = len({p.shot for p in strong}), {p.img_id for p in strong}
     score = _capped(best, rivals, rules)
     if shots >= rules.bonus_consistency_min:
         score += rules.bonus_consistency
-    if images >= rules.bonus_coverage_min:
+    if len(images) >= rules.bonus_coverage_min:
         score += rules.bonus_coverage
     score = min(1.0, score)
-    rival = rivals.get(_pair_key(best))
-    fault = _fault(best, rival, shots, rules, calibration)
+    fault = _fault(best, rivals.get(_pair_key(best)), shots, rules, calibration)
     if fault:
         score = min(score, rules.accept - CAP_GAP)
+    reason = fault or _acceptance(best, shots, rules)
     alike = max(p.sim_deep or 0.0 for p in group)
     status: Status = "rejected"
     if score >= rules.accept:
@@ -173,61 +162,43 @@ def _decide_one(
     elif score >= rules.review_min:
         status = "review"
     elif alike >= max(foremost, rules.review_deep_min):
-        status, fault = "review", f"looks alike ({alike:.2f}) without a geometric proof: {fault}"
-    return MatchDecision(
-        product_id=best.product_id,
-        video_id=best.video_id,
-        score=score,
-        status=status,
-        reason=fault or _praise(best, shots, rules),
-        best=best,
-        consistency=shots,
-        coverage=images,
-        rival=rival.product_id if rival else None,
-    )
+        status, reason = "review", replace(reason, alike=alike)
+    return MatchDecision(best, score, status, reason, shots, len(images))
 
 
-def _capped(pair: ScoredPair, rivals: dict[tuple[uuid.UUID, uuid.UUID], ScoredPair], rules: Rules) -> float:
+def _capped(pair: PairScore, rivals: dict[_Key, PairScore], rules: Rules) -> float:
     return min(_score(pair), max(0.0, rules.accept - CAP_GAP)) if _pair_key(pair) in rivals else _score(pair)
 
 
 def _fault(
-    best: ScoredPair, rival: ScoredPair | None, shots: int, rules: Rules, calibration: Calibration
-) -> str:
-    """Why the match cannot be accepted, in words; "" where nothing speaks against it."""
+    best: PairScore, rival: PairScore | None, shots: int, rules: Rules, calibration: Calibration
+) -> Reason | None:
+    """Why the match cannot be accepted; None where nothing speaks against it."""
     top = _score(best)
     if best.sim_kp is None:
-        return "too few keypoints to compare the geometry"
+        return Reason("keypoints.none")
     if rival is not None:
-        return (
-            f"another product fits the same place with {_score(rival):.2f} against {top:.2f}, "
-            f"a lead of {rules.sibling_margin:.2f} is asked for"
-        )
+        scores = {"rival_score": _score(rival), "best": top, "margin": rules.sibling_margin}
+        return Reason("rival", {"rival": str(rival.product_id), **scores})
     if not calibration.calibrated:
-        return f"the model {calibration.embedder} is not calibrated"
-    if best.sim_deep is None or best.sim_deep < rules.sim_deep_min:
-        return f"similarity {_words(best.sim_deep)} is under {rules.sim_deep_min:.2f}"
+        return Reason("model.uncalibrated", {"model": calibration.embedder})
+    if best.sim_deep is None:
+        return Reason("deep.none", {"least": rules.sim_deep_min})
+    if best.sim_deep < rules.sim_deep_min:
+        return Reason("deep.low", {"value": best.sim_deep, "least": rules.sim_deep_min})
     if best.sim_kp < rules.inliers_min:
-        return f"geometry {best.sim_kp:.2f} is under {rules.inliers_min:.2f}"
+        return Reason("geometry.low", {"value": best.sim_kp, "least": rules.inliers_min})
     if top >= rules.best_alone_min or (top >= rules.best_min and shots >= rules.cons_min):
-        return ""
+        return None
     if top >= rules.best_min:
-        return (
-            f"best pair {top:.2f} is under {rules.best_alone_min:.2f} and only {shots} of "
-            f"{rules.cons_min} shots agree"
-        )
-    return f"best pair {top:.2f} is under {rules.best_min:.2f}"
+        counts = {"shots": shots, "needed": rules.cons_min}
+        return Reason("best.alone", {"best": top, "least": rules.best_alone_min, **counts})
+    return Reason("best.low", {"best": top, "least": rules.best_min})
 
 
-def _words(value: float | None) -> str:
-    return "(none)" if value is None else f"{value:.2f}"
-
-
-def _praise(best: ScoredPair, shots: int, rules: Rules) -> str:
-    times = "one shot" if shots == 1 else f"{shots} shots"
-    if _score(best) >= rules.best_alone_min:
-        return f"best pair {_score(best):.2f}, seen in {times}"
-    return f"best pair {_score(best):.2f}, and {times} agree"
+def _acceptance(best: PairScore, shots: int, rules: Rules) -> Reason:
+    alone = _score(best) >= rules.best_alone_min
+    return Reason("accepted.alone" if alone else "accepted.shots", {"best": _score(best), "shots": shots})
 
 
 def overlap_coefficient(first: tuple[float, ...], second: tuple[float, ...]) -> float:

@@ -7,46 +7,50 @@ lower, never higher. Only where the rules switch the edge term off do the other 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration, deep_features, edge_features, kp_features
+from pvm_core.scoring.pair import Pair, PairScore, Terms
 from pvm_core.verification import PairEvidence
 
 
-@dataclass(frozen=True)
-class PairScore:
-    """The calibrated terms of a pair and their sum, each in [0, 1] or None where the evidence is missing."""
-
-    sim_deep: float | None
-    sim_kp: float | None
-    sim_edge: float | None
-    score_pair: float | None
-
-
 def score_pair(
-    evidence: PairEvidence,
+    pair: Pair,
+    evidence: PairEvidence | None,
     sim_rgb: float | None,
     sim_gray: float | None,
     calibration: Calibration,
     rules: Rules,
 ) -> PairScore:
-    """Terms and score of one pair.
+    """A pair with its terms and score; `evidence` None: the pictures could not be compared."""
+    found = evidence or PairEvidence(0, 0)
+    terms = score_terms(found, sim_rgb, sim_gray, calibration, rules)
+    return PairScore(
+        pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
+        terms.sim_deep, terms.sim_kp, terms.sim_edge, terms.score_pair, found.footprint,
+    )  # fmt: skip
+
+
+def score_terms(
+    evidence: PairEvidence,
+    sim_rgb: float | None,
+    sim_gray: float | None,
+    calibration: Calibration,
+    rules: Rules,
+) -> Terms:
+    """Terms and score of one pair; `score_pair` is None where no term is known.
 
     Args:
-        evidence: raw figures of the pair.
+        evidence: raw measurements of the pair.
         sim_rgb, sim_gray: cosines [-1, 1]; None where not computed. The larger counts.
-        calibration: turns figures into probabilities.
+        calibration: turns features into probabilities.
         rules: weights and flags.
-    Returns:
-        `score_pair` None where no term is known.
     """
     cosine = deep_features(sim_rgb, sim_gray)
     deep = calibration.deep(cosine) if cosine is not None and calibration.deep else None
     geometry, look = kp_features(evidence), edge_features(evidence) if rules.edge_term else None
     kp = None if geometry is None else calibration.kp(geometry)
     edge = None if look is None else calibration.edge(look)
-    return PairScore(deep, kp, edge, weighted(deep, kp, edge, rules))
+    return Terms(deep, kp, edge, weighted(deep, kp, edge, rules))
 
 
 def weighted(deep: float | None, kp: float | None, edge: float | None, rules: Rules) -> float | None:

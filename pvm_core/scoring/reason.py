@@ -24,6 +24,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "best.low": "best pair {best:.2f} is under {least:.2f}",
         "accepted.alone": "best pair {best:.2f}, shots that show it: {shots}",
         "accepted.shots": "best pair {best:.2f}, shots that agree: {shots}",
+        # Written before reasons were data: the English text as it was.
+        "legacy": "{text}",
     }
 )
 #: Of a match that is offered for review by its looks alone; `because` says why it lacks a proof.
@@ -48,3 +50,14 @@ class Reason:
         """The reason in words; `translate` turns an English message into another language's."""
         said = translate(REASONS[self.code]).format(**self.values)
         return said if self.alike is None else translate(ALIKE).format(alike=self.alike, because=said)
+
+    def to_row(self) -> tuple[str, dict[str, Value]]:
+        """The code and the JSON-able values, `alike` among them; `from_row` gives an equal object back."""
+        return self.code, {**self.values, **({} if self.alike is None else {"alike": self.alike})}
+
+    @classmethod
+    def from_row(cls, code: str, values: Mapping[str, Value]) -> Reason:
+        """A reason written by `to_row`."""
+        alike = values.get("alike")
+        known = {name: value for name, value in values.items() if name != "alike"}
+        return cls(code, known, None if alike is None else float(alike))

@@ -71,9 +71,9 @@ def make_canvas(rgb: U8, mask: U8 | None) -> Canvas:
     return Canvas(cut, inside, matrix, _evened(cut), _lab(cut))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Appearance:
-    """Figures of one comparison on the canvas.
+    """Measurements of one comparison on the canvas; all None where nothing was warped.
 
     Attributes:
         visible: share of the product inside the frame, [0, 1].
@@ -83,7 +83,7 @@ class Appearance:
             beside the product does not count.
         conflict: share of what is printed in both where the local correlation is below 0.2, [0, 1].
         edge_corr: agreement of edge directions weighted by their strength, [-1, 1].
-        flow: median residual displacement as a share of the canvas side; flow_spread its 90th percentile.
+        flow: median residual displacement as a share of the canvas side.
         flow_agree: share of printed places whose displacement one homography explains, [0, 1].
         colour_corr: joint correlation of the two chroma channels, [-1, 1].
         lab_corr: mean correlation of L, a and b, [-1, 1].
@@ -94,25 +94,24 @@ class Appearance:
         sharpness: frame pixels per canvas pixel; below 1 the frame shows less detail than the canvas.
     """
 
-    visible: float
-    print_mid: float
-    print_low: float
-    print_core: float
-    conflict: float
-    edge_corr: float
-    flow: float
-    flow_spread: float
-    flow_agree: float
-    colour_corr: float
-    lab_corr: float
-    colour_gap: float
-    colour_worst: float
-    hue_conflict: float
-    sharpness: float
+    visible: float | None = None
+    print_mid: float | None = None
+    print_low: float | None = None
+    print_core: float | None = None
+    conflict: float | None = None
+    edge_corr: float | None = None
+    flow: float | None = None
+    flow_agree: float | None = None
+    colour_corr: float | None = None
+    lab_corr: float | None = None
+    colour_gap: float | None = None
+    colour_worst: float | None = None
+    hue_conflict: float | None = None
+    sharpness: float | None = None
 
 
 def compare(canvas: Canvas, pyramid: list[U8], matrix: F64, inliers: F32) -> tuple[Appearance, F64] | None:
-    """Figures of a frame warped onto a product, and the transform refined by what was seen.
+    """Measurements of a frame warped onto a product, and the transform refined by what was seen.
 
     Args:
         canvas: of the product.
@@ -134,9 +133,9 @@ def compare(canvas: Canvas, pyramid: list[U8], matrix: F64, inliers: F32) -> tup
             first, to_frame = second, to_frame @ better
             flow = _flow(canvas.grey, _evened(first[0]))
     warped, seen, sharpness = first
-    figures = _figures(canvas, warped, (seen, _core(canvas, inliers)), flow, agree, sharpness)
+    measured = _measure(canvas, warped, (seen, _core(canvas, inliers)), flow, agree, sharpness)
     refined = to_frame @ canvas.matrix
-    return figures, refined / refined[2, 2]
+    return measured, refined / refined[2, 2]
 
 
 def _core(canvas: Canvas, inliers: F32) -> Bools:
@@ -221,7 +220,7 @@ def _refine(canvas: Canvas, seen: Bools, flow: F32) -> tuple[F64 | None, float]:
     return cast(F64, matrix), agree
 
 
-def _figures(
+def _measure(
     canvas: Canvas, warped: U8, where: tuple[Bools, Bools], flow: F32, agree: float, sharpness: float
 ) -> Appearance:
     import cv2
@@ -245,7 +244,6 @@ def _figures(
         conflict=conflict,
         edge_corr=_edges(lab_model[..., 0], lab_frame[..., 0], seen),
         flow=float(np.median(length[seen]) / SIDE),
-        flow_spread=float(np.quantile(length[seen], 0.9) / SIDE),
         flow_agree=agree,
         colour_corr=corr,
         lab_corr=mean,

@@ -1,4 +1,4 @@
-"""Where in the frame the product lies: pose voting first, then a robust transform, then sanity."""
+"""Where in the frame the product lies: clustered poses, a robust transform, its plausibility."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Bools = npt.NDArray[np.bool_]
 ANGLE_TOL: Final = 30.0
 SCALE_TOL: Final = float(np.log(1.6))
 PLACE_TOL: Final = 0.25
-#: Tentative matches that may vote; beyond, the surest ones do, which bounds the pairwise table.
-MAX_VOTERS: Final = 400
+#: Tentative matches that are clustered, those of the lowest ratio first: it bounds the pairwise table.
+MAX_CLUSTERED: Final = 400
 #: Reprojection tolerance as a share of the product's side in the frame, and its bounds in frame pixels.
 FIT_TOL: Final = 0.02
 FIT_TOL_PX: Final = (3.0, 12.0)
@@ -88,7 +88,7 @@ def cluster_poses(product: Keypoints, frame: Keypoints, t: Tentative) -> Pose | 
     """
     if len(t) < 3:
         return None
-    chosen = np.argsort(t.ratio, kind="stable")[:MAX_VOTERS]
+    chosen = np.argsort(t.ratio, kind="stable")[:MAX_CLUSTERED]
     p, f = t.product[chosen], t.frame[chosen]
     log_scale = np.log(frame.scale[f] / product.scale[p])
     angle = frame.angle[f] - product.angle[p]
@@ -121,7 +121,7 @@ def _implied_centre(
 
 
 def fit(product: Keypoints, frame: Keypoints, t: Tentative, pose: Pose, minimum: int) -> Fit | None:
-    """The transform that explains a pose's members: a homography where it is sane, else a similarity.
+    """The transform that explains a pose's members: a homography where it is plausible, else a similarity.
 
     Where an epipolar geometry explains clearly more (an object that is not flat), its inliers count and the
     similarity places the product.
@@ -241,7 +241,7 @@ def is_plausible(matrix: F64, width: int, height: int, log_scale: float | None =
     """Whether a matrix is a believable view of a picture of that size.
 
     No mirror image (det > 0 everywhere), a convex outline, bounded stretch and foreshortening, a size that
-    agrees with the keypoints' own scales (`log_scale`, None = not asked).
+    agrees with the keypoints' own scales (`log_scale`, None = not compared).
     """
     if not np.isfinite(matrix).all() or abs(matrix[2, 2]) < 1e-12:
         return False

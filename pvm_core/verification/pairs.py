@@ -1,4 +1,4 @@
-"""One frame against its candidates: votes, transform, appearance, each only where the last one passed."""
+"""One frame against its candidates: pose, transform, appearance, each only where the last one passed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def verify(frame: View, product: View, params: VerifyParams) -> PairEvidence:
 
 
 def verify_frame(frame: View, products: Sequence[View], params: VerifyParams) -> list[PairEvidence]:
-    """Raw figures of one frame against each of its candidates, in their order; cheap exits first.
+    """Raw measurements of one frame against each of its candidates, in their order; cheap exits first.
 
-    A pair's figures do not depend on the other candidates, so they may be stored and met again.
+    A pair's evidence does not depend on the other candidates, so it is stored and reused.
     """
     tentative = match_frame(frame.keypoints.root, [p.keypoints.root for p in products], params.ratio)
     return [_one(frame, p, t, params) for p, t in zip(products, tentative, strict=True)]
@@ -69,7 +69,7 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
         confirmed=confirmed,
         confirmed_share=share,
         confirmed_cover=cover,
-        place=geometry.outline(kp_frame.xy[t.frame[fitted.members]]),
+        footprint=geometry.outline(kp_frame.xy[t.frame[fitted.members]]),
         points_product=_points(kp_product.xy[t.product[drawn]]),
         points_frame=_points(kp_frame.xy[t.frame[drawn]]),
         **({} if seen is None else asdict(seen)),

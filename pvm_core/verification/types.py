@@ -1,4 +1,4 @@
-"""What is compared, how, and what is found: parameters, one picture's view, one pair's raw figures."""
+"""What is compared, how, and what is found: parameters, one picture's view, one pair's raw measurements."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
 from pvm_core.keypoints import Keypoints
-from pvm_core.verification.appearance import Canvas, make_canvas
+from pvm_core.verification.appearance import Appearance, Canvas, make_canvas
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
-#: Raise where `verify` returns other figures for the same pair and parameters: it is part of the key.
+#: Raise where `verify` returns other values for the same pair and parameters: it is part of the key.
 VERSION: Final = "4"
 
 
@@ -81,8 +81,8 @@ class View:
 
 
 @dataclass(frozen=True)
-class PairEvidence:
-    """Raw figures of one frame and one product picture; None = not measurable, never a default.
+class PairEvidence(Appearance):
+    """Raw measurements of one frame and one product picture; None = not measurable, never a default.
 
     Attributes:
         tentative: descriptor matches before geometry.
@@ -90,7 +90,7 @@ class PairEvidence:
         keypoints: of the picture that has fewer.
         votes: matches that agree on one pose.
         mutual: inliers that are nearest neighbours in both directions.
-        model: what `transform` is; `none` where no sane transform was found. For `epipolar` the inliers
+        model: what `transform` is; `none` where no plausible transform was found. For `epipolar` the inliers
             obey a fundamental matrix and `transform` is the similarity that places the product.
         transform: row-major 3x3, product pixels -> frame pixels (both of the stored pictures).
         quad: the product picture's corners in the frame, x0 y0 .. x3 y3, clockwise from top left.
@@ -100,8 +100,7 @@ class PairEvidence:
         confirmed: product keypoints found again at their predicted place; confirmed_share: of those that
             meet any frame keypoint there, [0, 1]; confirmed_cover: share of the product's cells that hold
             one, [0, 1].
-        place: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
-        visible .. sharpness: see `appearance.Appearance`; None where nothing was warped.
+        footprint: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
         points_product, points_frame: the inliers (at most 60), for drawing.
     """
 
@@ -119,37 +118,22 @@ class PairEvidence:
     confirmed: int | None = None
     confirmed_share: float | None = None
     confirmed_cover: float | None = None
-    visible: float | None = None
-    print_mid: float | None = None
-    print_low: float | None = None
-    print_core: float | None = None
-    conflict: float | None = None
-    edge_corr: float | None = None
-    flow: float | None = None
-    flow_spread: float | None = None
-    flow_agree: float | None = None
-    colour_corr: float | None = None
-    lab_corr: float | None = None
-    colour_gap: float | None = None
-    colour_worst: float | None = None
-    hue_conflict: float | None = None
-    sharpness: float | None = None
-    place: tuple[float, ...] | None = None
+    footprint: tuple[float, ...] | None = None
     points_product: Points = ()
     points_frame: Points = ()
 
 
 def evidence_to_row(evidence: PairEvidence) -> dict[str, Any]:
-    """The figures as JSON-able values; `evidence_from_row` gives an equal object back."""
+    """The measurements as JSON-able values; `evidence_from_row` gives an equal object back."""
     row = {f.name: getattr(evidence, f.name) for f in fields(evidence)}
     return {k: _plain(v) for k, v in row.items() if v is not None and v != ()}
 
 
 def evidence_from_row(row: Mapping[str, Any]) -> PairEvidence:
-    """Figures written by `evidence_to_row`.
+    """Evidence written by `evidence_to_row`.
 
     Raises:
-        StoreError: code `evidence.corrupt`: a figure is missing or unknown.
+        StoreError: code `evidence.corrupt`: a measurement is missing or unknown.
     """
     try:
         return PairEvidence(**{k: _frozen(v) for k, v in row.items()})

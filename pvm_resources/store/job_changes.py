@@ -127,6 +127,14 @@ def set_keys(cursor: Cursor, job_id: str, keys: Mapping[str, str], embed_model: 
     )
 
 
+def set_rules(cursor: Cursor, job_id: str, rules: Mapping[str, Any], key: str) -> None:
+    """Stores the rules the job's matches are decided under, and their key."""
+    cursor.execute(
+        "UPDATE jobs SET rules = %s, keys = keys || %s WHERE job_id = %s",
+        [Jsonb(dict(rules)), Jsonb({"rules": key}), job_id],
+    )
+
+
 def archive(cursor: Cursor, job_id: str) -> None:
     """Takes the job out of lists; the first time counts."""
     cursor.execute("UPDATE jobs SET archived_at = coalesce(archived_at, now()) WHERE job_id = %s", [job_id])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pvm_core.errors import InputError, error_to_dict
+from pvm_core.rules import Rules
 from pvm_jobs import job_ids
 from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store import job_changes
@@ -14,7 +16,7 @@ from pvm_resources.store.records import Job, JobCounts
 
 _COLUMNS = (
     "job_id, industry, partition_key, request, phase, status, run_id, error, keys, embed_model, "
-    "created_at, started_at, finished_at"
+    "created_at, started_at, finished_at, rules"
 )
 _COUNTS = """
 SELECT (SELECT count(*) FROM job_products WHERE job_id = %(job)s) AS products,
@@ -112,6 +114,12 @@ class Jobs(Repository):
         which frames are the job's."""
         with self._db.transaction() as cursor:
             job_changes.set_keys(cursor, job_id, keys, embed_model)
+
+    def set_rules(self, job_id: str, rules: Rules) -> None:
+        """Stores the rules the job's matches are decided under: whole, so that an old decision can be
+        explained, and their key."""
+        with self._db.transaction() as cursor:
+            job_changes.set_rules(cursor, job_id, asdict(rules), rules.key)
 
     def complete(self, job_id: str) -> bool:
         """The run ended well; writes `job.completed`. False where the job was cancelled meanwhile."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pvm_core.errors import InputError
 from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store.base import Repository
-from pvm_resources.store.labels import JOIN, Verdict
+from pvm_resources.store.match_record import MatchView, one_match, page, reader, unknown_match, where
 from pvm_resources.store.records import MatchStatus, OutboxEvent
 
 
@@ -32,51 +32,6 @@ class JobRow:
     started_at: datetime | None
     finished_at: datetime | None
     archived_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Found:
-    """A match with ids as given.
-
-    Attributes:
-        product: the product's id as its source gave it; video: the video's name in the job.
-        best_img_id, best_frame_id: None once the source's terms ended their keeping (`media_purged_at`).
-        has_evidence: an evidence picture is stored.
-        label: what people say of product and video; None: nothing.
-    """
-
-    match_id: uuid.UUID
-    job_id: str
-    industry: str
-    product_id: uuid.UUID
-    product: str
-    source: str
-    title: str
-    brand: str
-    product_url: str
-    video_id: uuid.UUID
-    video: str
-    platform: str
-    video_url: str
-    video_title: str
-    ts: float
-    score: float
-    status: MatchStatus
-    reason: str
-    sim_deep: float | None
-    sim_kp: float | None
-    sim_edge: float | None
-    score_pair: float
-    consistency: int
-    coverage: int
-    embed_model: str
-    calibration: str
-    best_img_id: uuid.UUID | None
-    best_frame_id: uuid.UUID | None
-    has_evidence: bool
-    media_purged_at: datetime | None
-    created_at: datetime
-    label: Verdict | None
 
 
 @dataclass(frozen=True)
@@ -148,22 +103,6 @@ class ProblemRow:
 _JOB: Final = (
     "job_id, industry, status, phase, error, embed_model, created_at, started_at, finished_at, archived_at"
 )
-#: The page is cut first, so that names and titles are looked up for its rows alone.
-_RESULTS: Final = """
-WITH page AS MATERIALIZED (
-    SELECT m.* FROM matches m {where} ORDER BY m.score DESC, m.match_id LIMIT %(limit)s)
-SELECT m.match_id, m.job_id, j.industry, m.product_id, p.asin_or_itemid AS product, p.src AS source, p.title,
-       p.brand, p.url AS product_url, m.video_id, coalesce(v.given_name, '') AS video, w.platform,
-       w.url AS video_url, w.title AS video_title, m.ts, m.score, m.status, m.reason, m.sim_deep, m.sim_kp,
-       m.sim_edge, m.score_pair, m.consistency, m.coverage, m.embed_model, m.calibration, m.best_img_id,
-       m.best_frame_id, m.evidence_path IS NOT NULL AS has_evidence, m.media_purged_at, m.created_at,
-       l.verdict AS label
-FROM page m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos w USING (video_id)
-LEFT JOIN LATERAL (SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
-                   ORDER BY v.position, v.given_name LIMIT 1) v ON true
-{labels}
-ORDER BY m.score DESC, m.match_id
-"""
 
 
 class MatchQueries(Repository):
@@ -263,23 +202,23 @@ class MatchQueries(Repository):
 
     def results(
         self, wanted: ResultFilter, limit: int, after: tuple[float, uuid.UUID] | None = None
-    ) -> list[Found]:
+    ) -> list[MatchView]:
         """Matches, best first; `after` is score and id of the last one of the page before."""
         if wanted.jobs is not None and not wanted.jobs:
             return []
-        where, values = _where(wanted, after)
-        return self._db.all(Found, _RESULTS.format(where=where, labels=JOIN), {**values, "limit": limit})
+        clause, values = _where(wanted, after)
+        query = page(clause, "m.score DESC, m.match_id")
+        return self._db.all(reader(MatchView), query, {**values, "limit": limit})
 
-    def match(self, match_id: uuid.UUID) -> Found:
+    def match(self, match_id: uuid.UUID) -> MatchView:
         """One match.
 
         Raises:
             InputError: ``match.unknown``.
         """
-        query = _RESULTS.format(where="WHERE m.match_id = %(match)s", labels=JOIN)
-        found = self._db.one(Found, query, {"match": match_id, "limit": 1})
+        found = self._db.one(reader(MatchView), *one_match(match_id))
         if found is None:
-            raise _unknown("match", match_id)
+            raise unknown_match(match_id)
         return found
 
     # -- products and videos -----------------------------------------------------------------------
@@ -442,32 +381,25 @@ class MatchQueries(Repository):
 
 
 def _where(wanted: ResultFilter, after: tuple[float, uuid.UUID] | None) -> tuple[str, dict[str, Any]]:
-    # Only the conditions asked for: a plan for all of them at once would use no index.
-    parts: list[str] = []
-    values: dict[str, Any] = {}
-    if wanted.jobs is not None and len(wanted.jobs) == 1:
-        parts, values = ["m.job_id = %(job)s"], {"job": wanted.jobs[0]}
-    elif wanted.jobs is not None:
-        parts, values = ["m.job_id = ANY(%(jobs)s)"], {"jobs": list(wanted.jobs)}
-    if wanted.min_score > 0:
-        parts.append("m.score >= %(min)s")
-        values["min"] = wanted.min_score
-    if len(wanted.statuses) == 1:
-        # With one status the index gives the order as well.
-        parts.append("m.status = %(status)s")
-        values["status"] = wanted.statuses[0]
-    elif wanted.statuses:
-        parts.append("m.status = ANY(%(statuses)s)")
-        values["statuses"] = list(wanted.statuses)
-    for name in ("product", "video"):
-        if getattr(wanted, name) is not None:
-            parts.append(f"m.{name}_id = %({name})s")
-            values[name] = getattr(wanted, name)
-    if after is not None:
-        # The first term lets the index start at the score.
-        parts.append("m.score <= %(score)s AND (m.score < %(score)s OR m.match_id > %(match)s)")
-        values |= {"score": after[0], "match": after[1]}
-    return ("WHERE " + " AND ".join(parts) if parts else ""), values
+    jobs, statuses = wanted.jobs or (), wanted.statuses
+    score, last = after or (None, None)
+    # With one job or status the index gives the order as well, and the score lets it start where a page does.
+    return where(
+        (
+            (len(jobs) == 1, "m.job_id = %(job)s", {"job": next(iter(jobs), None)}),
+            (len(jobs) > 1, "m.job_id = ANY(%(jobs)s)", {"jobs": list(jobs)}),
+            (wanted.min_score > 0, "m.score >= %(min)s", {"min": wanted.min_score}),
+            (len(statuses) == 1, "m.status = %(status)s", {"status": next(iter(statuses), None)}),
+            (len(statuses) > 1, "m.status = ANY(%(statuses)s)", {"statuses": list(statuses)}),
+            (wanted.product is not None, "m.product_id = %(product)s", {"product": wanted.product}),
+            (wanted.video is not None, "m.video_id = %(video)s", {"video": wanted.video}),
+            (
+                after is not None,
+                "m.score <= %(score)s AND (m.score < %(score)s OR m.match_id > %(match)s)",
+                {"score": score, "match": last},
+            ),
+        )
+    )
 
 
 def _unknown(kind: str, found: uuid.UUID) -> InputError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from pvm_core.scoring.pair import Pair
 from pvm_jobs.lifecycle import JobStatus
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class Industry:
 @dataclass(frozen=True)
 class Job:
     """A job. `keys` names the parameters it was computed under: ``keyframes``, ``masks``, ``embeddings``,
-    ``keypoints``, ``verify``, ``rules``; `industry` is the slug."""
+    ``keypoints``, ``verify``, ``rules``; `industry` is the slug; `rules` are those its matches were decided
+    under, None before that."""
 
     job_id: str
     industry: str
@@ -57,6 +59,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    rules: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -306,125 +309,18 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class CandidatePair:
+class CandidatePair(Candidate, Pair):
     """A candidate with what scoring needs to know about both sides."""
-
-    frame_id: uuid.UUID
-    img_id: uuid.UUID
-    product_id: uuid.UUID
-    video_id: uuid.UUID
-    ts: float
-    shot: int
-    rank: int
-    sim_rgb: float
-    sim_gray: float | None
-    similarity: float
 
 
 @dataclass(frozen=True)
 class PairEvidenceRow:
-    """Raw figures of the comparison of two pictures under one set of parameters; `raw` is JSON-able."""
+    """Raw measurements of two pictures under one set of parameters; `raw` is JSON-able."""
 
     frame_id: uuid.UUID
     img_id: uuid.UUID
     verify_key: str
     raw: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class PairScoreRow:
-    """Calibrated terms of a pair, each in [0, 1] or None where its evidence is missing."""
-
-    frame_id: uuid.UUID
-    img_id: uuid.UUID
-    product_id: uuid.UUID
-    video_id: uuid.UUID
-    ts: float
-    shot: int
-    sim_deep: float | None
-    sim_kp: float | None
-    sim_edge: float | None
-    score_pair: float | None
-
-
-@dataclass(frozen=True)
-class Match:
-    """A scored (product, video) of a job. The store refuses a row whose status and score disagree.
-
-    `best_img_id` and `best_frame_id` are None once that picture was purged; `media_purged_at` says when.
-    """
-
-    match_id: uuid.UUID
-    product_id: uuid.UUID
-    video_id: uuid.UUID
-    best_img_id: uuid.UUID | None
-    best_frame_id: uuid.UUID | None
-    ts: float
-    score: float
-    accept: float
-    status: MatchStatus
-    reason: str
-    sim_deep: float | None
-    sim_kp: float | None
-    sim_edge: float | None
-    score_pair: float
-    consistency: int
-    coverage: int
-    calibration: str
-    embed_model: str
-    rules_key: str
-    evidence_path: str | None = None
-    media_purged_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class MatchItem:
-    """A match with what its evidence picture shows: paths of both pictures, titles and names.
-
-    Attributes:
-        image_path, frame_path: keys of the stored pictures; None once purged.
-        raw: the pair's raw figures under the job's ``verify`` key, None where not stored.
-        given_names: the video's names in this job.
-    """
-
-    match: Match
-    product_src: str
-    product_ref: str
-    product_title: str
-    product_brand: str
-    given_names: list[str]
-    image_path: str | None
-    frame_path: str | None
-    raw: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """A row of `pvm results`: ids as given; one row per given name of a video. `purged_at` is set where the
-    evidence picture had to go with its source's pictures. `label`: what people say of the pair, or None."""
-
-    job_id: str
-    match_id: uuid.UUID
-    product: str
-    video: str
-    score: float
-    ts: float
-    status: MatchStatus
-    evidence: str | None
-    sim_deep: float | None
-    sim_kp: float | None
-    sim_edge: float | None
-    score_pair: float
-    consistency: int
-    coverage: int
-    reason: str
-    title: str
-    brand: str
-    url: str
-    embed_model: str
-    calibration: str
-    purged_at: datetime | None = None
-    label: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
-from pvm_core.errors import InputError
 from pvm_resources.store.base import Repository, clean
-from pvm_resources.store.labels import JOIN, Verdict
+from pvm_resources.store.labels import JOIN
+from pvm_resources.store.match_record import MatchView, one_match, page, reader, unknown_match, where
 from pvm_resources.store.records import MatchStatus
 
 Sort = Literal["best", "worst", "doubt", "video"]
@@ -28,24 +27,8 @@ _ORDER: Final[dict[Sort, tuple[tuple[str, bool], ...]]] = {
     "doubt": (("abs(m.score - m.accept)", False), ("m.match_id", False)),
     "video": (("m.video_id", False), ("m.ts", False), ("m.match_id", False)),
 }
-#: The page is cut first, so that names and titles are looked up for its rows alone.
-_PAGE: Final = """
-SELECT m.*, j.industry, l.verdict AS label, l.who AS label_who, l.created_at AS label_at
-FROM matches m JOIN jobs j USING (job_id) {join} {where} ORDER BY {order} LIMIT %(limit)s
-"""
-_CARDS: Final = """
-WITH page AS MATERIALIZED ({page})
-SELECT m.match_id, m.job_id, m.industry, m.product_id, p.asin_or_itemid AS product, p.src AS source, p.title,
-       p.brand, p.url AS product_url, m.video_id, coalesce(v.given_name, '') AS video, w.platform,
-       w.url AS video_url, w.title AS video_title, w.duration_s, m.ts, m.score, m.accept, m.status, m.reason,
-       m.sim_deep, m.sim_kp, m.sim_edge, m.score_pair, m.consistency, m.coverage, m.embed_model,
-       m.calibration, m.rules_key, m.best_img_id, m.best_frame_id, m.evidence_path, m.media_purged_at,
-       m.created_at, m.label, m.label_who, m.label_at
-FROM page m JOIN products p USING (product_id) JOIN videos w USING (video_id)
-LEFT JOIN LATERAL (SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
-                   ORDER BY v.position, v.given_name LIMIT 1) v ON true
-ORDER BY {order}
-"""
+#: The job of a match and what people say of it.
+_LABELS: Final = f"JOIN jobs j USING (job_id) {JOIN}"
 _TEXT: Final = """(
     EXISTS (SELECT 1 FROM products p WHERE p.product_id = m.product_id
             AND (p.title ILIKE %(text)s OR p.asin_or_itemid ILIKE %(text)s OR p.brand ILIKE %(text)s))
@@ -78,54 +61,9 @@ class Wanted:
     text: str = ""
 
 
-@dataclass(frozen=True)
-class Card:
-    """A match with everything a page shows of it.
-
-    Attributes:
-        accept: the threshold it was decided under.
-        best_img_id, best_frame_id: None once the source's terms ended their keeping (`media_purged_at`).
-        evidence_path: media key of the picture that proves it.
-        label, label_who, label_at: what people say of it, who and when; None: nothing.
-    """
-
-    match_id: uuid.UUID
-    job_id: str
-    industry: str
-    product_id: uuid.UUID
-    product: str
-    source: str
-    title: str
-    brand: str
-    product_url: str
-    video_id: uuid.UUID
-    video: str
-    platform: str
-    video_url: str
-    video_title: str
-    duration_s: float | None
-    ts: float
-    score: float
-    accept: float
-    status: MatchStatus
-    reason: str
-    sim_deep: float | None
-    sim_kp: float | None
-    sim_edge: float | None
-    score_pair: float
-    consistency: int
-    coverage: int
-    embed_model: str
-    calibration: str
-    rules_key: str
-    best_img_id: uuid.UUID | None
-    best_frame_id: uuid.UUID | None
-    evidence_path: str | None
-    media_purged_at: datetime | None
-    created_at: datetime
-    label: Verdict | None
-    label_who: str | None
-    label_at: datetime | None
+@dataclass(frozen=True, kw_only=True)
+class Card(MatchView):
+    """A match with everything a page shows of it."""
 
     def place(self, sort: Sort) -> list[Any]:
         """Where it stands in that order; JSON-able."""
@@ -159,17 +97,16 @@ class ReviewQueries(Repository):
             after: `Card.place` of the last one seen.
         """
         order = [(name, down is not backwards) for name, down in _ORDER[wanted.sort]]
-        where, values = _where(wanted)
+        clause, values = _where(wanted)
         if after is not None:
-            where += f" AND {_beyond(order, list(after), values)}"
+            clause += f" AND {_beyond(order, list(after), values)}"
         by = ", ".join(f"{name} DESC" if down else name for name, down in order)
-        page = _PAGE.format(join=JOIN, where=where, order=by)
-        return self._db.all(Card, _CARDS.format(page=page, order=by), {**values, "limit": limit})
+        return self._db.all(reader(Card), page(clause, by, _LABELS), {**values, "limit": limit})
 
     def count(self, wanted: Wanted) -> int:
         """How many there are, counted up to one more than `COUNTED`."""
-        where, values = _where(wanted)
-        query = f"SELECT 1 FROM matches m JOIN jobs j USING (job_id) {JOIN} {where} LIMIT {COUNTED + 1}"
+        clause, values = _where(wanted)
+        query = f"SELECT 1 FROM matches m {_LABELS} {clause} LIMIT {COUNTED + 1}"
         return int(self._db.value(f"SELECT count(*) FROM ({query}) t", values))
 
     def card(self, match_id: uuid.UUID) -> Card:
@@ -178,11 +115,9 @@ class ReviewQueries(Repository):
         Raises:
             InputError: ``match.unknown``.
         """
-        page = _PAGE.format(join=JOIN, where="WHERE m.match_id = %(match)s", order="m.match_id")
-        query = _CARDS.format(page=page, order="m.match_id")
-        found = self._db.one(Card, query, {"match": match_id, "limit": 1})
+        found = self._db.one(reader(Card), *one_match(match_id))
         if found is None:
-            raise _unknown(match_id)
+            raise unknown_match(match_id)
         return found
 
     def pictures(self, match_id: uuid.UUID) -> Pictures:
@@ -200,27 +135,24 @@ class ReviewQueries(Repository):
             [match_id],
         )
         if found is None:
-            raise _unknown(match_id)
+            raise unknown_match(match_id)
         return found
 
 
 def _where(wanted: Wanted) -> tuple[str, dict[str, Any]]:
-    # Only the conditions asked for: a plan for all of them at once would use no index.
-    parts, values = ["m.job_id = %(job)s"], {"job": wanted.job}
-    more: list[tuple[bool, str, str, Any]] = [
-        (bool(wanted.statuses), "m.status = ANY(%(statuses)s)", "statuses", list(wanted.statuses)),
-        (bool(wanted.said), "coalesce(l.verdict, 'open') = ANY(%(said)s)", "said", list(wanted.said)),
-        (wanted.min_score > 0, "m.score >= %(min)s", "min", wanted.min_score),
-        (wanted.max_score < 1, "m.score <= %(max)s", "max", wanted.max_score),
-        (wanted.product is not None, "m.product_id = %(product)s", "product", wanted.product),
-        (wanted.video is not None, "m.video_id = %(video)s", "video", wanted.video),
-        (bool(wanted.text), _TEXT, "text", f"%{_literal(clean(wanted.text))}%"),
-    ]
-    for asked, condition, name, value in more:
-        if asked:
-            parts.append(condition)
-            values[name] = value
-    return f"WHERE {' AND '.join(parts)}", values
+    text = f"%{_literal(clean(wanted.text))}%"
+    return where(
+        (
+            (True, "m.job_id = %(job)s", {"job": wanted.job}),
+            (bool(wanted.statuses), "m.status = ANY(%(statuses)s)", {"statuses": list(wanted.statuses)}),
+            (bool(wanted.said), "coalesce(l.verdict, 'open') = ANY(%(said)s)", {"said": list(wanted.said)}),
+            (wanted.min_score > 0, "m.score >= %(min)s", {"min": wanted.min_score}),
+            (wanted.max_score < 1, "m.score <= %(max)s", {"max": wanted.max_score}),
+            (wanted.product is not None, "m.product_id = %(product)s", {"product": wanted.product}),
+            (wanted.video is not None, "m.video_id = %(video)s", {"video": wanted.video}),
+            (bool(wanted.text), _TEXT, {"text": text}),
+        )
+    )
 
 
 def _literal(text: str) -> str:
@@ -238,7 +170,3 @@ def _beyond(order: Sequence[tuple[str, bool]], place: Sequence[Any], values: dic
         return f"{name} {sign} {at}"
     rest = _beyond(order[1:], place[1:], values)
     return f"{name} {sign}= {at} AND ({name} {sign} {at} OR ({rest}))"
-
-
-def _unknown(match_id: uuid.UUID) -> InputError:
-    return InputError("match.unknown", str(match_id), "no such match", "Take the id from the results")

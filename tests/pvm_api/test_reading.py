@@ -24,7 +24,8 @@ from pvm_core.images import decode_picture
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store import Store
-from pvm_resources.store.records import Embedding, JobVideo, Match, Model, Product
+from pvm_resources.store.match_record import MatchRecord
+from pvm_resources.store.records import Embedding, JobVideo, Model, Product
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
@@ -43,7 +44,7 @@ def _pages(client: TestClient, url: str) -> list[dict[str, Any]]:
     return found
 
 
-def _many(repos: Store, base: World, count: int, seed: int = 0) -> list[Match]:
+def _many(repos: Store, base: World, count: int, seed: int = 0) -> list[MatchRecord]:
     """More matches of the job: one product each, scores that repeat."""
     rng = np.random.default_rng(seed)
     template = world.matches(base)[2]
@@ -55,7 +56,7 @@ def _many(repos: Store, base: World, count: int, seed: int = 0) -> list[Match]:
         replace(
             template,
             match_id=ids.match_id(base.job.job_id, p.product_id, template.video_id),
-            product_id=p.product_id,
+            best=replace(template.best, product_id=p.product_id),
             score=float(rng.integers(0, 8)) / 10,
             status="rejected",
         )

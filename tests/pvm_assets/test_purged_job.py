@@ -17,8 +17,9 @@ from pvm_assets.graph import NODES
 from pvm_core.errors import StoreError
 from pvm_resources.media.store import MediaStore
 from pvm_resources.retention.purge import Purge
+from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.matching import evidence_key
-from pvm_resources.store.records import Job, Match
+from pvm_resources.store.records import Job
 from sensors.purge import PurgeConfig, hourly_purge, pvm_purge
 
 
@@ -30,7 +31,7 @@ def restricted(fresh: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
     return fresh
 
 
-def _matches(stand: Stand, job: Job) -> dict[Any, Match]:
+def _matches(stand: Stand, job: Job) -> dict[Any, MatchRecord]:
     return {m.match_id: m for m in stand.repos.matching.matches(job.job_id)}
 
 
@@ -108,8 +109,8 @@ def test_a_purged_job_keeps_its_matches_and_a_rerun_gives_them_their_pictures_ba
 
     assert stand.run(job).status == "completed"
     after = _matches(stand, job)
-    assert {k: (m.score, m.status, m.best_img_id) for k, m in after.items()} == {
-        k: (m.score, m.status, m.best_img_id) for k, m in before.items()
+    assert {k: (m.score, m.status, m.best.img_id) for k, m in after.items()} == {
+        k: (m.score, m.status, m.best.img_id) for k, m in before.items()
     }
     for key in proven:
         assert after[key].media_purged_at is None

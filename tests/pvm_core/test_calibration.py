@@ -24,7 +24,7 @@ from pvm_core.scoring.calibration import (
     load_calibration,
     to_json,
 )
-from pvm_core.scoring.pair_score import score_pair
+from pvm_core.scoring.pair_score import score_terms
 from pvm_core.verification import PairEvidence
 
 WEIGHTS = (0.20, 0.35, 0.45)
@@ -57,7 +57,6 @@ def evidence(strength: float, alike: float = 1.0, warped: bool = True) -> PairEv
         conflict=1 - alike,
         edge_corr=alike,
         flow=0.05 * (1 - alike),
-        flow_spread=0.1,
         flow_agree=alike,
         colour_corr=alike,
         lab_corr=alike,
@@ -97,23 +96,25 @@ def fitted() -> Calibration:
 def test_fit_tells_true_from_false(fitted: Calibration) -> None:
     rules = Rules()
     for sample in samples(1):
-        found = score_pair(sample.evidence, sample.sim_rgb, None, fitted, rules)
+        found = score_terms(sample.evidence, sample.sim_rgb, None, fitted, rules)
         assert found.score_pair is not None
-    true = score_pair(evidence(0.7, 0.9), 0.8, None, fitted, rules)
-    alike = score_pair(evidence(0.6, 0.1), 0.8, None, fitted, rules)
+    true = score_terms(evidence(0.7, 0.9), 0.8, None, fitted, rules)
+    alike = score_terms(evidence(0.6, 0.1), 0.8, None, fitted, rules)
     assert true.score_pair is not None
     assert alike.score_pair is not None
     assert true.score_pair > 0.8 > 0.6 > alike.score_pair
 
 
 def test_more_evidence_never_lowers_a_term(fitted: Calibration) -> None:
-    for term, figures in ((fitted.kp, KP_FEATURES), (fitted.edge, EDGE_FEATURES)):
-        assert all(w * f.sign >= 0 for w, f in zip(term.weights, figures.values(), strict=True))
+    for term, features in ((fitted.kp, KP_FEATURES), (fitted.edge, EDGE_FEATURES)):
+        assert all(w * f.sign >= 0 for w, f in zip(term.weights, features.values(), strict=True))
 
 
 def test_sum_is_a_probability(fitted: Calibration) -> None:
     held_out = samples(2, 600)
-    scores = np.array([score_pair(s.evidence, s.sim_rgb, None, fitted, Rules()).score_pair for s in held_out])
+    scores = np.array(
+        [score_terms(s.evidence, s.sim_rgb, None, fitted, Rules()).score_pair for s in held_out]
+    )
     label = np.array([s.label for s in held_out])
     assert np.mean((scores - label) ** 2) < 0.08
     assert label[scores > 0.8].mean() > 0.9
@@ -140,7 +141,7 @@ def test_weights_are_balanced_whatever_the_numbers() -> None:
     assert weights[3:5].sum() == pytest.approx(HARD_NEGATIVE_SHARE)
 
 
-def test_missing_evidence_has_no_figures() -> None:
+def test_missing_evidence_has_no_features() -> None:
     assert kp_features(PairEvidence(0, 0, keypoints=3)) is None
     assert edge_features(PairEvidence(30, 0, keypoints=300)) is None
     assert kp_features(PairEvidence(30, 0, keypoints=300)) is not None

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
-from pvm_core.scoring.decision import CAP_GAP, MatchDecision, ScoredPair, decide, overlap_coefficient
+from pvm_core.scoring.decision import CAP_GAP, MatchDecision, decide, overlap_coefficient
+from pvm_core.scoring.pair import PairScore
 from pvm_jobs.rules import RULE_SETS
 
 CLASSIC = load_calibration(None, "classic")
@@ -30,11 +31,11 @@ def pair(
     *,
     shot: int = 0,
     image: str = "",
-    place: tuple[float, ...] | None = None,
+    footprint: tuple[float, ...] | None = None,
     video: str = "v",
     kp: float | None = 0.99,
-) -> ScoredPair:
-    return ScoredPair(
+) -> PairScore:
+    return PairScore(
         frame_id=uid(video + frame),
         img_id=uid(product + image),
         product_id=uid(product),
@@ -45,11 +46,11 @@ def pair(
         sim_kp=kp,
         sim_edge=0.9,
         score_pair=score,
-        place=place,
+        footprint=footprint,
     )
 
 
-def one(pairs: list[ScoredPair], product: str, rules: Rules = FOUNDING) -> MatchDecision:
+def one(pairs: list[PairScore], product: str, rules: Rules = FOUNDING) -> MatchDecision:
     return next(d for d in decide(pairs, rules, CLASSIC) if d.product_id == uid(product))
 
 
@@ -60,13 +61,13 @@ SCORED = st.builds(
     score=st.none() | st.sampled_from([0.79, 0.7999, 0.8, 0.8001, 0.88, 0.92]) | st.floats(0, 1),
     shot=st.integers(0, 4),
     image=st.sampled_from(["", "b"]),
-    place=st.sampled_from([None, LEFT, RIGHT]),
+    footprint=st.sampled_from([None, LEFT, RIGHT]),
     video=st.sampled_from("vw"),
     kp=st.none() | st.floats(0, 1),
 )
 
 
-def distinct(pairs: list[ScoredPair]) -> list[ScoredPair]:
+def distinct(pairs: list[PairScore]) -> list[PairScore]:
     """One pair a frame and picture; the shot of a frame is one, whichever pair names it."""
     shots: dict[uuid.UUID, int] = {}
     for p in pairs:
@@ -89,19 +90,19 @@ RULES = st.builds(
 
 @settings(max_examples=300)
 @given(st.lists(SCORED, max_size=14), RULES)
-def test_accepted_exactly_where_score_reaches_accept(pairs: list[ScoredPair], rules: Rules) -> None:
+def test_accepted_exactly_where_score_reaches_accept(pairs: list[PairScore], rules: Rules) -> None:
     for found in decide(distinct(pairs), rules, CLASSIC):
         assert (found.status == "accepted") == (found.score >= rules.accept)
         assert 0 <= found.score <= 1
-        assert found.reason
+        assert found.reason.text()
         assert found.best.product_id == found.product_id
         assert found.best.video_id == found.video_id
         if found.status == "review":
-            assert found.score >= rules.review_min or found.reason.startswith("looks alike")
+            assert found.score >= rules.review_min or found.reason.alike is not None
 
 
 @given(st.lists(SCORED, max_size=12), RULES, st.randoms())
-def test_order_does_not_matter(pairs: list[ScoredPair], rules: Rules, rng: random.Random) -> None:
+def test_order_does_not_matter(pairs: list[PairScore], rules: Rules, rng: random.Random) -> None:
     pairs = distinct(pairs)
     first = decide(pairs, rules, CLASSIC)
     rng.shuffle(pairs)
@@ -111,7 +112,7 @@ def test_order_does_not_matter(pairs: list[ScoredPair], rules: Rules, rng: rando
 @settings(max_examples=200)
 @given(st.lists(SCORED, min_size=1, max_size=12), RULES, st.data())
 def test_a_better_pair_never_lowers_its_own_product(
-    pairs: list[ScoredPair], rules: Rules, data: st.DataObject
+    pairs: list[PairScore], rules: Rules, data: st.DataObject
 ) -> None:
     pairs = distinct([p for p in pairs if p.score_pair is not None])
     if not pairs:
@@ -121,7 +122,7 @@ def test_a_better_pair_never_lowers_its_own_product(
     at = data.draw(st.integers(0, len(pairs) - 1))
     raised = replace(pairs[at], score_pair=min(1.0, (pairs[at].score_pair or 0) + data.draw(st.floats(0, 1))))
 
-    def score(given: list[ScoredPair]) -> float:
+    def score(given: list[PairScore]) -> float:
         return next(
             d.score
             for d in decide(given, rules, CLASSIC)
@@ -144,7 +145,7 @@ def test_frames_of_one_shot_are_one_piece_of_evidence() -> None:
     assert found.consistency == 1
     assert found.status == "review"
     assert found.score == FOUNDING.accept - CAP_GAP
-    assert "1 of 2 shots" in found.reason
+    assert "1 of 2 shots" in found.reason.text()
 
 
 def test_bonuses_for_three_shots_and_two_pictures() -> None:
@@ -156,30 +157,31 @@ def test_bonuses_for_three_shots_and_two_pictures() -> None:
 
 
 def test_sibling_at_the_same_place_is_capped_and_the_winner_is_not() -> None:
-    pairs = [pair("A", "f", 0.97, place=LEFT), pair("B", "f", 0.93, place=LEFT)]
+    pairs = [pair("A", "f", 0.97, footprint=LEFT), pair("B", "f", 0.93, footprint=LEFT)]
     rules = replace(FOUNDING, sibling_margin=0.03)
     assert one(pairs, "A", rules).status == "accepted"
     loser = one(pairs, "B", rules)
     assert loser.status == "review"
-    assert loser.rival == uid("A")
-    assert "same place" in loser.reason
+    assert loser.reason.values["rival"] == str(uid("A"))
+    assert loser.reason.values["rival_score"] == 0.97
+    assert "same place" in loser.reason.text()
 
 
 def test_too_small_a_lead_caps_both() -> None:
-    pairs = [pair("A", "f", 0.97, place=LEFT), pair("B", "f", 0.95, place=LEFT)]
+    pairs = [pair("A", "f", 0.97, footprint=LEFT), pair("B", "f", 0.95, footprint=LEFT)]
     assert {d.status for d in decide(pairs, FOUNDING, CLASSIC)} == {"review"}
 
 
 def test_two_products_side_by_side_are_both_accepted() -> None:
-    pairs = [pair("A", "f", 0.97, place=LEFT), pair("B", "f", 0.96, place=RIGHT)]
+    pairs = [pair("A", "f", 0.97, footprint=LEFT), pair("B", "f", 0.96, footprint=RIGHT)]
     assert {d.status for d in decide(pairs, FOUNDING, CLASSIC)} == {"accepted"}
 
 
 def test_loser_of_one_place_is_accepted_where_it_wins_another() -> None:
     pairs = [
-        pair("A", "f", 0.97, place=LEFT),
-        pair("B", "f", 0.93, place=LEFT),
-        pair("B", "ff", 0.92, shot=3, place=LEFT),
+        pair("A", "f", 0.97, footprint=LEFT),
+        pair("B", "f", 0.93, footprint=LEFT),
+        pair("B", "ff", 0.92, shot=3, footprint=LEFT),
     ]
     found = one(pairs, "B", replace(FOUNDING, sibling_margin=0.03))
     assert found.status == "accepted"
@@ -188,29 +190,29 @@ def test_loser_of_one_place_is_accepted_where_it_wins_another() -> None:
 
 def test_a_blurred_frame_does_not_give_the_shot_to_the_sibling() -> None:
     pairs = [
-        pair("A", "f", 0.98, place=LEFT),
-        pair("B", "f", 0.60, place=LEFT),
-        pair("A", "ff", 0.80, place=LEFT),
-        pair("B", "ff", 0.93, place=LEFT),
+        pair("A", "f", 0.98, footprint=LEFT),
+        pair("B", "f", 0.60, footprint=LEFT),
+        pair("A", "ff", 0.80, footprint=LEFT),
+        pair("B", "ff", 0.93, footprint=LEFT),
     ]
     assert one(pairs, "A").status == "accepted"
     assert one(pairs, "B").status == "review"
 
 
 def test_the_same_picture_sold_twice_is_accepted_twice() -> None:
-    pairs = [pair("A", "f", 0.97, place=LEFT), pair("B", "f", 0.97, place=LEFT)]
+    pairs = [pair("A", "f", 0.97, footprint=LEFT), pair("B", "f", 0.97, footprint=LEFT)]
     assert {d.status for d in decide(pairs, FOUNDING, CLASSIC)} == {"accepted"}
 
 
 def test_pictures_of_one_product_do_not_compete() -> None:
-    pairs = [pair("A", "f", 0.97, place=LEFT), pair("A", "f", 0.96, place=LEFT, image="b")]
+    pairs = [pair("A", "f", 0.97, footprint=LEFT), pair("A", "f", 0.96, footprint=LEFT, image="b")]
     assert one(pairs, "A").status == "accepted"
 
 
 def test_uncalibrated_model_reaches_review_at_most() -> None:
     (found,) = decide([pair("A", "f", 1.0)], FOUNDING, load_calibration(None, "clip-vit-b32"))
     assert found.status == "review"
-    assert "not calibrated" in found.reason
+    assert "not calibrated" in found.reason.text()
 
 
 def test_pair_without_geometry_is_never_accepted() -> None:

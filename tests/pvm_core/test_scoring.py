@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
-from pvm_core.scoring.pair_score import score_pair, weighted
+from pvm_core.scoring.pair_score import score_terms, weighted
 from pvm_core.verification import PairEvidence
 from pvm_jobs.rules import RULE_SETS
 
@@ -47,9 +47,9 @@ def test_score_never_falls_as_a_term_rises_and_a_missing_one_never_helps(
 
 
 def test_missing_evidence_stays_missing() -> None:
-    found = score_pair(PairEvidence(0, 0, keypoints=2), None, None, CLASSIC, Rules())
+    found = score_terms(PairEvidence(0, 0, keypoints=2), None, None, CLASSIC, Rules())
     assert (found.sim_deep, found.sim_kp, found.sim_edge, found.score_pair) == (None, None, None, None)
-    found = score_pair(NOTHING, None, 0.4, CLASSIC, Rules())
+    found = score_terms(NOTHING, None, 0.4, CLASSIC, Rules())
     assert found.sim_deep is not None
     assert found.sim_kp is not None
     assert found.sim_edge is None
@@ -64,7 +64,7 @@ def test_without_geometry_or_appearance_no_pair_reaches_accept() -> None:
 
 
 def test_larger_cosine_counts() -> None:
-    one, two = (score_pair(NOTHING, a, b, CLASSIC, Rules()).sim_deep for a, b in ((0.2, 0.7), (0.7, 0.2)))
+    one, two = (score_terms(NOTHING, a, b, CLASSIC, Rules()).sim_deep for a, b in ((0.2, 0.7), (0.7, 0.2)))
     assert one == two
 
 
@@ -76,4 +76,4 @@ def test_switched_off_edge_term_shares_its_weight() -> None:
 
 def test_uncalibrated_model_has_no_sim_deep() -> None:
     other = load_calibration(None, "clip-vit-b32")
-    assert score_pair(NOTHING, 0.9, 0.9, other, Rules()).sim_deep is None
+    assert score_terms(NOTHING, 0.9, 0.9, other, Rules()).sim_deep is None

@@ -14,32 +14,19 @@ from pvm_core.images import encode_jpeg
 from pvm_core.proportions import lower_bound
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
-from pvm_evaluation import (
-    PhotoSet,
-    RawPair,
-    Setting,
-    ablate,
-    cross_validate,
+from pvm_evaluation.fitting import cross_validate, fit, to_samples
+from pvm_evaluation.folders import PhotoSet, open_folder
+from pvm_evaluation.measure import RawPair, Setting, measure
+from pvm_evaluation.metrics import (
+    auc,
     decide_pairs,
-    draw_reliability,
-    fit,
-    measure,
-    open_folder,
     precision_of,
     rank_terms,
+    recall_at_fpr,
     reliability,
     retrieval_recall,
     score_pairs,
-    to_samples,
     true_count,
-)
-from pvm_evaluation.metrics import auc, recall_at_fpr
-from pvm_evaluation.tables import (
-    ablation_table,
-    precision_table,
-    ranking_table,
-    reliability_table,
-    retrieval_table,
 )
 from pvm_resources.process_pool import WorkPool
 from tests.pvm_core.prints import TILTED, label, place
@@ -97,7 +84,7 @@ def raw_pairs(products: int = 12, seed: int = 0) -> list[RawPair]:
                     video=f"s{scene}", frame=f"s{scene}",
                     ts=0.0, shot=0, label=true, sim_gray=None,
                     sim_rgb=float(rng.normal(0.6 if true else 0.3, 0.1)),
-                    rank=0 if true else 1, evidence=found,
+                    rank=1 if true else 2, evidence=found,
                 )
             )  # fmt: skip
     return out
@@ -114,28 +101,15 @@ def test_left_out_products_are_judged_by_a_fit_that_never_saw_them() -> None:
     assert before == after
 
 
-def test_fit_and_its_held_out_scores_and_ablations() -> None:
+def test_fit_and_its_held_out_scores() -> None:
     pairs = raw_pairs()
     fitted = fit(pairs, "classic", "own", RULES, folds=3)
     decided = decide_pairs(fitted.held_out, RULES, fitted.calibration)
     found = precision_of(decided, true_count(pairs), RULES.accept)
     assert found.precision > 0.95
     assert found.recall > 0.8
-    lines = ablate(pairs, to_samples(pairs), "classic", RULES, unmasked=pairs)
-    assert [a.name for a in lines] == [
-        "all", "sim_edge alone", "sim_kp alone", "sim_deep alone", "no colour", "no mask",
-    ]  # fmt: skip
     bins = reliability(decided)
     assert sum(b.count for b in bins) == len(decided)
-    assert draw_reliability(bins, "score").shape == (560, 720, 3)
-    for text in (
-        ablation_table({"set": lines}),
-        precision_table({"set": found}),
-        ranking_table({"set": rank_terms(fitted.held_out)}),
-        reliability_table(bins),
-        retrieval_table({"set": retrieval_recall(pairs)}),
-    ):
-        assert text.splitlines()[1].startswith("| --- |")
 
 
 @pytest.mark.parametrize(

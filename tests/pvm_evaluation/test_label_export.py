@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pvm_core.errors import InputError
-from pvm_evaluation import PhotoSet, open_folder
+from pvm_evaluation.folders import PhotoSet, open_folder
 from pvm_evaluation.label_export import Exported, export_labels
 from pvm_jobs.source_policy import parse_policies
 from pvm_resources.media.store import MediaStore
@@ -50,10 +50,10 @@ def test_the_folder_is_one_that_evaluate_reads(
     found = open_folder(tmp_path / "out")
     assert isinstance(found, PhotoSet)
     right, wrong, _ = world.matches(done)
-    scene = f"{right.best_frame_id}.jpg"
+    scene = f"{right.best.frame_id}.jpg"
     assert {p.product for p in found.products} == {str(right.product_id), str(wrong.product_id)}
     assert found.label(str(right.product_id), scene) is True
-    assert found.label(str(wrong.product_id), f"{wrong.best_frame_id}.jpg") is False
+    assert found.label(str(wrong.product_id), f"{wrong.best.frame_id}.jpg") is False
     assert found.label(str(wrong.product_id), scene) is None, "nobody said anything of this pair"
     assert len(found.scenes) == 2
     assert found.products[0].path.read_bytes().startswith(b"\xff\xd8\xff")
@@ -74,9 +74,9 @@ def test_pictures_that_are_gone_are_counted(
     repos: Store, media: MediaStore, done: World, tmp_path: Path
 ) -> None:
     right, wrong, _ = world.matches(done)
-    media.delete(next(i.local_path for i in done.images if i.img_id == right.best_img_id))
+    media.delete(next(i.local_path for i in done.images if i.img_id == right.best.img_id))
     with repos.database.transaction() as cursor:
-        cursor.execute("DELETE FROM stored_frames WHERE frame_id = %s", [wrong.best_frame_id])
+        cursor.execute("DELETE FROM stored_frames WHERE frame_id = %s", [wrong.best.frame_id])
     assert _export(repos, media, tmp_path / "out") == Exported(gone=2)
     assert list((tmp_path / "out").rglob("*.jpg")) == []
 

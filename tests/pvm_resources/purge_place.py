@@ -15,8 +15,8 @@ from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store import Store
 from pvm_resources.store.galleries import Galleries, GalleryPicture
+from pvm_resources.store.match_record import MatchView
 from pvm_resources.store.matching import evidence_key
-from pvm_resources.store.records import Result
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.source_runs import SourceRuns
 from tests.pvm_resources import world
@@ -45,7 +45,7 @@ class Place:
     def after(self, hours: float) -> datetime:
         return Retention(self.repos.database).now() + hours * _HOUR
 
-    def results(self) -> dict[str, Result]:
+    def results(self) -> dict[str, MatchView]:
         return {r.product: r for r in self.repos.matching.results(self.job_id)}
 
     def files_of(self, product: int) -> set[str]:

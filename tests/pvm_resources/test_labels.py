@@ -45,7 +45,7 @@ def test_a_verdict_says_who_when_and_on_what_version(labels: Labels, done: World
     )  # fmt: skip
     told = (label.score, label.status, label.calibration, label.embed_model, label.rules_key)
     assert told == (0.9, "accepted", "cal-1", "classic", "r1")
-    assert (label.img_id, label.frame_id, label.ts) == (first.best_img_id, first.best_frame_id, first.ts)
+    assert (label.img_id, label.frame_id, label.ts) == (first.best.img_id, first.best.frame_id, first.ts)
     assert (label.source, label.platform, label.may_train) == ("file", "folder", True)
     assert (label.product, label.title, label.video) == ("P0", "Gối 0", "clip0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 
 from pvm_core.errors import StoreError
+from pvm_core.scoring.reason import Reason
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store import Store
@@ -93,6 +95,59 @@ def test_hashes_of_text_keep_their_values_and_take_backslashes(empty_database_ur
     migrate.downgrade(empty_database_url, "0006")
     with Database(empty_database_url) as database:
         assert database.tuples(hashes) == after
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("too few keypoints to compare the geometry", Reason("keypoints.none")),
+        (
+            "looks alike (0.93) without a geometric proof: geometry 0.04 is under 0.10",
+            Reason("geometry.low", {"value": 0.04, "least": 0.1}, alike=0.93),
+        ),
+        (
+            "another product fits the same place with 0.83 against 0.85, a lead of 0.05 is asked for",
+            Reason("rival", {"rival_score": 0.83, "best": 0.85, "margin": 0.05}),
+        ),
+        ("the model clip is not calibrated", Reason("model.uncalibrated", {"model": "clip"})),
+        ("similarity (none) is under 0.82", Reason("deep.none", {"least": 0.82})),
+        ("similarity 0.50 is under 0.82", Reason("deep.low", {"value": 0.5, "least": 0.82})),
+        (
+            "best pair 0.90 is under 0.92 and only 1 of 2 shots agree",
+            Reason("best.alone", {"best": 0.9, "least": 0.92, "shots": 1, "needed": 2}),
+        ),
+        ("best pair 0.74 is under 0.80", Reason("best.low", {"best": 0.74, "least": 0.8})),
+        ("best pair 0.94, seen in 4 shots", Reason("accepted.alone", {"best": 0.94, "shots": 4})),
+        ("best pair 0.87, seen in one shot", Reason("accepted.alone", {"best": 0.87, "shots": 1})),
+        ("best pair 0.81, and 2 shots agree", Reason("accepted.shots", {"best": 0.81, "shots": 2})),
+        ("said by nobody: 100 %", Reason("legacy", {"text": "said by nobody: 100 %"})),
+    ],
+)
+def test_a_reason_in_words_becomes_data(text: str, reason: Reason) -> None:
+    revision = importlib.import_module("sql.versions.0009_match_record")
+    code, values = revision._parsed(text)
+    assert Reason.from_row(code, values) == reason
+    if "one shot" not in text:
+        assert revision._text(code, values) == text
+
+
+def test_matches_and_evidence_of_the_release_before_are_read(database_url: str) -> None:
+    with Database(database_url) as database:
+        repos = Store.over(database)
+        made = world.make(repos, job_id="job-1")
+        world.write(repos, made)
+        migrate.downgrade(database_url, "0006")
+        with database.transaction() as cursor:
+            cursor.execute("UPDATE matches SET reason = 'best pair 0.74 is under 0.80' WHERE score = 0.6")
+            cursor.execute('UPDATE pair_evidence SET raw = raw || \'{"place": [1, 2], "flow_spread": 0.1}\'')
+        migrate.upgrade(database_url)
+        found = repos.matching.matches("job-1")
+        assert [m.reason.code for m in found] == ["legacy", "best.low", "legacy"]
+        assert found[1].reason.values == {"best": 0.74, "least": 0.8}
+        assert [m.best.shot for m in found] == [m.best.shot for m in world.matches(made)] == [0, 1, 2]
+        raw = [raw for _, raw in repos.matching.evidence("job-1", "v1")]
+        assert all(set(one or ()) == {"inliers", "footprint"} for one in raw)
+        assert repos.jobs.get("job-1").rules is None
 
 
 def test_several_processes_upgrade_at_once(empty_database_url: str) -> None:

@@ -245,7 +245,7 @@ def _state(place: Place) -> tuple[Any, ...]:
     tables = (*_DERIVED, "job_pictures", "source_answers")
     rows = {table: int(database.value(f"SELECT count(*) FROM {table}")) for table in tables}
     matches = [
-        (r.product, r.score, r.status, r.ts, r.evidence, r.purged_at is None, r.title)
+        (r.product, r.score, r.status, r.ts, r.evidence_path, r.media_purged_at is None, r.title)
         for r in place.repos.matching.results(place.job_id)
     ]
     return sorted(place.media.keys()), rows, matches
@@ -396,15 +396,14 @@ def test_readers_keep_a_purged_match(place: Place) -> None:
     rows = {m.match_id: m for m in place.repos.matching.matches(place.job_id)}
     assert len(rows) == 3
     gone = rows[found[1].match_id]
-    assert (gone.best_img_id, gone.evidence_path) == (None, None)
+    assert (gone.best.img_id, gone.evidence_path) == (None, None)
     assert gone.media_purged_at is not None
-    assert gone.best_frame_id == found[1].best_frame_id
-    items = {i.match.match_id: i for i in place.repos.matching.match_items(place.job_id)}
+    assert gone.best.frame_id == found[1].best.frame_id
+    items = {i.match_id: i for i in place.repos.matching.match_items(place.job_id)}
     assert len(items) == 3
     assert (items[gone.match_id].image_path, items[gone.match_id].raw) == (None, None)
-    assert [
-        i.match.match_id for i in place.repos.matching.match_items(place.job_id, without_evidence=True)
-    ] == []
+    drawable = [i for i in items.values() if i.image_path and i.frame_path]
+    assert [i.match_id for i in drawable if i.evidence_path is None] == []
 
 
 def test_a_rerun_judges_a_purged_match_only_with_pictures_of_both_sides(place: Place) -> None:

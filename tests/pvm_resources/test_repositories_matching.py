@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import StoreError
+from pvm_core.rules import Rules
+from pvm_core.scoring.reason import Reason
 from pvm_resources.store import Store
+from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import Candidate, PairEvidenceRow
 from tests.outbox import Outbox
 from tests.pvm_resources import world
@@ -91,8 +95,8 @@ def test_a_match_that_changed_loses_its_picture(repos: Store, made: world.World)
         second.match_id: None,
         third.match_id: paths[third.match_id],
     }
-    waiting = list(repos.matching.match_items(job, without_evidence=True))
-    assert [w.match.match_id for w in waiting] == [second.match_id]
+    waiting = [item for item in repos.matching.match_items(job) if item.evidence_path is None]
+    assert [item.match_id for item in waiting] == [second.match_id]
     repos.matching.replace_matches(job, [first])
     assert [m.match_id for m in repos.matching.matches(job)] == [first.match_id]
     assert Outbox(repos.database).counts(job)["match.result"] == 3
@@ -100,7 +104,7 @@ def test_a_match_that_changed_loses_its_picture(repos: Store, made: world.World)
 
 def test_what_an_evidence_picture_shows(repos: Store, made: world.World) -> None:
     item = next(repos.matching.match_items(made.job.job_id, statuses=["accepted"]))
-    assert (item.product_ref, item.product_title, item.given_names) == ("P0", "Gối 0", ["clip0"])
+    assert (item.product, item.title, item.video) == ("P0", "Gối 0", "clip0")
     assert item.image_path == made.images[0].local_path
     assert item.frame_path == made.frames[0].local_path
     assert item.raw == {"inliers": 19}
@@ -113,12 +117,50 @@ def test_results_by_score_and_status(repos: Store, made: world.World) -> None:
     assert [(r.product, r.video, r.score, r.status) for r in everything] == [
         ("P0", "clip0", 0.9, "accepted"), ("P1", "clip0", 0.6, "review"), ("P2", "clip0", 0.3, "rejected"),
     ]  # fmt: skip
-    assert everything[0].evidence == f"evidence/{everything[0].match_id}.jpg"
-    assert (everything[0].ts, everything[0].sim_edge, everything[0].embed_model) == (0.0, None, "classic")
+    assert everything[0].evidence_path == f"evidence/{everything[0].match_id}.jpg"
+    assert (everything[0].ts, everything[0].best.sim_edge, everything[0].embed_model) == (
+        0.0,
+        None,
+        "classic",
+    )
     assert [r.product for r in repos.matching.results(job, min_score=0.6)] == ["P0", "P1"]
     assert [r.product for r in repos.matching.results(job, statuses=["review", "rejected"])] == ["P1", "P2"]
     assert [r.product for r in repos.matching.results(job, limit=1)] == ["P0"]
     assert list(repos.matching.results("nowhere")) == []
+
+
+def test_a_reason_is_stored_as_data_and_a_record_comes_back_whole(repos: Store, made: world.World) -> None:
+    job, first = made.job.job_id, world.matches(made)[0]
+    rival = str(made.products[1].product_id)
+    values = {"rival": rival, "rival_score": 0.8312345678901234, "best": 0.85, "margin": 0.05}
+    given = replace(first, reason=Reason("rival", values, alike=0.93), best=replace(first.best, shot=7))
+    repos.matching.replace_matches(job, [given])
+    (found,) = repos.matching.matches(job)
+    assert found == given
+    assert found.reason.text() == (
+        "looks alike (0.93) without a geometric proof: another product fits the same place with 0.83 against "
+        "0.85, a lead of 0.05 is asked for"
+    )
+    (shown,) = repos.matching.results(job)
+    assert (shown.reason, shown.best) == (given.reason, given.best)
+    assert repos.match_queries.match(given.match_id) == shown
+    card = repos.review_queries.card(given.match_id)
+    assert card.row() == shown.row()
+
+
+def test_a_job_keeps_the_rules_it_was_decided_under(repos: Store, made: world.World) -> None:
+    job = made.job.job_id
+    assert repos.jobs.get(job).rules is None
+    rules = replace(Rules(), accept=0.83)
+    repos.jobs.set_rules(job, rules)
+    found = repos.jobs.get(job)
+    assert found.rules is not None
+    assert Rules(**found.rules) == rules
+    assert found.keys["rules"] == rules.key
+
+
+def _with_best(match: MatchRecord, **changes: Any) -> MatchRecord:
+    return replace(match, best=replace(match.best, **changes))
 
 
 _score = st.one_of(st.floats(0, 1), st.sampled_from([0.8, 0.79999999999, 0.80000000001, 0.0, 1.0]))
@@ -146,6 +188,6 @@ def test_accepted_if_and_only_if_the_score_says_so(
 def test_a_match_of_another_jobs_picture_is_refused(repos: Store, made: world.World) -> None:
     with pytest.raises(StoreError):
         repos.matching.replace_matches(
-            made.job.job_id, [replace(world.matches(made)[0], best_frame_id=uuid.uuid4())]
+            made.job.job_id, [_with_best(world.matches(made)[0], frame_id=uuid.uuid4())]
         )
     assert len(repos.matching.matches(made.job.job_id)) == 3

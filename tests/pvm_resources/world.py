@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from pvm_core import ids
 from pvm_core.errors import Problem
+from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.reason import Reason
 from pvm_jobs.events import Event
 from pvm_resources.store import Store
+from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import (
     AssetState,
     Candidate,
@@ -29,10 +32,8 @@ from pvm_resources.store.records import (
     KeypointSet,
     Kind,
     Mask,
-    Match,
     Model,
     PairEvidenceRow,
-    PairScoreRow,
     Product,
     Progress,
     Video,
@@ -206,7 +207,7 @@ def _pairs(repos: Store, world: World) -> None:
     repos.matching.replace_scores(
         job,
         (
-            PairScoreRow(
+            PairScore(
                 p.frame_id,
                 p.img_id,
                 p.product_id,
@@ -234,18 +235,21 @@ def _pairs(repos: Store, world: World) -> None:
     repos.matching.set_evidence(job, {found[0].match_id: f"evidence/{found[0].match_id}.jpg"})
 
 
-def matches(world: World, accept: float = 0.8) -> list[Match]:
+def matches(world: World, accept: float = 0.8) -> list[MatchRecord]:
     """One match per product with the first video: 0.9 accepted, 0.6 review, 0.3 rejected."""
     found, video = [], world.videos[0].video_id
     for n, product in enumerate(world.products):
         image = next(i for i in world.images if i.product_id == product.product_id)
         frame, score = world.frames[n], round(0.9 - 0.3 * n, 3)
         found.append(
-            Match(
-                ids.match_id(world.job.job_id, product.product_id, video), product.product_id, video,
-                image.img_id, frame.frame_id, frame.ts, score, accept,
-                "accepted" if score >= accept else ("review", "rejected")[n - 1], "why", 0.5, 0.6, None,
-                score, 2, 1, "cal-1", "classic", "r1",
+            MatchRecord(
+                PairScore(
+                    frame.frame_id, image.img_id, product.product_id, video, frame.ts, frame.shot or 0,
+                    0.5, 0.6, None, score,
+                ),
+                score, "accepted" if score >= accept else ("review", "rejected")[n - 1],
+                Reason("legacy", {"text": "why"}), 2, 1,
+                ids.match_id(world.job.job_id, product.product_id, video), accept, "cal-1", "classic", "r1",
             )
         )  # fmt: skip
     return found

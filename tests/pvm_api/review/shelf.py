@@ -11,20 +11,23 @@ import av
 import numpy as np
 
 from pvm_core import ids
-from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, encode_within, render_evidence
+from pvm_core.evidence.contact_sheet import encode_within
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, render_evidence
 from pvm_core.images import encode_jpeg
+from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.reason import Reason
 from pvm_demo import make_products, render_scene
 from pvm_demo.paint import Rgb
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store import Store
+from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import (
     Frame,
     Image,
     ImageSource,
     JobVideo,
     KeyframeSet,
-    Match,
     Product,
     Video,
 )
@@ -33,19 +36,15 @@ NAME = "Gối công thái học"
 JOB = "job-1"
 #: (score, status, reason) of the matches, best first.
 _SCORES = (
-    (0.962, "accepted", "best pair 0.94, seen in 4 shots"),
-    (0.931, "accepted", "best pair 0.93, seen in 2 shots"),
-    (0.874, "accepted", "best pair 0.87, seen in one shot"),
-    (0.823, "accepted", "best pair 0.82, seen in one shot"),
-    (
-        0.799,
-        "review",
-        "another product fits the same place with 0.83 against 0.85, a lead of 0.05 is asked for",
-    ),
-    (0.741, "review", "best pair 0.74 is under 0.80"),
-    (0.612, "review", "looks alike (0.93) without a geometric proof: geometry 0.04 is under 0.10"),
-    (0.318, "rejected", "geometry 0.06 is under 0.10"),
-    (0.121, "rejected", "too few keypoints to compare the geometry"),
+    (0.962, "accepted", Reason("accepted.alone", {"best": 0.94, "shots": 4})),
+    (0.931, "accepted", Reason("accepted.alone", {"best": 0.93, "shots": 2})),
+    (0.874, "accepted", Reason("accepted.alone", {"best": 0.87, "shots": 1})),
+    (0.823, "accepted", Reason("accepted.alone", {"best": 0.82, "shots": 1})),
+    (0.799, "review", Reason("rival", {"rival": "", "rival_score": 0.83, "best": 0.85, "margin": 0.05})),
+    (0.741, "review", Reason("best.low", {"best": 0.74, "least": 0.80})),
+    (0.612, "review", Reason("geometry.low", {"value": 0.04, "least": 0.10}, alike=0.93)),
+    (0.318, "rejected", Reason("geometry.low", {"value": 0.06, "least": 0.10})),
+    (0.121, "rejected", Reason("keypoints.none")),
 )
 
 
@@ -111,9 +110,9 @@ def fill(database: Database, media: MediaStore, folder: Path) -> Shelf:
         key = f"evidence/{JOB}/{found.match_id}.jpg"
         given = EvidenceInput(
             drawn[n].images[0], scenes[n].rgb, score=found.score, status=found.status, ts=found.ts,
-            terms={"sim_kp": found.sim_kp, "sim_deep": found.sim_deep, "sim_edge": found.sim_edge},
+            terms={name: getattr(found.best, name) for name in ("sim_kp", "sim_deep", "sim_edge")},
             product_title=drawn[n].title, product_ref=drawn[n].product_id, video_name=f"clip{n % 3}",
-            reason=found.reason, **_alignment(drawn[n].images[0], scenes[n].quad),
+            reason=found.reason.text(), **_alignment(drawn[n].images[0], scenes[n].quad),
         )  # fmt: skip
         media.put(key, encode_within(render_evidence(given), MAX_EVIDENCE_BYTES))
         shown[found.match_id] = key
@@ -183,12 +182,14 @@ def _frame(media: MediaStore, video: Video, n: int, rgb: Rgb) -> Frame:
 
 
 def _match(
-    product: Product, video: Video, image: Image, frame: Frame, score: float, status: str, reason: str
-) -> Match:
-    few = "too few" in reason
-    return Match(
-        ids.match_id(JOB, product.product_id, video.video_id), product.product_id, video.video_id,
-        image.img_id, frame.frame_id, frame.ts, score, 0.8, status,  # type: ignore[arg-type]
-        reason, min(1.0, score + 0.03), None if few else max(0.0, score - 0.1), None if few else score,
-        score, round(score * 4), 1, "classic-3", "classic", "r-4f1c",
+    product: Product, video: Video, image: Image, frame: Frame, score: float, status: str, reason: Reason
+) -> MatchRecord:
+    few = reason.code == "keypoints.none"
+    best = PairScore(
+        frame.frame_id, image.img_id, product.product_id, video.video_id, frame.ts, frame.shot or 0,
+        min(1.0, score + 0.03), None if few else max(0.0, score - 0.1), None if few else score, score,
+    )  # fmt: skip
+    return MatchRecord(
+        best, score, status, reason, round(score * 4), 1,  # type: ignore[arg-type]
+        ids.match_id(JOB, product.product_id, video.video_id), 0.8, "classic-3", "classic", "r-4f1c",
     )  # fmt: skip

@@ -37,11 +37,13 @@ SELECT md5('v' || n)::uuid, 'file', encode(sha256(('v' || n)::bytea), 'hex'), 'C
 FROM generate_series(1, %(videos)s) n;
 INSERT INTO job_videos (job_id, given_name, video_id, source_ref, position)
 SELECT %(job)s, 'clip' || n, md5('v' || n)::uuid, '/clips/' || n, n FROM generate_series(1, %(videos)s) n;
-INSERT INTO matches (match_id, job_id, product_id, video_id, ts, score, accept, status, reason, score_pair,
-                     consistency, coverage, calibration, embed_model, rules_key, evidence_path)
+INSERT INTO matches (match_id, job_id, product_id, video_id, ts, score, accept, status, reason_code,
+                     reason_values, score_pair, consistency, coverage, calibration, embed_model, rules_key,
+                     evidence_path)
 SELECT md5(p || '-' || v)::uuid, %(job)s, md5('p' || p)::uuid, md5('v' || v)::uuid, p, s, 0.8,
        CASE WHEN s >= 0.8 THEN 'accepted' WHEN s >= 0.5 THEN 'review' ELSE 'rejected' END,
-       'best pair 0.93, seen in 2 shots', s, 2, 1, 'c', 'classic', 'r', 'evidence/many/' || (p %% 8) || '.jpg'
+       'accepted.alone', '{"best": 0.93, "shots": 2}', s, 2, 1, 'c', 'classic', 'r',
+       'evidence/many/' || (p %% 8) || '.jpg'
 FROM (SELECT p, v, ((p * 7919 + v * 104729) %% 9973) / 10000.0::double precision AS s
       FROM generate_series(1, %(products)s) p, generate_series(1, %(videos)s) v) t;
 INSERT INTO labels (label_id, industry, product_id, video_id, match_id, job_id, verdict, who, score, status,
@@ -72,10 +74,11 @@ def many(store: tuple[Settings, Database, MediaStore]) -> Iterator[tuple[str, Da
         with database.transaction() as cursor:
             cursor.execute(
                 "INSERT INTO matches (match_id, job_id, product_id, video_id, ts, score, accept, status, "
-                "reason, score_pair, consistency, coverage, calibration, embed_model, rules_key) "
-                "SELECT gen_random_uuid(), %s, product_id, video_id, ts, score, accept, status, reason, "
-                "score_pair, consistency, coverage, calibration, embed_model, rules_key "
-                "FROM matches WHERE job_id = 'many'",
+                "reason_code, reason_values, score_pair, consistency, coverage, calibration, embed_model, "
+                "rules_key) "
+                "SELECT gen_random_uuid(), %s, product_id, video_id, ts, score, accept, status, "
+                "reason_code, reason_values, score_pair, consistency, coverage, calibration, embed_model, "
+                "rules_key FROM matches WHERE job_id = 'many'",
                 [f"other{n}"],
             )
     repos.jobs.complete("many")

@@ -1,0 +1,171 @@
+"""A match as stored, its view with the names people know, and the SQL that reads both."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from pvm_core.errors import InputError
+from pvm_core.scoring.decision import MatchDecision
+from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.reason import Reason
+from pvm_resources.store.labels import JOIN, Verdict
+
+#: What of the best pair the table holds under other names.
+_RENAMED: Final = {"frame_id": "best_frame_id", "img_id": "best_img_id"}
+#: Columns of `matches` that a decision writes, and their types.
+DECIDED: Final = {
+    "match_id": "uuid", "product_id": "uuid", "video_id": "uuid", "best_img_id": "uuid",
+    "best_frame_id": "uuid", "ts": "float8", "shot": "int4", "score": "float8", "accept": "float8",
+    "status": "text", "reason_code": "text", "reason_values": "jsonb", "sim_deep": "float8",
+    "sim_kp": "float8", "sim_edge": "float8", "score_pair": "float8", "consistency": "int4",
+    "coverage": "int4", "calibration": "text", "embed_model": "text", "rules_key": "text",
+}  # fmt: skip
+STORED: Final = ", ".join(f"m.{name}" for name in (*DECIDED, "evidence_path", "media_purged_at"))
+#: The first name a video has in the job; every name, a row each.
+FIRST_NAME: Final = """LEFT JOIN LATERAL (
+    SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
+    ORDER BY v.position, v.given_name LIMIT 1) v ON true"""
+EVERY_NAME: Final = "JOIN job_videos v ON v.job_id = m.job_id AND v.video_id = m.video_id"
+_VIEW: Final = """
+SELECT {stored}, m.job_id, m.created_at, j.industry, p.asin_or_itemid AS product, p.src AS source, p.title,
+       p.brand, p.url AS product_url, coalesce(v.given_name, '') AS video, w.platform, w.url AS video_url,
+       w.title AS video_title, w.duration_s, l.verdict AS label, l.who AS label_who,
+       l.created_at AS label_at{more}
+FROM {source} m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos w USING (video_id)
+{names} {joins} {labels} {where} ORDER BY {order}
+"""
+T = TypeVar("T", bound="MatchRecord")
+
+
+@dataclass(frozen=True)
+class MatchRecord(MatchDecision):
+    """A decision as stored. The store refuses a row whose status and score disagree.
+
+    Attributes:
+        best: of the pair shown; its picture ids are None once that picture was purged.
+        accept: the threshold it was decided under; rules_key: of the rules, which the job stores whole.
+        calibration, embed_model: what turned measurements into terms, and what retrieved the pair.
+        evidence_path: media key of the evidence picture, None while there is none.
+        media_purged_at: when the source's terms ended the keeping of its pictures.
+    """
+
+    match_id: uuid.UUID
+    accept: float
+    calibration: str
+    embed_model: str
+    rules_key: str
+    evidence_path: str | None = None
+    media_purged_at: datetime | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Column -> value: all fields, with those of `best` and `reason` among them."""
+        pair = {_RENAMED.get(n, n): v for n, v in vars(self.best).items() if n != "footprint"}
+        code, values = self.reason.to_row()
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("best", "reason")}
+        return {**pair, **own, "reason_code": code, "reason_values": values}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchView(MatchRecord):
+    """A match with what people know product and video by.
+
+    Attributes:
+        product: the product's id as its source gave it; video: the video's name in the job.
+        label: what people say of product and video; label_who, label_at: who and when; None: nothing.
+    """
+
+    job_id: str
+    created_at: datetime
+    industry: str
+    product: str
+    source: str
+    title: str
+    brand: str
+    product_url: str
+    video: str
+    platform: str
+    video_url: str
+    video_title: str
+    duration_s: float | None
+    label: Verdict | None
+    label_who: str | None
+    label_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceItem(MatchView):
+    """A match with what its evidence picture shows.
+
+    Attributes:
+        image_path, frame_path: media keys of the stored pictures; None once purged.
+        raw: the pair's raw measurements under the job's ``verify`` key, None where not stored.
+    """
+
+    image_path: str | None
+    frame_path: str | None
+    raw: dict[str, Any] | None
+
+
+def reader(make: type[T]) -> Callable[..., T]:
+    """What makes a `make` of the columns of a row (`STORED`, and those of its own fields)."""
+
+    def read(
+        *,
+        best_frame_id: uuid.UUID | None,
+        best_img_id: uuid.UUID | None,
+        reason_code: str,
+        reason_values: Mapping[str, Any],
+        **columns: Any,
+    ) -> T:
+        pair = {f.name: columns.pop(f.name) for f in fields(PairScore) if f.name in columns}
+        best = PairScore(frame_id=best_frame_id, img_id=best_img_id, **pair)
+        return make(best=best, reason=Reason.from_row(reason_code, reason_values), **columns)
+
+    return read
+
+
+def view(
+    order: str, *, where: str = "", source: str = "matches", names: str = FIRST_NAME, more: str = "",
+    joins: str = "",
+) -> str:  # fmt: skip
+    """A query of `MatchView` rows.
+
+    Args:
+        source: a table of matches; in the other arguments it is `m`, its job `j`, its product `p`, its video
+            `w`, the video's name `v`.
+        more, joins: further columns and where they come from.
+    """
+    return _VIEW.format(
+        stored=STORED, more=more, source=source, names=names, joins=joins, labels=JOIN, where=where,
+        order=order,
+    )  # fmt: skip
+
+
+def page(where: str, order: str, joins: str = "") -> str:
+    """A query of the first `limit` rows; cut first, so that names and titles are looked up for them alone."""
+    cut = f"SELECT m.* FROM matches m {joins} {where} ORDER BY {order} LIMIT %(limit)s"
+    return f"WITH page AS MATERIALIZED ({cut}) {view(order, source='page')}"
+
+
+def one_match(match_id: uuid.UUID) -> tuple[str, dict[str, Any]]:
+    """Query and values of one `MatchView`."""
+    return view("m.match_id", where="WHERE m.match_id = %(match)s"), {"match": match_id}
+
+
+def unknown_match(match_id: uuid.UUID) -> InputError:
+    """The error ``match.unknown``."""
+    return InputError("match.unknown", str(match_id), "no such match", "Take the id from the results")
+
+
+def where(conditions: Iterable[tuple[bool, str, Mapping[str, Any]]]) -> tuple[str, dict[str, Any]]:
+    """The WHERE clause of those (wanted, condition, values) that are wanted, and its values.
+
+    A plan for all conditions at once, each switched by a parameter, would use no index.
+    """
+    wanted = [(condition, values) for given, condition, values in conditions if given]
+    text = " AND ".join(condition for condition, _ in wanted)
+    return (f"WHERE {text}" if text else ""), {k: v for _, values in wanted for k, v in values.items()}
