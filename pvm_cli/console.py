@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
-from pvm_cli.lines import shorten
 from pvm_core.errors import PvmError
 
 if TYPE_CHECKING:
@@ -87,3 +86,14 @@ def _log(stream: IO[str]) -> logging.Logger:
 
     logs.setup("json", stream=cast("TextIO", stream))
     return logging.getLogger("pvm.cli")
+
+
+def shorten(text: str, width: int) -> str:
+    """At most `width` characters on one line, the end marked where something is left out."""
+    line = flat(text)
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def flat(text: str) -> str:
+    """The text on one line."""
+    return " ".join(text.split())

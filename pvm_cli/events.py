@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pvm_cli.console import note, out
+from pvm_cli.console import note, out, shorten
 from pvm_cli.group import PvmGroup
-from pvm_cli.lines import shorten
 from pvm_cli.session import opened
 from pvm_cli.tables import print_json, print_table
 from pvm_core.errors import InputError

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pvm_cli.console import note, out
+from pvm_cli.console import note, out, shorten
 from pvm_cli.group import PvmGroup
-from pvm_cli.lines import shorten
 from pvm_cli.source_args import sources_of
 from pvm_core.errors import InputError
 from pvm_jobs.source_kinds import KINDS

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Final, TextIO
 
+from pvm_cli.console import shorten
 from pvm_cli.tables import Cell, print_table
 
 if TYPE_CHECKING:
@@ -153,14 +154,3 @@ def clock_text(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
-
-
-def flat(text: str) -> str:
-    """The text on one line."""
-    return " ".join(text.split())
-
-
-def shorten(text: str, width: int) -> str:
-    """At most `width` characters on one line, the end marked where something is left out."""
-    line = flat(text)
-    return line if len(line) <= width else f"{line[: width - 1]}…"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pvm_cli.lines import shorten
+from pvm_cli.console import shorten
 from pvm_core.errors import Problem
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pvm_cli.lines import shorten
+from pvm_cli.console import shorten
 from pvm_cli.tables import print_table
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pvm_cli.console import note, out
-from pvm_cli.lines import shorten
+from pvm_cli.console import note, out, shorten
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import STAGES
 from pvm_cli.services import API, DAEMON, RELAY, SERVICES, WEBSERVER

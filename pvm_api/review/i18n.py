@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import math
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
-from pvm_core.scoring.reason import ALIKE, REASONS, Reason, Value
+from pvm_core.scoring.reason import Reason
 
 #: Language code -> its own name, in the order of the switch.
 LANGUAGES: Final = {"en": "English", "vi": "Tiếng Việt"}
@@ -109,12 +108,11 @@ class Language:
             return self.label("strength", "none")
         return self.label("strength", "strong" if value >= 0.8 else "fair" if value >= 0.5 else "weak")
 
-    def reason(self, reason: Reason | str) -> str | None:
-        """Why a match has its status, as a sentence; None for a stored text that no code is known for."""
-        found = parse_reason(reason) if isinstance(reason, str) else reason
-        if found is None:
+    def reason(self, reason: Reason) -> str | None:
+        """Why a match has its status, as a sentence; None for a text of before reasons were data."""
+        if reason.code == "legacy":
             return None
-        text = found.text(self.gettext)
+        text = reason.text(self.gettext)
         return f"{text[:1].upper()}{text[1:]}."
 
 
@@ -158,36 +156,3 @@ def clock(seconds: float) -> str:
 def figure(value: float) -> str:
     """Three decimals, cut and not rounded: a score just below a threshold never reads as that threshold."""
     return f"{math.floor(value * 1000 + 1e-6) / 1000:.3f}"
-
-
-# -- reasons stored as English text -------------------------------------------------------------------
-
-
-def parse_reason(text: str) -> Reason | None:
-    """The reason that a stored English text states; None where it is none of the known ones."""
-    if (alike := re.fullmatch(_pattern(ALIKE), text)) is not None:
-        because = parse_reason(alike["because"])
-        return because and Reason(because.code, because.values, float(alike["alike"]))
-    # Older texts counted shots with a plural.
-    text = re.sub(r"(, seen in) (one|\d+) shots?$", r", shots that show it: \2", text)
-    text = re.sub(r", and (one|\d+) shots? agrees?$", r", shots that agree: \1", text)
-    for code, template in REASONS.items():
-        if (found := re.fullmatch(_pattern(template), text)) is not None:
-            return Reason(code, {name: _value(value) for name, value in found.groupdict().items()})
-    return None
-
-
-@cache
-def _pattern(template: str) -> str:
-    parts = string.Formatter().parse(template)
-    return "".join(
-        re.escape(literal) + (f"(?P<{name}>{r'[0-9.]+' if spec else '.+'})" if name else "")
-        for literal, name, spec, _ in parts
-    )
-
-
-def _value(text: str) -> Value:
-    try:
-        return float(text) if "." in text else 1 if text == "one" else int(text)
-    except ValueError:
-        return text

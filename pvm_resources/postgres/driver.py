@@ -155,6 +155,10 @@ class Database:
         with self._connected() as connection, connection.cursor() as cursor:
             yield cursor
 
+    def write(self, cursor: _Cursor, write: Write) -> int:
+        """Runs one write within a `transaction`; returns rows changed."""
+        return _write(cursor, write)
+
     def emit(self, cursor: _Cursor, events: Iterable[Any]) -> None:
         """Has `events` written within a `transaction`."""
         if listed := list(events):

@@ -60,7 +60,7 @@ _ROWS: Final[Mapping[RowSet, _Rows]] = {
     ),
     "matches": _Rows(
         "matches r JOIN jobs j USING (job_id)", "r.match_id", "r.product_id",
-        {"reason": "r.reason::text <> ''"},
+        {"reason_code": "r.reason_code <> ''"},
     ),
 }  # fmt: skip
 
