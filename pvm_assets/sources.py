@@ -6,18 +6,20 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from typing import Final, Generic
+from typing import TYPE_CHECKING, Final, Generic
 
 from pvm_assets.stage import Stage
 from pvm_core.errors import InputError, Problem
 from pvm_jobs.request import JobRequest
 from pvm_jobs.source_kinds import SourceKind
-from pvm_resources.http import Fetcher
 from pvm_resources.sources.base import Collected, Query, Record, Source, SourceStatus, VideoSource
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.registry import SourceSpec
 from pvm_resources.sources.search_terms import query_for
 from pvm_resources.store.source_runs import SourceState
+
+if TYPE_CHECKING:
+    from pvm_resources.http import Fetcher
+    from pvm_resources.sources.registry import SourceSpec
 
 #: Sources that collect at once; each keeps its own server's limits.
 _AT_ONCE: Final = 4
@@ -49,6 +51,9 @@ def request_of(stage: Stage) -> JobRequest:
 
 def web_fetcher(stage: Stage) -> Fetcher:
     """The hardened fetcher, with the exceptions that this machine's settings make."""
+    # The HTTP client costs a tenth of the definitions' start-up: loaded where it is used.
+    from pvm_resources.http import Fetcher
+
     return Fetcher.of(stage.services.settings)
 
 

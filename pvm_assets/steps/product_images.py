@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pvm_assets.data_version import version_of
 from pvm_assets.retry_policy import NETWORK
@@ -17,11 +17,13 @@ from pvm_assets.stage import BATCH, Column, Report, Stage, job_asset
 from pvm_assets.work.pictures import PictureWorkerState, ref_of, store_picture
 from pvm_core.errors import InputError, MediaError
 from pvm_core.near_duplicates import GalleryItem, near_duplicates
-from pvm_resources.http import Fetcher
 from pvm_resources.sources.picture_reader import Pictures
 from pvm_resources.store.catalogue import Catalogue
 from pvm_resources.store.galleries import GalleryPicture
 from pvm_resources.store.records import Image, ImageSource
+
+if TYPE_CHECKING:
+    from pvm_resources.http import Fetcher
 
 #: What stands for the fingerprint of a URL: it is taken to name one picture for good. Catalogues give a
 #: changed picture a new URL; asking every server again would cost what is saved.

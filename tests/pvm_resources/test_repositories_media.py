@@ -287,7 +287,7 @@ def test_rows_that_fail_are_counted_and_named(repos: Store, database: Database) 
         Statement("UPDATE stored_frames SET sharpness = NULL, local_path = '' WHERE frame_id = %s", [bad])
     )
     counts = repos.row_checks.count("a", "frames")
-    assert (counts.failures, counts.examples) == (1, (f"{bad}: sharpness, local_path",))
+    assert (counts.failures, counts.examples) == (1, (f"{bad}: local_path, sharpness",))
 
 
 def test_a_mask_done_again_replaces(repos: Store) -> None:
