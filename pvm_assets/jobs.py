@@ -20,7 +20,7 @@ def whole_job() -> dg.UnresolvedAssetJobDefinition:
         selection=dg.AssetSelection.all(),
         description="From a job's sources to its proven matches; what is finished is not computed again.",
         tags={"dagster/max_retries": "2"},
-        # By its industry a run queues behind others of it, whoever launched it.
+        # The tag queues a run behind others of its industry, also when launched from the UI.
         config=dg.PartitionedConfig(
             JOB_PARTITIONS,
             run_config_for_partition_key_fn=lambda _key: {},

@@ -27,7 +27,7 @@ class JobServices:
 
     Args:
         settings: of this machine.
-        database, media: the stores; whoever made the database closes it.
+        database, media: the stores; the caller closes the database.
     """
 
     def __init__(self, settings: Settings, database: Database, media: MediaStore) -> None:

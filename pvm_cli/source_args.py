@@ -1,4 +1,4 @@
-"""What a command line asks for, as a job's request keeps it: sources, how many, which phrases."""
+"""The arguments of `pvm run` as a `JobRequest`: sources, counts, search phrases."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def sources_of(products: Sequence[str] | None, videos: Sequence[str] | None) -> dict[str, list[str]]:
     """The given sources, paths made absolute, as a job's request and an industry keep them.
 
-    Files and folders are looked into, which reads no pixel, so that a wrong one is told before a job exists.
-    Nothing on the net is asked.
+    Files and folders are opened, without reading a pixel, so that a wrong one is refused before a job exists.
+    No request goes to the net.
 
     Raises:
         InputError: ``source.unknown``, ``source.missing``, ``source.folder``, and what a file's own source
@@ -129,7 +129,7 @@ def _checked(kind: SourceKind, token: str) -> str:
     try:
         source = (product_specs([token]) if kind == "products" else video_specs([token]))[0].name
     except OSError:
-        # Too long for a name of any file: told below as one that is not there.
+        # Too long for a name of any file: refused below as missing.
         source = ""
     place = _existing(Path(token), f"--{kind}")
     _look_into(source, place)

@@ -1,4 +1,4 @@
-"""The founding document's requests (sections 4 and 7) as the job request of today."""
+"""Requests in the form of founding document 1 (sections 4 and 7), rewritten as a `JobRequest`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any, Final
 
 from pvm_core.errors import InputError
 
-#: Its field for how many products a shop is asked for -> the shop's name as a source.
+#: Legacy field with the number of products of a shop -> the shop's name as a source.
 TOPS: Final = {"top_amz": "amazon", "top_ebay": "ebay"}
 SHOPS: Final = ("ebay", "amazon")
 #: Its platforms, which are sources of videos by the same name.
 PLATFORMS: Final = ("youtube", "bilibili")
-#: Fields of a founding request that a job request does not have.
+#: Legacy fields that `JobRequest` does not have.
 FIELDS: Final = (*TOPS, "platforms")
 
 
 def from_legacy(given: Mapping[str, Any]) -> dict[str, Any]:
-    """A request with the founding fields put in terms of `JobRequest`; other fields stay as they are.
+    """The request with its legacy fields replaced by those of `JobRequest`; other fields stay as they are.
 
-    ``top_amz`` and ``top_ebay`` name the shops and how many products each is asked for, 0 leaves a shop out;
+    ``top_amz`` and ``top_ebay`` name the shops and the number of products of each, 0 leaves a shop out;
     ``platforms`` names the sources of videos. What `products` and `videos` say themselves wins.
 
     Raises:

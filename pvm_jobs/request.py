@@ -100,7 +100,7 @@ _Text = BeforeValidator(lambda given: given or None)
 
 
 class JobRequest(BaseModel):
-    """A job's request. Values are immutable; what is not asked for is empty or None."""
+    """A job's request. Values are immutable; unset fields are empty or None."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -125,7 +125,7 @@ class JobRequest(BaseModel):
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Self:
-        """A request from JSON, founding names included; what belongs to no request is ignored.
+        """A request from JSON, legacy names included; unknown fields are ignored.
 
         Raises:
             InputError: ``request.sources``, ``request.top``, ``request.recency``, ``request.queries``,
@@ -141,7 +141,7 @@ class JobRequest(BaseModel):
         return self.tops.get(source, self.top)
 
     def to_json(self) -> dict[str, Any]:
-        """As `parse` reads it; what was not asked for is left out."""
+        """As `parse` reads it; unset fields are left out."""
         found = self.model_dump(mode="json", include=set(JobRequest.model_fields))
         return {name: value for name, value in found.items() if name in KINDS or value not in (None, {})}
 

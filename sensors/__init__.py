@@ -1,4 +1,4 @@
-"""Sensors and schedules: requests to runs, runs without a worker, how runs ended, what waits for somebody."""
+"""Sensors and schedules: requests to runs, runs without a worker, how runs ended, what needs attention."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ from sensors.standing import standing_industries
 
 SENSORS: Final = (inbox, inventory, stale_runs, failed_runs, cancelled_runs)
 SCHEDULES: Final = (standing_industries, hourly_purge)
-#: Assets that nobody materialises here, and their checks.
+#: External assets and their checks.
 EXTERNAL: Final = (PLATFORM,)
 EXTERNAL_CHECKS: Final = INVENTORY_CHECKS

@@ -26,7 +26,7 @@ _SHOWN: Final = 20
 PLATFORM: Final = dg.AssetSpec(
     "platform",
     group_name="platform",
-    description="Requests, jobs and deliveries as a whole; its checks say what waits for somebody.",
+    description="Requests, jobs and deliveries as a whole; its checks say what needs attention.",
     owners=["team:platform"],
     kinds={"postgres"},
 )
@@ -98,7 +98,7 @@ INVENTORY_CHECKS: Final = tuple(_check(examine) for examine in INVENTORY)
     name="inventory",
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Says what waits for somebody: stuck requests, failed partitions, undelivered events.",
+    description="Reports what needs attention: stuck requests, failed partitions, undelivered events.",
 )
 def inventory(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """One tick; check results are written where they changed."""

@@ -1,4 +1,4 @@
-"""Finds runs whose worker died while nobody at a terminal looks."""
+"""Finds runs whose worker died."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pvm_resources.settings import load_settings
     description="Marks runs failed whose worker is gone, and frees their pool slots.",
 )
 def stale_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    """One look at all started runs."""
+    """One tick: all started runs are examined."""
     with Database(database_dsn(load_settings()), max_connections=2) as database:
         try:
             ended = fail_stale_runs(context.instance, database)

@@ -26,7 +26,7 @@ from pvm_resources.settings import Settings
 from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.records import Job
 
-#: Whoever started the run shows its progress; every event and log line is in the instance.
+#: The command line shows the progress; every event and log line is in the instance.
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 Status = Literal["completed", "failed", "cancelled"]
@@ -72,11 +72,11 @@ def run_job(
 
     Args:
         location: the code location whose job is run.
-        on_news: told what happens to each step, from this thread.
+        on_news: called with what happens to each step, in this thread.
 
     Raises:
         InputError: ``job.unknown``.
-        StoreError: a database is out of reach; the run is marked failed by whoever looks next.
+        StoreError: a database is out of reach; the run is marked failed by the next `fail_stale_runs`.
     """
     with Database(database_dsn(settings)) as database:
         job = Jobs(database).get(job_id)

@@ -36,7 +36,7 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
     end, however it ends, what may not outlive it is purged.
 
     Yields:
-        a function to be told every event.
+        a function to call with every event.
 
     Raises:
         StoreError: ``run.locked``, another run works on the same job; or the database is out of reach.
@@ -104,7 +104,7 @@ def purge_after_run(database: Database, job_id: str) -> None:
 
 
 def _mark_cancelling(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
-    # Dagster calls an interrupted run failed unless somebody asked for its end; Ctrl-C at a terminal asks.
+    # Dagster calls an interrupted run failed unless its end was requested; Ctrl-C at a terminal requests it.
     current = instance.get_run_by_id(run.run_id)
     foreground = run.tags.get(FOREGROUND_TAG) == run.run_id
     if foreground and current and current.status == dg.DagsterRunStatus.STARTED:
@@ -146,7 +146,7 @@ class Recorder:
             self._jobs.fail(self._job_id, self._error)
 
     def cancelled(self) -> None:
-        """Somebody asked for the end."""
+        """The run was cancelled."""
         if self._whole:
             self._jobs.cancel(self._job_id)
 

@@ -12,7 +12,7 @@ from pvm_resources.postgres.driver import store_errors
 
 #: Row of Dagster's key-value table that says which separator its partition keys have.
 _MARK: Final = "pvm.partition_separator"
-#: Any constant that nobody else uses, for the transaction lock under which one process rewrites.
+#: Any constant not used elsewhere, for the transaction lock under which one process rewrites.
 _LOCK: Final = 7_064_011_734
 #: Columns that hold partition keys, alone or inside serialised events, runs, backfills and ticks.
 _COLUMNS: Final = {

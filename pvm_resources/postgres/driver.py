@@ -136,7 +136,7 @@ class Database:
         self._sink = sink
 
     def commit(self, *writes: Write, events: Iterable[Any] = ()) -> list[int]:
-        """Runs `writes` in order and hands `events` to whoever writes them, in one transaction.
+        """Runs `writes` in order and has the sink write `events`, in one transaction.
 
         Returns:
             rows changed, one number per write.
@@ -162,7 +162,7 @@ class Database:
     def emit(self, cursor: _Cursor, events: Iterable[Any]) -> None:
         """Has `events` written within a `transaction`."""
         if listed := list(events):
-            assert self._sink is not None, "nobody writes this database's events"
+            assert self._sink is not None, "no sink for events"
             self._sink(cursor, listed)
 
     # -- reading ----------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ class Database:
         return RunLock(self._conninfo, name)
 
     def locked(self, names: Collection[str]) -> set[str]:
-        """Those of `names` whose run lock somebody holds right now."""
+        """Those of `names` whose run lock is held."""
         query = """
             SELECT n FROM unnest(%s::text[]) n
             JOIN pg_locks l ON l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
@@ -267,7 +267,7 @@ class Database:
                     ) from None  # fmt: skip
 
     def _probe(self) -> None:
-        # The pool would say only that time ran out; the reason is asked for here.
+        # The pool reports only a timeout; this connection raises the reason.
         with store_errors(self._where), psycopg.connect(self._conninfo):
             pass
 

@@ -232,13 +232,13 @@ class Inbox(Repository):
     def claim(
         self, limit: int = 100, *, again_s: float = CLAIM_S, pairing_s: float = PAIRING_S
     ) -> list[InboxRow]:
-        """Takes requests that nobody works on, oldest first. One claimed longer than `again_s` seconds ago
-        is handed out again: whoever had it died before its run existed."""
+        """Claims open requests, oldest first. One claimed longer than `again_s` seconds ago is claimed again:
+        its processor died before its run existed."""
         rows = self._db.all(InboxRow, _CLAIM, {"again": again_s, "pairing": pairing_s, "limit": limit})
         return sorted(rows, key=lambda row: (row.received_at, row.event_id))
 
     def halves(self, job_id: str) -> dict[str, InboxRow]:
-        """The founding requests that name this job, the first of each topic."""
+        """The two halves of a bus request that name this job, the first of each topic."""
         rows = self._db.all(
             InboxRow,
             f"SELECT {_COLUMNS} FROM inbox WHERE payload ->> 'job_id' = %s AND topic = ANY(%s) "

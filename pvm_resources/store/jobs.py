@@ -1,4 +1,4 @@
-"""Jobs: read, and moved through their life cycle by whoever runs them."""
+"""Jobs: read, and moved through their life cycle by their runs."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Jobs(Repository):
         return self._end(job_id, "failed", _error(error))
 
     def cancel(self, job_id: str) -> bool:
-        """Somebody stopped it; writes `job.cancelled`. False where the job had ended already."""
+        """The run was cancelled; writes `job.cancelled`. False where the job had ended already."""
         return self._end(job_id, "cancelled")
 
     def _end(self, job_id: str, status: JobStatus, error: Mapping[str, Any] | None = None) -> bool:

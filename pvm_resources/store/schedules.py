@@ -1,4 +1,4 @@
-"""Industries that are run again by themselves, and what is wrong with the platform as its tables tell it."""
+"""Industries that are run again on a cadence, and what needs attention."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Due:
 
 @dataclass(frozen=True)
 class FailedJob:
-    """A job that failed and that nobody retried, archived or deleted."""
+    """A job that failed and was not retried, archived or deleted."""
 
     job_id: str
     industry: str
@@ -84,7 +84,7 @@ class Schedules(Repository):
             raise InputError("industry.unknown", slug, "no such industry", "See the list of industries")
 
     def failed(self, limit: int = 100) -> list[FailedJob]:
-        """Jobs that failed and still wait for somebody, newest first."""
+        """Jobs that failed and need attention, newest first."""
         return self._db.all(
             FailedJob,
             "SELECT job_id, industry, partition_key, coalesce(error ->> 'code', '') AS code, finished_at "

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 
-from pvm_jobs.phases import BARRIERS
 from stand import Stand
 
 from pvm_jobs import contracts
 from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB
+from pvm_jobs.lifecycle import BARRIERS
 from pvm_jobs.payloads import BODY_MAX, Links, Outgoing, delivered, webhook_body
 from pvm_resources.store.records import OutboxEvent
 from tests.outbox import Outbox

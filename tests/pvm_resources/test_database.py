@@ -342,4 +342,4 @@ def test_json_holds_whatever_text_a_source_sends(repos: Store, database: Databas
     answers.put("k", answer)
     assert answers.get("k") == kept
     database.commit(events=[Event(job, "match.result", "m", payload=answer)])
-    assert repos.outbox.events(job)[-1].payload == kept
+    assert Outbox(repos.database).events(job)[-1].payload == kept

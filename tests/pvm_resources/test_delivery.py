@@ -19,13 +19,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pvm_jobs.phases import BARRIERS
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from pvm_core.errors import InputError
 from pvm_jobs import contracts
 from pvm_jobs.delivery_policy import ATTEMPTS_S, CONFLICTS_S, DeliveryAnswer, next_delivery
 from pvm_jobs.events import PER_JOB, Event
+from pvm_jobs.lifecycle import BARRIERS
 from pvm_jobs.payloads import BODY_MAX, Links, Outgoing, webhook_body
 from pvm_resources.events import signing
 from pvm_resources.events.relay import Relay
