@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from pvm_core.arrays import F32, U8
 from pvm_core.errors import InputError, StoreError
 from pvm_core.ids import content_key
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pvm_core.rules import Rules
 
 Detector = Literal["sift", "akaze"]
-F32 = npt.NDArray[np.float32]
-U8 = npt.NDArray[np.uint8]
 
 #: Raise where `detect` returns other values for the same picture and parameters: it is part of the key.
 VERSION: Final = "1"

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pvm_core.arrays import F32, Ints
 
 if TYPE_CHECKING:
     from pvm_core.embedders import Views
-
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +23,7 @@ class Gallery:
         rgb: float32 (V, dim), unit rows; gray: the same of the grey pictures, or None.
     """
 
-    starts: NDArray[np.intp]
+    starts: Ints
     rgb: F32
     gray: F32 | None
 
@@ -49,7 +48,7 @@ class Nearest:
         similarity: (F, K) float32, the greater of both cosines; rgb, gray: each of them, gray None without.
     """
 
-    index: NDArray[np.intp]
+    index: Ints
     similarity: F32
     rgb: F32
     gray: F32 | None
@@ -65,12 +64,12 @@ def ranked(nearest: Nearest) -> Iterator[tuple[int, int, int, float, float | Non
             yield frame, int(picture), place + 1, rgb, gray, similarity
 
 
-def first_rows(owners: Sequence[Any]) -> NDArray[np.intp]:
+def first_rows(owners: Sequence[Any]) -> Ints:
     """Where each owner's rows begin, for rows that lie side by side."""
     return np.array([i for i, o in enumerate(owners) if i == 0 or o != owners[i - 1]], np.intp)
 
 
-def search(gallery: Gallery, starts: NDArray[np.intp], rgb: F32, gray: F32 | None, k: int) -> Nearest:
+def search(gallery: Gallery, starts: Ints, rgb: F32, gray: F32 | None, k: int) -> Nearest:
     """The `k` pictures nearest to each frame; equal similarities keep the gallery's order.
 
     The cosine of a frame and a picture is the greatest over their views.
@@ -94,7 +93,7 @@ def search(gallery: Gallery, starts: NDArray[np.intp], rgb: F32, gray: F32 | Non
     )
 
 
-def _best_views(gallery: F32, picture_starts: NDArray[np.intp], rows: F32, starts: NDArray[np.intp]) -> F32:
+def _best_views(gallery: F32, picture_starts: Ints, rows: F32, starts: Ints) -> F32:
     cosines = rows @ gallery.T
     per_picture = np.maximum.reduceat(cosines, picture_starts, axis=1)
     best: F32 = np.maximum.reduceat(per_picture, starts, axis=0)
@@ -102,7 +101,7 @@ def _best_views(gallery: F32, picture_starts: NDArray[np.intp], rows: F32, start
     return np.clip(best, -1.0, 1.0)
 
 
-def _top(total: F32, k: int) -> NDArray[np.intp]:
+def _top(total: F32, k: int) -> Ints:
     if k < total.shape[1]:
         # All that is as good as the k-th takes part in the stable sort: ties must not depend on partition.
         kth = np.partition(total, total.shape[1] - k, axis=1)[:, total.shape[1] - k]

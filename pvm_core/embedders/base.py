@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pvm_core.arrays import F32, U8
 
 Kind = Literal["product", "frame"]
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class EmbedInput:
         mask: uint8 (H, W), 255 = product, 0 = not; None where there is no trustworthy mask.
     """
 
-    rgb: Bytes
-    mask: Bytes | None = None
+    rgb: U8
+    mask: U8 | None = None
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Views:
         gray: float32 (V, dim), the same views of the grey picture; None where not asked for.
     """
 
-    rgb: Floats
-    gray: Floats | None = None
+    rgb: F32
+    gray: F32 | None = None
 
 
 @runtime_checkable
@@ -63,7 +62,7 @@ class Embedder(Protocol):
         """Where it computes: ``cpu`` or ``cuda``."""
         ...
 
-    def embed(self, inputs: Sequence[EmbedInput]) -> Floats:
+    def embed(self, inputs: Sequence[EmbedInput]) -> F32:
         """float32 (N, dim), unit rows, one per picture as a whole."""
         ...
 
@@ -100,7 +99,7 @@ def batched(inputs: Sequence[EmbedInput], size: int) -> Iterator[Sequence[EmbedI
         yield inputs[start : start + size]
 
 
-def unit_rows(rows: Floats) -> Floats:
+def unit_rows(rows: F32) -> F32:
     """Rows scaled to length 1, float32; a row of zeros becomes the unit vector along the first axis.
 
     A zero row would make cosine distance undefined in the database; the first axis is a fixed, valid stand-in

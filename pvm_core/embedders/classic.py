@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pvm_core.embedders.base import Bytes, EmbedInput, Floats, Kind, Views, unit_rows
+from pvm_core.arrays import F32, U8, Ints
+from pvm_core.embedders.base import EmbedInput, Kind, Views, unit_rows
 from pvm_core.embedders.codebook import Codebook, shipped
 from pvm_core.embedders.views import FRAME_VIEWS, Box, boxes_for, crop_to_content
 from pvm_core.ids import content_key
@@ -56,9 +56,9 @@ class ClassicParams:
 class _Local:
     """Local features: word (N,) int, residual (N, p) unit rows, place (N, 2) as fractions of the crop."""
 
-    word: NDArray[np.intp]
-    residual: Floats
-    place: Floats
+    word: Ints
+    residual: F32
+    place: F32
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class ClassicEmbedder:
             "embedder", self.name, "1", repr(FRAME_VIEWS), repr(_COLOUR_CELLS), self.codebook.digest, *values
         )
 
-    def embed(self, inputs: Sequence[EmbedInput]) -> Floats:
+    def embed(self, inputs: Sequence[EmbedInput]) -> F32:
         """float32 (N, dim), unit rows: each picture as a whole, colour included."""
         rows = [self._views(item, "product", gray=False).rgb for item in inputs]
         return np.concatenate(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
@@ -108,7 +108,7 @@ class ClassicEmbedder:
         return Views(unit_rows(both), unit_rows(alone) if gray else None)
 
 
-def _local_features(rgb: Bytes, mask: Bytes | None, codebook: Codebook, params: ClassicParams) -> _Local:
+def _local_features(rgb: U8, mask: U8 | None, codebook: Codebook, params: ClassicParams) -> _Local:
     """The strongest SIFT keypoints as visual words and residuals."""
     import cv2
 
@@ -132,13 +132,13 @@ def _local_features(rgb: Bytes, mask: Bytes | None, codebook: Codebook, params: 
     return _Local(word, residual, place)
 
 
-def root_sift(descriptors: Floats) -> Floats:
+def root_sift(descriptors: F32) -> F32:
     """RootSIFT (Arandjelović and Zisserman 2012): L1-normalised, square root; unit rows (N, 128)."""
     total = np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9)
     return np.asarray(np.sqrt(descriptors / total), dtype=np.float32)
 
 
-def encode(descriptors: Floats, codebook: Codebook) -> tuple[NDArray[np.intp], Floats]:
+def encode(descriptors: F32, codebook: Codebook) -> tuple[Ints, F32]:
     """Nearest word (N,) and unit residual (N, p) of SIFT descriptors (N, 128)."""
     projected = (root_sift(descriptors) - codebook.mean) @ codebook.projection
     words = codebook.words
@@ -148,7 +148,7 @@ def encode(descriptors: Floats, codebook: Codebook) -> tuple[NDArray[np.intp], F
     return nearest, residual.astype(np.float32)
 
 
-def _vlad(local: _Local, box: Box, codebook: Codebook) -> Floats:
+def _vlad(local: _Local, box: Box, codebook: Codebook) -> F32:
     """Residuals summed per word, square-rooted, normalised per word, then all; zeros without features."""
     x0, y0, x1, y1 = box
     x, y = local.place[:, 0], local.place[:, 1]
@@ -161,7 +161,7 @@ def _vlad(local: _Local, box: Box, codebook: Codebook) -> Floats:
     return np.asarray(flat / max(float(np.linalg.norm(flat)), 1e-9), dtype=np.float32)
 
 
-def colour_histograms(rgb: Bytes, mask: Bytes | None, boxes: Sequence[Box], params: ClassicParams) -> Floats:
+def colour_histograms(rgb: U8, mask: U8 | None, boxes: Sequence[Box], params: ClassicParams) -> F32:
     """float32 (len(boxes), c), unit rows: how much saturated colour of each kind each part holds."""
     import cv2
 
@@ -185,7 +185,7 @@ def colour_histograms(rgb: Bytes, mask: Bytes | None, boxes: Sequence[Box], para
     return np.asarray(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-9), np.float32)
 
 
-def _trilinear(place: Floats, weight: Floats) -> Floats:
+def _trilinear(place: F32, weight: F32) -> F32:
     """Histogram of points (3, N) in cell units; each point is shared among the eight nodes around it."""
     nodes = tuple(n + 1 for n in _COLOUR_CELLS)
     low = place.astype(np.intp)
@@ -199,8 +199,8 @@ def _trilinear(place: Floats, weight: Floats) -> Floats:
 
 
 def _colour_signatures(
-    rgb: Bytes, mask: Bytes | None, boxes: Sequence[Box], mean: Floats, params: ClassicParams
-) -> Floats:
+    rgb: U8, mask: U8 | None, boxes: Sequence[Box], mean: F32, params: ClassicParams
+) -> F32:
     """float32 (len(boxes), c): histograms less the mean one, unit rows; zeros where there is no colour."""
     table = colour_histograms(rgb, mask, boxes, params)
     coloured = table.any(axis=1, keepdims=True)

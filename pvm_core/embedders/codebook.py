@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from pvm_core.embedders.base import Floats
+from pvm_core.arrays import F32
 
 #: Resource path of the shipped file, below the package `pvm_core`.
 RESOURCE: Final = "data/classic/codebook.npz"
@@ -30,10 +30,10 @@ class Codebook:
         digest: 16 hex digits of the file's SHA-256; part of the embedder's key.
     """
 
-    mean: Floats
-    projection: Floats
-    words: Floats
-    colour_mean: Floats
+    mean: F32
+    projection: F32
+    words: F32
+    colour_mean: F32
     digest: str
 
     @property

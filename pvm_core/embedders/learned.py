@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from pvm_core.embedders.base import Bytes, EmbedInput, Floats, Kind, Views, unit_rows
+from pvm_core.arrays import F32, U8
+from pvm_core.embedders.base import EmbedInput, Kind, Views, unit_rows
 from pvm_core.embedders.views import FRAME_VIEWS, Box, boxes_for, crop_to_content
 from pvm_core.errors import ModelError
 from pvm_core.ids import content_key
@@ -47,13 +48,13 @@ class LearnedEmbedder:
         """Changes with the weights, the input size, the views and the version."""
         return content_key("embedder", self.name, "1", repr(FRAME_VIEWS), *self.identity)
 
-    def embed(self, inputs: Sequence[EmbedInput]) -> Floats:
+    def embed(self, inputs: Sequence[EmbedInput]) -> F32:
         """float32 (N, dim), unit rows: each picture as a whole."""
         return self._forward([_masked(item)[0] for item in inputs])
 
     def embed_views(self, inputs: Sequence[EmbedInput], kind: Kind, gray: bool) -> list[Views]:
         """One view of a product picture, four of a frame; gray doubles the work."""
-        pictures: list[Bytes] = []
+        pictures: list[U8] = []
         counts: list[int] = []
         for item in inputs:
             rgb, shape = _masked(item)
@@ -68,7 +69,7 @@ class LearnedEmbedder:
             for e, n in zip(ends, counts, strict=True)
         ]
 
-    def _forward(self, pictures: Sequence[Bytes]) -> Floats:
+    def _forward(self, pictures: Sequence[U8]) -> F32:
         import torch
         from PIL import Image
 
@@ -97,21 +98,21 @@ def pick_device(name: str, device: str) -> str:
     return device
 
 
-def _masked(item: EmbedInput) -> tuple[Bytes, tuple[int, int]]:
+def _masked(item: EmbedInput) -> tuple[U8, tuple[int, int]]:
     rgb, mask = crop_to_content(item)
     if mask is not None:
         rgb = np.where(mask[..., None] > 0, rgb, np.array(_NEUTRAL, dtype=np.uint8))
     return rgb, (rgb.shape[0], rgb.shape[1])
 
 
-def _part(rgb: Bytes, box: Box) -> Bytes:
+def _part(rgb: U8, box: Box) -> U8:
     h, w = rgb.shape[:2]
     x0, y0, x1, y1 = round(box[0] * w), round(box[1] * h), round(box[2] * w), round(box[3] * h)
     part = rgb[y0:y1, x0:x1]
     return np.ascontiguousarray(part if part.size else rgb)
 
 
-def _grey(rgb: Bytes) -> Bytes:
+def _grey(rgb: U8) -> U8:
     from pvm_core.images import to_gray_clahe
 
     return np.repeat(to_gray_clahe(rgb)[..., None], 3, axis=2)

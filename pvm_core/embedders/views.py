@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from pvm_core.embedders.base import Bytes, EmbedInput, Kind
+from pvm_core.arrays import U8
+from pvm_core.embedders.base import EmbedInput, Kind
 from pvm_core.masks.fill import content_box
 
 Box = tuple[float, float, float, float]
@@ -22,7 +23,7 @@ FRAME_VIEWS: Final[tuple[Box, ...]] = (
 WHOLE: Final[tuple[Box, ...]] = FRAME_VIEWS[:1]
 
 
-def crop_to_content(item: EmbedInput) -> tuple[Bytes, Bytes | None]:
+def crop_to_content(item: EmbedInput) -> tuple[U8, U8 | None]:
     """The picture cut to its mask, or else to its sharp content; the mask goes with it."""
     import cv2
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from pvm_core.arrays import U8
 
 Kind = Literal["product", "frame"]
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MaskResult:
         reason: one word, or words joined by ``-``, saying how the mask came about or why there is none.
     """
 
-    mask: Bytes | None
+    mask: U8 | None
     coverage: float
     reason: str
 
@@ -37,7 +37,7 @@ class MaskResult:
         return cls(None, 1.0, reason)
 
     @classmethod
-    def of(cls, mask: Bytes, reason: str) -> MaskResult:
+    def of(cls, mask: U8, reason: str) -> MaskResult:
         """A mask with its coverage."""
         return cls(mask, float(np.count_nonzero(mask)) / mask.size, reason)
 
@@ -52,6 +52,6 @@ class Segmenter(Protocol):
     @property
     def key(self) -> str: ...
 
-    def segment(self, rgb: Bytes, kind: Kind) -> MaskResult:
+    def segment(self, rgb: U8, kind: Kind) -> MaskResult:
         """The mask of one picture, uint8 (H, W, 3); never raises for a valid picture."""
         ...

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from pvm_core.arrays import F32, U8, Bools
 from pvm_core.ids import content_key
-from pvm_core.masks.base import Bytes, Kind, MaskResult
+from pvm_core.masks.base import Kind, MaskResult
 from pvm_core.masks.fill import FillParams, sharp_region
-
-Floats = NDArray[np.float32]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -74,12 +72,12 @@ class ClassicSegmenter:
         values = [f"{f.name}={getattr(p, f.name)!r}" for p in (self.plain, self.fill) for f in fields(p)]
         return content_key("segmenter", self.name, "1", *values)
 
-    def segment(self, rgb: Bytes, kind: Kind) -> MaskResult:
+    def segment(self, rgb: U8, kind: Kind) -> MaskResult:
         """The mask of one picture, uint8 (H, W, 3); no mask with its reason where none can be trusted."""
         return sharp_region(rgb, self.fill) if kind == "frame" else plain_background(rgb, self.plain)
 
 
-def plain_background(rgb: Bytes, params: PlainParams = PlainParams()) -> MaskResult:
+def plain_background(rgb: U8, params: PlainParams = PlainParams()) -> MaskResult:
     """The product on a plain, smoothly lit background, with its soft shadow taken away.
 
     A quadratic surface is fitted to the colours of the border (a backdrop is brighter in the middle), pixels
@@ -119,7 +117,7 @@ def _ring_of(shape: tuple[int, ...], width: int) -> Bools:
     return ring
 
 
-def fit_backdrop(lab: Floats, ring: Bools, rounds: int = 6) -> tuple[Floats, float, float]:
+def fit_backdrop(lab: F32, ring: Bools, rounds: int = 6) -> tuple[F32, float, float]:
     """A quadratic colour surface through the border, robust to a product that touches it.
 
     Args:
@@ -155,7 +153,7 @@ def fit_backdrop(lab: Floats, ring: Bools, rounds: int = 6) -> tuple[Floats, flo
     return surface, spread, float(agree.mean())
 
 
-def _product_region(difference: Floats, tolerance: float, params: PlainParams) -> Bytes:
+def _product_region(difference: F32, tolerance: float, params: PlainParams) -> U8:
     """uint8 (H, W), 255 = product: neither background that hangs together with the border, nor its shadow."""
     import cv2
 
@@ -201,7 +199,7 @@ def _joined_to_border(candidates: Bools) -> Bools:
     return joined
 
 
-def _judge(product: Bytes, difference: Floats, ring: Bools, params: PlainParams) -> str:
+def _judge(product: U8, difference: F32, ring: Bools, params: PlainParams) -> str:
     """Why the region cannot be trusted; empty where it can."""
     import cv2
 

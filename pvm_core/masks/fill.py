@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pvm_core.masks.base import Bytes, MaskResult
+from pvm_core.arrays import U8, Bools
+from pvm_core.masks.base import MaskResult
 
-Bools = NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 
 
@@ -40,7 +40,7 @@ class FillParams:
     margin: float = 0.008
 
 
-def content_box(rgb: Bytes, params: FillParams = FillParams()) -> Box:
+def content_box(rgb: U8, params: FillParams = FillParams()) -> Box:
     """``(x0, y0, x1, y1)`` of the part with fine detail; the whole picture where there is hardly any."""
     h, w = rgb.shape[:2]
     detail = _detail(rgb, params)
@@ -52,7 +52,7 @@ def content_box(rgb: Bytes, params: FillParams = FillParams()) -> Box:
     return int(x0 * sx), int(y0 * sy), min(w, int(np.ceil(x1 * sx))), min(h, int(np.ceil(y1 * sy)))
 
 
-def _detail(rgb: Bytes, params: FillParams) -> Bools:
+def _detail(rgb: U8, params: FillParams) -> Bools:
     """bool (h, w) at working size: pixels whose second difference reaches `params.detail`."""
     import cv2
 
@@ -76,7 +76,7 @@ def _extent(counts: NDArray[np.int64], length: int, params: FillParams) -> tuple
     return int(where[0]), int(where[-1]) + 1
 
 
-def _crowded(detail: Bools) -> Bytes:
+def _crowded(detail: Bools) -> U8:
     """uint8 (h, w), 1 = a detailed pixel in good company; a caption's or an artefact's few are left out."""
     import cv2
 
@@ -88,7 +88,7 @@ def _crowded(detail: Bools) -> Bytes:
     return np.asarray(detail & strong[labels], dtype=np.uint8)
 
 
-def sharp_region(rgb: Bytes, params: FillParams = FillParams()) -> MaskResult:
+def sharp_region(rgb: U8, params: FillParams = FillParams()) -> MaskResult:
     """The sharp picture inside a frame with blurred or plain fill around it.
 
     Detailed pixels with detailed neighbours are gathered in their convex hull (a picture that turns inside

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from pvm_core.arrays import U8
 from pvm_core.errors import ModelError
 from pvm_core.ids import content_key
-from pvm_core.masks.base import Bytes, Kind, MaskResult
+from pvm_core.masks.base import Kind, MaskResult
 from pvm_core.weights import weights_path
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class LearnedSegmenter:
         """Changes with the weights and the version."""
         return content_key("segmenter", self.name, "1", *self.identity)
 
-    def segment(self, rgb: Bytes, kind: Kind) -> MaskResult:
+    def segment(self, rgb: U8, kind: Kind) -> MaskResult:
         """The mask of one picture, uint8 (H, W, 3); none where the region is implausibly small or large."""
         region = _predict(self.salient, rgb) >= _INSIDE
         reason = "salient-object"
@@ -137,7 +138,7 @@ def _session(spec: ModelSpec, path: Path, providers: tuple[str, ...]) -> Any:
         ) from error
 
 
-def _predict(session: Any, rgb: Bytes) -> Bytes:
+def _predict(session: Any, rgb: U8) -> U8:
     """uint8 (H, W), 0-255."""
     from PIL import Image
 

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from pvm_core.arrays import F64, Bools
 from pvm_core.errors import InputError, ModelError
 from pvm_core.verification import PairEvidence
-
-F64 = npt.NDArray[np.float64]
 
 FORMAT: Final = 1
 #: No finite sample says more than this about a pair; keeps a term from being certain.
@@ -198,7 +196,7 @@ def _signs(features: Mapping[str, Feature]) -> F64:
     return np.array([f.sign for f in features.values()], np.float64)
 
 
-def _enough(label: npt.NDArray[np.bool_], alike: npt.NDArray[np.bool_]) -> None:
+def _enough(label: Bools, alike: Bools) -> None:
     true, false = int((label & alike).sum()), int((~label & alike).sum())
     if true < 5 or false < 5:
         raise InputError(
@@ -209,7 +207,7 @@ def _enough(label: npt.NDArray[np.bool_], alike: npt.NDArray[np.bool_]) -> None:
         )
 
 
-def balanced_weights(label: npt.NDArray[np.bool_], alike: npt.NDArray[np.bool_]) -> F64:
+def balanced_weights(label: Bools, alike: Bools) -> F64:
     """Weights summing to 1: true pairs half, hard negatives `HARD_NEGATIVE_SHARE`, others the rest."""
     groups = [label, ~label & alike, ~label & ~alike]
     share = [0.5, HARD_NEGATIVE_SHARE, 0.5 - HARD_NEGATIVE_SHARE]
@@ -226,7 +224,7 @@ class _Design:
     """One term's standardised features (N, F) with ones as last column; zeros where evidence is missing."""
 
     rows: F64
-    known: npt.NDArray[np.bool_]
+    known: Bools
     mean: F64
     deviation: F64
     signs: F64
@@ -251,9 +249,7 @@ class _Design:
         return Logistic(names, tuple(float(w) for w in scaled), bias)
 
 
-def _minimise(
-    designs: Sequence[_Design], label: npt.NDArray[np.bool_], share: F64, weights: Sequence[float]
-) -> list[F64]:
+def _minimise(designs: Sequence[_Design], label: Bools, share: F64, weights: Sequence[float]) -> list[F64]:
     """Coefficients of each term, the bias last; the same samples give the same fit."""
     # Only a fit needs it: it costs 0.4 s of start-up.
     from scipy.optimize import minimize

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import numpy as np
-import numpy.typing as npt
 
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-U8 = npt.NDArray[np.uint8]
-Bools = npt.NDArray[np.bool_]
+from pvm_core.arrays import F32, F64, U8, Bools
 
 #: Longest side of the canvas on which both are compared, pixels: product print stays legible, cost stays low.
 SIDE: Final = 160

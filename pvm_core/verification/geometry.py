@@ -8,14 +8,10 @@ from typing import Any, Final, cast
 import numpy as np
 import numpy.typing as npt
 
+from pvm_core.arrays import F32, F64, Bools, Ints
 from pvm_core.keypoints import Keypoints
 from pvm_core.verification.matching import Tentative
 from pvm_core.verification.types import Model
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.intp]
-Bools = npt.NDArray[np.bool_]
 
 #: Two matches agree on a pose within these bounds (Lowe 2004 bins poses by 30 degrees, a factor of 2 and a
 #: quarter of the picture; pairwise agreement instead of bins has no borders to fall across).

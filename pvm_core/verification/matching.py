@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-F32 = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.intp]
+from pvm_core.arrays import F32, Bools, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +25,7 @@ class Tentative:
     frame: Ints
     distance: F32
     ratio: F32
-    mutual: npt.NDArray[np.bool_]
+    mutual: Bools
 
     def __len__(self) -> int:
         return len(self.product)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from pvm_core.arrays import F32
 from pvm_core.verification import appearance, geometry
 from pvm_core.verification.matching import Tentative, match_frame
 from pvm_core.verification.types import PairEvidence, VerifyParams, View
@@ -76,5 +76,5 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
     )
 
 
-def _points(xy: npt.NDArray[np.float32]) -> tuple[tuple[float, float], ...]:
+def _points(xy: F32) -> tuple[tuple[float, float], ...]:
     return tuple((round(float(x), 1), round(float(y), 1)) for x, y in xy)

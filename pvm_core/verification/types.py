@@ -7,9 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-import numpy as np
-import numpy.typing as npt
-
+from pvm_core.arrays import U8
 from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
 from pvm_core.keypoints import Keypoints
@@ -61,8 +59,8 @@ class View:
     """
 
     keypoints: Keypoints
-    rgb: npt.NDArray[np.uint8]
-    mask: npt.NDArray[np.uint8] | None = None
+    rgb: U8
+    mask: U8 | None = None
 
     @cached_property
     def canvas(self) -> Canvas:
@@ -70,13 +68,13 @@ class View:
         return make_canvas(self.rgb, self.mask)
 
     @cached_property
-    def pyramid(self) -> list[npt.NDArray[np.uint8]]:
+    def pyramid(self) -> list[U8]:
         """The picture and three halvings, to warp from without aliasing; made once."""
         import cv2
 
         levels = [self.rgb]
         for _ in range(3):
-            levels.append(cast(npt.NDArray[np.uint8], cv2.pyrDown(levels[-1])))
+            levels.append(cast(U8, cv2.pyrDown(levels[-1])))
         return levels
 
 
