@@ -98,8 +98,10 @@ def _services(settings: Settings) -> dict[str, str]:
 
 
 def _view(session: Session, job: Job) -> JobView:
+    from pvm_resources.postgres.locks import job_lock_name
+
     progress = session.store.state.progress(job.job_id)
-    alive = job.status != "running" or f"job:{job.job_id}" in session.database.locked([f"job:{job.job_id}"])
+    alive = job.status != "running" or bool(session.database.locked([job_lock_name(job.job_id)]))
     states = session.store.source_runs.states(job.job_id)
     dead_letters = session.store.source_runs.dead_letters(job.job_id)
     counts = session.store.jobs.counts(job.job_id)
