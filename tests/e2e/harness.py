@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tiny
+from forks import forks
 
 #: Two workers: the suite itself runs on two cores.
 _ENV = {"PVM_WORKERS": "2", "EMBED_MODEL": "classic", "PVM_SEGMENTER": "classic", "COLUMNS": "160"}
+_PATIENCE_S = 240.0
 _OURS = ("PVM_", "DAGSTER_", "EMBED_", "MATCH_", "RETRIEVAL_", "SIM_", "INLIERS_", "POSTGRES_", "DATA_ROOT")
 
 
@@ -32,12 +34,19 @@ class Pvm:
 
     def __call__(self, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         """Runs the command to its end; environment variables may be given by name."""
+        if "PYTHONPATH" in more:
+            # Read by an interpreter that starts, which a forked one does not.
+            return self.cold(*arguments, **more)
+        return forks().run(list(map(str, arguments)), self.environment(**more), _PATIENCE_S)
+
+    def cold(self, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """The same in a fresh interpreter, as a shell starts it."""
         return subprocess.run(
             self.command(*arguments),
             env=self.environment(**more),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=_PATIENCE_S,
             check=False,
         )
 

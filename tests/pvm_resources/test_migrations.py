@@ -105,7 +105,7 @@ def test_a_database_out_of_reach(tmp_path: Path) -> None:
 
 
 def test_the_command_line_of_alembic_works(empty_database_url: str) -> None:
-    root = Path(migrate.__file__).resolve().parent.parent
+    root = Path(migrate.__file__).resolve().parents[2]
     done = subprocess.run(
         [sys.executable, "-m", "alembic", "-c", "sql/alembic.ini", "upgrade", "head"],
         cwd=root, env={"PVM_DATABASE_URL": empty_database_url, "PATH": ""}, capture_output=True, text=True,
