@@ -20,13 +20,22 @@ from pvm_resources.postgres.server import EmbeddedServer
 #: Deleted rows stay in the files until a vacuum, so a copy is not used for ever.
 _USES = 30
 
+#: Notes every change of the schema; tables of a session, in which rows are staged, are none.
 _WATCH = """
 CREATE SCHEMA suite;
 CREATE TABLE suite.changes (command text);
-CREATE FUNCTION suite.note_change() RETURNS event_trigger LANGUAGE plpgsql AS
-    $$BEGIN INSERT INTO suite.changes VALUES (tg_tag); END$$;
+CREATE FUNCTION suite.note_change() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+    INSERT INTO suite.changes SELECT command_tag FROM pg_event_trigger_ddl_commands()
+    WHERE schema_name IS DISTINCT FROM 'pg_temp';
+END$$;
+CREATE FUNCTION suite.note_drop() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+    INSERT INTO suite.changes SELECT tg_tag FROM pg_event_trigger_dropped_objects() WHERE NOT is_temporary;
+END$$;
 """
-_TRIGGER = "CREATE EVENT TRIGGER suite_watch ON ddl_command_end EXECUTE FUNCTION suite.note_change()"
+_TRIGGERS = """
+CREATE EVENT TRIGGER suite_change ON ddl_command_end EXECUTE FUNCTION suite.note_change();
+CREATE EVENT TRIGGER suite_drop ON sql_drop EXECUTE FUNCTION suite.note_drop();
+"""
 
 
 def make_template(server: EmbeddedServer, name: str) -> None:
@@ -37,7 +46,7 @@ def make_template(server: EmbeddedServer, name: str) -> None:
     with psycopg.connect(server.uri(name)) as connection:
         connection.execute(_WATCH)
         connection.execute(_emptying(connection, revision))
-        connection.execute(_TRIGGER)
+        connection.execute(_TRIGGERS)
 
 
 def _emptying(connection: psycopg.Connection, revision: str) -> sql.Composed:

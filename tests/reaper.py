@@ -1,8 +1,8 @@
 """Ends what a test run leaves behind, however the run ends.
 
 `watch` marks the environment of this process, which its children inherit, and starts this file as a process
-in a session of its own. When the test run's end of the pipe closes, after the last test or because the run was
-killed, that process ends every process that carries the mark: servers that became daemons as well.
+in a session of its own. When the test run's end of the pipe closes, after the last test or because the run
+was killed, that process ends every process that carries the mark: servers that became daemons as well.
 """
 
 from __future__ import annotations

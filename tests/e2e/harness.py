@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -65,6 +66,37 @@ class Pvm:
     def torn_down(self) -> None:
         """Stops everything of this home."""
         self("down")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A home after `pvm up`.
+
+    Attributes:
+        ui_port, api_port: where Dagster's UI and the REST API listen.
+        folder: below it lies what callers of the API may name as sources.
+    """
+
+    pvm: Pvm
+    ui_port: int
+    api_port: int
+    folder: Path
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """Starts what is not running."""
+        ports = ("--port", str(self.ui_port), "--api-port", str(self.api_port))
+        started = self.pvm.cold("up", *ports, PVM_API_SOURCE_ROOTS=str(self.folder))
+        assert started.returncode == 0, started.stderr
+        for port in (self.ui_port, self.api_port):
+            assert f"http://127.0.0.1:{port}" in started.stdout
+        return started
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,8 +14,10 @@ from typing import Any
 
 import pytest
 import tiny
-from harness import Pvm
+from harness import Pvm, Started
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+from pvm_jobs.job_ids import slugify
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -114,42 +115,37 @@ class Ui:
         self.page.keyboard.press("Escape")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    """`pvm up` on a home with one finished job, and Chromium."""
+def ui(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    """The started platform with one finished job of its own, and Chromium."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 
     folder = tmp_path_factory.mktemp("ui")
-    pvm = Pvm(folder / "home")
+    pvm = started.pvm
     case = tiny.write_case(folder / "case", products=4, clips=3)
-    try:
-        ran = pvm.run(case.products, case.videos, INDUSTRY)
-        assert ran.returncode == 0, ran.stderr
-        started = pvm("up", "--port", str(_free_port()), "--api-port", str(_free_port()))
-        assert started.returncode == 0, started.stderr
-        url = next(word for word in started.stdout.split() if word.startswith("http://"))
-        job = json.loads(pvm("status", "--json").stdout)["jobs"][0]
-        pictures = Path(os.environ.get("PVM_SCREENSHOTS", folder))
-        with sync_playwright() as playwright:
-            context = playwright.chromium.launch_persistent_context(
-                folder / "profile",
-                executable_path=CHROMIUM,
-                headless=True,
-                args=FLAGS,
-                viewport={"width": 1500, "height": 860},
-            )
-            yield Ui(pvm, url, f"{job['industry']}|{job['job']}", context.new_page(), pictures)
-            context.close()
-    finally:
-        pvm.torn_down()
+    ran = pvm.run(case.products, case.videos, INDUSTRY)
+    assert ran.returncode == 0, ran.stderr
+    job = _job(pvm)
+    pictures = Path(os.environ.get("PVM_SCREENSHOTS", folder))
+    url = f"http://127.0.0.1:{started.ui_port}"
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            folder / "profile",
+            executable_path=CHROMIUM,
+            headless=True,
+            args=FLAGS,
+            viewport={"width": 1500, "height": 860},
+        )
+        yield Ui(pvm, url, f"{job['industry']}|{job['job']}", context.new_page(), pictures)
+        context.close()
+
+
+def _job(pvm: Pvm) -> dict[str, Any]:
+    """The newest job of the industry."""
+    jobs = json.loads(pvm("status", "--json").stdout)["jobs"]
+    return next(job for job in jobs if job["industry"] == slugify(INDUSTRY))
 
 
 def test_the_lineage_of_the_ten_assets(ui: Ui) -> None:
@@ -219,7 +215,7 @@ def test_with_the_rule_taken_back_the_job_goes_through_again(ui: Ui) -> None:
     run = ui.launch("/locations/pvm/jobs/pvm_job_run", "Materialize all…")
 
     assert run["status"] == "SUCCESS", ui.failures(run["runId"])
-    assert json.loads(ui.pvm("status", "--json").stdout)["jobs"][0]["status"] == "completed"
+    assert _job(ui.pvm)["status"] == "completed"
 
 
 def _quoted(partition: str) -> str:
