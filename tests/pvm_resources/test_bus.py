@@ -199,7 +199,6 @@ def test_a_broker_that_is_away_costs_no_attempt_its_life(repos: Store) -> None:
 
 def test_a_broker_that_is_away_for_long_costs_no_files(broker: Broker) -> None:
     message = Message("nowhere", "a", b"", pika.BasicProperties(message_id="1"))
-    others = threading.active_count()
     for url in ("amqp://guest:guest@127.0.0.1:9/", broker.url):
         publisher = Publisher(bus.parameters_of(url))
         before = 0
@@ -207,10 +206,14 @@ def test_a_broker_that_is_away_for_long_costs_no_files(broker: Broker) -> None:
             # There is no such exchange, so the broker closes the channel, and we the connection.
             with pytest.raises(StoreError, match=r"bus\.unreachable"):
                 publisher.publish(message)
-            _wait(lambda: threading.active_count() <= others)
-            gc.collect()
-            before = before if n else len(list(Path("/proc/self/fd").iterdir()))
-        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 2
+            _wait(lambda: "bus" not in {thread.name for thread in threading.enumerate()})
+            before = before if n else _open_files()
+        _wait(lambda most=before + 2: _open_files() <= most)  # type: ignore[misc]
+
+
+def _open_files() -> int:
+    gc.collect()
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize(
