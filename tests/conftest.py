@@ -7,26 +7,42 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadFileScheduling
 
 from tests import reaper
 
 pytest_plugins = ("tests.fixtures_db",)
 
+# A machine that is busy with other workers makes no test false.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 ROOT = Path(__file__).resolve().parent.parent
 #: Files that share what is dear to start (a platform, a home with a finished job): one worker runs them all.
 _TOGETHER = {
-    "test_api_job": "started platform",
-    "test_dagster_ui": "started platform",
-    "test_whole_job": "home with jobs",
-    "test_bad_inputs": "home with jobs",
-    "test_industries_and_rules": "home with jobs",
-    "test_models_and_evaluate": "home with jobs",
-    "test_cli_faults": "home with jobs",
-    "test_feed_job": "home with jobs",
-}
-#: The groups and files that take longest, longest first; they start before all others.
-_LONG: tuple[str, ...] = ("started platform", "home with jobs")
+    file: group
+    for group, files in {
+        "started platform": ("test_api_job", "test_dagster_ui"),
+        "home with jobs": (
+            "test_whole_job", "test_bad_inputs", "test_industries_and_rules", "test_models_and_evaluate",
+            "test_cli_faults", "test_feed_job",
+        ),
+        "review page": ("test_browser", "test_accessible", "test_screens", "test_many"),
+        "jobs in process": (
+            "test_job", "test_faults", "test_purged_job", "test_written_events", "test_structure",
+            "test_event_log_redactor", "test_inbox", "test_run_status", "test_dagster_resources",
+        ),
+        "learned models": ("test_model_loading", "test_models"),
+    }.items()
+    for file in files
+}  # fmt: skip
+#: What starts first: the groups and files that take longest, longest first. Each of four workers is given its
+#: next file as it starts one, so that behind the first four come short ones.
+_LONG = (
+    "started platform", "home with jobs", "jobs in process", "test_sources_job", "test_scoring",
+    "test_phases", "test_exits", "test_lines", "review page", "test_openapi", "test_bus", "test_server",
+    "test_delivery", "test_killed_suite", "learned models",
+)  # fmt: skip
 
 
 def _group(nodeid: str) -> str:

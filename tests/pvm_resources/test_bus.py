@@ -145,6 +145,7 @@ def test_an_event_that_nobody_bound_for_is_kept(broker: Broker, repos: Store) ->
     assert [p.message_id for _, p, _ in _received(broker, bus.UNROUTED)] == ids[2:]
 
 
+@pytest.mark.long
 def test_nothing_is_lost_while_the_broker_is_killed_and_comes_back(broker: Broker, repos: Store) -> None:
     with bus.opened(broker.url) as channel:
         bus.declare(channel)
