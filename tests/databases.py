@@ -7,6 +7,7 @@ empty one costs a tenth of that. A test that changed the schema, or the row that
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import os
 from collections.abc import Iterator
@@ -38,12 +39,23 @@ CREATE EVENT TRIGGER suite_drop ON sql_drop EXECUTE FUNCTION suite.note_drop();
 """
 
 
-def make_template(server: EmbeddedServer, name: str) -> None:
-    """Makes a database with the newest schema, and in it ``suite.emptied()``."""
-    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    revision = migrate.upgrade(server.uri(name))
-    with psycopg.connect(server.uri(name)) as connection:
+def template(server: EmbeddedServer) -> str:
+    """Name of a database with the newest schema and in it ``suite.emptied()``; the first worker makes it."""
+    name = "template_tests"
+    with (server.home / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
+            if connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+                connection.execute(f"DROP DATABASE IF EXISTS {name}_unfinished")
+                connection.execute(f"CREATE DATABASE {name}_unfinished")
+                _set_up(server.uri(f"{name}_unfinished"))
+                connection.execute(f"ALTER DATABASE {name}_unfinished RENAME TO {name}")
+    return name
+
+
+def _set_up(url: str) -> None:
+    revision = migrate.upgrade(url)
+    with psycopg.connect(url) as connection:
         connection.execute(_WATCH)
         connection.execute(_emptying(connection, revision))
         connection.execute(_TRIGGERS)

@@ -13,7 +13,7 @@ import pytest
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.store import Store
-from tests.databases import Databases, make_template
+from tests.databases import Databases, template
 
 _count = itertools.count()
 
@@ -35,11 +35,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 
 
 @pytest.fixture(scope="session")
-def migrated(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+def migrated(server: EmbeddedServer) -> str:
     """Name of a database with the newest schema, to be copied."""
-    name = f"template_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    make_template(server, name)
-    return name
+    return template(server)
 
 
 @pytest.fixture(scope="session")

@@ -181,6 +181,8 @@ def _kill(pid: int) -> None:
 
 
 def _main() -> None:
+    # Ctrl-C ends the test run, and with it this server.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The imports of this module are not those of `pvm`, and its folder is none of the command's.
     sys.path.remove(str(Path(__file__).parent))
     _import_all()
