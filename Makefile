@@ -39,9 +39,12 @@ format: $(FULL) ## let ruff mend and format the code
 test: $(FULL) ## lint and the whole suite (real PostgreSQL, Dagster, RabbitMQ, Chromium)
 	@bash tools/chromium.sh
 	@bash tools/rabbitmq.sh
-	@# Whole-job tests start dozens of processes; where Python writes no bytecode each would compile the project.
 	@$(BIN)/python -m compileall -q -j 0 $(ROOMS) sql definitions.py
 	@$(MAKE) --no-print-directory -j 2 lint suite
+
+# Where Python is told to write no bytecode, every worker would compile every test again, and every process of a
+# whole job the project.
+suite test-long: export PYTHONDONTWRITEBYTECODE =
 
 # Half of a whole-job test is waiting for processes to start and servers to answer: more workers than cores.
 suite: $(FULL)

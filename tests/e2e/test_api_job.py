@@ -90,7 +90,8 @@ def test_one_post_ends_in_matches_with_their_proof(platform: Platform) -> None:
 
 def test_a_running_job_is_cancelled_and_deleted(platform: Platform) -> None:
     # Work enough for the order to arrive before the end.
-    case = tiny.write_case(platform.case.products.parent / "more", products=6, clips=40)
+    case = tiny.write_case(platform.case.products.parent / "more", products=6, clips=2)
+    tiny.write_copies(case, 38)
     job = platform.start("giày", case)
     _until(lambda: platform.status(job)["status"] == "running")
     assert platform.client.post(f"/v1/jobs/{job}/cancel").status_code == 202
