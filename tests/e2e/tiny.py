@@ -131,7 +131,7 @@ def write_case(folder: Path, products: int = 3, clips: int = 2) -> Tiny:
 
 
 def write_copies(case: Tiny, count: int) -> None:
-    """More videos of the same pictures, whose files differ in a box that players skip: drawing takes longer."""
+    """More videos of the same pictures, without drawing: their files differ in a box that players skip."""
     whole = (case.videos / "c0.mp4").read_bytes()
     for n in range(count):
         (case.videos / f"copy{n}.mp4").write_bytes(whole + struct.pack(">I4sQ", 16, b"free", n))
