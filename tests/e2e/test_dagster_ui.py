@@ -17,8 +17,6 @@ import tiny
 from harness import Pvm, Started
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from pvm_jobs.job_ids import slugify
-
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CHROMIUM = shutil.which("chromium")
@@ -36,6 +34,7 @@ ASSETS = (
     "candidate_pairs", "matches", "evidence",
 )  # fmt: skip
 INDUSTRY = "Gối công thái học"
+JOB = "seen-in-the-ui"
 PATIENCE_MS = 60_000
 
 
@@ -125,7 +124,7 @@ def ui(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
     folder = tmp_path_factory.mktemp("ui")
     pvm = started.pvm
     case = tiny.write_case(folder / "case", products=4, clips=3)
-    ran = pvm.run(case.products, case.videos, INDUSTRY)
+    ran = pvm.run(case.products, case.videos, INDUSTRY, "--job", JOB)
     assert ran.returncode == 0, ran.stderr
     job = _job(pvm)
     pictures = Path(os.environ.get("PVM_SCREENSHOTS", folder))
@@ -143,9 +142,8 @@ def ui(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
 
 
 def _job(pvm: Pvm) -> dict[str, Any]:
-    """The newest job of the industry."""
-    jobs = json.loads(pvm("status", "--json").stdout)["jobs"]
-    return next(job for job in jobs if job["industry"] == slugify(INDUSTRY))
+    found: dict[str, Any] = json.loads(pvm("status", "--job", JOB, "--json").stdout)["jobs"][0]
+    return found
 
 
 def test_the_lineage_of_the_ten_assets(ui: Ui) -> None:

@@ -47,7 +47,7 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path: Path, workers: int) -> 
         stderr=subprocess.DEVNULL,
     )
     try:
-        _until(lambda: told.exists() and told.read_text() != "", 120)
+        _until(lambda: told.exists() and told.read_text() != "", 240)
         mark = told.read_text()
         names = reaper.marked(mark).values()
         assert "postgres" in names
