@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 FULL := $(VENV)/.full
-CODE := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_cli pvm_api sensors sql definitions.py tests tools $(wildcard bench)
+ROOMS := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_cli pvm_api sensors
 
-.PHONY: help setup base demo up down test test-long test-n8n bench lint format pin clean
+.PHONY: help setup base demo up down test suite test-long test-n8n bench lint format pin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -36,16 +36,22 @@ format: $(FULL) ## let ruff mend and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: lint ## lint, then the whole suite (real PostgreSQL, Dagster, RabbitMQ, Chromium)
+test: $(FULL) ## lint and the whole suite (real PostgreSQL, Dagster, RabbitMQ, Chromium)
 	@bash tools/chromium.sh
 	@bash tools/rabbitmq.sh
-	@# Whole-job tests start a hundred processes; where Python writes no bytecode each would compile the project.
-	@$(BIN)/python -m compileall -q -j 0 pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_cli pvm_api sensors sql definitions.py
-	@# Four workers on two cores: half of a whole-job test is waiting for processes to start and servers to answer.
+	@$(BIN)/python -m compileall -q -j 0 $(ROOMS) sql definitions.py
+	@$(MAKE) --no-print-directory -j 2 lint suite
+
+# Where Python is told to write no bytecode, every worker would compile every test again, and every process of a
+# whole job the project.
+suite test-long: export PYTHONDONTWRITEBYTECODE =
+
+# Half of a whole-job test is waiting for processes to start and servers to answer: more workers than cores.
+suite: $(FULL)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, a job killed ten times, faults on the command line
-	$(BIN)/python -m pytest -v -m long --timeout=900 tests
+test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, processes killed again and again
+	$(BIN)/python -m pytest -v -m long --timeout=900 -n 2 --dist loadfile --no-loadscope-reorder
 
 test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the started platform
 	@bash tools/n8n.sh

@@ -1,4 +1,4 @@
-"""Fixtures: one embedded server for the session, a fresh migrated database for each test that asks."""
+"""Fixtures: one embedded server for the session; for each test that asks, a database without rows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.store import Store
+from tests.databases import Databases, template
 
 _count = itertools.count()
 
@@ -24,25 +24,35 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
     home = EmbeddedServer(shared / "pg-home", durable=False)
-    home.up()
+    if home.up():
+        with psycopg.connect(home.uri("postgres"), autocommit=True) as connection:
+            connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+            # Databases of tests do not live long enough for it.
+            connection.execute("ALTER SYSTEM SET autovacuum = off")
+            connection.execute("SELECT pg_reload_conf()")
     yield home
     home.down(if_unused=True)
 
 
 @pytest.fixture(scope="session")
-def migrated(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+def migrated(server: EmbeddedServer) -> str:
     """Name of a database with the newest schema, to be copied."""
-    name = f"template_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
-    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    migrate.upgrade(server.uri(name))
-    return name
+    return template(server)
+
+
+@pytest.fixture(scope="session")
+def databases(server: EmbeddedServer, migrated: str) -> Iterator[Databases]:
+    """Where tests and modules of this worker get their databases."""
+    made = Databases(server, migrated)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def database_url(server: EmbeddedServer, migrated: str) -> Iterator[str]:
-    """URL of a fresh database with the newest schema, dropped after the test."""
-    yield from _fresh(server, f"TEMPLATE {migrated} STRATEGY file_copy")
+def database_url(databases: Databases) -> Iterator[str]:
+    """URL of a database with the newest schema and no rows, this test's own."""
+    with databases.one() as url:
+        yield url
 
 
 @pytest.fixture
@@ -53,19 +63,19 @@ def empty_database_url(server: EmbeddedServer) -> Iterator[str]:
 
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
-    """A fresh database."""
+    """A database without rows."""
     with Database(database_url) as found:
         yield found
 
 
 @pytest.fixture
 def repos(database: Database) -> Store:
-    """All repositories over a fresh database."""
+    """All repositories over a database without rows."""
     return Store.over(database)
 
 
 def _fresh(server: EmbeddedServer, options: str) -> Iterator[str]:
-    name = f"t_{os.getpid()}_{next(_count)}"
+    name = f"f_{os.getpid()}_{next(_count)}"
     with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} {options}")
         yield server.uri(name)

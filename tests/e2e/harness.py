@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tiny
+from forks import forks
 
 #: Two workers: the suite itself runs on two cores.
 _ENV = {"PVM_WORKERS": "2", "EMBED_MODEL": "classic", "PVM_SEGMENTER": "classic", "COLUMNS": "160"}
+_PATIENCE_S = 240.0
 _OURS = ("PVM_", "DAGSTER_", "EMBED_", "MATCH_", "RETRIEVAL_", "SIM_", "INLIERS_", "POSTGRES_", "DATA_ROOT")
 
 
@@ -32,12 +35,19 @@ class Pvm:
 
     def __call__(self, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
         """Runs the command to its end; environment variables may be given by name."""
+        if "PYTHONPATH" in more:
+            # Read by an interpreter that starts, which a forked one does not.
+            return self.cold(*arguments, **more)
+        return forks().run(list(map(str, arguments)), self.environment(**more), _PATIENCE_S)
+
+    def cold(self, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+        """The same in a fresh interpreter, as a shell starts it."""
         return subprocess.run(
             self.command(*arguments),
             env=self.environment(**more),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=_PATIENCE_S,
             check=False,
         )
 
@@ -56,6 +66,37 @@ class Pvm:
     def torn_down(self) -> None:
         """Stops everything of this home."""
         self("down")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A home after `pvm up`.
+
+    Attributes:
+        ui_port, api_port: where Dagster's UI and the REST API listen.
+        folder: below it lies what callers of the API may name as sources.
+    """
+
+    pvm: Pvm
+    ui_port: int
+    api_port: int
+    folder: Path
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """Starts what is not running."""
+        ports = ("--port", str(self.ui_port), "--api-port", str(self.api_port))
+        started = self.pvm.cold("up", *ports, PVM_API_SOURCE_ROOTS=str(self.folder))
+        assert started.returncode == 0, started.stderr
+        for port in (self.ui_port, self.api_port):
+            assert f"http://127.0.0.1:{port}" in started.stdout
+        return started
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import httpx
 import psycopg
 import pytest
 import tiny
-from harness import Pvm
+from harness import Pvm, Started
 
 from pvm_resources.postgres.server import EmbeddedServer
 
@@ -58,31 +57,14 @@ class Platform:
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """`pvm up`, a key and a tiny case in a folder that callers may name."""
-    folder = tmp_path_factory.mktemp("api")
-    pvm = Pvm(folder / "home")
-    case = tiny.write_case(folder / "case", products=3, clips=2)
-    ports = [_free_port(), _free_port()]
-    try:
-        _up(pvm, case, *ports)
-        made = pvm("keys", "create", "n8n", "--scope", "run")
-        headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
-        base = f"http://127.0.0.1:{ports[1]}"
-        with httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=30) as client:
-            yield Platform(pvm, case, client)
-    finally:
-        pvm.torn_down()
-
-
-def _up(pvm: Pvm, case: tiny.Tiny, port: int, api_port: int) -> None:
-    roots = str(case.products.parent)
-    started = pvm("up", "--port", str(port), "--api-port", str(api_port), PVM_API_SOURCE_ROOTS=roots)
-    assert started.returncode == 0, started.stderr
-    assert f"http://127.0.0.1:{api_port}" in started.stdout
-    if not (pvm.home / "seen").exists():
-        assert "pvm keys create" in started.stderr, "a first start says how to call"
-    (pvm.home / "seen").touch()
+def platform(started: Started) -> Iterator[Platform]:
+    """The started platform, a key and a tiny case in a folder that callers may name."""
+    case = tiny.write_case(started.folder / "case", products=3, clips=2)
+    made = started.pvm("keys", "create", "n8n", "--scope", "run")
+    headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    base = f"http://127.0.0.1:{started.api_port}"
+    with httpx.Client(base_url=base, headers=headers, trust_env=False, timeout=30) as client:
+        yield Platform(started.pvm, case, client)
 
 
 def test_one_post_ends_in_matches_with_their_proof(platform: Platform) -> None:
@@ -108,7 +90,8 @@ def test_one_post_ends_in_matches_with_their_proof(platform: Platform) -> None:
 
 def test_a_running_job_is_cancelled_and_deleted(platform: Platform) -> None:
     # Work enough for the order to arrive before the end.
-    case = tiny.write_case(platform.case.products.parent / "more", products=6, clips=40)
+    case = tiny.write_case(platform.case.products.parent / "more", products=6, clips=2)
+    tiny.write_copies(case, 38)
     job = platform.start("giày", case)
     _until(lambda: platform.status(job)["status"] == "running")
     assert platform.client.post(f"/v1/jobs/{job}/cancel").status_code == 202
@@ -122,16 +105,14 @@ def test_a_running_job_is_cancelled_and_deleted(platform: Platform) -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(1_500)
-def test_twenty_jobs_and_a_killed_daemon(platform: Platform) -> None:
+def test_twenty_jobs_and_a_killed_daemon(platform: Platform, started: Started) -> None:
     with ThreadPoolExecutor(8) as pool:
         jobs = list(pool.map(lambda n: platform.start(f"ngành {n % 10}"), range(20)))
     _until(lambda: "running" in platform.states().values())
     daemon = json.loads((platform.pvm.home / "run" / "daemon.json").read_text())["pid"]
     os.kill(daemon, signal.SIGKILL)
     time.sleep(5)
-    webserver = json.loads((platform.pvm.home / "run" / "webserver.json").read_text())["url"]
-    port = int(webserver.rpartition(":")[2])
-    _up(platform.pvm, platform.case, port, int(platform.client.base_url.port or 0))
+    started.up()
     ended: dict[str, str] = {}
 
     def all_ended() -> bool:
@@ -179,9 +160,3 @@ def _successes(pvm: Pvm) -> Counter[str]:
     )
     with psycopg.connect(EmbeddedServer(pvm.home).uri("dagster")) as connection:
         return Counter(row[0] for row in connection.execute(query))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

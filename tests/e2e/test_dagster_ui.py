@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 import tiny
-from harness import Pvm
+from harness import Pvm, Started
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from pvm_assets.run_tags import PARTITION_TAG
@@ -38,6 +37,7 @@ ASSETS = (
     "candidate_pairs", "matches", "evidence",
 )  # fmt: skip
 INDUSTRY = "Gối công thái học"
+JOB = "seen-in-the-ui"
 PATIENCE_MS = 60_000
 
 
@@ -121,22 +121,17 @@ class Ui:
         self.page.keyboard.press("Escape")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    """`pvm up` on a home with one finished job, and Chromium."""
+def ui(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    """The started platform with one finished job of its own, and Chromium."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 
     folder = tmp_path_factory.mktemp("ui")
-    pvm = Pvm(folder / "home")
+    pvm = started.pvm
     case = tiny.write_case(folder / "case", products=4, clips=3)
+<<<<<<< HEAD
     try:
         ran = pvm.run(case.products, case.videos, INDUSTRY)
         assert ran.returncode == 0, ran.stderr
@@ -157,6 +152,28 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
             context.close()
     finally:
         pvm.torn_down()
+=======
+    ran = pvm.run(case.products, case.videos, INDUSTRY, "--job", JOB)
+    assert ran.returncode == 0, ran.stderr
+    job = _job(pvm)
+    pictures = Path(os.environ.get("PVM_SCREENSHOTS", folder))
+    url = f"http://127.0.0.1:{started.ui_port}"
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            folder / "profile",
+            executable_path=CHROMIUM,
+            headless=True,
+            args=FLAGS,
+            viewport={"width": 1500, "height": 860},
+        )
+        yield Ui(pvm, url, f"{job['industry']}|{job['job']}", context.new_page(), pictures)
+        context.close()
+
+
+def _job(pvm: Pvm) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(pvm("status", "--job", JOB, "--json").stdout)["jobs"][0]
+    return found
+>>>>>>> suite
 
 
 def test_the_lineage_of_the_ten_assets(ui: Ui) -> None:
@@ -244,4 +261,12 @@ def test_with_the_rule_taken_back_the_job_goes_through_again(ui: Ui) -> None:
     run = ui.launch("/locations/pvm/jobs/pvm_job_run", "Materialize all…")
 
     assert run["status"] == "SUCCESS", ui.failures(run["runId"])
+<<<<<<< HEAD
     assert json.loads(ui.pvm("status", "--json").stdout)["jobs"][0]["status"] == "completed"
+=======
+    assert _job(ui.pvm)["status"] == "completed"
+
+
+def _quoted(partition: str) -> str:
+    return partition.replace("|", "%7C")
+>>>>>>> suite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,3 +128,10 @@ def write_case(folder: Path, products: int = 3, clips: int = 2) -> Tiny:
         if not last:
             shown[f"c{n}"] = f"p{n}"
     return Tiny(folder / "products.csv", folder / "videos", shown)
+
+
+def write_copies(case: Tiny, count: int) -> None:
+    """More videos of the same pictures, without drawing: their files differ in a box that players skip."""
+    whole = (case.videos / "c0.mp4").read_bytes()
+    for n in range(count):
+        (case.videos / f"copy{n}.mp4").write_bytes(whole + struct.pack(">I4sQ", 16, b"free", n))

@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.api_keys import Keys
 
 _REQUESTS = 120
-_KILLS = 3
 
 
 class _Api:
@@ -67,14 +67,17 @@ def _post(client: httpx.Client, key: str, number: int) -> str:
         return str(answer.json()["job_id"])
 
 
-def test_what_was_accepted_is_there_once(database_url: str, database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_what_was_accepted_is_there_once(
+    database_url: str, database: Database, tmp_path: Path, kills: int
+) -> None:
     key = Keys(database).create("n8n", ["run"])[1]
     api, moments = _Api(database_url, tmp_path / "home"), random.Random(11)
     api.start()
     try:
         with httpx.Client(base_url=api.url, timeout=30) as client, ThreadPoolExecutor(6) as pool:
             answers = [pool.submit(_post, client, key, number) for number in range(_REQUESTS)]
-            for _ in range(_KILLS):
+            for _ in range(kills):
                 done = sum(answer.done() for answer in answers)
                 while sum(a.done() for a in answers) == done and not all(a.done() for a in answers):
                     time.sleep(0.01)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import schemathesis
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
-from schemathesis.schemas import BaseSchema
-from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from pvm_api.problems import MEDIA_TYPE
 from pvm_cli.api import described
 
-#: Keys have a table of their own (test_auth); a source that is nowhere is refused, which no schema can say.
-_TOLD_ELSEWHERE = [ignored_auth, positive_data_acceptance]
+if TYPE_CHECKING:
+    # A second and a half of imports, which every worker would pay when it collects.
+    import schemathesis
+    from schemathesis.schemas import BaseSchema
+
 _COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 
 
@@ -29,18 +30,24 @@ def _operations() -> list[str]:
 @pytest.fixture(scope="module")
 def api_schema(shared_client: TestClient) -> BaseSchema:
     """The schema of an application over a database of its own."""
+    import schemathesis
+
     return schemathesis.openapi.from_asgi("/openapi.json", shared_client.app)
 
 
 @pytest.mark.parametrize("operation", _operations())
 def test_every_answer_conforms(api_schema: BaseSchema, shared_client: TestClient, operation: str) -> None:
+    from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
+
+    # Keys have a table of their own (test_auth); that a source is nowhere no schema can say.
+    told_elsewhere = [ignored_auth, positive_data_acceptance]
     method, _, path = operation.partition(" ")
     headers = {"X-API-Key": shared_client.headers["X-API-Key"]}
 
     @given(case=api_schema[path][method].as_strategy())
     @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     def conforms(case: schemathesis.Case) -> None:
-        case.call_and_validate(headers=headers, excluded_checks=_TOLD_ELSEWHERE)
+        case.call_and_validate(headers=headers, excluded_checks=told_elsewhere)
 
     conforms()
 

@@ -75,7 +75,8 @@ class Zygote:
     def start(self, job_id: str) -> None:
         """Starts a run."""
         assert self.process.stdin is not None
-        self.process.stdin.write(job_id + "\n")
+        request = {"job": job_id, "environment": dict(os.environ)}
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
 
     def run(self, job_id: str, kill_at: tuple[str, float] | None = None) -> dict[str, Any] | None:
@@ -101,9 +102,9 @@ def _leader() -> int:
     raise AssertionError("the pid comes before the first event")
 
 
-@pytest.fixture
-def zygote(fresh: Stand) -> Iterator[Zygote]:
-    """A zygote with the stand's environment."""
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    """A zygote; its runs see the environment of the test that starts them."""
     process = subprocess.Popen(
         [sys.executable, str(_TESTS / "zygote.py")],
         stdin=subprocess.PIPE,

@@ -1,8 +1,8 @@
 """A process that has imported everything and forks one process a run, so that a run starts at once.
 
-Protocol on stdin/stdout: a line ``<job-id>`` starts a run in a child of its own process group; the lines
-``pid <n>``, ``<kind> <step>`` for each event, and ``end <status> <json>`` come back; a child that is killed
-ends with ``gone <signal>``.
+Protocol on stdin/stdout: a line ``{"job", "environment"}`` starts a run in a child of its own process group;
+the lines ``pid <n>``, ``<kind> <step>`` for each event, and ``end <status> <json>`` come back; a child that
+is killed ends with ``gone <signal>``.
 """
 
 from __future__ import annotations
@@ -38,11 +38,14 @@ def main() -> None:
     """Serves until stdin ends."""
     _say("ready")
     for line in sys.stdin:
+        request = json.loads(line)
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                _child(line.strip())
+                os.environ.clear()
+                os.environ.update(request["environment"])
+                _child(request["job"])
                 code = 0
             finally:
                 os._exit(code)

@@ -15,6 +15,8 @@ import httpx
 import pika
 import pytest
 
+from tests import reaper
+
 #: Five seconds on an idle machine; the suite shares its cores.
 _READY_S = 120.0
 _BIN = next((p for p in (Path("/usr/lib/rabbitmq/bin"),) if (p / "rabbitmq-server").exists()), None)
@@ -59,6 +61,7 @@ class Broker:
     def _environment(self) -> dict[str, str]:
         at = str(self._folder)
         return {
+            **{name: value for name, value in os.environ.items() if name == reaper.VARIABLE},
             "PATH": os.environ["PATH"], "HOME": at, "LANG": "C.UTF-8",
             "RABBITMQ_NODENAME": self._name, "RABBITMQ_MNESIA_BASE": f"{at}/mnesia",
             "RABBITMQ_LOG_BASE": f"{at}/log", "RABBITMQ_PID_FILE": f"{at}/pid",

@@ -411,16 +411,17 @@ def test_a_relay_outlives_its_connections(post: Post, receivers: Any) -> None:
     assert set(post.states()) == {"delivered"}
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.long)])
 def test_a_relay_that_is_killed_again_and_again_loses_nothing(
-    post: Post, receivers: Any, tmp_path: Path
+    post: Post, receivers: Any, tmp_path: Path, kills: int
 ) -> None:
     receiver = receivers(lambda _r, n: Reply(500 if n % 17 == 3 else 200, wait=0.01))
     post.hook(receiver, "*")
     jobs = [post.job(f"job-{n}") for n in range(6)]
     sent: dict[str, list[str]] = defaultdict(list)
     random = Random(4)
-    for names in (PER_JOB[:4], PER_JOB[4:8], PER_JOB[8:]):
-        for name in names:
+    for n in range(kills):
+        for name in PER_JOB[n * len(PER_JOB) // kills : (n + 1) * len(PER_JOB) // kills]:
             for job in jobs:
                 sent[job] += post.write(job, name)
         process = _relay_process(post, receiver, tmp_path)
@@ -432,7 +433,7 @@ def test_a_relay_that_is_killed_again_and_again_loses_nothing(
     deadline = time.monotonic() + 40
     while "open" in post.states() or post.deliveries.backlog().unseen:
         assert time.monotonic() < deadline, post.states()
-        time.sleep(0.2)
+        time.sleep(0.05)
         post.hurry()
     process.terminate()
     assert process.wait(15) == 0

@@ -274,7 +274,10 @@ def test_a_killed_first_start_is_begun_again(home: EmbeddedServer) -> None:
     assert _value(home.uri(), "SELECT 1") == 1
 
 
-def test_a_starter_killed_at_any_moment_blocks_nobody(home: EmbeddedServer) -> None:
+@pytest.mark.parametrize(
+    "delays", [[0.2], pytest.param([0.02, 0.2, 0.5], marks=pytest.mark.long)], ids=["once", "often"]
+)
+def test_a_starter_killed_at_any_moment_blocks_nobody(home: EmbeddedServer, delays: list[float]) -> None:
     code = """
         import sys
         from pvm_resources.postgres.server import EmbeddedServer
@@ -282,7 +285,7 @@ def test_a_starter_killed_at_any_moment_blocks_nobody(home: EmbeddedServer) -> N
         EmbeddedServer(sys.argv[1], durable=False).up()
         sys.stdin.readline()
     """
-    for delay in (0.02, 0.2, 0.5):
+    for delay in delays:
         starter = _python(code, str(home.home))
         assert starter.stdout is not None
         starter.stdout.readline()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,8 @@ from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_demo import make_products, render_scene
 from pvm_demo.paint import Rgb
+from pvm_demo.products import SyntheticProduct
+from pvm_demo.scenes import Scene
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store import Store
@@ -71,14 +75,27 @@ def clip(path: Path, pictures: list[Rgb], fps: int = 10, seconds: float = 2.0) -
         container.mux(stream.encode())  # type: ignore[attr-defined]
 
 
+@functools.cache
+def _drawn() -> tuple[list[SyntheticProduct], list[Scene], list[bytes]]:
+    """Products, a scene of each, and three clips of the scenes: drawn once in a process, which takes longer
+    than most tests."""
+    drawn = make_products(3, len(_SCORES))
+    scenes = [render_scene(one, np.random.default_rng(n), 0.2) for n, one in enumerate(drawn)]
+    clips = []
+    for n in range(3):
+        with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+            clip(Path(file.name), [scene.rgb for scene in scenes[n::3]])
+            clips.append(Path(file.name).read_bytes())
+    return drawn, scenes, clips
+
+
 def fill(database: Database, media: MediaStore, folder: Path) -> Shelf:
     """Writes the job."""
     repos = Store.over(database)
     industry = repos.industries.ensure(NAME)
-    drawn = make_products(3, len(_SCORES))
-    scenes = [render_scene(one, np.random.default_rng(n), 0.2) for n, one in enumerate(drawn)]
-    for n in range(3):
-        clip(folder / f"clip{n}.mp4", [scene.rgb for scene in scenes[n::3]])
+    drawn, scenes, clips = _drawn()
+    for n, content in enumerate(clips):
+        (folder / f"clip{n}.mp4").write_bytes(content)
     repos.jobs.create(industry.slug, {}, JOB)
     repos.jobs.set_keys(JOB, embed_model="classic", keyframes="k1", verify="v1")
     products = [
