@@ -52,8 +52,8 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
     assert right & best, results
     for result in results:
         if result.status != "rejected":
-            assert result.evidence is not None
-            assert decode_stored((Path(stand.settings.media) / result.evidence).read_bytes()).ndim == 3
+            assert result.evidence_path is not None
+            assert decode_stored((Path(stand.settings.media) / result.evidence_path).read_bytes()).ndim == 3
 
     events = Outbox(repos.database).counts(job.job_id)
     assert all(events[name] == 1 for name in PER_JOB if name not in ("job.failed", "job.cancelled"))
