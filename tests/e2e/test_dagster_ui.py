@@ -131,28 +131,6 @@ def ui(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
     folder = tmp_path_factory.mktemp("ui")
     pvm = started.pvm
     case = tiny.write_case(folder / "case", products=4, clips=3)
-<<<<<<< HEAD
-    try:
-        ran = pvm.run(case.products, case.videos, INDUSTRY)
-        assert ran.returncode == 0, ran.stderr
-        started = pvm("up", "--port", str(_free_port()), "--api-port", str(_free_port()))
-        assert started.returncode == 0, started.stderr
-        url = next(word for word in started.stdout.split() if word.startswith("http://"))
-        job = json.loads(pvm("status", "--json").stdout)["jobs"][0]
-        pictures = Path(os.environ.get("PVM_SCREENSHOTS", folder))
-        with sync_playwright() as playwright:
-            context = playwright.chromium.launch_persistent_context(
-                folder / "profile",
-                executable_path=CHROMIUM,
-                headless=True,
-                args=FLAGS,
-                viewport={"width": 1500, "height": 860},
-            )
-            yield Ui(pvm, url, partition_key(job["industry"], job["job"]), context.new_page(), pictures)
-            context.close()
-    finally:
-        pvm.torn_down()
-=======
     ran = pvm.run(case.products, case.videos, INDUSTRY, "--job", JOB)
     assert ran.returncode == 0, ran.stderr
     job = _job(pvm)
@@ -166,14 +144,13 @@ def ui(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
             args=FLAGS,
             viewport={"width": 1500, "height": 860},
         )
-        yield Ui(pvm, url, f"{job['industry']}|{job['job']}", context.new_page(), pictures)
+        yield Ui(pvm, url, partition_key(job["industry"], job["job"]), context.new_page(), pictures)
         context.close()
 
 
 def _job(pvm: Pvm) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(pvm("status", "--job", JOB, "--json").stdout)["jobs"][0]
     return found
->>>>>>> suite
 
 
 def test_the_lineage_of_the_ten_assets(ui: Ui) -> None:
@@ -261,12 +238,4 @@ def test_with_the_rule_taken_back_the_job_goes_through_again(ui: Ui) -> None:
     run = ui.launch("/locations/pvm/jobs/pvm_job_run", "Materialize all…")
 
     assert run["status"] == "SUCCESS", ui.failures(run["runId"])
-<<<<<<< HEAD
-    assert json.loads(ui.pvm("status", "--json").stdout)["jobs"][0]["status"] == "completed"
-=======
     assert _job(ui.pvm)["status"] == "completed"
-
-
-def _quoted(partition: str) -> str:
-    return partition.replace("|", "%7C")
->>>>>>> suite
