@@ -1,6 +1,6 @@
 """What worker processes compute, one item at a time: files in, files and plain records out.
 
-No Dagster and no database here, so that a worker starts in a fraction of a second.
+No Dagster here and no connection to the database: a worker starts in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -11,5 +11,5 @@ T = TypeVar("T")
 
 
 def given(value: T) -> T:
-    """The set-up of workers that need nothing made: `functools.partial(given, value)` makes `value`."""
+    """`value`: the set-up of workers whose state is ready-made, as `functools.partial(given, value)`."""
     return value
