@@ -29,6 +29,7 @@ from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, Endpoints
+from pvm_resources.store.job_changes import outbox_write
 from tests.pvm_resources.receiver import Receiver
 
 _JOBS = 4
@@ -111,7 +112,7 @@ def _write(database: Database, job: str, count: int, at_once: int) -> None:
         for _ in range(at_once):
             item = str(uuid.uuid4())
             events.append(Event(job, "image.embedding.ready", item, {"asset_id": item}))
-        database.commit(events=events)
+        database.commit(outbox_write(events))
 
 
 def _fan_out(database: Database) -> None:

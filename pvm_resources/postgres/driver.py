@@ -81,9 +81,8 @@ class Copy:
     before: Sequence[Statement] = ()
 
 
-Write = Statement | Copy
-#: Writes events within a transaction; what an event is, the driver does not know.
-EventSink = Callable[[_Cursor, Sequence[Any]], None]
+#: What a commit runs; a function gets the cursor of the transaction and returns rows changed.
+Write = Statement | Copy | Callable[[_Cursor], int]
 
 
 class Database:
@@ -104,7 +103,6 @@ class Database:
         self._pool: ConnectionPool[_Connection] | None = None
         self._owner = 0
         self._lock = threading.Lock()
-        self._sink: EventSink | None = None
 
     def __repr__(self) -> str:
         return f"Database({self._where})"
@@ -131,12 +129,8 @@ class Database:
 
     # -- writing ----------------------------------------------------------------------------------
 
-    def on_events(self, sink: EventSink) -> None:
-        """Has `sink` write the events of every commit."""
-        self._sink = sink
-
-    def commit(self, *writes: Write, events: Iterable[Any] = ()) -> list[int]:
-        """Runs `writes` in order and has the sink write `events`, in one transaction.
+    def commit(self, *writes: Write) -> list[int]:
+        """Runs `writes` in order, in one transaction.
 
         Returns:
             rows changed, one number per write.
@@ -145,9 +139,7 @@ class Database:
             StoreError: nothing was written.
         """
         with self.transaction() as cursor:
-            changed = [_write(cursor, write) for write in writes]
-            self.emit(cursor, events)
-        return changed
+            return [_write(cursor, write) for write in writes]
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[_Cursor]:
@@ -158,12 +150,6 @@ class Database:
     def write(self, cursor: _Cursor, write: Write) -> int:
         """Runs one write within a `transaction`; returns rows changed."""
         return _write(cursor, write)
-
-    def emit(self, cursor: _Cursor, events: Iterable[Any]) -> None:
-        """Has `events` written within a `transaction`."""
-        if listed := list(events):
-            assert self._sink is not None, "no sink for events"
-            self._sink(cursor, listed)
 
     # -- reading ----------------------------------------------------------------------------------
 
@@ -453,6 +439,8 @@ def _sql(query: str) -> sql.SQL:
 def _write(cursor: _Cursor, write: Write) -> int:
     if isinstance(write, Statement):
         return cursor.execute(_sql(write.query), write.params).rowcount
+    if not isinstance(write, Copy):
+        return write(cursor)
     stage = f"stage_{write.table}"
     _stage(cursor, write, stage)
     for statement in write.before:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_type_hints
 
 from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
@@ -58,29 +59,8 @@ class Store:
     @classmethod
     def over(cls, database: Database) -> Store:
         """Tables that share `database`."""
-        return cls(
-            database,
-            Industries(database),
-            Jobs(database),
-            Inbox(database),
-            Schedules(database),
-            Catalogue(database),
-            Galleries(database),
-            Videos(database),
-            SourceRuns(database),
-            OAuthTokens(database),
-            Quotas(database),
-            Features(database),
-            Matching(database),
-            State(database),
-            RowChecks(database),
-            MatchQueries(database),
-            ReviewQueries(database),
-            Retention(database),
-            Keys(database),
-            Endpoints(database),
-            Deliveries(database),
-        )
+        parts = {name: part for name, part in get_type_hints(cls).items() if part is not Database}
+        return cls(database, **{name: part(database) for name, part in parts.items()})
 
     def labels(self, policies: Policies) -> Labels:
         """Labels, of which `policies` say what may be learnt from."""

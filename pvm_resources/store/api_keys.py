@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Final, Literal, get_args
 
 from pvm_core.errors import InputError
-from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository, insert, listed
 
 Scope = Literal["read", "run", "review", "admin"]
@@ -86,12 +85,10 @@ class Keys(Repository):
             return None
         found = self._db.one(ApiKey, f"{_SELECT} WHERE hash = %s AND revoked_at IS NULL", [_hash(token)])
         if found is not None:
-            self._db.commit(
-                Statement(
-                    "UPDATE api_keys SET last_used_at = now() WHERE key_id = %s "
-                    "AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
-                    [found.key_id],
-                )
+            self._execute(
+                "UPDATE api_keys SET last_used_at = now() WHERE key_id = %s "
+                "AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')",
+                found.key_id,
             )
         return found
 
@@ -113,12 +110,8 @@ class Keys(Repository):
         Raises:
             InputError: ``key.unknown``.
         """
-        changed = self._db.commit(
-            Statement(
-                "UPDATE api_keys SET revoked_at = now() WHERE key_id = %s AND revoked_at IS NULL", [key_id]
-            )
-        )
-        if changed == [1]:
+        query = "UPDATE api_keys SET revoked_at = now() WHERE key_id = %s AND revoked_at IS NULL"
+        if self._execute(query, key_id):
             return True
         if not self._db.value("SELECT EXISTS (SELECT 1 FROM api_keys WHERE key_id = %s)", [key_id]):
             raise InputError("key.unknown", key_id, "no such key", "See pvm keys list")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from types import NoneType
-from typing import Any, Final, TypeVar, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from pvm_resources.postgres.driver import Database, Statement
-from pvm_resources.postgres.text import clean as clean
-from pvm_resources.store import job_changes
+from pvm_resources.postgres.text import clean
 
-T = TypeVar("T")
 Cursor = psycopg.Cursor[tuple[Any, ...]]
+#: What wraps a value for a jsonb column.
+json = Jsonb
 _TWO64: Final = 1 << 64
 _SQL_TYPES: Final = {
     uuid.UUID: "uuid", int: "int4", float: "float8", bool: "bool", datetime: "timestamptz"
@@ -33,11 +33,10 @@ class Repository:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        database.on_events(job_changes.emit)
 
-    def _execute(self, query: str, *params: Any) -> int:
-        """Commits one statement; returns rows changed."""
-        return self._db.commit(Statement(query, params))[0]
+    def _execute(self, query: str, *params: Any, **named: Any) -> int:
+        """Commits one statement with its parameters; returns rows changed."""
+        return self._db.commit(Statement(query, named or params))[0]
 
 
 def columns(record: type, *, without: Collection[str] = (), **types: str) -> dict[str, str]:
@@ -94,12 +93,6 @@ def unsigned(value: int | None) -> int | None:
     return value + _TWO64 if value is not None and value < 0 else value
 
 
-def json(value: Any) -> Jsonb:
-    """`value` for a jsonb column."""
-    return Jsonb(value)
-
-
-def chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Slices of up to `size`."""
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
+__all__ = [
+    "Cursor", "Repository", "clean", "columns", "insert", "json", "listed", "rows", "signed", "unsigned",
+]  # fmt: skip

@@ -10,6 +10,7 @@ from typing import Any, Final
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
 from pvm_resources.store.base import Repository, clean, columns, listed, rows, signed, unsigned
+from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import Image, ImageSource, Product
 
 _PRODUCT: Final = columns(Product)
@@ -57,7 +58,7 @@ class Catalogue(Repository):
             ),
             *(_as_old_as_answers(job_id, source, hours) for source, hours in (reuse_h or {}).items()),
             *also,
-            events=events,
+            outbox_write(events),
         )  # fmt: skip
 
     def write_images(
@@ -81,7 +82,7 @@ class Catalogue(Repository):
                 conflict="(product_id, ref_hash)", update=("fingerprint", "img_id"),
             ),
             *also,
-            events=events,
+            outbox_write(events),
         )  # fmt: skip
 
     @staticmethod
@@ -94,7 +95,7 @@ class Catalogue(Repository):
     def keep_images(self, job_id: str, img_ids: Iterable[uuid.UUID]) -> int:
         """Removes all other pictures from the job's galleries; returns how many."""
         query = "DELETE FROM job_images WHERE job_id = %s AND img_id <> ALL(%s)"
-        return self._db.commit(Statement(query, [job_id, list(img_ids)]))[0]
+        return self._execute(query, job_id, list(img_ids))
 
     def products(self, job_id: str) -> list[Product]:
         """The job's products, in catalogue order."""

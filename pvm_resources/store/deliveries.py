@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from pvm_jobs.delivery_policy import DeliveryAnswer, DeliveryDecision
 from pvm_jobs.payloads import Outgoing
-from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Cursor, Repository, clean
 from pvm_resources.store.endpoints import CALLBACK_EVENTS, Endpoints, callback_id
 
@@ -200,12 +199,10 @@ class Deliveries(Repository):
 
     def renew(self, owner: uuid.UUID, lease_s: float = LEASE_S) -> None:
         """Renews the leases of a relay."""
-        self._db.commit(
-            Statement(
-                "UPDATE delivery_streams SET lease_until = now() + make_interval(secs => %s) "
-                "WHERE lease_by = %s",
-                [lease_s, owner],
-            )
+        self._execute(
+            "UPDATE delivery_streams SET lease_until = now() + make_interval(secs => %s) WHERE lease_by = %s",
+            lease_s,
+            owner,
         )
 
     def waiting(self, stream: Stream, limit: int) -> list[Outgoing]:
@@ -266,11 +263,8 @@ class Deliveries(Repository):
 
     def release_all(self, owner: uuid.UUID) -> None:
         """Frees all streams of a relay that ends."""
-        self._db.commit(
-            Statement(
-                "UPDATE delivery_streams SET lease_by = NULL, lease_until = NULL WHERE lease_by = %s", [owner]
-            )
-        )
+        query = "UPDATE delivery_streams SET lease_by = NULL, lease_until = NULL WHERE lease_by = %s"
+        self._execute(query, owner)
 
     def due_in(self, owner: uuid.UUID, kinds: Sequence[str]) -> float | None:
         """Seconds until a stream can be claimed, 0 or less where one can now; None where none waits."""

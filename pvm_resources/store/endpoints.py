@@ -147,17 +147,14 @@ class Endpoints(Repository):
 
     def remove(self, endpoint_id: uuid.UUID) -> bool:
         """Removes it with its deliveries; False where there is none."""
-        delete = Statement("DELETE FROM endpoints WHERE endpoint_id = %s", [endpoint_id])
-        return self._db.commit(delete) == [1]
+        return self._execute("DELETE FROM endpoints WHERE endpoint_id = %s", endpoint_id) == 1
 
     def enable(self, endpoint_id: uuid.UUID) -> None:
         """Resumes its deliveries; it does not get events written while it was disabled."""
-        self._db.commit(
-            Statement(
-                "UPDATE endpoints SET enabled = true, disabled_reason = NULL, since = now() "
-                "WHERE endpoint_id = %s AND NOT enabled",
-                [endpoint_id],
-            )
+        self._execute(
+            "UPDATE endpoints SET enabled = true, disabled_reason = NULL, since = now() "
+            "WHERE endpoint_id = %s AND NOT enabled",
+            endpoint_id,
         )
 
     def disable(self, endpoint_id: uuid.UUID, reason: str) -> None:
@@ -174,13 +171,13 @@ class Endpoints(Repository):
 
     def rotate(self, endpoint_id: uuid.UUID, secret: str, overlap: timedelta = OVERLAP) -> None:
         """Replaces its secret; the one before also signs for `overlap`."""
-        self._db.commit(
-            Statement(
-                "UPDATE endpoints SET old_secret = secret, secret = %s, "
-                "old_secret_until = CASE WHEN secret IS NULL THEN NULL ELSE now() + %s END "
-                "WHERE endpoint_id = %s",
-                [secret, overlap, endpoint_id],
-            )
+        self._execute(
+            "UPDATE endpoints SET old_secret = secret, secret = %s, "
+            "old_secret_until = CASE WHEN secret IS NULL THEN NULL ELSE now() + %s END "
+            "WHERE endpoint_id = %s",
+            secret,
+            overlap,
+            endpoint_id,
         )
 
 

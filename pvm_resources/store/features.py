@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from pvm_core.errors import ModelError
 from pvm_resources.postgres.driver import Copy, Statement, Write
-from pvm_resources.store.base import Repository, clean, json
+from pvm_resources.store.base import Repository, clean, json, listed, rows
 from pvm_resources.store.records import (
     Embedding,
     EmbeddingBatch,
@@ -116,7 +116,7 @@ _ORDER: Final = "ORDER BY i.kind DESC, i.parent_id, i.ts, i.item_id"
 HNSW_MAX_DIM: Final = 4_000
 #: Graph parameters of pgvector's defaults, written out so that an update cannot change them.
 _HNSW: Final = "m = 16, ef_construction = 64"
-_MODEL: Final = "model_key, name, kind, dim, spec, active"
+_MODEL: Final = listed(Model)
 
 
 class Features(Repository):
@@ -161,21 +161,21 @@ class Features(Repository):
 
     # -- rows and their events ---------------------------------------------------------------------
 
-    def write(self, feature: Feature, rows: Iterable[Row], *, job_id: str | None = None) -> None:
+    def write(self, feature: Feature, given: Iterable[Row], *, job_id: str | None = None) -> None:
         """Stores rows of one method, and with `job_id` the event of each of their pictures.
 
         A mask or keypoint set of the same picture and method is replaced; a vector stored already stays as it
         is. All views of a picture belong in one call, and the model must be registered.
         """
-        table, listed = _TABLES[feature], list(rows)
-        if not listed:
+        table, found = _TABLES[feature], list(given)
+        if not found:
             return
         # The same key gives the same vectors; a file may have been lost and made again.
         update = [name for name in table.columns if table.file and name not in (*table.key, "kind")]
-        values = (tuple(_value(row, name) for name in table.columns) for row in listed)
+        values = rows(found, table.columns, reason=clean)
         writes: list[Write] = [Copy(table.name, table.columns, values, table.key, update=update)]
         if job_id is not None:
-            key, ids = getattr(listed[0], table.method), list({row.item_id for row in listed})
+            key, ids = getattr(found[0], table.method), list({row.item_id for row in found})
             writes += _announcement(table, job_id, key, ids)
         self._db.commit(*writes)
 
@@ -205,12 +205,12 @@ class Features(Repository):
         """Pictures of the job and the media key of their feature's file, where it has one; streamed."""
         table = _TABLES[feature]
         if table.file:
-            for rows in self._db.batches(
+            for found in self._db.batches(
                 tuple_row,
                 f"SELECT i.item_id, f.{table.file} FROM {_joined(table)} AND f.{table.file} IS NOT NULL",
                 {"job": job_id, "key": key},
             ):
-                yield from rows
+                yield from found
 
     def item_ids(self, job_id: str, feature: Feature, key: str) -> list[uuid.UUID]:
         """The job's pictures that have `feature` under `key`: product pictures, then frames, each by id."""
@@ -227,7 +227,7 @@ class Features(Repository):
         table = _TABLES[feature]
         return self._db.stream(
             table.record,
-            f"SELECT {', '.join(f'f.{name}' for name in table.columns)} FROM {_joined(table)} "
+            f"SELECT {listed(table.columns, 'f')} FROM {_joined(table)} "
             f"AND (%(kind)s::text IS NULL OR i.kind = %(kind)s) {_ORDER}",
             {"job": job_id, "key": key, "kind": kind},
         )
@@ -240,7 +240,7 @@ class Features(Repository):
         """Vectors of the job's pictures in batches of about `batch` rows; views of one picture are never
         split over two batches. Read in binary through a server-side cursor."""
         left: list[tuple[Any, ...]] = []
-        for rows in self._db.batches(
+        for batch_rows in self._db.batches(
             tuple_row,
             "SELECT e.item_id, e.view, vector_send(e.emb_rgb), vector_send(e.emb_gray) "
             "FROM job_items i JOIN embeddings e USING (item_id) "
@@ -249,13 +249,13 @@ class Features(Repository):
             batch,
             binary=True,
         ):
-            rows = left + rows
-            cut = len(rows)
-            while cut > 0 and rows[cut - 1][0] == rows[-1][0]:
+            found = left + batch_rows
+            cut = len(found)
+            while cut > 0 and found[cut - 1][0] == found[-1][0]:
                 cut -= 1
-            left = rows[cut:]
+            left = found[cut:]
             if cut:
-                yield _batch(rows[:cut])
+                yield _batch(found[:cut])
         if left:
             yield _batch(left)
 
@@ -467,11 +467,6 @@ def _new_events(select: str, params: dict[str, Any]) -> tuple[Statement, Stateme
             params,
         ),
     )
-
-
-def _value(row: Row, name: str) -> Any:
-    value = getattr(row, name)
-    return clean(value) if name == "reason" else value
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> EmbeddingBatch:

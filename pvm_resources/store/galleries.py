@@ -8,11 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pvm_resources.postgres.driver import Copy, Statement, Write
-from pvm_resources.store.base import Repository
-
-_PICTURE: Final = {
-    "job_id": "text", "product_id": "uuid", "position": "int4", "source_ref": "text", "file": "text",
-}  # fmt: skip
+from pvm_resources.store.base import Repository, columns, listed, rows
 
 
 @dataclass(frozen=True)
@@ -38,16 +34,19 @@ class GalleryPicture:
         return self.source_ref
 
 
+_PICTURE: Final = {"job_id": "text", **columns(GalleryPicture, without=("fingerprint", "data"))}
+
+
 class Galleries(Repository):
     """Table `job_pictures`."""
 
     @staticmethod
     def writes(job_id: str, pictures: Iterable[GalleryPicture]) -> tuple[Write, ...]:
         """The job's references are exactly these, as writes to go along with its products."""
-        rows = ((job_id, p.product_id, p.position, p.source_ref, p.file) for p in pictures)
+        stored = rows(pictures, [*_PICTURE][1:], job_id)
         return (
             Statement("DELETE FROM job_pictures WHERE job_id = %s", [job_id]),
-            Copy("job_pictures", _PICTURE, rows, ("job_id", "product_id", "position")),
+            Copy("job_pictures", _PICTURE, stored, ("job_id", "product_id", "position")),
         )
 
     def count(self, job_id: str) -> int:
@@ -58,8 +57,8 @@ class Galleries(Repository):
         """The job's references in catalogue order; streamed."""
         return self._db.stream(
             GalleryPicture,
-            "SELECT g.product_id, g.position, g.source_ref, g.file "
-            "FROM job_pictures g JOIN job_products jp USING (job_id, product_id) "
-            "WHERE g.job_id = %s ORDER BY jp.position, g.product_id, g.position",
+            f"SELECT {listed([*_PICTURE][1:], 'g')} FROM job_pictures g "
+            "JOIN job_products jp USING (job_id, product_id) WHERE g.job_id = %s "
+            "ORDER BY jp.position, g.product_id, g.position",
             [job_id],
         )

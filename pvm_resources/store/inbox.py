@@ -20,7 +20,7 @@ from pvm_jobs.events import REQUESTS
 from pvm_resources.postgres.driver import store_errors
 from pvm_resources.postgres.dsn import describe
 from pvm_resources.store import job_changes
-from pvm_resources.store.base import Repository, json
+from pvm_resources.store.base import Repository, json, listed
 
 if TYPE_CHECKING:
     from psycopg import Cursor
@@ -48,27 +48,6 @@ _END_FIRST: Final = "Cancel it first, or wait until it has ended"
 #: A row that was handed out this often crashes its processor, and is refused.
 ATTEMPTS_MAX: Final = 20
 
-_COLUMNS: Final = (
-    "event_id, topic, payload, source, status, job_id, run_id, error, attempts, received_at, claimed_at, "
-    "started_at, ended_at"
-)
-#: A half is ready with its other half, or once it has waited long enough.
-_READY: Final = """
-(i.topic NOT IN ('products.collect.request', 'videos.search.request')
- OR i.received_at < now() - make_interval(secs => %(pairing)s)
- OR EXISTS (SELECT 1 FROM inbox o WHERE o.payload ->> 'job_id' = i.payload ->> 'job_id' AND o.topic <> i.topic
-            AND o.topic IN ('products.collect.request', 'videos.search.request')))
-"""
-_CLAIM: Final = f"""
-UPDATE inbox SET status = 'claimed', claimed_at = now(), attempts = attempts + 1
-WHERE event_id IN (
-    SELECT event_id FROM inbox i
-    WHERE (status = 'received' AND {_READY})
-       OR (status = 'claimed' AND claimed_at < now() - make_interval(secs => %(again)s))
-    ORDER BY received_at, event_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-RETURNING {_COLUMNS}
-"""
-
 
 @dataclass(frozen=True)
 class InboxRow:
@@ -87,6 +66,25 @@ class InboxRow:
     claimed_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+
+
+_COLUMNS: Final = listed(InboxRow)
+#: A half is ready with its other half, or once it has waited long enough.
+_READY: Final = """
+(i.topic NOT IN ('products.collect.request', 'videos.search.request')
+ OR i.received_at < now() - make_interval(secs => %(pairing)s)
+ OR EXISTS (SELECT 1 FROM inbox o WHERE o.payload ->> 'job_id' = i.payload ->> 'job_id' AND o.topic <> i.topic
+            AND o.topic IN ('products.collect.request', 'videos.search.request')))
+"""
+_CLAIM: Final = f"""
+UPDATE inbox SET status = 'claimed', claimed_at = now(), attempts = attempts + 1
+WHERE event_id IN (
+    SELECT event_id FROM inbox i
+    WHERE (status = 'received' AND {_READY})
+       OR (status = 'claimed' AND claimed_at < now() - make_interval(secs => %(again)s))
+    ORDER BY received_at, event_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+RETURNING {_COLUMNS}
+"""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from typing import Any
 
 from pvm_core.errors import InputError
 from pvm_jobs.job_ids import slugify
-from pvm_resources.store.base import Repository, json
+from pvm_resources.store.base import Repository, json, listed
 from pvm_resources.store.records import Industry
 
-_COLUMNS = "slug, name, queries, sources, rule_set, rules, created_at, updated_at"
+_COLUMNS = listed(Industry)
 #: Under this transaction lock slugs are chosen, so that two new industries cannot choose the same.
 _SLUGS = "SELECT pg_advisory_xact_lock(hashtextextended('pvm.industries', 0))"
 

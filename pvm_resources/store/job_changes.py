@@ -6,7 +6,7 @@ written with the data it reports, and a `.completed` event moves its job's phase
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -145,11 +145,18 @@ def delete(cursor: Cursor, job_id: str) -> None:
     cursor.execute("DELETE FROM jobs WHERE job_id = %s", [job_id])
 
 
-def emit(cursor: Cursor, events: Sequence[Event]) -> None:
-    """Puts events into the outbox; `.completed` ones also move their job's phase.
+def outbox_write(events: Iterable[Event]) -> Callable[[Cursor], int]:
+    """The write that emits `events` within a commit."""
+    return lambda cursor: emit(cursor, list(events))
+
+
+def emit(cursor: Cursor, events: Sequence[Event]) -> int:
+    """Puts events into the outbox; returns how many are new. `.completed` ones move their job's phase.
 
     An event that exists already (same job, name and item) is left as it is, so its id is minted once.
     """
+    if not events:
+        return 0
     # Without the row lock two stages of one job ending at once would each miss the other's event, and an
     # event could become visible after a later one of its job, which delivery in order of `seq` rests on.
     # Rows that refer to the job are written meanwhile: they take FOR KEY SHARE, which this lock lets pass.
@@ -159,10 +166,10 @@ def emit(cursor: Cursor, events: Sequence[Event]) -> None:
     )
     # Arrays, not COPY: most commits carry few events, and a staging table costs more than their rows.
     columns = [(e.event_id, e.job_id, e.name, e.item, Jsonb(e.payload)) for e in events]
-    cursor.execute(_OUTBOX, [list(column) for column in zip(*columns, strict=True)])
+    new = cursor.execute(_OUTBOX, [list(column) for column in zip(*columns, strict=True)]).rowcount
     ends = [event for event in events if event.name in PER_JOB]
     if not ends:
-        return
+        return new
     cursor.execute(_PHASE_EVENTS, [[event.event_id for event in ends]])
     for job_id in sorted({event.job_id for event in ends}):
         phase = phase_of("running", _phase_events(cursor, job_id))
@@ -171,6 +178,7 @@ def emit(cursor: Cursor, events: Sequence[Event]) -> None:
             "AND status <> ALL(%(ended)s)",
             {"phase": phase, "job": job_id, "ended": list(ENDED)},
         )
+    return new
 
 
 def _phase_events(cursor: Cursor, job_id: str) -> set[str]:

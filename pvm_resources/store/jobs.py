@@ -11,13 +11,10 @@ from pvm_core.rules import Rules
 from pvm_jobs import job_ids
 from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store import job_changes
-from pvm_resources.store.base import Repository, clean
+from pvm_resources.store.base import Repository, clean, listed
 from pvm_resources.store.records import Job, JobCounts
 
-_COLUMNS = (
-    "job_id, industry, partition_key, request, phase, status, run_id, error, keys, embed_model, "
-    "created_at, started_at, finished_at, rules"
-)
+_COLUMNS = listed(Job)
 _COUNTS = """
 SELECT (SELECT count(*) FROM job_products WHERE job_id = %(job)s) AS products,
        (SELECT count(*) FROM job_images WHERE job_id = %(job)s) AS images,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pvm_core.errors import InputError
 from pvm_jobs.lifecycle import JobStatus
-from pvm_resources.store.base import Repository
+from pvm_resources.store.base import Repository, listed
 from pvm_resources.store.match_record import MatchView, one_match, page, reader, unknown_match, where
 from pvm_resources.store.records import MatchStatus, OutboxEvent
 
@@ -100,9 +100,7 @@ class ProblemRow:
     item_hash: str
 
 
-_JOB: Final = (
-    "job_id, industry, status, phase, error, embed_model, created_at, started_at, finished_at, archived_at"
-)
+_JOB: Final = listed(JobRow)
 
 
 class MatchQueries(Repository):
@@ -151,8 +149,7 @@ class MatchQueries(Repository):
         """Events of a job in the order they were written, from a `seq` on."""
         return self._db.all(
             OutboxEvent,
-            "SELECT seq, event_id, job_id, name, item, payload, created_at FROM outbox "
-            "WHERE job_id = %s AND seq > %s ORDER BY seq LIMIT %s",
+            f"SELECT {listed(OutboxEvent)} FROM outbox WHERE job_id = %s AND seq > %s ORDER BY seq LIMIT %s",
             [job_id, after, limit],
         )
 
@@ -260,8 +257,7 @@ class MatchQueries(Repository):
         """
         found = self._db.one(
             VideoRow,
-            "SELECT video_id, platform, url, title, duration_s, published_at, width, height, sha256, "
-            "created_at FROM videos WHERE video_id = %s",
+            f"SELECT {listed(VideoRow)} FROM videos WHERE video_id = %s",
             [video_id],
         )
         if found is None:

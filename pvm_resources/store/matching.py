@@ -11,7 +11,8 @@ from psycopg.rows import tuple_row
 from pvm_core.scoring.pair import PairScore
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement
-from pvm_resources.store.base import Repository, clean, json
+from pvm_resources.store.base import Repository, clean, columns, json, listed, rows
+from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.match_record import (
     DECIDED,
     EVERY_NAME,
@@ -22,22 +23,12 @@ from pvm_resources.store.match_record import (
     reader,
     view,
 )
-from pvm_resources.store.records import (
-    Candidate,
-    CandidatePair,
-    MatchStatus,
-    PairEvidenceRow,
-)
+from pvm_resources.store.records import Candidate, CandidatePair, MatchStatus, PairEvidenceRow
 
-_CANDIDATE: Final = {
-    "job_id": "text", "frame_id": "uuid", "img_id": "uuid", "rank": "int4", "sim_rgb": "float8",
-    "sim_gray": "float8", "similarity": "float8",
-}  # fmt: skip
-_EVIDENCE: Final = {"frame_id": "uuid", "img_id": "uuid", "verify_key": "text", "raw": "jsonb"}
-_SCORE: Final = {
-    "frame_id": "uuid", "img_id": "uuid", "product_id": "uuid", "video_id": "uuid", "ts": "float8",
-    "shot": "int4", "sim_deep": "float8", "sim_kp": "float8", "sim_edge": "float8", "score_pair": "float8",
-}  # fmt: skip
+_JOB: Final = {"job_id": "text"}
+_CANDIDATE: Final = columns(Candidate)
+_EVIDENCE: Final = columns(PairEvidenceRow, raw="jsonb")
+_SCORE: Final = columns(PairScore, without=("footprint",))
 #: The job has pictures of both sides of match m.
 _JUDGED: Final = """
 EXISTS (SELECT 1 FROM job_images i WHERE i.job_id = m.job_id AND i.product_id = m.product_id)
@@ -78,28 +69,25 @@ class Matching(Repository):
         self, job_id: str, frame_ids: Sequence[uuid.UUID], candidates: Iterable[Candidate]
     ) -> None:
         """The candidates of these frames are exactly these."""
-        rows = ((job_id, *(getattr(c, name) for name in tuple(_CANDIDATE)[1:])) for c in candidates)
         gone = Statement(
             "DELETE FROM candidate_pairs c WHERE c.job_id = %s AND c.frame_id = ANY(%s) AND NOT EXISTS "
             "(SELECT 1 FROM {stage} s WHERE s.frame_id = c.frame_id AND s.img_id = c.img_id)",
             [job_id, list(frame_ids)],
         )
         copy = Copy(
-            "candidate_pairs", _CANDIDATE, rows, ("job_id", "frame_id", "img_id"),
-            update=("rank", "sim_rgb", "sim_gray", "similarity"), before=[gone],
+            "candidate_pairs", _JOB | _CANDIDATE, rows(candidates, _CANDIDATE, job_id),
+            ("job_id", "frame_id", "img_id"), update=[*_CANDIDATE][2:], before=[gone],
         )  # fmt: skip
         self._db.commit(copy)
 
     def prune_candidates(self, job_id: str) -> int:
         """Deletes candidates whose frame or picture the job no longer has; returns how many."""
-        return self._db.commit(
-            Statement(
-                "DELETE FROM candidate_pairs c WHERE c.job_id = %(job)s AND ("
-                "c.img_id NOT IN (SELECT img_id FROM job_images WHERE job_id = %(job)s) OR c.frame_id NOT IN "
-                "(SELECT item_id FROM job_items WHERE job_id = %(job)s AND kind = 'frame'))",
-                {"job": job_id},
-            )
-        )[0]
+        return self._execute(
+            "DELETE FROM candidate_pairs c WHERE c.job_id = %(job)s AND ("
+            "c.img_id NOT IN (SELECT img_id FROM job_images WHERE job_id = %(job)s) OR c.frame_id NOT IN "
+            "(SELECT item_id FROM job_items WHERE job_id = %(job)s AND kind = 'frame'))",
+            job=job_id,
+        )
 
     def candidates(self, job_id: str) -> Iterator[CandidatePair]:
         """The job's candidates by video, time, frame and rank; streamed."""
@@ -113,32 +101,31 @@ class Matching(Repository):
         query = _PAIRS.format(more="", join="", where=where)
         return self._db.stream(CandidatePair, query, {"job": job_id, "key": verify_key})
 
-    def write_evidence(self, rows: Iterable[PairEvidenceRow]) -> None:
+    def write_evidence(self, compared: Iterable[PairEvidenceRow]) -> None:
         """Stores raw measurements; a pair compared already under the same key keeps its own."""
-        values = ((r.frame_id, r.img_id, r.verify_key, json(r.raw)) for r in rows)
+        values = rows(compared, _EVIDENCE, raw=json)
         self._db.commit(Copy("pair_evidence", _EVIDENCE, values, ("frame_id", "img_id", "verify_key")))
 
     def evidence(self, job_id: str, verify_key: str) -> Iterator[tuple[CandidatePair, dict[str, Any] | None]]:
         """Each candidate with its raw measurements, None where it was not compared; ordered as
         `candidates`."""
         query = _PAIRS.format(more=", e.raw", join=f"LEFT JOIN pair_evidence e ON {_COMPARED}", where="")
-        for rows in self._db.batches(tuple_row, query, {"job": job_id, "key": verify_key}):
-            for *pair, raw in rows:
+        for batch in self._db.batches(tuple_row, query, {"job": job_id, "key": verify_key}):
+            for *pair, raw in batch:
                 yield CandidatePair(*pair), raw
 
     # -- scores ------------------------------------------------------------------------------------
 
     def replace_scores(self, job_id: str, scores: Iterable[PairScore]) -> None:
         """The job's pair scores are exactly these; consumed as a stream."""
-        rows = ((job_id, *(getattr(s, name) for name in _SCORE)) for s in scores)
         gone = Statement(
             "DELETE FROM pair_scores p WHERE p.job_id = %s AND NOT EXISTS "
             "(SELECT 1 FROM {stage} s WHERE s.frame_id = p.frame_id AND s.img_id = p.img_id)",
             [job_id],
         )
         copy = Copy(
-            "pair_scores", {"job_id": "text", **_SCORE}, rows, ("job_id", "frame_id", "img_id"),
-            update=tuple(_SCORE)[2:], before=[gone],
+            "pair_scores", _JOB | _SCORE, rows(scores, _SCORE, job_id), ("job_id", "frame_id", "img_id"),
+            update=[*_SCORE][2:], before=[gone],
         )  # fmt: skip
         self._db.commit(copy)
 
@@ -146,7 +133,7 @@ class Matching(Repository):
         """The job's pair scores by product, video, time; streamed."""
         return self._db.stream(
             PairScore,
-            f"SELECT {', '.join(_SCORE)} FROM pair_scores WHERE job_id = %s "
+            f"SELECT {listed(_SCORE)} FROM pair_scores WHERE job_id = %s "
             "ORDER BY product_id, video_id, ts, frame_id, img_id",
             [job_id],
         )
@@ -163,7 +150,7 @@ class Matching(Repository):
         Raises:
             StoreError: ``store.refused`` where a status and its score disagree.
         """
-        rows = ((job_id, *_values(m)) for m in matches)
+        decided = ((job_id, *_values(m)) for m in matches)
         gone = Statement(
             "DELETE FROM matches m WHERE m.job_id = %s AND NOT EXISTS "
             "(SELECT 1 FROM {stage} s WHERE s.match_id = m.match_id) "
@@ -172,24 +159,24 @@ class Matching(Repository):
         )
         same = " AND ".join(f"t.{name} IS NOT DISTINCT FROM excluded.{name}" for name in _SHOWN)
         copy = Copy(
-            "matches", {"job_id": "text", **DECIDED}, rows, ("match_id",), update=tuple(DECIDED)[1:],
+            "matches", _JOB | DECIDED, decided, ("match_id",), update=[*DECIDED][1:],
             extra={
                 "evidence_path": f"CASE WHEN {same} THEN t.evidence_path END",
                 "media_purged_at": "NULL::timestamptz",
             },
             before=[gone],
         )  # fmt: skip
-        self._db.commit(copy, events=events)
+        self._db.commit(copy, outbox_write(events))
 
     def set_evidence(self, job_id: str, paths: Mapping[uuid.UUID, str]) -> None:
         """Stores where the evidence pictures of some matches are (media keys)."""
-        self._db.commit(
-            Statement(
-                "UPDATE matches m SET evidence_path = p.path FROM "
-                "(SELECT unnest(%s::uuid[]) AS match_id, unnest(%s::text[]) AS path) p "
-                "WHERE m.match_id = p.match_id AND m.job_id = %s",
-                [list(paths), list(paths.values()), job_id],
-            )
+        self._execute(
+            "UPDATE matches m SET evidence_path = p.path "
+            "FROM unnest(%s::uuid[], %s::text[]) p (match_id, path) "
+            "WHERE m.match_id = p.match_id AND m.job_id = %s",
+            list(paths),
+            list(paths.values()),
+            job_id,
         )
 
     def matches(

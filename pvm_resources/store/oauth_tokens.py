@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from pvm_resources.postgres.driver import Database, Statement
+from pvm_resources.postgres.driver import Database
 from pvm_resources.store.base import Repository
 
 #: A token is renewed this long before its end, seconds: a request under way must not outlive it.
@@ -64,12 +64,8 @@ class OAuthTokens(Repository):
 
     def forget(self, source: str, account: str, value: str) -> None:
         """Deletes that token, refused by the server; another one stored meanwhile stays."""
-        self._db.commit(
-            Statement(
-                "DELETE FROM source_tokens WHERE source = %s AND account = %s AND token = %s",
-                [source, account, value],
-            )
-        )
+        query = "DELETE FROM source_tokens WHERE source = %s AND account = %s AND token = %s"
+        self._execute(query, source, account, value)
 
     def _one_at_a_time(self, source: str, account: str) -> threading.Lock:
         with self._guard:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository
 
 
@@ -27,10 +26,7 @@ class Quotas(Repository):
         """
         if calls < 1:
             raise ValueError(f"calls must be at least 1, not {calls}")
-        (taken,) = self._db.commit(
-            Statement(_SPEND, {"source": source, "account": account, "limit": limit, "calls": calls})
-        )
-        return taken == 1
+        return self._execute(_SPEND, source=source, account=account, limit=limit, calls=calls) == 1
 
     def used(self, source: str, account: str) -> int:
         """Calls taken today (UTC)."""

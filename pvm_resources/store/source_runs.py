@@ -141,12 +141,12 @@ class SourceRuns(Repository):
     def resolve(self, job_id: str, stage: str, items: Sequence[str]) -> None:
         """Marks items that a later run could read."""
         if items:
-            self._db.commit(
-                Statement(
-                    "UPDATE dead_letters SET resolved_at = now() WHERE job_id = %s AND stage = %s "
-                    "AND item = ANY(%s) AND resolved_at IS NULL",
-                    [job_id, stage, [clean(item) for item in items]],
-                )
+            self._execute(
+                "UPDATE dead_letters SET resolved_at = now() WHERE job_id = %s AND stage = %s "
+                "AND item = ANY(%s) AND resolved_at IS NULL",
+                job_id,
+                stage,
+                [clean(item) for item in items],
             )
 
     def dead_letters(self, job_id: str, *, all_of_them: bool = False) -> list[DeadLetter]:

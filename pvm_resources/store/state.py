@@ -7,14 +7,12 @@ from typing import Final
 
 from pvm_core.errors import Problem
 from pvm_jobs.events import Event
-from pvm_resources.postgres.driver import Copy, Statement, Write
-from pvm_resources.store.base import Repository, clean, json
+from pvm_resources.postgres.driver import Copy, Statement
+from pvm_resources.store.base import Repository, clean, columns, insert, json, listed, rows
+from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import AssetState, CheckVerdict, Progress
 
-_VERDICT: Final = "asset, check_name, data_version, passed, blocking, severity, metadata"
-_PROBLEM: Final = {
-    "job_id": "text", "stage": "text", "item": "text", "code": "text", "message": "text", "retryable": "bool",
-}  # fmt: skip
+_PROBLEM: Final = columns(Problem)
 
 
 class State(Repository):
@@ -37,7 +35,7 @@ class State(Repository):
                 "DELETE FROM check_verdicts WHERE job_id = %s AND asset = %s AND data_version <> %s",
                 [job_id, state.asset, state.data_version],
             ),
-            events=events,
+            outbox_write(events),
         )
 
     def asset(self, job_id: str, asset: str) -> AssetState | None:
@@ -48,8 +46,7 @@ class State(Repository):
         """The finished assets, in the order they finished."""
         return self._db.all(
             AssetState,
-            "SELECT asset, data_version, rows, metadata, finished_at FROM asset_states WHERE job_id = %s "
-            "ORDER BY finished_at, asset",
+            f"SELECT {listed(AssetState)} FROM asset_states WHERE job_id = %s ORDER BY finished_at, asset",
             [job_id],
         )
 
@@ -63,7 +60,7 @@ class State(Repository):
         """Verdicts of the job, of one asset where given."""
         return self._db.all(
             CheckVerdict,
-            f"SELECT {_VERDICT} FROM check_verdicts WHERE job_id = %(job)s "
+            f"SELECT {listed(CheckVerdict)} FROM check_verdicts WHERE job_id = %(job)s "
             "AND (%(asset)s::text IS NULL OR asset = %(asset)s) ORDER BY asset, check_name",
             {"job": job_id, "asset": asset},
         )
@@ -72,9 +69,9 @@ class State(Repository):
         """Blocking checks that failed on the present data version of any of `assets`."""
         return self._db.all(
             CheckVerdict,
-            f"SELECT {_VERDICT} FROM check_verdicts JOIN asset_states s USING (job_id, asset, data_version) "
-            "WHERE job_id = %s AND asset = ANY(%s) AND blocking AND severity = 'ERROR' AND NOT passed "
-            "ORDER BY asset, check_name".replace("metadata", "check_verdicts.metadata"),
+            f"SELECT {listed(CheckVerdict, 'c')} FROM check_verdicts c "
+            "JOIN asset_states USING (job_id, asset, data_version) WHERE job_id = %s AND asset = ANY(%s) "
+            "AND blocking AND severity = 'ERROR' AND NOT passed ORDER BY asset, check_name",
             [job_id, list(assets)],
         )
 
@@ -82,10 +79,10 @@ class State(Repository):
 
     def write_problems(self, job_id: str, problems: Iterable[Problem]) -> None:
         """Stores problems; the same item, stage and code again replaces its message."""
-        rows = ((job_id, p.stage, clean(p.item), p.code, clean(p.message), p.retryable) for p in problems)
+        found = rows(problems, _PROBLEM, job_id, item=clean, message=clean)
         self._db.commit(
             Copy(
-                "problems", _PROBLEM, rows, ("job_id", "stage", "item", "code"),
+                "problems", {"job_id": "text", **_PROBLEM}, found, ("job_id", "stage", "item", "code"),
                 conflict="(job_id, stage, item_hash, code)", update=("message", "retryable"),
             )
         )  # fmt: skip
@@ -101,7 +98,7 @@ class State(Repository):
         """Problems of the job, oldest first."""
         return self._db.all(
             Problem,
-            "SELECT stage, item, code, message, retryable FROM problems WHERE job_id = %(job)s "
+            f"SELECT {listed(Problem)} FROM problems WHERE job_id = %(job)s "
             "AND (%(stage)s::text IS NULL OR stage = %(stage)s) ORDER BY created_at, stage, item, code",
             {"job": job_id, "stage": stage},
         )
@@ -112,32 +109,31 @@ class State(Repository):
 
     def clear_progress(self, job_id: str) -> None:
         """Deletes the progress of an earlier run."""
-        self._db.commit(Statement("DELETE FROM progress WHERE job_id = %s", [job_id]))
+        self._execute("DELETE FROM progress WHERE job_id = %s", job_id)
 
     def progress(self, job_id: str) -> list[Progress]:
         """All stages that began, in the order they last moved."""
         return self._db.all(
             Progress,
-            "SELECT stage, done, total, reused FROM progress WHERE job_id = %s ORDER BY updated_at, stage",
+            f"SELECT {listed(Progress)} FROM progress WHERE job_id = %s ORDER BY updated_at, stage",
             [job_id],
         )
 
 
-def _progress_write(job_id: str, progress: Progress) -> Write:
-    return Statement(
-        "INSERT INTO progress (job_id, stage, done, total, reused) VALUES (%s, %s, %s, %s, %s) "
+def _progress_write(job_id: str, progress: Progress) -> Statement:
+    return insert(
+        "progress",
+        {"job_id": job_id, **vars(progress)},
         "ON CONFLICT (job_id, stage) DO UPDATE SET done = excluded.done, total = excluded.total, "
         "reused = excluded.reused, updated_at = now()",
-        [job_id, progress.stage, progress.done, progress.total, progress.reused],
     )
 
 
-def _verdict_write(job_id: str, verdict: CheckVerdict) -> Write:
-    return Statement(
-        "INSERT INTO check_verdicts (job_id, asset, check_name, data_version, passed, blocking, severity, "
-        "metadata) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (job_id, asset, check_name) DO UPDATE "
-        "SET data_version = excluded.data_version, passed = excluded.passed, blocking = excluded.blocking, "
-        "severity = excluded.severity, metadata = excluded.metadata, created_at = now()",
-        [job_id, verdict.asset, verdict.check_name, verdict.data_version, verdict.passed, verdict.blocking,
-         verdict.severity, json(verdict.metadata)],
-    )  # fmt: skip
+def _verdict_write(job_id: str, verdict: CheckVerdict) -> Statement:
+    return insert(
+        "check_verdicts",
+        {"job_id": job_id, **vars(verdict), "metadata": json(verdict.metadata)},
+        "ON CONFLICT (job_id, asset, check_name) DO UPDATE SET data_version = excluded.data_version, "
+        "passed = excluded.passed, blocking = excluded.blocking, severity = excluded.severity, "
+        "metadata = excluded.metadata, created_at = now()",
+    )

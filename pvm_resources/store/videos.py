@@ -9,6 +9,7 @@ from typing import Any, Final
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
 from pvm_resources.store.base import Repository, clean, columns, listed, rows, signed, unsigned
+from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import Frame, JobVideo, KeyframeSet, Video
 
 _VIDEO: Final = columns(Video)
@@ -39,7 +40,7 @@ class Videos(Repository):
                 "job_videos", _MEMBER, rows(members, [*_MEMBER][1:], job_id), ("job_id", "given_name"),
                 conflict="(job_id, name_hash)", update=[*_MEMBER][2:], before=[Statement(left, [job_id])],
             ),
-            events=events,
+            outbox_write(events),
         )  # fmt: skip
 
     def add_videos(self, videos: Sequence[Video], *, also: Sequence[Write] = ()) -> None:
@@ -67,7 +68,7 @@ class Videos(Repository):
         self._db.commit(
             Copy("stored_frames", _FRAME, stored, ("frame_id",), update=[*_FRAME][3:]),
             Copy("keyframe_sets", _SET, done, ("video_id", "params_key"), update=[*_SET][2:]),
-            events=events,
+            outbox_write(events),
         )
 
     def videos(self, job_id: str) -> list[Video]:

@@ -17,6 +17,7 @@ from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import load_settings
 from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
+from pvm_resources.store.job_changes import outbox_write
 from tests.deploy.resume_endpoint import ResumeEndpoint
 
 #: Characters that a parser would write in another way if it took the address apart.
@@ -47,7 +48,7 @@ def _ended_job(database: Database, callback_url: str, how: str = "job.completed"
     slug = repos.industries.ensure("gối công thái học").slug
     job = repos.jobs.create(slug, {"callback_url": callback_url}).job_id
     # Not the last word of a job, so none of n8n's business.
-    database.commit(events=[Event(job, "matchings.process.completed"), Event(job, how)])
+    database.commit(outbox_write([Event(job, "matchings.process.completed"), Event(job, how)]))
     return job
 
 

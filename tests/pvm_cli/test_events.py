@@ -14,6 +14,7 @@ from pvm_cli.main import app
 from pvm_jobs import contracts
 from pvm_jobs.events import Event
 from pvm_resources.store import Store
+from pvm_resources.store.job_changes import outbox_write
 from tests.pvm_resources.receiver import Receiver, Reply
 
 
@@ -51,7 +52,7 @@ def test_an_endpoint_from_its_making_to_its_end(receiver: Receiver, repos: Store
 
     job = repos.jobs.create(repos.industries.ensure("pillow").slug, {}, "job-1").job_id
     event = Event(job, "job.completed")
-    repos.database.commit(events=[event, Event(job, "evidences.generation.completed")])
+    repos.database.commit(outbox_write([event, Event(job, "evidences.generation.completed")]))
     assert "1 attempts" in _pvm("events", "relay", "--once").output
     assert str(event.event_id) in _pvm("events", "dead").output
     assert "it answered 410 Gone" in _pvm("endpoints", "list").output

@@ -32,6 +32,7 @@ from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, Endpoints
 from pvm_resources.store.inbox import Inbox
+from pvm_resources.store.job_changes import outbox_write
 from tests.pvm_resources.broker import Broker
 from tools import legacy_queues
 from tools.dropped_names import dropped
@@ -87,7 +88,7 @@ def _job(repos: Store, job_id: str) -> str:
 def _write(repos: Store, job: str, *names: str) -> list[str]:
     events = [Event(job, name) for name in names]
     for event in events:
-        repos.database.commit(events=[event])
+        repos.database.commit(outbox_write([event]))
     return [str(event.event_id) for event in events]
 
 

@@ -23,6 +23,7 @@ from pvm_jobs.lifecycle import BARRIERS, derive_phase
 from pvm_resources.postgres.driver import Copy, Database, Statement
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.store import Store
+from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import Product
 from tests.outbox import Outbox
 from tests.pvm_resources import world
@@ -53,8 +54,8 @@ def test_rows_and_events_stand_or_fall_together(repos: Store) -> None:
 def test_an_event_is_minted_once(repos: Store, database: Database) -> None:
     job = _job(repos)
     first = Event(job, "match.result", "m1", {"score": 0.9})
-    database.commit(events=[first, Event(job, "match.result", "m2")])
-    database.commit(events=[Event(job, "match.result", "m1", {"score": 0.1})])
+    database.commit(outbox_write([first, Event(job, "match.result", "m2")]))
+    database.commit(outbox_write([Event(job, "match.result", "m1", {"score": 0.1})]))
     found = Outbox(repos.database).events(job)
     assert [(e.item, e.event_id == first.event_id) for e in found] == [("m1", True), ("m2", False)]
     assert found[0].payload == {"score": 0.9}
@@ -64,7 +65,7 @@ def test_an_event_is_minted_once(repos: Store, database: Database) -> None:
 def test_events_keep_their_order(repos: Store, database: Database) -> None:
     job = _job(repos)
     items = [str(n) for n in (5, 3, 9, 1, 7)]
-    database.commit(events=[Event(job, "image.embedding.ready", item) for item in items])
+    database.commit(outbox_write([Event(job, "image.embedding.ready", item) for item in items]))
     assert [e.item for e in Outbox(repos.database).events(job)] == items
 
 
@@ -77,7 +78,7 @@ def test_the_phase_follows_from_the_events_in_any_order(
     repos.jobs.set_running(job, "r")
     seen: set[str] = set()
     for name in [*order, *repeats]:
-        database.commit(events=[Event(job, name)])
+        database.commit(outbox_write([Event(job, name)]))
         seen.add(name)
         assert repos.jobs.get(job).phase == derive_phase(seen)
     assert repos.jobs.get(job).phase == "completed"
@@ -88,7 +89,9 @@ def test_stages_that_end_at_once_do_not_miss_each_other(repos: Store, database: 
     for _ in range(5):
         job = _job(repos)
         with ThreadPoolExecutor(4) as pool:
-            for done in [pool.submit(database.commit, events=[Event(job, name)]) for name in _COMPLETED[:6]]:
+            for done in [
+                pool.submit(database.commit, outbox_write([Event(job, name)])) for name in _COMPLETED[:6]
+            ]:
                 done.result()
         assert repos.jobs.get(job).phase == "matching"
 
@@ -266,8 +269,9 @@ _WRITER = """
             yield (uuid.uuid4(), "file", "x", str(n), "", "", "")
     from pvm_resources.postgres.driver import Copy
     from pvm_resources.store.catalogue import _PRODUCT
+    from pvm_resources.store.job_changes import outbox_write
     repos.database.commit(Copy("products", _PRODUCT, rows(), ("product_id",)),
-                          events=[Event(job, "products.collections.completed")])
+                          outbox_write([Event(job, "products.collections.completed")]))
 """
 
 
@@ -341,5 +345,5 @@ def test_json_holds_whatever_text_a_source_sends(repos: Store, database: Databas
     answers = Store.over(database).source_runs.answers(job, "ebay")
     answers.put("k", answer)
     assert answers.get("k") == kept
-    database.commit(events=[Event(job, "match.result", "m", payload=answer)])
+    database.commit(outbox_write([Event(job, "match.result", "m", payload=answer)]))
     assert Outbox(repos.database).events(job)[-1].payload == kept

@@ -37,6 +37,7 @@ from pvm_resources.settings import load_settings
 from pvm_resources.store import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, SETTINGS_ID, Endpoint, Endpoints
+from pvm_resources.store.job_changes import emit, outbox_write
 from tests.outbox import Outbox
 from tests.pvm_resources.receiver import Received, Receiver, Reply
 
@@ -63,7 +64,7 @@ class Post:
         """Writes events, a transaction each; their ids."""
         events = [Event(job_id, name, item) for name in names]
         for event in events:
-            self.database.commit(events=[event])
+            self.database.commit(outbox_write([event]))
         return [str(event.event_id) for event in events]
 
     def hook(self, receiver: Receiver, *events: str, path: str = "/hook") -> Endpoint:
@@ -476,7 +477,7 @@ def test_a_transaction_that_commits_late_is_not_missed(post: Post, receivers: An
     slow, fast = post.job("job-1"), post.job("job-2")
     late = Event(slow, "job.completed")
     with post.database.transaction() as cursor:
-        post.database.emit(cursor, [late])
+        emit(cursor, [late])
         (early,) = post.write(fast, "job.completed")
         relay = post.relay(receiver)
         assert relay.drain() == 1
@@ -492,7 +493,7 @@ def test_two_stages_of_a_job_that_end_at_once_are_told_in_order_and_move_the_pha
         barrier.wait()
         # A row that refers to the job, as stages write them, beside the event.
         problem = "INSERT INTO progress (job_id, stage, done) VALUES (%s, %s, 1)"
-        post.database.commit(Statement(problem, [job, name]), events=[Event(job, name)])
+        post.database.commit(Statement(problem, [job, name]), outbox_write([Event(job, name)]))
 
     threads = [threading.Thread(target=end, args=(name,)) for name in _PHASES]
     for thread in threads:

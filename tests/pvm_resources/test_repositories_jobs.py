@@ -12,6 +12,7 @@ from pvm_core.errors import InputError, MediaError, Problem
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store import Store
+from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import AssetState, CheckVerdict, Progress
 from tests.outbox import Outbox
 from tests.pvm_resources import world
@@ -106,7 +107,7 @@ def test_failed_retried_cancelled_completed(repos: Store, database: Database) ->
     job = repos.jobs.create(repos.industries.ensure("x").slug, {}).job_id
     repos.jobs.set_running(job, "run-1")
     done = [Event(job, "products.collections.completed"), Event(job, "videos.collections.completed")]
-    database.commit(events=done)
+    database.commit(outbox_write(done))
     assert repos.jobs.fail(job, MediaError("video.empty", "a.mp4", "it is empty", "Replace it"))
     failed = repos.jobs.get(job)
     assert (failed.status, failed.phase) == ("failed", "failed")
@@ -145,7 +146,7 @@ def test_the_latest_completed_job_counts(repos: Store) -> None:
     latest = repos.jobs.latest(slug)
     assert latest is not None
     assert latest.job_id == jobs[0]
-    assert [j.job_id for j in repos.jobs.list(slug, ["completed", "failed"])] == sorted(jobs, reverse=True)
+    assert [j.job_id for j in repos.jobs.list(slug, ["completed", "failed"])] == jobs[::-1]
     assert len(repos.jobs.list()) == 4
     assert len(repos.jobs.list(limit=2)) == 2
     assert repos.jobs.latest(other) is None

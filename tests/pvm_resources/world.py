@@ -16,6 +16,7 @@ from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_jobs.events import Event
 from pvm_resources.store import Store
+from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import (
     AssetState,
@@ -183,10 +184,10 @@ def _features(repos: Store, world: World) -> None:
         "keypoints", [KeypointSet(item, kind, "p1", 9, f"kp/{item}.npz") for kind, item in items]
     )
     repos.database.commit(
-        events=[
+        outbox_write(
             Event(job, f"{side}.{feature}.completed")
             for feature in ("embeddings", "keypoints") for side in ("image", "video")
-        ]
+        )
     )  # fmt: skip
 
 
