@@ -1,4 +1,4 @@
-"""Pictures: decoding what strangers send, and the few transforms every stage shares.
+"""Pictures: decoding untrusted files, and the few transforms that every stage shares.
 
 In memory a picture is RGB uint8, shape (H, W, 3), C-contiguous; a mask is uint8 (H, W), 255 = product.
 """
@@ -23,7 +23,7 @@ Gray: TypeAlias = NDArray[np.uint8]
 Mask: TypeAlias = NDArray[np.uint8]
 
 #: Formats a catalogue is served in. Others (GIF, BMP, TIFF, AVIF, PSD, ...) are refused by name: each is one
-#: more decoder exposed to strangers' bytes, and any picture program saves as one of these three.
+#: more decoder exposed to untrusted bytes, and any picture program saves as one of these three.
 FORMATS: Final = ("JPEG", "PNG", "WEBP")
 _SAVE_AS: Final = "Save it as JPEG, PNG or WebP"
 #: CLAHE as the founding document's `emb_gray` asks for; clip limit and grid are OpenCV's tutorial values
@@ -42,7 +42,7 @@ class PictureLimits:
 
     Attributes:
         max_bytes: size of the file.
-        max_pixels: width x height as the header says, asked before anything is decoded.
+        max_pixels: width x height as the header says, checked before anything is decoded.
         min_side: shortest side, in pixels, that still shows a product.
         decode_side: a JPEG whose sides are both at least twice this long is decoded at 1/2, 1/4 or 1/8 of its
             size (never below this), because stored pictures are smaller still.
@@ -70,7 +70,7 @@ class Picture:
 
 
 def decode_picture(data: bytes, subject: str, limits: PictureLimits | None = None) -> Picture:
-    """Decode a JPEG, PNG or WebP given by a stranger.
+    """Pixels and hashes of an untrusted JPEG, PNG or WebP.
 
     Args:
         data: the file's bytes; the content decides its type, never a name.

@@ -27,8 +27,8 @@ class ModelSpec:
         pretrained: the library's tag of the weights; empty where the architecture implies them.
         licence: SPDX identifier of the weights' licence, or a short name.
         permissive: whether they may be used without accepting terms first.
-        sha256: hash of the weights file; None where nobody we trust publishes it: the file's own hash is then
-            recorded when it comes, and later reads are compared with that.
+        sha256: hash of the weights file; None where no trusted party publishes it: the file's own hash is
+            then recorded at its download, and later reads are compared with that.
         dim: length of a vector; 0 for segmenters and for models whose weights decide.
         preprocessing: what happens to a picture before the network, for people.
         image_size: side in pixels of the network's input where it is not the library's default.

@@ -1,6 +1,6 @@
-"""Near-copies inside one product's gallery: the same picture in another size, format or quality.
+"""Near-duplicates inside one product's gallery: the same picture in another size, format or quality.
 
-Only within one gallery: across products a small difference is what tells two variants apart.
+Only within one gallery: across products two variants differ by as little.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pvm_core.images import hamming
 
 Id = TypeVar("Id", bound=Hashable)
 
-#: Bits of 64 in which near-copies differ at most. Measured on the 76 reference pictures of dvd_covers,
+#: Bits of 64 in which near-duplicates differ at most. Measured on the 76 reference pictures of dvd_covers,
 #: grocery and objects: saved as JPEG 30 or 75 or WebP 50, scaled down to an eighth or to 150 pixels, or 5 %
 #: brighter, all 684 copies differ in <= 4 bits; of the 2,850 pairs of different products none in < 10. Other
 #: photos of the same product (4,497 pairs) are to stay: one pair differs in <= 4. A border or a cut of 2 %
@@ -27,7 +27,7 @@ class GalleryItem(Generic[Id]):
 
     Attributes:
         position: in the source's order.
-        phash: `pictures.phash64`, signed or unsigned.
+        phash: `images.phash64`, signed or unsigned.
         pixels: width x height as given, before any scaling.
     """
 
@@ -38,7 +38,7 @@ class GalleryItem(Generic[Id]):
 
 
 def near_duplicates(gallery: Sequence[GalleryItem[Id]], max_bits: int = MAX_BITS) -> dict[Id, Id]:
-    """Each near-copy of a gallery with the picture that is kept in its place.
+    """Each near-duplicate of a gallery with the picture that is kept in its place.
 
     The largest of several copies is kept, among equals the first in the gallery. Every copy is within
     `max_bits` of the very picture kept for it, so a chain of small steps does not swallow a gallery; no two

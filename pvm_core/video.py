@@ -24,7 +24,7 @@ from pvm_core.errors import MediaError
 from pvm_core.file_type import describe
 from pvm_core.images import Rgb
 
-#: Demuxers a stranger's file may reach. Others (playlists, concatenation scripts, image sequences) open
+#: Demuxers an untrusted file may reach. Others (playlists, concatenation scripts, image sequences) open
 #: further files or addresses named inside the file.
 _CONTAINERS: Final = "mov,matroska,avi,mpegts,mpeg,flv"
 #: The longest side of a picture that is decoded, and the packets and bytes of one segment held in memory;

@@ -72,7 +72,7 @@ def read_manifest(models_dir: Path | None, name: str) -> Manifest | None:
 
 
 def is_present(models_dir: Path | None, name: str) -> bool:
-    """Whether the weights of a model lie on this machine; their hash is not looked at."""
+    """Whether the weights of a model lie on this machine; their hash is not checked."""
     manifest = read_manifest(models_dir, name)
     return (
         manifest is not None
@@ -110,7 +110,7 @@ def weights_path(models_dir: Path | None, name: str, sha256: str | None) -> tupl
 
 
 def sha256_of(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
-    """SHA-256 of a file, 64 hex digits; `progress` is told (bytes done, bytes in all)."""
+    """SHA-256 of a file, 64 hex digits; `progress` is called with (bytes done, bytes in all)."""
     digest, done, total = hashlib.sha256(), 0, path.stat().st_size
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):

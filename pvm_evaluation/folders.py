@@ -1,4 +1,4 @@
-"""What lies in a folder to be measured: a photo set or a case."""
+"""The content of a folder to be measured: a photo set or a case."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PhotoSet:
     Attributes:
         name: of the folder.
         products: the reference pictures; each is a product of its own unless the table names products.
-        scenes: the photos in which products are looked for.
+        scenes: the photos in which products are searched.
         positives: (product, scene name) of the true pairs.
         negatives: (product, scene name) of the false pairs; None: every other combination is false.
     """
@@ -40,7 +40,7 @@ class PhotoSet:
     negatives: frozenset[tuple[str, str]] | None = None
 
     def label(self, product: str, scene: str) -> bool | None:
-        """Whether the scene shows the product; None where nobody said."""
+        """Whether the scene shows the product; None where that is not known."""
         if (product, scene) in self.positives:
             return True
         return False if self.negatives is None or (product, scene) in self.negatives else None
@@ -55,7 +55,7 @@ class CaseFolder:
         products: the catalogue's pictures.
         videos: the clips; a video's name is its file name without suffix.
         truth: (product, video) -> the seconds (start, end) at which the clip shows it on purpose.
-        background: (product, video) also visible, neither asked for nor wrong.
+        background: (product, video) also visible, neither wanted nor wrong.
     """
 
     name: str

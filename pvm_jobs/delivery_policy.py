@@ -31,7 +31,7 @@ class DeliveryAnswer:
         status: of HTTP; None where there was no answer. Success is any of 2xx; the bus answers 200.
         error: what went wrong, "" where nothing did.
         retry_after_s: seconds the server asks to wait; None where it does not say.
-        final: no later attempt can do better, e.g. an address that may not be asked.
+        final: no later attempt can succeed, e.g. an address that is not allowed.
     """
 
     status: int | None
@@ -82,5 +82,5 @@ def next_delivery(
         delays, place = ATTEMPTS_S, attempts + 1
     if place >= len(delays):
         return DeliveryDecision("dead")
-    asked = min(answer.retry_after_s or 0.0, RETRY_AFTER_MAX_S)
-    return DeliveryDecision("retry", max(float(delays[place]), asked), delays is CONFLICTS_S)
+    pause = min(answer.retry_after_s or 0.0, RETRY_AFTER_MAX_S)
+    return DeliveryDecision("retry", max(float(delays[place]), pause), delays is CONFLICTS_S)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-#: What others ask for over the bus.
+#: Requests of others over the bus.
 REQUESTS: Final = ("products.collect.request", "videos.search.request", "match.request")
 PER_ITEM: Final = (
     "products.image.ready",
@@ -68,9 +68,9 @@ class Event:
     """One event for the outbox.
 
     Attributes:
-        job_id: the job it speaks of.
+        job_id: the job it reports on.
         name: one of the canonical names.
-        item: what it speaks of within the job (a uuid as text), "" for a per-job event. At most one event
+        item: what it reports on within the job (a uuid as text), "" for a per-job event. At most one event
             exists per (job_id, name, item), so a rerun never makes a second.
         payload: further fields of the event, JSON-serialisable.
         event_id: minted once, uuid4.
@@ -89,4 +89,4 @@ class Event:
         if self.name not in _NAMES:
             raise ValueError(f"{self.name!r} is not an event of this system")
         if self.name in PER_ITEM and not self.item:
-            raise ValueError(f"{self.name} speaks of one item and names none")
+            raise ValueError(f"{self.name} concerns one item and names none")

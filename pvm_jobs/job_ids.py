@@ -15,7 +15,7 @@ _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 #: Between slug and job id in a partition key. Dagster's UI splits at ``|`` (dimensions) and ``:`` (filters),
 #: and quotes all but ``-_:/@`` in a selection of partitions.
 SEPARATOR: Final = "@"
-#: As users are told it.
+#: The same for messages.
 PARTITION_FORM: Final = f"<industry-slug>{SEPARATOR}<job-id>"
 #: A slug is part of folder names, partition keys and URLs; 48 characters keep a key readable.
 _SLUG_MAX = 48

@@ -1,4 +1,4 @@
-"""The life cycle of a job: its statuses, which may follow which, and the phase that its events tell."""
+"""The life cycle of a job: its statuses, their order, and the phase that follows from its events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final, Literal
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 
 ENDED: Final[tuple[JobStatus, ...]] = ("completed", "failed", "cancelled")
-#: Status -> from which it may be reached. A run starts a job anew from any; only a job that is open can end.
+#: Status -> from which it may be reached. A run starts a job again from any; only a job that is open can end.
 _FROM: Final[Mapping[JobStatus, tuple[JobStatus, ...]]] = MappingProxyType(
     {
         "queued": ENDED,

@@ -120,7 +120,7 @@ class JobRequest(BaseModel):
         default=None, max_length=100, description="Embedder by name."
     )
     callback_url: Annotated[str | None, _Text] = Field(
-        default=None, max_length=2000, description="Told once when the job has ended; n8n's resume URL."
+        default=None, max_length=2000, description="Called once when the job has ended; n8n's resume URL."
     )
 
     @classmethod
@@ -168,8 +168,8 @@ def complete(
 
     Args:
         standing: what the industry keeps for all its jobs.
-        machine: sources that this machine is set up for; None for a person at this machine, who is asked
-            for sources rather than surprised by a search of the net.
+        machine: sources that this machine is set up for; None for the command line, where a missing source
+            is an error instead of a search of the web.
         refused: the error for a kind of source that is named nowhere.
 
     Raises:

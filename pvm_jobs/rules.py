@@ -46,7 +46,7 @@ _MAY_BE_ZERO: Final = frozenset(
 )
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
-#: Under this no score could lie below accept and still be told apart with four decimals.
+#: Under this no score could lie below accept and still differ from it with four decimals.
 _ACCEPT_LEAST: Final = 0.01
 
 

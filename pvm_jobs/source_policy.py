@@ -31,7 +31,7 @@ class SourcePolicy:
     Attributes:
         store_media: pictures and videos may be kept.
         max_age_h: hours after which they and everything derived from them must go; None = no limit.
-        attribution: text to show beside them; "" = none asked.
+        attribution: text to show beside them; "" = none required.
         may_train: labels on its material may enter a calibration.
         terms_url: where the terms stand; "" for the user's own material.
     """
@@ -44,14 +44,14 @@ class SourcePolicy:
 
     @property
     def restricted(self) -> bool:
-        """Pictures must be able to go again: none is put where it cannot be taken back, such as Dagster's
-        event log; a link stands there instead."""
+        """Pictures may have to be deleted: none is copied to where it cannot be deleted, such as Dagster's
+        event log, which gets a link instead."""
         return not self.store_media or self.max_age_h is not None
 
 
 #: eBay API licence: listings at most 6 hours old, none of it to train on. Amazon Associates IP licence: no
 #: stored pictures, links to them and all other content at most 24 hours, ids without end. The video sites
-#: bind whoever downloads, and a video's rights are its maker's: nothing of it enters a calibration unasked.
+#: bind whoever downloads, and a video's rights are its maker's: by default it enters no calibration.
 SHIPPED: Final[Mapping[str, SourcePolicy]] = MappingProxyType(
     {
         "file": SourcePolicy(),
@@ -108,11 +108,11 @@ class Policies(Mapping[str, SourcePolicy]):
         return self[source].may_train
 
     def restricted(self, source: str) -> bool:
-        """True where that source's material must be able to go again."""
+        """True where that source's material may have to be deleted."""
         return self[source].restricted
 
     def of_platform(self, platform: str) -> SourcePolicy:
-        """The policy of videos by `videos.platform`: a site's name, or ``file`` for a folder of one's own."""
+        """The policy of videos by `videos.platform`: a site's name, or ``file`` for a local folder."""
         return self["folder" if platform == "file" else platform]
 
     @property
@@ -159,7 +159,7 @@ def _decoded(text: str) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        # json keeps the last of two equal names, which hides a policy somebody thinks is set.
+        # json keeps the last of two equal names, which would hide a policy that was set.
         raise ValueError("a name stands twice")
     return found
 

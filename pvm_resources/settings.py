@@ -90,7 +90,7 @@ class Settings(RuleSettings):
         log_format, log_level: see `pvm_resources.logs`.
         ebay_*, amazon_*: credentials and addresses of the product sources; see docs/sources.md.
         bilibili_*, youtube_*, ytdlp_*: how videos are searched and fetched.
-        fetch_allow: hosts or networks of one's own that downloads may reach though they are not public,
+        fetch_allow: own hosts or networks that downloads may reach though they are not public,
             comma-separated (``PVM_FETCH_ALLOW``): ``localhost:8000,10.1.0.0/16``.
         source_policies: JSON object, source name -> fields of `SourcePolicy` that this machine sets.
         translator: the source of search phrases, see `pvm_resources.sources.search_terms`.

@@ -32,7 +32,7 @@ class Views:
 
     Attributes:
         rgb: float32 (V, dim), unit rows.
-        gray: float32 (V, dim), the same views of the grey picture; None where not asked for.
+        gray: float32 (V, dim), the same views of the grey picture; None without them.
     """
 
     rgb: F32

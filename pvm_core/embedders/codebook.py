@@ -26,7 +26,7 @@ class Codebook:
         mean: float32 (128,), mean RootSIFT descriptor.
         projection: float32 (128, p), principal directions of RootSIFT.
         words: float32 (k, p), k-means centres in the projected space.
-        colour_mean: float32 (c,), mean colour signature; taken away so that strangers score near 0.
+        colour_mean: float32 (c,), mean colour signature; subtracted, so that unrelated pictures score near 0.
         digest: 16 hex digits of the file's SHA-256; part of the embedder's key.
     """
 

@@ -84,7 +84,7 @@ class LearnedEmbedder:
 
 
 def pick_device(name: str, device: str) -> str:
-    """``cuda`` or ``cpu`` for ``auto``; a device that is asked for must be there.
+    """``cuda`` or ``cpu`` for ``auto``; a named device must be there.
 
     Raises:
         ModelError: ``model.device``.

@@ -69,7 +69,7 @@ class Keyframe:
             evidence.
         sharpness: >= 0, comparable within a shot only.
         rgb: uint8 (H, W, 3), upright, square pixels, longest side at most `KeyframeParams.max_side`.
-        phash: `pictures.phash64` of rgb.
+        phash: `images.phash64` of rgb.
     """
 
     ts: float

@@ -16,7 +16,7 @@ from pvm_core.video import SampledFrame
 _SIDE: Final = 480
 #: Side, in pixels at that size, of the tiles whose sharpness is taken.
 _TILE: Final = 30
-#: Tiles between these ranks (from the sharpest) speak for a frame: a small picture inside a blurred fill is
+#: Tiles between these ranks (from the sharpest) are averaged: a small picture inside a blurred fill is
 #: among them, a caption or watermark (always sharp) alone is not.
 _TILES_FROM: Final = 0.10
 _TILES_TO: Final = 0.40
@@ -37,7 +37,7 @@ class Measure:
         spread: range of luma, 0..255, that holds 96 of 100 pixels.
         thumb: luma, float32, longest side 48.
         colours: joint histogram of luma and chroma, float32 (512,), sums to 1.
-        phash: `pictures.phash64` of the luma as coded (not rotated).
+        phash: `images.phash64` of the luma as coded (not rotated).
     """
 
     sharpness: float

@@ -29,7 +29,7 @@ def load_segmenter(
             region (people) is taken away on frames, ``isnet-general-use+u2net-human-seg``.
         models_dir: the model store; None where there is none.
         providers: ONNX Runtime execution providers of learned segmenters, best first.
-        specs: the registry; default `pvm_core.embedders.MODELS`.
+        specs: the registry; default `pvm_core.model_registry.MODELS`.
 
     Raises:
         ModelError: ``model.unknown``, ``model.kind``, ``model.library``, ``model.missing``, ``model.hash``,

@@ -1,4 +1,4 @@
-"""What a segmenter is: a picture in, the product's region out, or an honest no."""
+"""What a segmenter is: a picture in, the product's region out, or the reason why there is none."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _enter_sessions() -> None:
 
 
 def _session(spec: ModelSpec, path: Path, providers: tuple[str, ...]) -> Any:
-    """rembg's own session class of the architecture, told where its file lies instead of fetching it."""
+    """rembg's own session class of the architecture, with the path of its file instead of its download."""
     import onnxruntime
 
     base = session_class(spec.architecture)

@@ -173,7 +173,7 @@ def _capped(pair: PairScore, rivals: dict[_Key, PairScore], rules: Rules) -> flo
 def _fault(
     best: PairScore, rival: PairScore | None, shots: int, rules: Rules, calibration: Calibration
 ) -> Reason | None:
-    """Why the match cannot be accepted; None where nothing speaks against it."""
+    """Why the match cannot be accepted; None where it can."""
     top = _score(best)
     if best.sim_kp is None:
         return Reason("keypoints.none")

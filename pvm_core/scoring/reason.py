@@ -1,4 +1,4 @@
-"""Why a match has its status, as data: a code with the values it speaks of, rendered in any language."""
+"""Why a match has its status, as data: a code with its values, rendered in any language."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Reason:
 
     Attributes:
         code: a key of `REASONS`.
-        values: what the text speaks of: scores in [0, 1], counts, the rival's product id.
+        values: of the text: scores in [0, 1], counts, the rival's product id.
         alike: calibrated `sim_deep` of a match offered for review by its looks alone; None for others.
     """
 

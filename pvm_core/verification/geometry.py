@@ -276,7 +276,7 @@ def guided_matching(product: Keypoints, frame: Keypoints, matrix: F64) -> tuple[
     """Looks for each product keypoint where the transform says it should be.
 
     With the place known no ratio test is needed, so print that repeats, or is faint, confirms the pair too;
-    and a keypoint met at its place with another descriptor (a sibling's other flavour) speaks against it.
+    and a keypoint met at its place with another descriptor (a sibling's other flavour) counts against it.
 
     Returns:
         confirmed keypoints; their share of those that meet any frame keypoint of fitting scale and angle,

@@ -1,6 +1,6 @@
 """The contract of every event: one JSON Schema each, found by name in one registry.
 
-The files in ``schemas/`` are named as in founding document 2, dots as underscores, and speak of a payload as
+The files in ``schemas/`` are named as in founding document 2, dots as underscores, and describe a payload as
 it is delivered: the event's own fields together with ``job_id``, ``event_id`` and ``occurred_at``.
 """
 
@@ -24,7 +24,7 @@ NAMES: Final = (*REQUESTS, *PER_ITEM, *BATCH, *PER_JOB)
 
 
 def load(name: str) -> dict[str, Any]:
-    """The schema of an event (JSON Schema draft 2020-12), a copy of one's own.
+    """The schema of an event (JSON Schema draft 2020-12), as a copy.
 
     Args:
         name: canonical, or a founding spelling of it.

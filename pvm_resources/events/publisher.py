@@ -29,7 +29,7 @@ _CLOSE_S: Final = 2.0
 
 @dataclass(frozen=True)
 class Message:
-    """A message to be published; `properties.message_id` tells it from the others."""
+    """A message to be published; `properties.message_id` is its identity."""
 
     exchange: str
     key: str
@@ -38,7 +38,7 @@ class Message:
 
 
 class Publisher:
-    """Publishes; opens its connection when it is first used, and anew after each failure.
+    """Publishes; opens its connection when it is first used, and again after each failure.
 
     Args:
         parameters: of the broker.

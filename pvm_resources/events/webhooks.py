@@ -1,4 +1,4 @@
-"""Webhooks and callbacks: one POST an event, signed, to addresses that may be asked."""
+"""Webhooks and callbacks: one POST an event, signed, to allowed addresses only."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class WebhookSink:
     """Sends by HTTP.
 
     Args:
-        transport: decides which addresses may be asked; raises InputError for the others.
+        transport: decides which addresses are allowed; raises InputError for the others.
         links: of the API.
         secrets: sign for receivers without one of their own.
         timeout_s: of one attempt, whole.

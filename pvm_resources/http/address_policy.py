@@ -39,7 +39,7 @@ _KEEP_S: Final = 5.0
 
 
 class AddressError(InputError):
-    """A URL or the address behind it may not be asked: ``fetch.url``, ``fetch.port``, ``fetch.address``."""
+    """A URL or the address behind it is not allowed: ``fetch.url``, ``fetch.port``, ``fetch.address``."""
 
 
 @dataclass(frozen=True)
@@ -333,11 +333,11 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Backend(httpcore.NetworkBackend):
-    """Connects to addresses that the guard has judged, and to no others."""
+    """Connects to addresses that the policy allows, and to no others."""
 
-    def __init__(self, guard: AddressPolicy) -> None:
+    def __init__(self, policy: AddressPolicy) -> None:
         self.clock = _Clock()
-        self._guard = guard
+        self._policy = policy
         self._plain = httpcore.SyncBackend()
         self._open: WeakSet[_Stream] = WeakSet()
         self._lock = threading.Lock()
@@ -352,7 +352,7 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Any = None,
     ) -> httpcore.NetworkStream:
         target = Target("https" if port == 443 else "http", host.strip("[]").rstrip(".").lower(), port)
-        addresses = self._guard.addresses(target, self.clock.left(timeout, httpcore.ConnectTimeout))
+        addresses = self._policy.addresses(target, self.clock.left(timeout, httpcore.ConnectTimeout))
         fault: Exception | None = None
         for address in addresses:
             left = self.clock.left(timeout, httpcore.ConnectTimeout)
@@ -388,7 +388,7 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class PinnedTransport(httpx.HTTPTransport):
-    """For ``httpx.Client(transport=...)``: connects to public servers and what `allow` names, nobody else.
+    """For ``httpx.Client(transport=...)``: connects to public servers and what `allow` names, no others.
 
     Every request is judged, redirected ones too. Proxies of the environment are not used: a proxy resolves
     names itself, out of reach of the check. A request's ``extensions={"deadline": Deadline(s)}`` ends it
@@ -413,8 +413,8 @@ class PinnedTransport(httpx.HTTPTransport):
     ) -> None:
         limits = httpx.Limits(max_connections=max_connections, keepalive_expiry=_KEEP_S)
         super().__init__(verify=ssl_context or httpx.create_ssl_context(), trust_env=False, limits=limits)
-        self.guard = AddressPolicy(allow or AllowList(), resolver)
-        self._backend = _Backend(self.guard)
+        self.policy = AddressPolicy(allow or AllowList(), resolver)
+        self._backend = _Backend(self.policy)
         # httpcore's documented seam, for which httpx has no argument.
         self._pool._network_backend = self._backend
 
@@ -422,10 +422,10 @@ class PinnedTransport(httpx.HTTPTransport):
         """Sends the request to a judged address.
 
         Raises:
-            AddressError: it may not be asked.
+            AddressError: it is not allowed.
             httpx.TransportError: what httpx raises.
         """
-        self.guard.check(request.url)
+        self.policy.check(request.url)
         clock, deadline = self._backend.clock, request.extensions.get("deadline")
         with _until(clock, deadline):
             response = super().handle_request(request)

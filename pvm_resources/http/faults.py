@@ -59,7 +59,7 @@ class FaultError(Exception):
         kind: second part of the error's code.
         again: another attempt may help right away; some faults may pass later and still not deserve one now.
             None = as `retryable`.
-        wait_s: seconds the server asked to wait; None where it did not say.
+        wait_s: Retry-After of the server, seconds; None without one.
         rate_limited: the server gets too many requests: its other downloads wait too.
         unanswered: no answer came; after several in a row the server counts as down.
     """
@@ -100,7 +100,7 @@ class Moved:
 
 
 def refused(error: AddressError, redirected: bool) -> FaultError:
-    """An address that may not be asked, given or redirected to."""
+    """An address that is not allowed, given or redirected to."""
     kind = error.code.partition(".")[2]
     if not redirected:
         return FaultError(kind, error.reason, error.remedy)

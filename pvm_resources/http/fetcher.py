@@ -48,7 +48,7 @@ class Fetcher:
     Args:
         limits: of `get` and, by default, of the others.
         allow: the user's own servers; requests to them have no rate.
-        hosts: what any other server is asked.
+        hosts: limits of requests to any other server.
         retries: how often a download is tried, and after which pauses.
         resolver: how names are resolved.
         verify: for certificates; None = those httpx knows.
@@ -71,7 +71,7 @@ class Fetcher:
         self._retries = retries or RetryPolicy()
         self._resolver = resolver
         self._verify = verify
-        self._guard = AddressPolicy(self._allow, resolver)
+        self._policy = AddressPolicy(self._allow, resolver)
         self._throttle = HostThrottle()
         self._lock = threading.Lock()
 
@@ -161,14 +161,14 @@ class Fetcher:
     def _gate(self, job: Download[Any]) -> tuple[str, HostLimits] | FetchError:
         """The server of the download's next request, or why there is none."""
         try:
-            target = self._guard.check(job.target)
+            target = self._policy.check(job.target)
         except AddressError as error:
             return self._failure(job, faults.refused(error, job.target != job.url))
         if (circuit := self._throttle.circuit_open(str(target))) is not None:
             seconds, kind, why = circuit
             reason = f"{target} is left alone for {seconds:,.0f} s: {why}"
             return self._failure(job, FaultError(kind, reason, "Try again later", retryable=True))
-        return str(target), OWN_HOST if self._guard.own(target) else self._host_limits
+        return str(target), OWN_HOST if self._policy.own(target) else self._host_limits
 
     def _failure(self, job: Download[Any], fault: FaultError) -> FetchError:
         # An attempt that was redirected has sent a request, whatever came of it.

@@ -1,4 +1,4 @@
-"""How much one server is asked: requests at once, requests per second, pauses, and a circuit breaker.
+"""Limits of the requests to one server: at once, requests per second, pauses, and a circuit breaker.
 
 The rate is a token bucket of its own, not one of the library `limits` (5.8, tried): that one's windows last
 whole seconds, so 40 requests may begin at once where the bucket lets 6, and they are counted by the wall
@@ -20,7 +20,7 @@ _REMEMBERED: Final = 1_000
 
 @dataclass(frozen=True)
 class HostLimits:
-    """What one server is asked.
+    """Limits of the requests to one server.
 
     Attributes:
         concurrency: requests at once. Default 6: what Chrome and Firefox open to one HTTP/1.1 server.

@@ -40,7 +40,7 @@ class BudgetClosedError(Exception):
 
 
 class Budget:
-    """Bytes that downloads may hold together, asked for before a body is read.
+    """Bytes that downloads may hold together, reserved before a body is read.
 
     Args:
         total: bytes, at least what one download may hold.
@@ -87,7 +87,7 @@ def send_request(
         budget: what the content is taken from; the caller gives ``len(data)`` back.
 
     Raises:
-        AddressError: the URL may not be asked.
+        AddressError: the URL is not allowed.
         FaultError: no usable answer.
     """
     deadline = Deadline(seconds)

@@ -26,8 +26,8 @@ class RetryPolicy:
         attempts: in all, the first included.
         first_wait_s, max_wait_s: the pause after n failed attempts is random within the upper half of
             0..min(max_wait_s, first_wait_s * 2^(n-1)) seconds: "equal jitter" of M. Brooker, "Exponential
-            Backoff And Jitter" (AWS Architecture Blog, 2015), so that an overloaded server is never asked at
-            once.
+            Backoff And Jitter" (AWS Architecture Blog, 2015), so that an overloaded server never gets a
+            request at once.
         max_retry_after_s: the longest Retry-After that is waited for; a request that has to wait longer fails
             at once, to be retried by a later run.
         sleep: waits that many seconds.
@@ -81,7 +81,7 @@ class RetryPolicy:
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     """Seconds that a Retry-After header asks for: a number or an HTTP date (RFC 9110, section 10.2.3).
 
-    None where there is none or it is neither; 0 for a date gone by.
+    None where there is none or it is neither; 0 for a past date.
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):

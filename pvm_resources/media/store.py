@@ -211,7 +211,7 @@ class MediaStore:
         self._made.add(folder)
 
     def _replace(self, path: Path, data: bytes) -> None:
-        # Names tell writers apart: process, thread and count.
+        # A name of each writer's own: process, thread and count.
         fresh = path.parent / f"{_UNFINISHED}{os.getpid()}-{threading.get_ident()}-{next(_counter)}"
         try:
             with fresh.open("wb") as file:

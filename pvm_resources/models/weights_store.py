@@ -34,10 +34,10 @@ FIRST_USE: Final = "first use"
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that has come.
+    """A downloaded file.
 
     Attributes:
-        path: where it lies for now.
+        path: where it is stored for now.
         source: where it came from.
         verified_by: what its content was compared with on the way, or `FIRST_USE`.
     """
@@ -130,7 +130,7 @@ class ModelStore:
         Args:
             name: the model.
             accept_licence: the user has read and accepts a licence that is not permissive.
-            progress: told how far the download is.
+            progress: called during the download.
 
         Raises:
             ModelError: ``model.unknown``, ``model.licence``, ``model.library``, ``model.hash``,
@@ -290,7 +290,7 @@ def fetch_from_hub(
         repository: ``owner/name``.
         files: names in order of liking; safetensors before pickles.
         scratch: a folder for the download and huggingface_hub's cache.
-        progress: told how far the download is.
+        progress: called during the download.
         endpoint: another hub; default huggingface_hub's own setting.
 
     Raises:

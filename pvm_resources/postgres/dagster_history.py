@@ -1,4 +1,4 @@
-"""Dagster's own tables, where a release of ours changes what they say."""
+"""Dagster's own tables, where a release of this project changes their content."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pvm_jobs.job_ids import SEPARATOR
 from pvm_resources.postgres import dsn as dsns
 from pvm_resources.postgres.driver import store_errors
 
-#: Row of Dagster's key-value table that says which separator its partition keys have.
+#: Row of Dagster's key-value table with the separator of its partition keys.
 _MARK: Final = "pvm.partition_separator"
-#: Any constant not used elsewhere, for the transaction lock under which one process rewrites.
+#: Transaction lock under which one process rewrites; an arbitrary constant.
 _LOCK: Final = 7_064_011_734
 #: Columns that hold partition keys, alone or inside serialised events, runs, backfills and ticks.
 _COLUMNS: Final = {
@@ -42,8 +42,8 @@ SELECT DISTINCT split_part(key, '|', 1) FROM (
 def migrate_partition_keys(dsn: str) -> int:
     """Rewrites partition keys ``slug|job`` of earlier releases to today's; returns how many rows changed.
 
-    Runs once per database, in one transaction: killed halfway it leaves all as it was. Without Dagster's
-    tables there is nothing to do.
+    Runs once per database, in one transaction: killed halfway it leaves all as it was. There is nothing to do
+    before Dagster has made its tables, all of them: it may have been killed between two.
 
     Args:
         dsn: Dagster's database.
@@ -52,7 +52,8 @@ def migrate_partition_keys(dsn: str) -> int:
         StoreError: the database is out of reach.
     """
     with store_errors(dsns.describe(dsn)), psycopg.connect(dsn) as connection:
-        row = connection.execute("SELECT to_regclass('kvs') IS NOT NULL").fetchone()
+        made = "SELECT bool_and(to_regclass(name) IS NOT NULL) FROM unnest(%s::text[]) name"
+        row = connection.execute(made, [["kvs", *_COLUMNS]]).fetchone()
         if row != (True,) or _marked(connection):
             return 0
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])

@@ -23,7 +23,7 @@ def remove_orphans(
 ) -> Counter[str]:
     """Deletes files without a row that are older than a day, and unfinished files.
 
-    A file whose name is not an id is left alone, and one whose age the store does not know.
+    A file whose name is not an id is kept, and one whose age the store does not know.
 
     Returns:
         how many, by folder; ``unfinished`` for the unfinished ones.

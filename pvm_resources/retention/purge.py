@@ -6,7 +6,7 @@ pictures; of a product the title, brand and every address. A match keeps its id,
 terms. Files are deleted before their rows, so that after a crash at any moment the rows still name what is
 left to delete, and the next purge completes it.
 
-What a run works on is left alone until that run has ended.
+What a run works on is kept until that run has ended.
 """
 
 from __future__ import annotations

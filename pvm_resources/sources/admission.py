@@ -52,7 +52,7 @@ class Places:
         )
 
     def shown(self, token: str) -> str:
-        """A source as callers may see it: an upload or a file by its name, never by where it lies."""
+        """A source as callers may see it: an upload or a file by its name, never by its folder."""
         if not token.startswith("/"):
             return token
         path = Path(token)

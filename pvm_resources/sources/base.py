@@ -21,11 +21,11 @@ SourceStateName = Literal["ok", "partial", "not_configured", "not_eligible", "ra
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """How a source fared.
+    """The state of a source after a collection.
 
     Attributes:
         source: its name.
-        state: ``partial`` where some items failed; the others speak for themselves.
+        state: ``partial`` where some items failed.
         reason: why it is not ``ok``, one clause; "" where it is.
         remedy: what the user can do; "" where nothing is needed.
     """
@@ -127,7 +127,7 @@ class Collected(Generic[Record]):
     """A source's answer.
 
     Attributes:
-        status: how it fared.
+        status: of the source.
         records: what it found, in a stable order.
         problems: what failed, one per item.
     """

@@ -13,11 +13,11 @@ from pvm_resources.store.oauth_tokens import Token
 _LIFE_MAX_S: Final = 86_400.0
 
 
-def read_token(answer: Mapping[str, Any], asked: datetime, life_s: float | None = None) -> Token | None:
+def read_token(answer: Mapping[str, Any], sent_at: datetime, life_s: float | None = None) -> Token | None:
     """The token of a success.
 
     Args:
-        asked: when it was asked for, with time zone: its life is counted from there.
+        sent_at: when the request was sent, with time zone: the token's life is counted from there.
         life_s: its life in seconds where the answer does not say; None = it must say.
 
     Returns:
@@ -28,4 +28,4 @@ def read_token(answer: Mapping[str, Any], asked: datetime, life_s: float | None 
         return None
     if isinstance(life, bool) or not isinstance(life, int | float) or not math.isfinite(life):
         return None
-    return Token(value, asked + timedelta(seconds=min(max(life, 0), _LIFE_MAX_S)))
+    return Token(value, sent_at + timedelta(seconds=min(max(life, 0), _LIFE_MAX_S)))

@@ -1,4 +1,4 @@
-"""How long a shop is waited for, and when a request to it is sent again."""
+"""How long a request to a shop may take, and when it is sent again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pvm_resources.sources.faults import CallError
 
 T = TypeVar("T")
 
-#: What shops' APIs are asked with: four attempts within some ten seconds.
+#: For shops' APIs: four attempts within some ten seconds.
 SHOP_RETRIES: Final = RetryPolicy(attempts=4, first_wait_s=1.0, max_wait_s=60.0)
 
 

@@ -1,4 +1,4 @@
-"""Which of a job's search phrases a shop is asked for, and how several share one limit."""
+"""Which of a job's search phrases go to a shop, and how several share one limit."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from pvm_resources.store.records import Industry
 
 #: Of no stated language: the industry as typed, and its synonyms.
 UND: Final = "und"
-#: Languages an industry is expected to have queries in; others count where somebody gave phrases.
+#: Languages an industry is expected to have queries in; others count where they have phrases.
 LANGUAGES: Final = ("vi", "zh", "en")
 #: Entry points under this group are translators that the setting PVM_TRANSLATOR may name.
 GROUP: Final = "pvm.translators"
@@ -55,7 +55,7 @@ class Terms:
 
     Attributes:
         phrases: per language code; ``und`` is always there, other languages where they have their own.
-        missing: languages asked for that have nothing of their own, in the order asked.
+        missing: wanted languages without phrases of their own, in the order wanted.
     """
 
     phrases: Mapping[str, tuple[str, ...]]
@@ -79,8 +79,8 @@ def terms(
         if (merged := _merged(request.queries.get(language, ()), translator.phrases(industry, language)))
     }
     found.setdefault(UND, (industry.name,))
-    asked = dict.fromkeys(language for language in languages if language != UND)
-    return Terms(MappingProxyType(found), tuple(language for language in asked if language not in found))
+    wanted = dict.fromkeys(language for language in languages if language != UND)
+    return Terms(MappingProxyType(found), tuple(language for language in wanted if language not in found))
 
 
 def terms_for(industry: Industry, request: JobRequest, settings: Settings) -> Terms:

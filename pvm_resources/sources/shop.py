@@ -185,7 +185,7 @@ class ShopSearch(ABC):
     ended: SourceError | None = None
 
     def products(self, phrase: str, places: Iterable[int]) -> Iterator[ShopProduct]:
-        """A phrase's products, page by page, as far as they are asked for."""
+        """A phrase's products, page by page, as far as they are read."""
         for place in places:
             try:
                 page = self.page(phrase, place)
@@ -218,7 +218,7 @@ class ShopSearch(ABC):
         self.problems.append(Problem.of(STAGE, error))
 
     def status(self, phrases: Phrases, records: Sequence[ProductRecord]) -> SourceStatus:
-        """How the collection fared."""
+        """The state of the source after the collection."""
         note = f"; {phrases.note}" if phrases.note else ""
         so_far = f"; {len(records)} products were found" if records else ""
         if self.ended is not None:

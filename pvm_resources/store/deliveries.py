@@ -189,7 +189,7 @@ class Deliveries(Repository):
         """Takes the stream that has been due the longest; None where none is.
 
         Args:
-            owner: the relay; nobody else gets the stream while its lease lasts.
+            owner: the relay; no other gets the stream while its lease lasts.
             kinds: of endpoints that the relay can reach.
             busy: endpoints left out.
         """
@@ -299,7 +299,7 @@ class Deliveries(Repository):
     ) -> int:
         """Sends again what is dead, or with `everything` also what has arrived; returns how many.
 
-        Attempts are counted anew. Later events of the same job may have gone out before.
+        Attempts are counted from 0. Later events of the same job may have gone out before.
         """
         which = f"NOT ({_STATES['open']})" if everything else _STATES["dead"]
         values: dict[str, Any] = {"event": event_id, "job": job_id, "endpoint": endpoint_id}

@@ -33,7 +33,7 @@ RETRY: Final = "job.retry"
 #: Its run is to be ended; its partition is to be removed from Dagster.
 CANCEL: Final = "job.cancel"
 FORGET: Final = "job.forget"
-#: The bus's requests. The first two make one job together: what to collect, where to look.
+#: The bus's requests. The first two make one job together: products and videos.
 COLLECT, SEARCH, MATCH = REQUESTS
 TOPICS: Final = (START, RETRY, CANCEL, FORGET, COLLECT, SEARCH, MATCH)
 
@@ -117,7 +117,7 @@ class Inbox(Repository):
         Args:
             topic: one of `TOPICS`.
             payload: JSON object, as it came.
-            source: who asked, e.g. ``bus``.
+            source: the caller, e.g. ``bus``.
 
         Raises:
             InputError: ``inbox.topic``.
@@ -225,7 +225,7 @@ class Inbox(Repository):
                 _insert(cursor, uuid.uuid4(), CANCEL, job.order(), source, job_id)
             _insert(cursor, uuid.uuid4(), FORGET, job.order(), source, job_id)
 
-    # -- working through it ------------------------------------------------------------------------
+    # -- processing --------------------------------------------------------------------------------
 
     def claim(
         self, limit: int = 100, *, again_s: float = CLAIM_S, pairing_s: float = PAIRING_S
@@ -314,7 +314,7 @@ class Inbox(Repository):
         )
         return {found[0] for found in rows}
 
-    # -- looking at it -----------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def get(self, event_id: uuid.UUID) -> InboxRow | None:
         """One request."""

@@ -1,4 +1,4 @@
-"""A match as stored, its view with the names people know, and the SQL that reads both."""
+"""A match as stored, its view with names for people, and the SQL that reads both."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class MatchRecord(MatchDecision):
 
 @dataclass(frozen=True, kw_only=True)
 class MatchView(MatchRecord):
-    """A match with what people know product and video by.
+    """A match with names of its product and video for people.
 
     Attributes:
         product: the product's id as its source gave it; video: the video's name in the job.
-        label: what people say of product and video; label_who, label_at: who and when; None: nothing.
+        label: the verdict of a person on product and video; label_who, label_at: who and when; None: none.
     """
 
     job_id: str

@@ -145,7 +145,7 @@ class Matching(Repository):
     ) -> None:
         """The job's matches are exactly these. A match that is the same as before keeps its evidence
         picture; one that changed loses it. A match whose pictures were purged stays as it is until the job
-        has pictures of both its sides again, and so judges it anew.
+        has pictures of both its sides again, and so decides again.
 
         Raises:
             StoreError: ``store.refused`` where a status and its score disagree.

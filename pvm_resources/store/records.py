@@ -160,7 +160,7 @@ class KeyframeSet:
 
 @dataclass(frozen=True)
 class Frame:
-    """A keyframe, or with status ``rejected`` a looked-at frame without file, with the reason kept."""
+    """A keyframe, or with status ``rejected`` a sampled frame without file, and the reason."""
 
     frame_id: uuid.UUID
     video_id: uuid.UUID
@@ -184,7 +184,7 @@ class Item:
         item_id: img_id or frame_id; parent_id: the product or the video.
         local_path: key of the JPEG in the media store.
         ts, shot: seconds from the start and number of the shot; None for a product picture.
-        mask_path, kp_path: keys of its files under the keys asked for; None without a trustworthy mask, and
+        mask_path, kp_path: keys of its files under the keys given; None without a trustworthy mask, and
             without keypoints.
         label: what messages call it: the product's id as given, or the video's name and the second.
     """

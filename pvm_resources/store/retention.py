@@ -2,7 +2,8 @@
 
 Every method that deletes something works on one batch within the caller's transaction: the caller holds the
 purge lock, deletes the batch's files, then its rows. A batch is selected after its products (videos) are
-locked: a run that collects one of them at the same time waits for the batch, or is detected and left alone.
+locked: a run that collects one of them at the same time waits for the batch, or is detected, and what it
+works on is skipped.
 """
 
 from __future__ import annotations

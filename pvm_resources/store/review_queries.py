@@ -1,4 +1,4 @@
-"""Matches as the review page reads them: filtered, sorted, by keyset, with what people say of each."""
+"""Matches as the review page reads them: filtered, sorted, by keyset, with its label."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pvm_resources.store.records import MatchStatus
 
 Sort = Literal["best", "worst", "doubt", "video"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
-#: What of a verdict can be asked for; ``open``: nobody said anything yet.
+#: Verdicts to filter by; ``open``: none yet.
 Said = Literal["open", "accept", "reject", "unsure"]
 SAID: Final[tuple[Said, ...]] = get_args(Said)
 #: Matches counted at most; beyond them a page says "more than".
@@ -27,7 +27,7 @@ _ORDER: Final[dict[Sort, tuple[tuple[str, bool], ...]]] = {
     "doubt": (("abs(m.score - m.accept)", False), ("m.match_id", False)),
     "video": (("m.video_id", False), ("m.ts", False), ("m.match_id", False)),
 }
-#: The job of a match and what people say of it.
+#: The job of a match and its label.
 _LABELS: Final = f"JOIN jobs j USING (job_id) {JOIN}"
 _TEXT: Final = """(
     EXISTS (SELECT 1 FROM products p WHERE p.product_id = m.product_id

@@ -51,7 +51,7 @@ class FailedJob:
 
 @dataclass(frozen=True)
 class Undelivered:
-    """Events that one endpoint does not get: given up (`dead`), or waiting longer than asked (`late`)."""
+    """Events that one endpoint does not get: given up (`dead`), or waiting longer than given (`late`)."""
 
     endpoint: str
     dead: int

@@ -43,7 +43,7 @@ from pvm_resources.store.base import clean
 
 T = TypeVar("T")
 
-#: Products of a page and pages of a search: what the API gives, whatever more is asked for.
+#: Products of a page and pages of a search: the most that the API gives.
 PAGE: Final = 10
 PAGES: Final = 10
 #: Requests are this far apart, seconds: the rate a new account starts with.
@@ -231,7 +231,7 @@ def _pictures(images: Images | None) -> Iterator[str]:
     if images is None:
         return
     for image in (images.primary, *(images.variants or [])):
-        # Asked for as highRes, answered as hiRes.
+        # Named highRes in requests, hiRes in answers.
         sizes = (image.hi_res, image.large, image.medium, image.small) if image else ()
         url = next((size.url for size in sizes if size and size.url), "")
         if is_web_url(url):

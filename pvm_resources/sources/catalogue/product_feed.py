@@ -33,7 +33,7 @@ _COLUMNS: Final = {
 _MAX_DEPTH: Final = 32
 #: Google's own limits are 150 characters for a title and 2,000 for a link.
 _MAX_TEXT: Final = 100_000
-#: expat holds an unfinished tag or comment in memory and reads it anew with each piece that comes.
+#: expat holds an unfinished tag or comment in memory and parses it again with each piece.
 _MAX_TAG: Final = 1_000_000
 _AGAIN: Final = "Export the feed again"
 
@@ -78,7 +78,7 @@ class _FeedItem:
         if not value:
             return
         if name == _MORE:
-            # One past what is used tells that there were more; a feed's author may write a million.
+            # One past what is used shows that there were more; a feed may hold a million.
             if len(self.more) <= MAX_MORE:
                 self.more.append(value)
         else:

@@ -139,7 +139,7 @@ def _csv_rows(subject: str, text: str, required: tuple[str, ...]) -> Iterator[Ro
                     yield _csv_row(row, header, cells)
             return
         except csv.Error as error:
-            # A stray quotation mark swallows what follows; the next line is tried afresh.
+            # A stray quotation mark swallows what follows; reading goes on at the next line.
             at, faults = begin + 1, faults + 1
             if header is None or faults > _MAX_FAULTS:
                 raise _bad_syntax(subject, at, error) from error

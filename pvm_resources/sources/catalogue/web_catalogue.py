@@ -43,7 +43,7 @@ class WebCatalogue:
         """All products of the feed, in its order; what the query asks is for other sources.
 
         A feed that cannot be downloaded or read is a `failed` source. Its products are stored for the job
-        only where all of them were usable, so that a corrected feed is read anew.
+        only where all of them were usable, so that a corrected feed is read again.
         """
         key = f"{_KEY}{self._url}"
         stored = self._context.answers.get(key)

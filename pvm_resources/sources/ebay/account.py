@@ -26,7 +26,7 @@ class EbayAccount:
     Attributes:
         client_id, secret: the key set.
         url: where the API is, without a final slash.
-        marketplace: whose listings are asked for.
+        marketplace: whose listings are searched.
         daily_calls: calls that the key set has in a day.
     """
 

@@ -26,7 +26,7 @@ def parse_page(answer: Mapping[str, Any], subject: str) -> ShopPage:
 
     Raises:
         CallError: ``ebay.warning``: the answer carries warnings. eBay ignores what it warns of and answers
-            with unfiltered rows, so none of them is what was asked for.
+            with unfiltered rows, so none of them answers the request.
     """
     _refuse_warnings(answer, subject, frozenset())
     rows = _objects(answer.get("itemSummaries"))

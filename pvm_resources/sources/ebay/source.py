@@ -105,7 +105,7 @@ class _EbaySearch(ShopSearch):
                     self.lost.append(problem)
                 yield listing
         finally:
-            # Whoever interrupts a job must not wait for requests that have not been sent yet.
+            # The end of an interrupted job does not wait for requests that have not been sent yet.
             pool.shutdown(cancel_futures=True)
 
     def _whole(self, listing: ShopProduct) -> tuple[ShopProduct, Problem | None]:
@@ -135,7 +135,7 @@ class _EbaySearch(ShopSearch):
                 listing = parse_item(self.client.item(item_id), item_id)
         except CallError as error:
             if error.code == "ebay.refused":
-                # A listing that is gone stays gone: no further call of the budget is spent on it.
+                # An ended listing does not come back: no further call of the budget is spent on it.
                 self.context.answers.put(key, {"refused": error.reason})
                 raise CallError(error.code, item_id, error.reason, _GONE) from error
             raise

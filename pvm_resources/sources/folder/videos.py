@@ -75,18 +75,18 @@ class FolderVideos:
         """The file itself.
 
         Raises:
-            MediaError: ``video.missing``, it has gone since.
+            MediaError: ``video.missing``, it was deleted meanwhile.
         """
         if record.path is None or not record.path.is_file():
             raise MediaError("video.missing", record.given_name, "the file is no longer there", "Put it back")
         return record.path
 
     def details(self, record: VideoRecord) -> VideoRecord:
-        """The record itself: a file tells nothing more."""
+        """The record itself: there is nothing to add."""
         return record
 
     def cancel(self) -> None:
-        """Nothing to end: files are looked at, not transferred."""
+        """Nothing to end: files are not transferred."""
 
     def _files(self, problems: list[Problem]) -> Iterator[Path]:
         if self._path.is_file():

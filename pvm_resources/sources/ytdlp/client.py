@@ -73,7 +73,7 @@ class Client:
     """Safe to use from several threads; each session is one thread's.
 
     Args:
-        settings: cookies, proxy, pauses, rate, own servers that may be asked.
+        settings: cookies, proxy, pauses, rate, own servers that are allowed.
         extractors: which may run.
         runtime: the JavaScript runtime given to YouTube's extractor.
         stop: set to end transfers that are under way.
@@ -124,7 +124,7 @@ class Client:
 
     @contextmanager
     def extracting(self) -> Iterator[Extracting]:
-        """A session of looking into videos, paced as one.
+        """A session of reading videos' details, paced as one.
 
         Raises:
             MediaError: ``video.cookies``, ``video.settings``.
@@ -194,7 +194,7 @@ class Searching:
 
 
 class Extracting:
-    """Looks into single videos with one client."""
+    """Reads details of single videos with one client."""
 
     def __init__(self, ydl: CheckedYoutubeDL) -> None:
         self._ydl = ydl

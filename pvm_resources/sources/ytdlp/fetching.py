@@ -34,7 +34,7 @@ _BROKEN: Final = frozenset(
     f"video.{kind}"
     for kind in ("changed", "truncated", "corrupt", "type", "empty", "no_stream", "codec", "bomb")
 )
-#: Videos of one platform in a row that it limits before it is left alone, and for how long, seconds.
+#: Videos of one platform in a row that it limits before requests to it pause, and for how long, seconds.
 _LIMITED_MAX: Final = 3
 _PAUSE_S: Final = 300.0
 #: Downloads of one source at a time: more make the sites suspicious, and one fills most lines.
@@ -65,7 +65,7 @@ class Lazily(Generic[T]):
 
 
 class Pauses:
-    """Leaves a platform alone that has limited several requests in a row; safe to use from threads."""
+    """Pauses requests to a platform that has limited several in a row; safe to use from threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ class Pauses:
         self._until: dict[str, float] = {}
 
     def check(self, platform: str, subject: str) -> None:
-        """Refuses without a request while the platform is left alone.
+        """Refuses without a request while the platform's pause lasts.
 
         Raises:
             MediaError: ``video.rate_limited``.
@@ -129,7 +129,7 @@ class Fetching:
         answer = self._context.answers.get(key)
         return dict(answer["info"]) if answer else None
 
-    def look(self, session: Extracting, platform: str, key: str, url: str) -> dict[str, Any]:
+    def read_details(self, session: Extracting, platform: str, key: str, url: str) -> dict[str, Any]:
         """A video's particulars by a request, kept under `key`.
 
         Raises:

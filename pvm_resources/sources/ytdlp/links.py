@@ -23,7 +23,7 @@ from pvm_resources.sources.ytdlp.sources import STAGE, given_name
 if TYPE_CHECKING:
     from pvm_resources.sources.ytdlp.client import Extracting
 
-#: Bytes and lines of a list; ten times the most a search is asked for would take days to fetch.
+#: Bytes and lines of a list; more videos than that would take days to fetch.
 _BYTES_MAX: Final = 1_000_000
 _LINES_MAX: Final = 1_000
 _LINK_MAX: Final = 2_000
@@ -178,7 +178,7 @@ class LinkList(YtdlpSource):
         if info is None:
             host = (urlsplit(link.url).hostname or "").removeprefix("www.")
             try:
-                info = self._fetching.look(opened.session, host, key, link.url)
+                info = self._fetching.read_details(opened.session, host, key, link.url)
             except MediaError as error:
                 if error.code != "video.unsupported":
                     raise

@@ -19,10 +19,10 @@ _IMPERSONATING: Final = "CurlCFFI"
 
 
 class AddressRefusedError(RequestError):  # type: ignore[misc]
-    """The address may not be asked; not a fault of transport, so nothing is tried again.
+    """The address is not allowed; not a fault of transport, so nothing is tried again.
 
     Attributes:
-        refusal: the guard's own error.
+        refusal: the policy's own error.
     """
 
     def __init__(self, refusal: AddressError) -> None:
@@ -34,30 +34,30 @@ class Gate:
     """Judges where a connection goes.
 
     Args:
-        guard: decides about addresses.
+        policy: decides about addresses.
         known_sites: only extractors of known sites ask. They may ask public servers on any port, as
             Bilibili's edge servers need, and through a browser's disguise, whose redirects go unchecked.
     """
 
-    def __init__(self, guard: AddressPolicy, *, known_sites: bool) -> None:
-        self._guard = guard
+    def __init__(self, policy: AddressPolicy, *, known_sites: bool) -> None:
+        self._policy = policy
         self.known_sites = known_sites
 
     def addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
         """Addresses to connect to.
 
         Raises:
-            AddressRefusedError: it is not to be asked.
+            AddressRefusedError: it is not allowed.
             OSError: the name does not resolve.
         """
         target = Target("https" if port == 443 else "http", host.strip("[]").rstrip(".").lower(), port)
         try:
             try:
-                return self._guard.addresses(target, timeout)
+                return self._policy.addresses(target, timeout)
             except AddressError as refusal:
                 if refusal.code != "fetch.port" or not self.known_sites:
                     raise
-                return self._guard.addresses(Target("https", target.host, 443), timeout)
+                return self._policy.addresses(Target("https", target.host, 443), timeout)
         except AddressError as refusal:
             raise AddressRefusedError(refusal) from refusal
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
@@ -69,7 +69,7 @@ class Gate:
         """A connection to one of the addresses judged, in place of `socket.create_connection`.
 
         Raises:
-            AddressRefusedError: it is not to be asked.
+            AddressRefusedError: it is not allowed.
             OSError: none of them answers.
         """
         host, port = address
@@ -136,7 +136,7 @@ class CheckedYoutubeDL(YoutubeDL):  # type: ignore[misc]
 
 
 def _before(handler: Any, gate: Gate) -> Any:
-    """That handler, asking the gate about the address of each request before it is sent."""
+    """That handler, with the address of each request checked before it is sent."""
 
     def _send(self: Any, request: Any) -> Any:
         address = urlsplit(request.url)

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from typing import Any, Final, Literal
 
-#: Videos asked for where the job sets no number; also one page of YouTube's search.
+#: Videos wanted where the job sets no number; also one page of YouTube's search.
 DEFAULT_TOP: Final = 20
-#: The longest hit that is taken, seconds: twice what the rule `video_max_s` looks at by default. Longer ones
+#: The longest hit that is taken, seconds: twice what the rule `video_max_s` samples by default. Longer ones
 #: among hits for products are streams and compilations.
 MAX_S: Final = 3_600.0
-#: Hits asked for beyond a phrase's share, since some are left out and phrases share hits.
+#: Hits requested beyond a phrase's share, since some are left out and phrases share hits.
 _SPARE: Final = 10
-#: The most hits one phrase is asked for; each twenty cost a request.
+#: The most hits requested for one phrase; each twenty cost a request.
 _DEPTH_MAX: Final = 200
 #: yt-dlp rounds "2 weeks ago" to the nearest day.
 _ROUNDED: Final = timedelta(days=1)

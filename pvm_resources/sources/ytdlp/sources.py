@@ -1,4 +1,4 @@
-"""YouTube and Bilibili as video sources: search, judge by the list, look closer where it says too little."""
+"""YouTube and Bilibili as video sources: search, select by the list, read details where it has too few."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _SearchedVideos(YtdlpSource):
 
         Left out are live ones, those longer than `search.MAX_S`, and, with `recency_days`, older ones and
         those without a stated date (each of these a problem). Where a list's date is not exact, hits are
-        looked into one after the other until enough are young enough.
+        read one after the other until enough are young enough.
         """
         gathering = _Gathering()
         phrases = self._phrases(query, gathering)
@@ -197,7 +197,7 @@ class _SearchedVideos(YtdlpSource):
         key = self._key(record)
         info = self._fetching.known(key)
         if info is None:
-            info = self._fetching.look(opened.session, self.name, key, record.url)
+            info = self._fetching.read_details(opened.session, self.name, key, record.url)
         return detailed(record, info)
 
     def _record(self, hit: Hit) -> VideoRecord:
