@@ -62,10 +62,6 @@ class Embedder(Protocol):
         """Where it computes: ``cpu`` or ``cuda``."""
         ...
 
-    def embed(self, inputs: Sequence[EmbedInput]) -> F32:
-        """float32 (N, dim), unit rows, one per picture as a whole."""
-        ...
-
     def embed_views(self, inputs: Sequence[EmbedInput], kind: Kind, gray: bool) -> list[Views]:
         """The views of each picture; products and frames may have different numbers of views."""
         ...

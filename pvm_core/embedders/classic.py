@@ -87,11 +87,6 @@ class ClassicEmbedder:
             "embedder", self.name, "1", repr(FRAME_VIEWS), repr(_COLOUR_CELLS), self.codebook.digest, *values
         )
 
-    def embed(self, inputs: Sequence[EmbedInput]) -> F32:
-        """float32 (N, dim), unit rows: each picture as a whole, colour included."""
-        rows = [self._views(item, "product", gray=False).rgb for item in inputs]
-        return np.concatenate(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
-
     def embed_views(self, inputs: Sequence[EmbedInput], kind: Kind, gray: bool) -> list[Views]:
         """One view of a product picture, `FRAME_VIEWS` of a frame."""
         return [self._views(item, kind, gray) for item in inputs]

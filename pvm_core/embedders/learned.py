@@ -48,10 +48,6 @@ class LearnedEmbedder:
         """Changes with the weights, the input size, the views and the version."""
         return content_key("embedder", self.name, "1", repr(FRAME_VIEWS), *self.identity)
 
-    def embed(self, inputs: Sequence[EmbedInput]) -> F32:
-        """float32 (N, dim), unit rows: each picture as a whole."""
-        return self._forward([_masked(item)[0] for item in inputs])
-
     def embed_views(self, inputs: Sequence[EmbedInput], kind: Kind, gray: bool) -> list[Views]:
         """One view of a product picture, four of a frame; gray doubles the work."""
         pictures: list[U8] = []

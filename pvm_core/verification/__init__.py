@@ -1,6 +1,6 @@
 """Does a frame show a product? Geometry first, then appearance after the frame is warped onto the product."""
 
-from pvm_core.verification.pairs import verify, verify_frame
+from pvm_core.verification.pairs import verify_frame
 from pvm_core.verification.types import (
     PairEvidence,
     VerifyParams,
@@ -15,6 +15,5 @@ __all__ = [
     "View",
     "evidence_from_row",
     "evidence_to_row",
-    "verify",
     "verify_frame",
 ]

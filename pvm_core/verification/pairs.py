@@ -17,11 +17,6 @@ from pvm_core.verification.types import PairEvidence, VerifyParams, View
 DRAWN: Final = 60
 
 
-def verify(frame: View, product: View, params: VerifyParams) -> PairEvidence:
-    """`verify_frame` with a single candidate."""
-    return verify_frame(frame, [product], params)[0]
-
-
 def verify_frame(frame: View, products: Sequence[View], params: VerifyParams) -> list[PairEvidence]:
     """Raw measurements of one frame against each of its candidates, in their order; cheap exits first.
 

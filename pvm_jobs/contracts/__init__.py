@@ -7,7 +7,6 @@ it is delivered: the event's own fields together with ``job_id``, ``event_id`` a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from copy import deepcopy
 from functools import cache
 from importlib.resources import files
@@ -49,16 +48,6 @@ def validate(name: str, payload: Any) -> None:
     raise InputError(
         "contract.invalid", f"{known}{place}", _short(error.message), f"See pvm events schema {known}"
     )
-
-
-def example(name: str) -> Mapping[str, Any]:
-    """A payload that keeps the contract.
-
-    Raises:
-        InputError: ``contract.unknown``.
-    """
-    found: Mapping[str, Any] = load(name)["examples"][0]
-    return found
 
 
 def _known(name: str) -> str:

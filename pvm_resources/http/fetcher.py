@@ -46,7 +46,7 @@ class Fetcher:
     Can be pickled without `verify`; connections, and what is known of servers, stay with the process.
 
     Args:
-        limits: of `get` and, by default, of the others.
+        limits: of a download, by default.
         allow: the user's own servers; requests to them have no rate.
         hosts: limits of requests to any other server.
         retries: how often a download is tried, and after which pauses.
@@ -86,14 +86,6 @@ class Fetcher:
 
     def __reduce__(self) -> tuple[object, ...]:
         return partial(Fetcher, **self._given, resolver=self._resolver), ()  # type: ignore[arg-type]
-
-    def get(self, url: str) -> bytes:
-        """The bytes behind an http(s) URL.
-
-        Raises:
-            FetchError: as `fetch`.
-        """
-        return self.fetch(url).data
 
     def fetch(self, url: str, limits: FetchLimits | None = None) -> Fetched:
         """What is behind an http(s) URL.

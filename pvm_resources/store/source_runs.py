@@ -149,13 +149,13 @@ class SourceRuns(Repository):
                 [clean(item) for item in items],
             )
 
-    def dead_letters(self, job_id: str, *, all_of_them: bool = False) -> list[DeadLetter]:
-        """Items given up and not resolved since; with `all_of_them` the resolved ones too."""
+    def dead_letters(self, job_id: str) -> list[DeadLetter]:
+        """Items given up and not resolved since."""
         return self._db.all(
             DeadLetter,
             f"SELECT {listed(DeadLetter)} FROM dead_letters WHERE job_id = %s "
-            "AND (resolved_at IS NULL OR %s) ORDER BY last_at, stage, item",
-            [job_id, all_of_them],
+            "AND resolved_at IS NULL ORDER BY last_at, stage, item",
+            [job_id],
         )
 
     # -- downloaded videos -------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pvm_core.errors import ModelError
 from pvm_core.masks import load_segmenter
 from pvm_core.model_registry import ModelSpec
 from pvm_resources.models.weights_store import ModelStore
+from tests.pvm_core.test_embedders import whole
 
 pytestmark = pytest.mark.models
 
@@ -73,9 +74,9 @@ def test_a_learned_embedder_loads_and_embeds(store: ModelStore, name: str, dim: 
         assert v.rgb.shape == v.gray.shape == (4, dim)
         assert np.allclose(np.linalg.norm(v.rgb, axis=1), 1, atol=1e-4)
         assert not np.allclose(v.rgb, v.gray)
-    whole = embedder.embed(pictures())
-    assert np.allclose(whole, np.stack([v.rgb[0] for v in views]), atol=1e-4)
-    assert not np.allclose(whole[0], whole[1])
+    rows = whole(embedder, pictures())
+    assert np.allclose(rows, np.stack([v.rgb[0] for v in views]), atol=1e-4)
+    assert not np.allclose(rows[0], rows[1])
     assert embedder.key == load_embedder(name, store.folder, "cpu", SPECS).key
 
 
@@ -106,7 +107,7 @@ def test_the_weights_that_were_saved_are_the_weights_that_are_used(store: ModelS
     (item,) = pictures(1)
     with torch.inference_mode():
         expected = model.encode_image(transform(Image.fromarray(item.rgb))[None], normalize=True).numpy()
-    assert np.allclose(embedder.embed([item]), expected, atol=1e-4)
+    assert np.allclose(whole(embedder, [item]), expected, atol=1e-4)
 
 
 def spoil(name: str, store: ModelStore) -> None:
@@ -169,7 +170,7 @@ def test_a_gpu_agrees_with_the_cpu(store: ModelStore) -> None:
     if not torch.cuda.is_available():
         pytest.skip("no GPU on this machine")
     for name in ("tiny-clip", "tiny-vit"):
-        host, gpu = (load_embedder(name, store.folder, d, SPECS).embed(pictures()) for d in ("cpu", "cuda"))
+        host, gpu = (whole(load_embedder(name, store.folder, d, SPECS), pictures()) for d in ("cpu", "cuda"))
         assert (host * gpu).sum(axis=1).min() > 0.995
 
 

@@ -15,13 +15,16 @@ from pvm_core.verification import (
     View,
     evidence_from_row,
     evidence_to_row,
-    verify,
     verify_frame,
 )
 from pvm_core.verification.geometry import corners_of, is_plausible, project
 from tests.pvm_core.prints import TILTED, label, place
 
 PARAMS = VerifyParams()
+
+
+def verify(frame: View, product: View, params: VerifyParams) -> PairEvidence:
+    return verify_frame(frame, [product], params)[0]
 
 
 def view(rgb: np.ndarray, mask: np.ndarray | None = None, detector: str = "sift") -> View:

@@ -17,7 +17,7 @@ JOB = {"job_id": "job-1", "industry": "gối công thái học"}
 
 @pytest.mark.parametrize("topic", REQUESTS)
 def test_the_founding_shape_is_taken_as_it_came(topic: str) -> None:
-    payload = dict(contracts.example(topic))
+    payload = dict(contracts.load(topic)["examples"][0])
     asked = read(topic, payload)
     assert (asked.topic, asked.payload) == (topic, payload)
 

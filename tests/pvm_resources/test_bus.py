@@ -249,7 +249,7 @@ def test_an_exchange_of_another_kind_is_in_the_way(broker: Broker) -> None:
 
 def test_requests_reach_the_inbox_once(broker: Broker, repos: Store) -> None:
     inbox = Inbox(repos.database)
-    bodies = {topic: json.dumps(contracts.example(topic)).encode() for topic in REQUESTS}
+    bodies = {topic: json.dumps(contracts.load(topic)["examples"][0]).encode() for topic in REQUESTS}
     with running(bus.Consumer(broker.url, inbox)):
         for topic in (SEARCH, COLLECT, SEARCH, *REQUESTS):
             _publish(broker, topic, bodies[topic])
@@ -259,7 +259,7 @@ def test_requests_reach_the_inbox_once(broker: Broker, repos: Store) -> None:
     rows = inbox.rows()
     assert sorted(row.topic for row in rows) == sorted([*REQUESTS, COLLECT])
     assert {(row.source, row.status) for row in rows} == {("bus", "received")}
-    assert all(row.payload == contracts.example(row.topic) for row in rows)
+    assert all(row.payload == contracts.load(row.topic)["examples"][0] for row in rows)
     assert _received(broker, bus.DEAD) == []
 
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_holds_up_nothing(
     inbox = Inbox(repos.database)
     with running(bus.Consumer(broker.url, inbox)):
         _publish(broker, COLLECT, body)
-        _publish(broker, COLLECT, json.dumps(contracts.example(COLLECT)).encode())
+        _publish(broker, COLLECT, json.dumps(contracts.load(COLLECT)["examples"][0]).encode())
         _wait(lambda: len(inbox.rows()) == 1)
         _wait(lambda: _depth(broker, bus.DEAD) == 1)
     with bus.opened(broker.url) as channel:
@@ -296,7 +296,7 @@ def test_a_request_waits_for_a_database_that_is_away(broker: Broker, repos: Stor
             return Inbox(repos.database).accept(event_id, topic, payload, source)
 
     with running(bus.Consumer(broker.url, Shaky())):
-        _publish(broker, COLLECT, json.dumps(contracts.example(COLLECT)).encode())
+        _publish(broker, COLLECT, json.dumps(contracts.load(COLLECT)["examples"][0]).encode())
         _wait(lambda: len(Inbox(repos.database).rows()) == 1)
         _wait(lambda: _depth(broker, bus.REQUEST_QUEUE) == 0)
     assert _received(broker, bus.DEAD) == []

@@ -30,10 +30,10 @@ def test_both_shops_by_name_from_the_environment_to_pictures(
             assert (found.status.state, len(found.records)) == ("ok", 3)
             for record in found.records:
                 for picture in record.pictures:
-                    assert decode_picture(web.get(picture.ref), picture.ref).rgb.shape == (200, 200, 3)
+                    assert decode_picture(web.fetch(picture.ref).data, picture.ref).rgb.shape == (200, 200, 3)
         assert ebay.violations() == amazon.violations() == []
         assert ebay.counts()["/buy/browse/v1/item_summary/search"] == 1
         assert amazon.counts()["/catalog/v1/searchItems"] == 1
         ebay.fail("/pictures/", "truncated")
         with pytest.raises(MediaError, match=r"picture\.truncated"):
-            decode_picture(web.get(f"{ebay.url}/pictures/0/0.jpg"), "half a picture")
+            decode_picture(web.fetch(f"{ebay.url}/pictures/0/0.jpg").data, "half a picture")

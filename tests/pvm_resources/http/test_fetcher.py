@@ -47,7 +47,7 @@ def test_a_download_says_where_it_came_from(server: PictureServer, make_fetcher:
     url = server.put("/a", redirect("/b"))
     with make_fetcher() as fetcher:
         assert fetcher.fetch(url) == Fetched(JPEG, "image/jpeg", server.url + "/b")
-        assert fetcher.get(url) == JPEG
+        assert fetcher.fetch(url).data == JPEG
     assert server.headers["user-agent"].startswith("product-video-matching/")
     assert server.headers["accept-encoding"] == "identity"
     assert "cookie" not in server.headers
@@ -56,15 +56,15 @@ def test_a_download_says_where_it_came_from(server: PictureServer, make_fetcher:
 def test_cookies_are_not_kept(server: PictureServer, make_fetcher: MakeFetcher) -> None:
     url = server.put("/a", whole(JPEG, set_cookie="id=1"))
     fetcher = make_fetcher()
-    fetcher.get(url)
-    fetcher.get(url)
+    fetcher.fetch(url)
+    fetcher.fetch(url)
     assert "cookie" not in server.headers
 
 
 def test_three_tries_and_no_more(server: PictureServer, make_fetcher: MakeFetcher) -> None:
     url = server.put("/a", whole(b"", None, 503))
     with pytest.raises(FetchError) as caught:
-        make_fetcher().get(url)
+        make_fetcher().fetch(url)
     assert (caught.value.attempts, caught.value.retryable, server.asked["/a"]) == (3, True, 3)
     assert "(3 tries)" in caught.value.reason
 
@@ -72,7 +72,7 @@ def test_three_tries_and_no_more(server: PictureServer, make_fetcher: MakeFetche
 def test_what_no_other_try_mends_is_tried_once(server: PictureServer, make_fetcher: MakeFetcher) -> None:
     url = server.put("/a", whole(b"", None, 404))
     with pytest.raises(FetchError) as caught:
-        make_fetcher().get(url)
+        make_fetcher().fetch(url)
     assert (caught.value.attempts, caught.value.retryable, server.asked["/a"]) == (1, False, 1)
 
 
@@ -80,7 +80,7 @@ def test_a_redirect_is_part_of_its_try(server: PictureServer, make_fetcher: Make
     url = server.put("/a", redirect("/b"))
     server.put("/b", whole(b"", None, 500))
     with pytest.raises(FetchError) as caught:
-        make_fetcher().get(url)
+        make_fetcher().fetch(url)
     assert (caught.value.attempts, server.asked) == (3, {"/a": 3, "/b": 3})
 
 
@@ -92,7 +92,7 @@ def test_a_server_that_says_when_is_asked_then(
     when = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True) if as_date else 1
     url = server.put("/a", in_turn(busy(when), whole(JPEG)))  # type: ignore[arg-type]
     start = time.monotonic()
-    assert make_fetcher(retries=replace(HASTY, max_retry_after_s=5)).get(url) == JPEG
+    assert make_fetcher(retries=replace(HASTY, max_retry_after_s=5)).fetch(url).data == JPEG
     assert 0.9 < time.monotonic() - start < 2.5
 
 
@@ -105,7 +105,7 @@ def test_a_server_that_asks_for_too_long_is_left_alone(
     start = time.monotonic()
     for at, attempts in ((url, 1), (server.url + "/b", 0)):
         with pytest.raises(FetchError) as caught:
-            fetcher.get(at)
+            fetcher.fetch(at)
         assert (caught.value.code, caught.value.retryable) == ("picture.rate_limited", True)
         assert caught.value.attempts == attempts
     assert "3,600 s" in caught.value.reason
@@ -119,12 +119,12 @@ def test_a_closed_port_counts_as_down_after_a_while(make_fetcher: MakeFetcher) -
     )
     for n in range(3):
         with pytest.raises(FetchError) as caught:
-            fetcher.get(f"http://x.example:1/{n}")
+            fetcher.fetch(f"http://x.example:1/{n}")
         assert (caught.value.code, caught.value.retryable) == ("picture.unreachable", True)
     assert caught.value.attempts <= 3
     nowhere = make_fetcher(allow=AllowList(), resolver=lambda host, port: [])
     with pytest.raises(FetchError, match="does not resolve"):
-        nowhere.get("http://x.example/")
+        nowhere.fetch("http://x.example/")
 
 
 def test_feeds_have_limits_and_codes_of_their_own(server: PictureServer, make_fetcher: MakeFetcher) -> None:
@@ -146,9 +146,9 @@ def test_feeds_have_limits_and_codes_of_their_own(server: PictureServer, make_fe
 def test_settings_name_ones_own_servers(server: PictureServer) -> None:
     url = server.put("/a", whole(JPEG))
     settings = Settings(PVM_FETCH_ALLOW=f"127.0.0.1:{server.port}")  # type: ignore[call-arg]
-    assert Fetcher.of(settings).get(url) == JPEG
+    assert Fetcher.of(settings).fetch(url).data == JPEG
     with pytest.raises(FetchError):
-        Fetcher.of(Settings(PVM_FETCH_ALLOW="")).get(url)  # type: ignore[call-arg]
+        Fetcher.of(Settings(PVM_FETCH_ALLOW="")).fetch(url)  # type: ignore[call-arg]
     with pytest.raises(InputError):
         Fetcher.of(Settings(PVM_FETCH_ALLOW="a b"))  # type: ignore[call-arg]
 
@@ -156,15 +156,15 @@ def test_settings_name_ones_own_servers(server: PictureServer) -> None:
 def test_a_fetcher_that_has_been_used_can_be_sent_to_a_worker_process(server: PictureServer) -> None:
     url = server.put("/a", whole(JPEG))
     fetcher = Fetcher(SMALL, AllowList.parse(f"127.0.0.1:{server.port}"), retries=HASTY)
-    assert fetcher.get(url) == JPEG
-    assert pickle.loads(pickle.dumps(fetcher)).get(url) == JPEG
+    assert fetcher.fetch(url).data == JPEG
+    assert pickle.loads(pickle.dumps(fetcher)).fetch(url).data == JPEG
 
 
 def test_several_threads_share_a_servers_limits(server: PictureServer, make_fetcher: MakeFetcher) -> None:
     server.put("/a", after(0.05, whole(JPEG)))
     fetcher = make_fetcher(hosts=HostLimits(concurrency=2, per_second=None))
     url = f"http://shop.example:{server.port}/a"
-    threads = [threading.Thread(target=fetcher.get, args=(url,)) for _ in range(8)]
+    threads = [threading.Thread(target=fetcher.fetch, args=(url,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -211,7 +211,7 @@ def test_is_refused_with_its_reason(case: Hostile, server: PictureServer, make_f
 
 
 def through(fetcher: Fetcher, url: str) -> Picture:
-    return decode_picture(fetcher.get(url), url)
+    return decode_picture(fetcher.fetch(url).data, url)
 
 
 CLOSED = (
