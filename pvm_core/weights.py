@@ -81,6 +81,13 @@ def is_present(models_dir: Path | None, name: str) -> bool:
     )
 
 
+def missing(name: str) -> ModelError:
+    """The error for a model whose weights are not in the store."""
+    return ModelError(
+        "model.missing", name, "its weights are not on this machine", f"Run `pvm models pull {name}`"
+    )
+
+
 def weights_path(models_dir: Path | None, name: str, sha256: str | None) -> tuple[Path, Manifest]:
     """The weights file of a model, its content checked.
 
@@ -95,9 +102,7 @@ def weights_path(models_dir: Path | None, name: str, sha256: str | None) -> tupl
     manifest = read_manifest(models_dir, name)
     path = folder_of(models_dir, name) / manifest.file if models_dir and manifest else None
     if manifest is None or path is None or not path.is_file():
-        raise ModelError(
-            "model.missing", name, "its weights are not on this machine", f"Run `pvm models pull {name}`"
-        )
+        raise missing(name)
     found, expected = sha256_of(path), sha256 or manifest.sha256
     if found != expected:
         raise ModelError(

@@ -10,17 +10,13 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_jobs import contracts
-from pvm_jobs.events import REQUESTS, canonical
+from pvm_jobs.events import MATCH, REQUESTS, canonical
 from pvm_jobs.request import JobRequest
-
-COLLECT: Final = REQUESTS[0]
-SEARCH: Final = REQUESTS[1]
-MATCH: Final = REQUESTS[2]
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,7 @@ class BusRequest:
 
     Attributes:
         event_id: its identity: two with one id are one request.
-        topic: one of `COLLECT`, `SEARCH`, `MATCH`.
+        topic: one of `REQUESTS`.
         payload: as it came; it keeps the topic's contract.
     """
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-#: Requests of others over the bus.
-REQUESTS: Final = ("products.collect.request", "videos.search.request", "match.request")
+#: Requests of others over the bus. The first two make one job together: products and videos.
+COLLECT: Final = "products.collect.request"
+SEARCH: Final = "videos.search.request"
+MATCH: Final = "match.request"
+REQUESTS: Final = (COLLECT, SEARCH, MATCH)
 PER_ITEM: Final = (
     "products.image.ready",
     "videos.keyframes.ready",

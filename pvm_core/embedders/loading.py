@@ -10,7 +10,7 @@ from pvm_core.embedders.base import Embedder
 from pvm_core.embedders.classic import ClassicEmbedder
 from pvm_core.errors import ModelError
 from pvm_core.model_registry import LIBRARY_MODULES, MODELS, PREFERENCE, ModelSpec, require_library, resolve
-from pvm_core.weights import is_present
+from pvm_core.weights import is_present, missing
 
 
 def load_embedder(
@@ -34,7 +34,7 @@ def load_embedder(
     if spec.library == "builtin":
         return ClassicEmbedder()
     if not is_present(models_dir, name):
-        raise _missing(name)
+        raise missing(name)
     require_library(spec)
     if spec.library == "open_clip":
         from pvm_core.embedders.openclip import load_openclip as load
@@ -67,7 +67,7 @@ def choose_embedder(
         if spec.kind != "embedder":
             raise ModelError("model.kind", setting, f"it is a {spec.kind}", "See `pvm models list`")
         if spec.library != "builtin" and not is_present(models_dir, setting):
-            raise _missing(setting)
+            raise missing(setting)
         return setting
     for name in PREFERENCE:
         known = specs.get(name)
@@ -75,9 +75,3 @@ def choose_embedder(
         if known is not None and usable and find_spec(LIBRARY_MODULES[known.library]) is not None:
             return name
     return "classic"
-
-
-def _missing(name: str) -> ModelError:
-    return ModelError(
-        "model.missing", name, "its weights are not on this machine", f"Run `pvm models pull {name}`"
-    )

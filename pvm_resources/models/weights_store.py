@@ -19,6 +19,7 @@ from pvm_core.weights import (
     Manifest,
     folder_of,
     is_present,
+    missing,
     read_manifest,
     sha256_of,
 )
@@ -178,9 +179,7 @@ class ModelStore:
             return Verification(name, True, "", "needs no weights")
         manifest = read_manifest(self.folder, name)
         if manifest is None or not is_present(self.folder, name):
-            raise ModelError(
-                "model.missing", name, "its weights are not on this machine", f"Run `pvm models pull {name}`"
-            )
+            raise missing(name)
         found = sha256_of(folder_of(self.folder, name) / manifest.file, progress)
         against = "the hash the registry knows" if spec.sha256 else "the hash recorded when it was stored"
         trusted = "" if spec.sha256 else f" (checked then against: {manifest.verified_by})"

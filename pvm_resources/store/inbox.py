@@ -16,7 +16,7 @@ import psycopg
 
 from pvm_core.errors import InputError
 from pvm_jobs import job_ids
-from pvm_jobs.events import REQUESTS
+from pvm_jobs.events import COLLECT, MATCH, REQUESTS, SEARCH
 from pvm_resources.postgres.driver import store_errors
 from pvm_resources.postgres.dsn import describe
 from pvm_resources.store import job_changes
@@ -33,9 +33,7 @@ RETRY: Final = "job.retry"
 #: Its run is to be ended; its partition is to be removed from Dagster.
 CANCEL: Final = "job.cancel"
 FORGET: Final = "job.forget"
-#: The bus's requests. The first two make one job together: products and videos.
-COLLECT, SEARCH, MATCH = REQUESTS
-TOPICS: Final = (START, RETRY, CANCEL, FORGET, COLLECT, SEARCH, MATCH)
+TOPICS: Final = (START, RETRY, CANCEL, FORGET, *REQUESTS)
 
 #: PostgreSQL's channel on which a new row is announced.
 CHANNEL: Final = "pvm_inbox"

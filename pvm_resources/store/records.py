@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from pvm_core.scoring.decision import Status
 from pvm_core.scoring.pair import Pair
 from pvm_jobs.lifecycle import JobStatus
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Kind = Literal["product", "frame"]
-MatchStatus = Literal["accepted", "review", "rejected"]
+MatchStatus = Status
 ModelKind = Literal["embedder", "segmenter", "detector"]
 
 

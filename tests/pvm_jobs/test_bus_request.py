@@ -9,8 +9,8 @@ import pytest
 
 from pvm_core.errors import InputError
 from pvm_jobs import contracts
-from pvm_jobs.bus_request import COLLECT, MATCH, SEARCH, read
-from pvm_jobs.events import REQUESTS
+from pvm_jobs.bus_request import read
+from pvm_jobs.events import COLLECT, MATCH, REQUESTS, SEARCH
 
 JOB = {"job_id": "job-1", "industry": "gối công thái học"}
 

@@ -21,8 +21,7 @@ from typer.testing import CliRunner
 from pvm_cli.main import app
 from pvm_core.errors import StoreError
 from pvm_jobs import contracts
-from pvm_jobs.bus_request import COLLECT, SEARCH
-from pvm_jobs.events import PER_JOB, REQUESTS, Event
+from pvm_jobs.events import COLLECT, PER_JOB, REQUESTS, SEARCH, Event
 from pvm_jobs.lifecycle import BARRIERS, derive_phase
 from pvm_resources.events import broker as bus
 from pvm_resources.events.publisher import Message, Publisher

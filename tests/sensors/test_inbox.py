@@ -15,10 +15,11 @@ from dagster._core.storage.tags import RUN_KEY_TAG
 
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG, PARTITION_TAG
+from pvm_jobs.events import COLLECT, MATCH, SEARCH
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store import Store
-from pvm_resources.store.inbox import COLLECT, MATCH, SEARCH, START, Inbox, InboxListener
+from pvm_resources.store.inbox import START, Inbox, InboxListener
 from pvm_resources.store.schedules import Schedules
 from sensors.inbox import InboxProcessor
 from sensors.inbox import inbox as inbox_sensor
