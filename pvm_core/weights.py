@@ -88,6 +88,17 @@ def missing(name: str) -> ModelError:
     )
 
 
+def unusable(name: str, path: Path, reason: str, error: Exception) -> ModelError:
+    """The error for a weights file that its library cannot load."""
+    detail = next(iter(str(error).splitlines()), type(error).__name__)
+    return ModelError(
+        "model.weights",
+        name,
+        f"{path} {reason} ({detail})",
+        f"Run `pvm models verify {name}`, or pull it again",
+    )
+
+
 def weights_path(models_dir: Path | None, name: str, sha256: str | None) -> tuple[Path, Manifest]:
     """The weights file of a model, its content checked.
 

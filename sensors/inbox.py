@@ -15,6 +15,7 @@ from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG
 from pvm_core.errors import InputError, PvmError, StoreError
+from pvm_jobs.events import COLLECT, MATCH, SEARCH
 from pvm_jobs.lifecycle import ENDED
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
@@ -23,10 +24,7 @@ from pvm_resources.store import Store
 from pvm_resources.store.inbox import (
     ATTEMPTS_MAX,
     CANCEL,
-    COLLECT,
     FORGET,
-    MATCH,
-    SEARCH,
     InboxListener,
     InboxRow,
 )

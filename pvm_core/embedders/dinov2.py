@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from pvm_core.embedders.learned import LearnedEmbedder, pick_device
-from pvm_core.errors import ModelError
-from pvm_core.weights import weights_path
+from pvm_core.embedders.learned import LOAD_ERRORS, LearnedEmbedder, pick_device
+from pvm_core.weights import unusable, weights_path
 
 if TYPE_CHECKING:
     from pvm_core.model_registry import ModelSpec
@@ -36,13 +34,8 @@ def load_timm(spec: ModelSpec, models_dir: Path | None, device: str) -> LearnedE
             num_classes=0,
             **sized,
         )
-    except (RuntimeError, ValueError, KeyError, OSError, EOFError, UnpicklingError) as error:
-        raise ModelError(
-            "model.weights",
-            spec.name,
-            f"{path} does not fit {spec.architecture} ({str(error).splitlines()[0]})",
-            f"Run `pvm models verify {spec.name}`, or pull it again",
-        ) from error
+    except LOAD_ERRORS as error:
+        raise unusable(spec.name, path, f"does not fit {spec.architecture}", error) from error
     overrides = {"input_size": (3, spec.image_size, spec.image_size)} if spec.image_size else {}
     config = library.data.resolve_model_data_config(model, args=overrides)
     transform = library.data.create_transform(**config, is_training=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: What stands in for masked-out pixels: ImageNet's mean colour, which normalisation turns into about zero.
 _NEUTRAL: Final = (124, 116, 104)
+#: What torch raises for a weights file that is broken or another network's.
+LOAD_ERRORS: Final = (RuntimeError, ValueError, KeyError, OSError, EOFError, UnpicklingError)
 
 
 @dataclass(frozen=True)

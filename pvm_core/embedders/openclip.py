@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
-from pvm_core.embedders.learned import LearnedEmbedder, pick_device
-from pvm_core.errors import ModelError
-from pvm_core.weights import weights_path
+from pvm_core.embedders.learned import LOAD_ERRORS, LearnedEmbedder, pick_device
+from pvm_core.weights import unusable, weights_path
 
 if TYPE_CHECKING:
     from pvm_core.model_registry import ModelSpec
@@ -38,13 +36,8 @@ def load_openclip(spec: ModelSpec, models_dir: Path | None, device: str) -> Lear
             image_interpolation=known.get("interpolation"),
             image_resize_mode=known.get("resize_mode"),
         )
-    except (RuntimeError, ValueError, KeyError, OSError, EOFError, UnpicklingError) as error:
-        raise ModelError(
-            "model.weights",
-            spec.name,
-            f"{path} does not fit {spec.architecture} ({str(error).splitlines()[0]})",
-            f"Run `pvm models verify {spec.name}`, or pull it again",
-        ) from error
+    except LOAD_ERRORS as error:
+        raise unusable(spec.name, path, f"does not fit {spec.architecture}", error) from error
     tower = model.visual.eval().to(where)
     size = tower.image_size[0] if isinstance(tower.image_size, tuple) else tower.image_size
     identity = ("open_clip", spec.architecture, spec.pretrained, manifest.sha256, str(size))

@@ -15,7 +15,7 @@ from pvm_core.arrays import U8
 from pvm_core.errors import ModelError
 from pvm_core.ids import content_key
 from pvm_core.masks.base import Kind, MaskResult
-from pvm_core.weights import weights_path
+from pvm_core.weights import unusable, weights_path
 
 if TYPE_CHECKING:
     from pvm_core.model_registry import ModelSpec
@@ -130,12 +130,7 @@ def _session(spec: ModelSpec, path: Path, providers: tuple[str, ...]) -> Any:
     try:
         return local(spec.architecture, onnxruntime.SessionOptions(), providers=list(providers))
     except errors as error:
-        raise ModelError(
-            "model.weights",
-            spec.name,
-            f"{path} is not a network ONNX Runtime can run ({str(error).splitlines()[0]})",
-            f"Run `pvm models verify {spec.name}`, or pull it again",
-        ) from error
+        raise unusable(spec.name, path, "is not a network ONNX Runtime can run", error) from error
 
 
 def _predict(session: Any, rgb: U8) -> U8:
