@@ -8,7 +8,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from pvm_core.evidence.sheet import CARD, HAIRLINE, INK, MUTED, Page, Rect, Rgb, fit
+from pvm_core.evidence.sheet import CARD, HAIRLINE, INK, MUTED, Page, Rect, fit
+from pvm_core.images import Rgb
 
 _GAP: Final = 10
 _CAPTION: Final = 40

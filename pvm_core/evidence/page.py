@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pvm_core.evidence.sheet import CARD, HAIRLINE, INK, MUTED, TRACK, Colour, Page, Rect, Rgb, fit, resized
+from pvm_core.evidence.sheet import CARD, HAIRLINE, INK, MUTED, TRACK, Colour, Page, Rect, fit, resized
 from pvm_core.evidence.typography import width, wrap
+from pvm_core.images import Rgb
 
 #: Largest evidence file, bytes: what a chat or a review page loads at once.
 MAX_EVIDENCE_BYTES: Final = 300_000

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pvm_core.evidence.typography import Weight, runs, shorten, width
+from pvm_core.images import Rgb
 
-Rgb: TypeAlias = NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
 
 PAPER: Final[Colour] = (246, 245, 241)

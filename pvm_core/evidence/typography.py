@@ -17,13 +17,12 @@ from typing import Final, Literal
 
 from PIL import ImageFont
 
-Weight = Literal["regular", "bold", "mono"]
+Weight = Literal["regular", "bold"]
 
 #: Names inside `pymupdf_fonts` of the faces tried in turn for each weight.
 _STACKS: Final[dict[str, tuple[str, ...]]] = {
     "regular": ("figo", "symbol2", "math"),
     "bold": ("figbo", "symbol2", "math"),
-    "mono": ("fimo", "figo", "symbol2"),
 }
 #: Where an operating system keeps fonts with Chinese, Japanese and Korean characters.
 _SYSTEM_FOLDERS: Final = (

@@ -34,6 +34,11 @@ class Repository:
     def __init__(self, database: Database) -> None:
         self._db = database
 
+    def now(self) -> datetime:
+        """The database's clock, which also stamps what is stored."""
+        found: datetime = self._db.value("SELECT now()")
+        return found
+
     def _execute(self, query: str, *params: Any, **named: Any) -> int:
         """Commits one statement with its parameters; returns rows changed."""
         return self._db.commit(Statement(query, named or params))[0]

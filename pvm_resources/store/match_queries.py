@@ -192,11 +192,6 @@ class MatchQueries(Repository):
         """Every job of an industry (slug)."""
         return [r[0] for r in self._db.tuples("SELECT job_id FROM jobs WHERE industry = %s", [industry])]
 
-    def now(self) -> datetime:
-        """The database's clock."""
-        found: datetime = self._db.value("SELECT now()")
-        return found
-
     def results(
         self, wanted: ResultFilter, limit: int, after: tuple[float, uuid.UUID] | None = None
     ) -> list[MatchView]:

@@ -165,11 +165,6 @@ class Retention(Repository):
         with self._db.transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", [PURGE])
 
-    def now(self) -> datetime:
-        """The database's clock, which also stamps what is stored."""
-        found: datetime = self._db.value("SELECT now()")
-        return found
-
     def running(self, job_ids: Sequence[str]) -> set[str]:
         """Those of the jobs that a run works on right now."""
         held = self._db.locked([job_lock_name(job) for job in job_ids])

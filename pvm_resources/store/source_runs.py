@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from pvm_jobs.source_kinds import SourceKind
-from pvm_resources.postgres.driver import Statement, Write
+from pvm_resources.postgres.driver import Database, Statement, Write
 from pvm_resources.store.base import Repository, clean, insert, json, listed
 
 
@@ -55,50 +55,39 @@ class VideoFile:
 class JobAnswers:
     """The answers of one source in one job (`pvm_resources.sources.base.Answers`)."""
 
-    def __init__(self, repo: SourceRuns, job_id: str, source: str, max_age_h: float | None) -> None:
-        self._repo = repo
+    def __init__(self, database: Database, job_id: str, source: str, max_age_h: float | None) -> None:
+        self._db = database
         self._job_id = job_id
         self._source = source
         self._max_age_h = max_age_h
 
     def get(self, key: str) -> Any | None:
         """The stored answer; None where there is none or where it is too old."""
-        return self._repo.answer(self._job_id, self._source, key, self._max_age_h)
+        return self._db.value(
+            "SELECT answer FROM source_answers WHERE job_id = %(job)s AND source = %(source)s "
+            "AND key_hash = text_sha256(%(key)s) AND (%(age)s::float8 IS NULL "
+            "OR fetched_at > now() - make_interval(secs => %(age)s * 3600))",
+            {"job": self._job_id, "source": self._source, "key": key, "age": self._max_age_h},
+        )
 
     def put(self, key: str, answer: Any) -> None:
-        """Keeps an answer, in a transaction of its own."""
-        self._repo.keep_answer(self._job_id, self._source, key, answer)
+        """Keeps an answer, in a transaction of its own; the newest counts."""
+        self._db.commit(
+            insert(
+                "source_answers",
+                {"job_id": self._job_id, "source": self._source, "key": key, "answer": json(answer)},
+                "ON CONFLICT (job_id, source, key_hash) DO UPDATE SET answer = excluded.answer, "
+                "fetched_at = now()",
+            )
+        )
 
 
 class SourceRuns(Repository):
     """Tables `source_states`, `source_answers`, `dead_letters`, `video_files`."""
 
-    # -- answers -----------------------------------------------------------------------------------
-
     def answers(self, job_id: str, source: str, max_age_h: float | None = None) -> JobAnswers:
         """The answers of one source in one job."""
-        return JobAnswers(self, job_id, source, max_age_h)
-
-    def answer(self, job_id: str, source: str, key: str, max_age_h: float | None) -> Any | None:
-        """A stored answer not older than `max_age_h` hours."""
-        rows = self._db.tuples(
-            "SELECT answer FROM source_answers WHERE job_id = %(job)s AND source = %(source)s "
-            "AND key_hash = text_sha256(%(key)s) AND (%(age)s::float8 IS NULL "
-            "OR fetched_at > now() - make_interval(secs => %(age)s * 3600))",
-            {"job": job_id, "source": source, "key": key, "age": max_age_h},
-        )
-        return rows[0][0] if rows else None
-
-    def keep_answer(self, job_id: str, source: str, key: str, answer: Any) -> None:
-        """Stores an answer; the newest counts."""
-        self._db.commit(
-            insert(
-                "source_answers",
-                {"job_id": job_id, "source": source, "key": key, "answer": json(answer)},
-                "ON CONFLICT (job_id, source, key_hash) DO UPDATE SET answer = excluded.answer, "
-                "fetched_at = now()",
-            )
-        )
+        return JobAnswers(self._db, job_id, source, max_age_h)
 
     # -- statuses ----------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ def build(repos: Store, home: Path, policies: dict[str, Any] | None = None) -> P
     ]
     repos.catalogue.set_products(job, made.products, also=Galleries.writes(job, pictures))
     for source in SOURCES:
-        SourceRuns(repos.database).keep_answer(job, source, "search|pillow", {"title": "Gối"})
+        SourceRuns(repos.database).answers(job, source).put("search|pillow", {"title": "Gối"})
     for path in paths(repos.database):
         media.put(path, b"x" * 10)
     for match in found:

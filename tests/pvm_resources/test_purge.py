@@ -99,7 +99,7 @@ def test_a_product_seen_again_starts_its_age_anew(place: Place) -> None:
 def test_a_product_is_as_old_as_the_stored_answer_it_was_read_from(place: Place) -> None:
     database = place.repos.database
     database.commit(Statement("UPDATE source_answers SET fetched_at = now() - interval '5 hours'"))
-    SourceRuns(database).keep_answer(place.job_id, "ebay", "ancient", {})
+    SourceRuns(database).answers(place.job_id, "ebay").put("ancient", {})
     database.commit(
         Statement("UPDATE source_answers SET fetched_at = now() - interval '9 h' WHERE key = 'ancient'")
     )
