@@ -86,7 +86,7 @@ class Stage:
             attempts = max(1, int(getattr(error, "attempts", 1)))
             text = f"{error.reason}. {error.remedy}"
             letter = DeadLetter(self.name, item, error.code, text, attempts)
-            self.services.store.source_runs.bury(self.job_id, [letter])
+            self.services.store.source_runs.add_dead_letters(self.job_id, [letter])
 
     def event(self, name: str, item: str = "", **payload: Any) -> Event:
         """An event of this job."""

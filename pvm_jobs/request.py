@@ -156,7 +156,7 @@ def _input_error(error: ValidationError) -> InputError:
 
 
 def complete(
-    asked: JobRequest,
+    request: JobRequest,
     standing: JobRequest,
     machine: JobRequest | None = None,
     *,
@@ -175,10 +175,10 @@ def complete(
     Raises:
         InputError: what `refused` makes.
     """
-    layers = (asked, standing, machine or JobRequest())
+    layers = (request, standing, machine or JobRequest())
     fields = (*KINDS, "top", "recency_days", "embed_model")
     filled = {name: next((v for one in layers if (v := getattr(one, name))), None) for name in fields}
     for kind in KINDS:
         if not filled[kind]:
             raise refused(kind)
-    return asked.model_copy(update={**filled, "tops": {**standing.tops, **asked.tops}})
+    return request.model_copy(update={**filled, "tops": {**standing.tops, **request.tops}})

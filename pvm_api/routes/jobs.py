@@ -310,11 +310,13 @@ def _submit(
     industry = _industry_of(services, asked.industry)
     complete = complete_request(asked.request, industry or _blank(asked.industry), services.settings)
     industry = industry or services.store.industries.ensure(asked.industry)
-    promise = None
+    idempotency = None
     if promised is not None:
         key = hashlib.sha256(promised.encode("utf-8", "surrogatepass")).digest()
-        promise = Idempotency(caller.caller, key, asked.digest)
-    job_id, _ = services.store.inbox.submit(industry.slug, complete.to_json(), caller.caller, promise=promise)
+        idempotency = Idempotency(caller.caller, key, asked.digest)
+    job_id, _ = services.store.inbox.submit(
+        industry.slug, complete.to_json(), caller.caller, idempotency=idempotency
+    )
     return models.Accepted(
         job_id=job_id,
         industry=industry.slug,

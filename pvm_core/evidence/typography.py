@@ -44,7 +44,7 @@ _SYSTEM_CJK: Final = (
 #: A code point that no font maps: what it draws is what a font draws for every missing character.
 _UNMAPPED: Final = "\U0010fffe"
 _ELLIPSIS: Final = "…"
-#: Longest text looked at, in characters; the rest cannot fit any line we set.
+#: Longest text laid out, in characters; the rest cannot fit any line we set.
 _LONGEST: Final = 400
 
 

@@ -47,9 +47,9 @@ def score_terms(
     """
     cosine = deep_features(sim_rgb, sim_gray)
     deep = calibration.deep(cosine) if cosine is not None and calibration.deep else None
-    geometry, look = kp_features(evidence), edge_features(evidence) if rules.edge_term else None
+    geometry, edges = kp_features(evidence), edge_features(evidence) if rules.edge_term else None
     kp = None if geometry is None else calibration.kp(geometry)
-    edge = None if look is None else calibration.edge(look)
+    edge = None if edges is None else calibration.edge(edges)
     return Terms(deep, kp, edge, weighted(deep, kp, edge, rules))
 
 

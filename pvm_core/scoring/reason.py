@@ -48,8 +48,8 @@ class Reason:
 
     def text(self, translate: Callable[[str], str] = str) -> str:
         """The reason in words; `translate` turns an English message into another language's."""
-        said = translate(REASONS[self.code]).format(**self.values)
-        return said if self.alike is None else translate(ALIKE).format(alike=self.alike, because=said)
+        text = translate(REASONS[self.code]).format(**self.values)
+        return text if self.alike is None else translate(ALIKE).format(alike=self.alike, because=text)
 
     def to_row(self) -> tuple[str, dict[str, Value]]:
         """The code and the JSON-able values, `alike` among them; `from_row` gives an equal object back."""

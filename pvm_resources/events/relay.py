@@ -67,7 +67,7 @@ class Relay:
         self._sinks = dict(sinks)
         self._workers = workers
         self._lease_s = lease_s
-        self._bell = threading.Condition()
+        self._wakeup = threading.Condition()
         self._busy: Counter[uuid.UUID] = Counter()
         self._parallel: dict[uuid.UUID, int] = {}
         self._stop = threading.Event()
@@ -75,8 +75,8 @@ class Relay:
     def stop(self) -> None:
         """Ends `run`: no new attempt begins, those under way get a few seconds to come to their end."""
         self._stop.set()
-        with self._bell:
-            self._bell.notify_all()
+        with self._wakeup:
+            self._wakeup.notify_all()
 
     def run(self) -> None:
         """Delivers until `stop`. Outlives the database's restarts.
@@ -138,8 +138,8 @@ class Relay:
             taken = self._deliveries.fan_out()
             due = self._deliveries.due_in(self.owner, list(self._sinks))
             if taken or (due is not None and due <= 0):
-                with self._bell:
-                    self._bell.notify_all()
+                with self._wakeup:
+                    self._wakeup.notify_all()
             if time.monotonic() - renewed > self._lease_s / 4:
                 self._deliveries.renew(self.owner, self._lease_s)
                 renewed = time.monotonic()
@@ -161,8 +161,8 @@ class Relay:
             try:
                 stream = self._claim()
                 if stream is None:
-                    with self._bell:
-                        self._bell.wait(_IDLE_S)
+                    with self._wakeup:
+                        self._wakeup.wait(_IDLE_S)
                     continue
                 try:
                     self._deliver(stream)
@@ -174,7 +174,7 @@ class Relay:
                 self._stop.wait(_PAUSE_S)
 
     def _claim(self) -> Stream | None:
-        with self._bell:
+        with self._wakeup:
             full = [e for e, count in self._busy.items() if count >= self._parallel.get(e, 1)]
             stream = self._deliveries.claim(self.owner, list(self._sinks), busy=full, lease_s=self._lease_s)
             if stream is not None:
@@ -182,11 +182,11 @@ class Relay:
         return stream
 
     def _end(self, stream: Stream) -> None:
-        with self._bell:
+        with self._wakeup:
             self._busy[stream.endpoint_id] -= 1
             if not self._busy[stream.endpoint_id]:
                 del self._busy[stream.endpoint_id]
-            self._bell.notify()
+            self._wakeup.notify()
         self._deliveries.release(self.owner, stream)
 
     def _deliver(self, stream: Stream) -> int:

@@ -177,9 +177,8 @@ class AddressPolicy:
             AddressError: ``fetch.url``, ``fetch.port``, ``fetch.address``.
         """
         target = target_of(url)
-        named = self._allow.names(target)
-        standard = target.port == _PORTS[target.scheme] or target.port in _PORTS.values()
-        if not (standard or named or self._allow.opens(target.port)):
+        standard = target.port in _PORTS.values()
+        if not (standard or self._allow.names(target) or self._allow.opens(target.port)):
             reason = f"it asks for port {target.port}, and only 80 and 443 are asked"
             raise AddressError("fetch.port", str(url), reason, self._remedy())
         if (address := self._literal(target)) is not None:
@@ -243,14 +242,14 @@ class AddressPolicy:
 def _resolved(resolver: Resolver, target: Target, timeout: float | None) -> list[Address]:
     answer: queue.SimpleQueue[Sequence[str] | OSError | UnicodeError] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def run() -> None:
         try:
             answer.put(resolver(target.host, target.port))
         except (OSError, UnicodeError) as error:
             answer.put(error)
 
     # The system's resolver takes no deadline; a thread that is left behind ends with its answer.
-    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    threading.Thread(target=run, name="resolve", daemon=True).start()
     try:
         found = answer.get(timeout=timeout)
     except queue.Empty as error:

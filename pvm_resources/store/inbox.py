@@ -131,14 +131,14 @@ class Inbox(Repository):
         request: Mapping[str, Any],
         source: str,
         *,
-        promise: Idempotency | None = None,
+        idempotency: Idempotency | None = None,
         event_id: uuid.UUID | None = None,
     ) -> tuple[str, bool]:
         """A new job and the order to run it, in one transaction.
 
         Args:
             industry: slug of an existing industry.
-            promise: the job of an earlier request under the same key is the answer.
+            idempotency: the job of an earlier request under the same key is the answer.
             event_id: an order of that id that exists already answers with its job; default a new one.
 
         Returns:
@@ -151,7 +151,7 @@ class Inbox(Repository):
         event = event_id or uuid.uuid4()
         with self._db.transaction() as cursor:
             job_changes.insert(cursor, job, industry, request)
-            known = _kept(cursor, promise, job) if promise is not None else None
+            known = _job_of_key(cursor, idempotency, job) if idempotency is not None else None
             if known is None and not _insert(cursor, event, START, {"job_id": job}, source, job):
                 row = cursor.execute("SELECT job_id FROM inbox WHERE event_id = %s", [event]).fetchone()
                 known = str(row[0]) if row else None
@@ -388,20 +388,20 @@ def _insert(
     return new
 
 
-def _kept(cursor: Cursor[tuple[Any, ...]], promise: Idempotency, job: str) -> str | None:
+def _job_of_key(cursor: Cursor[tuple[Any, ...]], idempotency: Idempotency, job: str) -> str | None:
     # A concurrent request with the same key waits here until the first one has committed.
     cursor.execute(
         "INSERT INTO idempotency (owner, key_hash, body_hash, job_id) VALUES (%s, %s, %s, %s) "
         "ON CONFLICT (owner, key_hash) DO NOTHING",
-        [promise.owner, promise.key_hash, promise.body_hash, job],
+        [idempotency.owner, idempotency.key_hash, idempotency.body_hash, job],
     )
     if cursor.rowcount == 1:
         return None
     row = cursor.execute(
         "SELECT job_id, body_hash FROM idempotency WHERE owner = %s AND key_hash = %s",
-        [promise.owner, promise.key_hash],
+        [idempotency.owner, idempotency.key_hash],
     ).fetchone()
-    if row is None or bytes(row[1]) != promise.body_hash:
+    if row is None or bytes(row[1]) != idempotency.body_hash:
         raise InputError(
             "idempotency.reused", "Idempotency-Key", "it stands for another request", "Use a key of its own"
         )

@@ -109,7 +109,7 @@ class SourceRuns(Repository):
 
     # -- dead letters ------------------------------------------------------------------------------
 
-    def bury(self, job_id: str, dead_letters: Sequence[DeadLetter]) -> None:
+    def add_dead_letters(self, job_id: str, dead_letters: Sequence[DeadLetter]) -> None:
         """Stores items given up; attempts of an item that was given up before are added."""
         self._db.commit(
             *(

@@ -53,7 +53,9 @@ def job(repos: Store) -> str:
     for kind in ("products", "videos"):
         source_runs.set_states(made, kind, [s for s in STATES if s.kind == kind])
     url = "https://i.example/1.jpg"
-    source_runs.bury(made, [DeadLetter("product_images", url, "picture.http", "503. Try later", 3)])
+    source_runs.add_dead_letters(
+        made, [DeadLetter("product_images", url, "picture.http", "503. Try later", 3)]
+    )
     return made
 
 

@@ -176,7 +176,7 @@ def test_addresses_in_problems_and_dead_letters_go(place: Place) -> None:
         place.job_id, [Problem("product_images", item, "fetch.status", "It is gone") for item in (ref, mine)]
     )
     source_runs = SourceRuns(place.repos.database)
-    source_runs.bury(
+    source_runs.add_dead_letters(
         place.job_id, [DeadLetter("product_images", item, "fetch.status", "no", 3) for item in (ref, mine)]
     )
     place.purge().run(now=place.after(7))

@@ -176,7 +176,9 @@ def test_ids_names_and_paths_are_any_text(repos: Store, database: Database, name
         repos.videos.set_videos(job, made.videos, [JobVideo(name, video, name) for name in names])
         repos.state.start_stage(job, "masks", 1)
         repos.state.write_problems(job, [Problem("masks", name, "mask.time", name) for name in names])
-        collecting.bury(job, [DeadLetter("products", name, "fetch.http", name, 1) for name in names])
+        collecting.add_dead_letters(
+            job, [DeadLetter("products", name, "fetch.http", name, 1) for name in names]
+        )
         for name in names:
             collecting.answers(job, "ebay").put(name, {"answer": name})
             database.commit(SourceRuns.video_file_write(VideoFile("youtube", name, video, name, 1)))

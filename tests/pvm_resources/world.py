@@ -138,7 +138,9 @@ def _collected(repos: Store, world: World) -> None:
     job, source_runs = world.job.job_id, SourceRuns(repos.database)
     source_runs.set_states(job, "products", [SourceState("products", "ebay", "partial", "one", "see", 3)])
     source_runs.answers(job, "ebay").put("search|pillow|0", {"itemSummaries": []})
-    source_runs.bury(job, [DeadLetter("product_images", "https://a/1.jpg", "fetch.http", "503. Later", 3)])
+    source_runs.add_dead_letters(
+        job, [DeadLetter("product_images", "https://a/1.jpg", "fetch.http", "503. Later", 3)]
+    )
     file = VideoFile("youtube", "abc", world.videos[0].video_id, "/downloads/abc.mp4", 9)
     repos.database.commit(SourceRuns.video_file_write(file))
 

@@ -165,8 +165,8 @@ class SharedTokens(TimeoutOAuth2TokenManager):
             wait_s = retry_after(response.headers.get("Retry-After"))
             raise kind.passing("amazon.server", "token", reason, wait_s)
         if response.status_code != 200:
-            said = str(content.get("error") or response.status_code)[:100]
-            raise _not_configured(f"Amazon refuses the credential ({said})", _KEYS_REMEDY)
+            message = str(content.get("error") or response.status_code)[:100]
+            raise _not_configured(f"Amazon refuses the credential ({message})", _KEYS_REMEDY)
         token = read_token(content, sent_at, _LIFE_S)
         if token is None:
             reason = "Amazon's token server answers without a token"
@@ -174,14 +174,16 @@ class SharedTokens(TimeoutOAuth2TokenManager):
         return token
 
 
-def refused_token(said: str) -> SourceError:
+def refused_token(message: str) -> SourceError:
     """What it means that the API refuses a fresh token."""
-    return _not_configured(f"Amazon refuses its own token ({said})", _KEYS_REMEDY)
+    return _not_configured(f"Amazon refuses its own token ({message})", _KEYS_REMEDY)
 
 
-def refused_tag(account: AmazonAccount, said: str) -> SourceError:
+def refused_tag(account: AmazonAccount, message: str) -> SourceError:
     """What it means that the API refuses the partner tag."""
-    reason = f"Amazon refuses AMAZON_PARTNER_TAG {account.partner_tag!r} for {account.marketplace} ({said})"
+    reason = (
+        f"Amazon refuses AMAZON_PARTNER_TAG {account.partner_tag!r} for {account.marketplace} ({message})"
+    )
     return _not_configured(reason, "Give a tag of this account that is registered for that marketplace")
 
 

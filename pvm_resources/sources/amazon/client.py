@@ -123,20 +123,20 @@ class CreatorsClient(ShopClient):
 
     def _fault(self, error: AmazonCreatorsApiError, subject: str) -> PvmError:
         body = _refusal(error)
-        said = ": ".join(str(body[name])[:200] for name in ("reason", "message") if body.get(name))
+        message = ": ".join(str(body[name])[:200] for name in ("reason", "message") if body.get(name))
         cause = error.__cause__
         status = cause.status if isinstance(cause, ApiException) else None
         if isinstance(error, AccessDeniedError):
-            return _denied(str(body.get("reason")), said)
+            return _denied(str(body.get("reason")), message)
         if isinstance(error, AssociateValidationError) or body.get("reason") == "InvalidPartnerTag":
-            return refused_tag(self._account, said)
+            return refused_tag(self._account, message)
         if isinstance(error, AuthenticationError):
-            return refused_token(said or "401")
+            return refused_token(message or "401")
         if isinstance(error, TooManyRequestsError):
-            return TooManyError.passing("amazon.too_many", subject, said or "429", _retry_after(cause))
+            return TooManyError.passing("amazon.too_many", subject, message or "429", _retry_after(cause))
         if isinstance(error, InvalidArgumentError):
             return CallError(
-                "amazon.refused", subject, f"Amazon refuses it: {said or 400}", "Correct the phrase"
+                "amazon.refused", subject, f"Amazon refuses it: {message or 400}", "Correct the phrase"
             )
         if isinstance(cause, urllib3.exceptions.HTTPError):
             reason = f"Amazon is out of reach, or does not answer in time ({type(cause).__name__})"
@@ -144,7 +144,7 @@ class CreatorsClient(ShopClient):
         if not status:
             reason = "Amazon's answer cannot be used: it is no JSON"
             return CallError.passing("amazon.unreadable", subject, reason)
-        reason = f"Amazon answers {status} {said}".strip()
+        reason = f"Amazon answers {status} {message}".strip()
         if status < 500:
             return CallError("amazon.server", subject, reason, LATER, retryable=False)
         return CallError.passing("amazon.server", subject, reason, _retry_after(cause))
@@ -238,17 +238,17 @@ def _pictures(images: Images | None) -> Iterator[str]:
             yield url
 
 
-def _denied(reason: str, said: str) -> SourceError:
+def _denied(reason: str, message: str) -> SourceError:
     if reason == "AssociateNotEligible":
         remedy = (
             "Amazon opens the API to an Associate's account after 10 qualified sales in 30 days, and closes "
             "it again when sales stop; Associates Central shows the account's state"
         )
-        return SourceError.of("not_eligible", NAME, f"the account is not eligible ({said})", remedy)
+        return SourceError.of("not_eligible", NAME, f"the account is not eligible ({message})", remedy)
     remedy = (
         "Check that credential, AMAZON_PARTNER_TAG and AMAZON_MARKETPLACE belong to one account and region"
     )
-    return SourceError.of("not_eligible", NAME, f"Amazon denies access ({said or 403})", remedy)
+    return SourceError.of("not_eligible", NAME, f"Amazon denies access ({message or 403})", remedy)
 
 
 def _is_api_refusal(error: AmazonCreatorsApiError) -> bool:

@@ -125,10 +125,10 @@ class BrowseClient(ShopClient):
         )
         answer = self._send(request, subject)
         if answer.status == 401:
-            raise _TokenRefusedError("ebay.token", subject, answer.said or "401", _KEYS_REMEDY)
+            raise _TokenRefusedError("ebay.token", subject, answer.message or "401", _KEYS_REMEDY)
         if answer.status == 403:
             raise SourceError.of(
-                "not_eligible", NAME, f"eBay denies access: {answer.said or '403'}", _ACCESS_REMEDY
+                "not_eligible", NAME, f"eBay denies access: {answer.message or '403'}", _ACCESS_REMEDY
             )
         return answer.content(subject)
 
@@ -178,7 +178,7 @@ class BrowseClient(ShopClient):
             raise _unreadable(subject, "its compression is broken") from error
         answer = _Answer(response.status_code, response.headers, body)
         if answer.status == 429:
-            reason = answer.said or "429 Too Many Requests"
+            reason = answer.message or "429 Too Many Requests"
             raise TooManyError.passing("ebay.too_many", subject, reason, answer.retry_after_s)
         return answer
 
@@ -217,7 +217,7 @@ class _Answer:
             return None
 
     @property
-    def said(self) -> str:
+    def message(self) -> str:
         """eBay's own words in a refusal; "" where there are none."""
         return describe(errors_of(self.json))
 
@@ -229,10 +229,10 @@ class _Answer:
     def content(self, subject: str) -> Mapping[str, Any]:
         """The JSON object of a success."""
         if self.status in _RETRYABLE:
-            reason = f"eBay answers {self.status}" + (f" ({self.said})" if self.said else "")
+            reason = f"eBay answers {self.status}" + (f" ({self.message})" if self.message else "")
             raise CallError.passing("ebay.server", subject, reason, self.retry_after_s)
         if self.status != 200:
-            reason = f"eBay refuses it: {self.said or self.status}"
+            reason = f"eBay refuses it: {self.message or self.status}"
             raise CallError("ebay.refused", subject, reason, "See eBay's list of Browse API errors")
         found = self.json
         if not isinstance(found, dict):
@@ -243,7 +243,7 @@ class _Answer:
 
 def _mint_refused(answer: _Answer) -> SourceError:
     body = answer.json if isinstance(answer.json, dict) else {}
-    error = str(body.get("error") or answer.said or answer.status)[:100]
+    error = str(body.get("error") or answer.message or answer.status)[:100]
     if error == "invalid_scope":
         return SourceError.of("not_eligible", NAME, "the key set may not use the Browse API", _ACCESS_REMEDY)
     return not_configured(f"eBay refuses the key set ({error})", _KEYS_REMEDY)

@@ -88,11 +88,11 @@ def _refuse_warnings(answer: Mapping[str, Any], subject: str, harmless: frozense
 
 def describe(errors: list[Mapping[str, Any]]) -> str:
     """eBay's own words on its errors or warnings, with their numbers."""
-    said = []
+    messages = []
     for error in errors[:3]:
         text = " ".join((_text(error.get("message")) or _text(error.get("longMessage"))).split())[:200]
-        said.append(f"{error.get('errorId')} {text}".strip().rstrip("."))
-    return "; ".join(said)
+        messages.append(f"{error.get('errorId')} {text}".strip().rstrip("."))
+    return "; ".join(messages)
 
 
 def errors_of(answer: Any) -> list[Mapping[str, Any]]:
