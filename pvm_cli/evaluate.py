@@ -170,10 +170,10 @@ def _report(each: _Measured, measured: Sequence[_Measured], shipped: Calibration
     recalls = ", ".join(f"{share:.3f} at {k}" for k, share in retrieval_recall(pairs).items())
     out().print(f"\n[bold]{folder.name}[/bold]: {true_count(pairs)} true pairs; retrieval recall {recalls}")
     scored = score_pairs(pairs, shipped, rules)
-    rows = [*terms(scored), variant(f"score, {shipped.name}", folder, pairs, scored, shipped, rules)]
+    rows = [*terms(scored), variant(f"score, {shipped.name}", pairs, scored, shipped, rules)]
     if each.bare is not None:
         bare = score_pairs(each.bare, shipped, rules)
-        rows.append(variant("  without masks", folder, each.bare, bare, shipped, rules))
+        rows.append(variant("  without masks", each.bare, bare, shipped, rules))
     try:
         rows += _held_out_rows(each, measured, shipped, rules)
     except InputError as error:
@@ -198,7 +198,7 @@ def _held_out_rows(
     rows = []
     for name, (judged, known) in variants.items():
         scored = cross_validate(judged, to_samples(known), shipped.embedder, rules)
-        rows.append(variant(name, each.folder, judged, scored, shipped, rules))
+        rows.append(variant(name, judged, scored, shipped, rules))
     return rows
 
 
@@ -212,19 +212,16 @@ def terms(scored: Scored) -> list[Row]:
 
 def variant(
     name: str,
-    folder: PhotoSet | CaseFolder,
     pairs: Sequence[RawPair],
     scored: Scored,
     calibration: Calibration,
     rules: Rules,
 ) -> Row:
     """A score: how it ranks, and what it accepts."""
-    from pvm_evaluation.folders import CaseFolder
     from pvm_evaluation.metrics import decide_pairs, precision_of, rank_terms, true_count
 
     (ranking,) = rank_terms(scored, ("score_pair",))
-    case = folder if isinstance(folder, CaseFolder) else None
-    decided = decide_pairs(scored, rules, calibration, case)
+    decided = decide_pairs(scored, rules, calibration)
     said = precision_of(decided, true_count(pairs), rules.accept)
     return Row(
         name, ranking.auc, ranking.recall, said.accepted, said.wrong, said.precision, said.bound, said.recall

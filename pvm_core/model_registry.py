@@ -30,7 +30,6 @@ class ModelSpec:
         sha256: hash of the weights file; None where no trusted party publishes it: the file's own hash is
             then recorded at its download, and later reads are compared with that.
         dim: length of a vector; 0 for segmenters and for models whose weights decide.
-        preprocessing: what happens to a picture before the network, for people.
         image_size: side in pixels of the network's input where it is not the library's default.
     """
 
@@ -43,7 +42,6 @@ class ModelSpec:
     permissive: bool = True
     sha256: str | None = None
     dim: int = 0
-    preprocessing: str = ""
     image_size: int | None = None
 
 
@@ -56,7 +54,6 @@ def _clip(name: str, architecture: str, pretrained: str, dim: int) -> ModelSpec:
         pretrained,
         licence="MIT",
         dim=dim,
-        preprocessing="shortest side to 224 (bicubic), centre crop, the weights' own mean and deviation",
     )
 
 
@@ -68,7 +65,6 @@ def _dino(size: str, dim: int) -> ModelSpec:
         f"vit_{size}_patch14_dinov2.lvd142m",
         licence="Apache-2.0",
         dim=dim,
-        preprocessing="shortest side to 224 (bicubic), centre crop, ImageNet mean and deviation",
         # 518 is timm's default: 5 times the tokens. 224 keeps a CPU at a few pictures a second.
         image_size=224,
     )
@@ -82,7 +78,6 @@ def _mask(name: str, licence: str, permissive: bool = True) -> ModelSpec:
         name.replace("-human-seg", "_human_seg"),
         licence=licence,
         permissive=permissive,
-        preprocessing="as the rembg session of that name",
     )
 
 
@@ -93,7 +88,6 @@ _KNOWN: Final = (
         "builtin",
         licence="the project's own",
         dim=3827,
-        preprocessing="cut to mask or sharp content, longest side to 320",
     ),
     _clip("clip-vit-b32", "ViT-B-32", "laion2b_s34b_b79k", 512),
     _clip("clip-vit-l14", "ViT-L-14", "laion2b_s32b_b82k", 768),

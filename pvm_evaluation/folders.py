@@ -54,14 +54,14 @@ class CaseFolder:
         name: of the folder.
         products: the catalogue's pictures.
         videos: the clips; a video's name is its file name without suffix.
-        truth: (product, video) -> the seconds (start, end) at which the clip shows it on purpose.
+        truth: (product, video) of which the clip shows the product on purpose.
         background: (product, video) also visible, neither wanted nor wrong.
     """
 
     name: str
     products: tuple[ProductPicture, ...]
     videos: tuple[Path, ...]
-    truth: dict[tuple[str, str], tuple[tuple[float, float], ...]]
+    truth: frozenset[tuple[str, str]]
     background: frozenset[tuple[str, str]]
 
     def label(self, product: str, video: str) -> bool | None:
@@ -97,32 +97,35 @@ def _photo_set(path: Path) -> PhotoSet:
     products = tuple(ProductPicture(owner.get(p.name, p.name), p.name, p) for p in references)
     # Labels that people gave (`pvm labels export`) judge single pairs and say nothing of the others.
     judged = bool(rows) and "verdict" in rows[0]
-    said: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+    labels: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
     for row in rows:
         name = Path(row["reference"]).name
         true = row["verdict"] == "accept" if judged else row.get("label", "1") != "0"
-        said[true].add((owner.get(name, name), Path(row["scene"]).name))
-    names = {scene for _, scene in said[True] | (said[False] if judged else set())}
+        labels[true].add((owner.get(name, name), Path(row["scene"]).name))
+    names = {scene for _, scene in labels[True] | (labels[False] if judged else set())}
     scenes = tuple(sorted(p for p in (path / "scene").glob("*") if p.name in names))
     _not_empty(path, products, scenes)
-    negatives = frozenset(said[False] - said[True]) if judged else None
-    return PhotoSet(path.name, products, scenes, frozenset(said[True]), negatives)
+    negatives = frozenset(labels[False] - labels[True]) if judged else None
+    return PhotoSet(path.name, products, scenes, frozenset(labels[True]), negatives)
 
 
 def _case(path: Path) -> CaseFolder:
     catalogue = _rows(path / "products.csv", ("product_id", "image"))
     products = tuple(ProductPicture(r["product_id"], r["image"], path / r["image"]) for r in catalogue)
     videos = tuple(sorted(p for p in (path / "videos").rglob("*") if p.suffix.lower() in _VIDEOS))
-    truth: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {}
-    for row in _rows(path / "truth.csv", ("product_id", "video_id", "start_s", "end_s")):
-        key = (row["product_id"], row["video_id"])
-        truth[key] = (*truth.get(key, ()), (float(row["start_s"]), float(row["end_s"])))
-    behind = path / "background.csv"
-    rows = _rows(behind, ("product_id", "video_id")) if behind.is_file() else []
+    background = path / "background.csv"
     _not_empty(path, products, videos)
     return CaseFolder(
-        path.name, products, videos, truth, frozenset((r["product_id"], r["video_id"]) for r in rows)
+        path.name,
+        products,
+        videos,
+        truth=_named_pairs(path / "truth.csv"),
+        background=_named_pairs(background) if background.is_file() else frozenset(),
     )
+
+
+def _named_pairs(path: Path) -> frozenset[tuple[str, str]]:
+    return frozenset((r["product_id"], r["video_id"]) for r in _rows(path, ("product_id", "video_id")))
 
 
 def _not_empty(path: Path, products: tuple[ProductPicture, ...], others: tuple[Path, ...]) -> None:

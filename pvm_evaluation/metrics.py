@@ -16,7 +16,6 @@ from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.decision import MatchDecision, decide
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
-from pvm_evaluation.folders import CaseFolder
 from pvm_evaluation.measure import RawPair
 
 TERMS: Final = ("sim_deep", "sim_kp", "sim_edge", "score_pair")
@@ -41,19 +40,13 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Decided:
-    """The decision on one product and video, beside the truth.
-
-    Attributes:
-        ts_right: whether the second named lies in a shown stretch (half a second of slack); None where the
-            truth names none.
-    """
+    """The decision on one product and video, beside the truth."""
 
     source: str
     product: str
     video: str
     label: bool | None
     decision: MatchDecision
-    ts_right: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -95,16 +88,13 @@ def decide_pairs(
     scored: Sequence[tuple[RawPair, PairScore]],
     rules: Rules,
     calibration: Calibration,
-    case: CaseFolder | None = None,
 ) -> list[Decided]:
     """Decisions on all scored pairs of one folder, best first, each beside its truth."""
     names = {(score.product_id, score.video_id): raw for raw, score in scored}
     out = []
     for decision in decide((score for _, score in scored), rules, calibration):
         raw = names[decision.product_id, decision.video_id]
-        shown = case.truth.get((raw.product, raw.video)) if case else None
-        right = any(a - 0.5 <= decision.ts <= b + 0.5 for a, b in shown) if shown else None
-        out.append(Decided(raw.source, raw.product, raw.video, raw.label, decision, right))
+        out.append(Decided(raw.source, raw.product, raw.video, raw.label, decision))
     return out
 
 

@@ -26,12 +26,10 @@ class Fetched:
 
     Attributes:
         data: the content, unpacked.
-        content_type: the Content-Type header, "" where there was none; the bytes may say otherwise.
         url: where it came from in the end, redirects followed.
     """
 
     data: bytes
-    content_type: str
     url: str
 
 
@@ -104,7 +102,7 @@ def send_request(
         raise faults.transport(error, limits, in_body=True, over=deadline.left <= 0) from error
     finally:
         response.close()
-    return Fetched(data, response.headers.get("content-type", ""), url)
+    return Fetched(data, url)
 
 
 def _request(url: str, limits: FetchLimits, deadline: Deadline) -> httpx.Request:

@@ -314,10 +314,6 @@ class Inbox(Repository):
 
     # -- reading -----------------------------------------------------------------------------------
 
-    def get(self, event_id: uuid.UUID) -> InboxRow | None:
-        """One request."""
-        return self._db.one(InboxRow, f"SELECT {_COLUMNS} FROM inbox WHERE event_id = %s", [event_id])
-
     def rows(self, status: InboxStatus | None = None, limit: int = 1_000) -> list[InboxRow]:
         """Requests, oldest first; with one status where given."""
         return self._db.all(

@@ -27,16 +27,14 @@ class SourceState:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """An item that was given up after `attempts`; `resolved_at` is set once a later run could read it."""
+    """An item that was given up after `attempts` and that no later run could read."""
 
     stage: str
     item: str
     code: str
     message: str
     attempts: int
-    first_at: datetime | None = None
     last_at: datetime | None = None
-    resolved_at: datetime | None = None
 
 
 @dataclass(frozen=True)

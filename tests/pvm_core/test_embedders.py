@@ -272,7 +272,6 @@ def test_every_entry_of_the_registry_is_whole() -> None:
     for name, spec in MODELS.items():
         assert spec.name == name
         assert spec.licence
-        assert spec.preprocessing
         assert spec.library == "builtin" or spec.architecture
         assert (spec.dim > 0) == (spec.kind == "embedder")
     assert set(PREFERENCE) == {n for n, s in MODELS.items() if s.kind == "embedder"}

@@ -46,7 +46,7 @@ def test_a_download_says_where_it_came_from(server: PictureServer, make_fetcher:
     server.put("/b", whole(JPEG))
     url = server.put("/a", redirect("/b"))
     with make_fetcher() as fetcher:
-        assert fetcher.fetch(url) == Fetched(JPEG, "image/jpeg", server.url + "/b")
+        assert fetcher.fetch(url) == Fetched(JPEG, server.url + "/b")
         assert fetcher.fetch(url).data == JPEG
     assert server.headers["user-agent"].startswith("product-video-matching/")
     assert server.headers["accept-encoding"] == "identity"
