@@ -339,6 +339,9 @@ class RunLock:
         """Gives the lock back; no error where it is not held."""
         if self._connection is not None:
             with contextlib.suppress(psycopg.Error):
+                # Closing alone would leave the lock held until the server notices.
+                self._connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [self.name])
+            with contextlib.suppress(psycopg.Error):
                 self._connection.close()
             self._connection = None
 

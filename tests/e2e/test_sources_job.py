@@ -93,7 +93,7 @@ def _stored(pvm: Pvm) -> set[str]:
     keys = [key for (key,) in answers]
     found = {"/" + ref.split("/", 3)[3] for (ref,) in pictures}
     found |= {f"{_ITEM}{quote(key.split('|', 3)[3], safe='')}" for key in keys if key.startswith("item|")}
-    return found | ({_SEARCH} if any(key.startswith("search") for key in keys) else set())
+    return found | ({_SEARCH} if any(key.startswith("page|") for key in keys) else set())
 
 
 def test_products_of_a_shop_are_found_in_videos_of_a_site(whole: Whole, sites: Sites) -> None:

@@ -107,7 +107,7 @@ def _publish(broker: Broker, topic: str, body: bytes, message_id: str | None = N
         channel.basic_publish(bus.EXCHANGE, topic, body, pika.BasicProperties(message_id=message_id), True)
 
 
-def _wait(until: Callable[[], bool], timeout_s: float = 30.0) -> None:
+def _wait(until: Callable[[], bool], timeout_s: float = 90.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not until():
         assert time.monotonic() < deadline

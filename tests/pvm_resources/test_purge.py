@@ -62,9 +62,17 @@ def test_what_a_sources_terms_end_goes_with_every_derivative_and_the_match_stays
     assert after.keys() == before.keys()
     for name, result in before.items():
         gone = name != "P0"
-        assert (after[name].purged_at is not None) == gone
-        blank: dict[str, Any] = {"evidence": None, "purged_at": after[name].purged_at} if gone else {}
-        texts: dict[str, Any] = {"title": "", "brand": "", "url": ""} if name == "P1" else {}
+        assert (after[name].media_purged_at is not None) == gone
+        blank: dict[str, Any] = (
+            {
+                "evidence_path": None,
+                "media_purged_at": after[name].media_purged_at,
+                "best": replace(result.best, img_id=None),
+            }
+            if gone
+            else {}
+        )
+        texts: dict[str, Any] = {"title": "", "brand": "", "product_url": ""} if name == "P1" else {}
         assert after[name] == replace(result, **blank, **texts)
     assert Outbox(place.repos.database).counts(place.job_id) == events
     refs = [g.source_ref for g in Galleries(place.repos.database).pictures(place.job_id)]
