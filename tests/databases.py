@@ -87,7 +87,7 @@ class Databases:
 
     Args:
         server: where they live.
-        template: a database of `make_template`.
+        template: name of a database that `template` made.
     """
 
     def __init__(self, server: EmbeddedServer, template: str) -> None:

@@ -55,19 +55,20 @@ def test_a_job_over_known_content_writes_the_same_events_once(stand: Stand) -> N
     assert {name for name, _ in found} == _FEATURE_EVENTS
     progress = {p.stage: p for p in stand.repos.state.progress(second.job_id)}
     assert all(progress[s].reused == progress[s].total for s in ("masks", "embeddings", "keypoints"))
-    ids = {e.event_id for job in (first, second) for e in stand.repos.outbox.events(job.job_id, limit=10_000)}
+    outbox = Outbox(stand.repos.database)
+    ids = {e.event_id for job in (first, second) for e in outbox.events(job.job_id, limit=10_000)}
     assert {event_id.version for event_id in ids} == {4}
 
-    before = stand.repos.outbox.events(second.job_id, limit=10_000)
+    before = outbox.events(second.job_id, limit=10_000)
     assert stand.run(second).status == "completed"
-    assert stand.repos.outbox.events(second.job_id, limit=10_000) == before, "a rerun mints no second event"
+    assert outbox.events(second.job_id, limit=10_000) == before, "a rerun mints no second event"
 
 
 _FEATURE_EVENTS = {name for name in PER_ITEM if name not in ("products.image.ready", "match.result")}
 
 
 def _features(stand: Stand, job_id: str) -> dict[tuple[str, str], object]:
-    events = stand.repos.outbox.events(job_id, limit=10_000)
+    events = Outbox(stand.repos.database).events(job_id, limit=10_000)
     for event in events:
         contracts.validate(event.name, json.loads(json.dumps(delivered(_outgoing(event)))))
     return {(e.name, e.item): e.payload for e in events if e.name in _FEATURE_EVENTS}

@@ -244,11 +244,11 @@ def test_only_what_is_missing_is_to_do(repos: Store, feature: Feature) -> None:
 def test_a_feature_is_announced_once_for_each_picture(repos: Store, feature: Feature) -> None:
     made = world.make(repos, job_id="a")
     world.write(repos, made)
-    before = repos.outbox.counts("a")
+    before = Outbox(repos.database).counts("a")
     assert repos.features.announce("a", feature, "new") == 0
     assert repos.features.announce("a", feature, world.KEYS[feature]) == 12
     assert repos.features.announce("a", feature, world.KEYS[feature]) == 0
-    new = [e for e in repos.outbox.events("a") if before.get(e.name) is None]
+    new = [e for e in Outbox(repos.database).events("a") if before.get(e.name) is None]
     assert {e.item for e in new} == {str(i.img_id) for i in made.images} | {
         str(f.frame_id) for f in made.frames
     }
@@ -266,7 +266,7 @@ def test_keyframes_are_announced_video_by_video(repos: Store) -> None:
     world.write(repos, made)
     assert repos.features.announce_keyframes("a") == len(made.videos)
     assert repos.features.announce_keyframes("a") == 0
-    found = {e.item: e.payload for e in repos.outbox.events("a") if e.name == "videos.keyframes.ready"}
+    found = {e.item: e.payload for e in Outbox(repos.database).events("a") if e.name == "videos.keyframes.ready"}
     for video in made.videos:
         frames = sorted((f for f in made.frames if f.video_id == video.video_id), key=lambda f: f.ts)
         assert found[str(video.video_id)]["frames"] == [
