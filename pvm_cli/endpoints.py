@@ -141,9 +141,7 @@ def test(endpoint: _Id) -> None:
         (answer,) = sink.send(Receiver(found.kind, found.url, found.secrets(now)), [event])
         sink.close()
     if not answer.ok:
-        raise PvmError(
-            "endpoint.test", found.url, answer.error, "Correct the receiver, then test again", retryable=True
-        )
+        raise PvmError("endpoint.test", found.url, answer.error, "Correct the receiver, then test again")
     note(f"it answered {answer.status}")
 
 

@@ -104,7 +104,6 @@ def write_case(
             str(folder),
             f"the case cannot be written: {error.strerror or error}",
             "Free some space or name another folder",
-            retryable=True,
         ) from error
 
 

@@ -90,7 +90,6 @@ def run_job(
                 "Dagster's database",
                 f"it went away during the run ({type(error).__name__})",
                 "Run the job again when it is back: finished items are kept",
-                retryable=True,
             ) from error
 
 

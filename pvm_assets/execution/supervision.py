@@ -85,7 +85,6 @@ def _taken(database: Database, name: str, job_id: str) -> RunLock:
         f"job {job_id}",
         "another run is working on it",
         "Wait until that run has ended, or cancel it",
-        retryable=True,
     )
 
 

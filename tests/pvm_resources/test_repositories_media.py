@@ -266,7 +266,9 @@ def test_keyframes_are_announced_video_by_video(repos: Store) -> None:
     world.write(repos, made)
     assert repos.features.announce_keyframes("a") == len(made.videos)
     assert repos.features.announce_keyframes("a") == 0
-    found = {e.item: e.payload for e in Outbox(repos.database).events("a") if e.name == "videos.keyframes.ready"}
+    found = {
+        e.item: e.payload for e in Outbox(repos.database).events("a") if e.name == "videos.keyframes.ready"
+    }
     for video in made.videos:
         frames = sorted((f for f in made.frames if f.video_id == video.video_id), key=lambda f: f.ts)
         assert found[str(video.video_id)]["frames"] == [
