@@ -1,4 +1,4 @@
-"""What must stand before Dagster starts: server, schema, Dagster's home, environment, pool limits."""
+"""What Dagster needs before it starts: server, schema, Dagster's home, environment, pool limits."""
 
 from __future__ import annotations
 
