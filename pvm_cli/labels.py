@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -32,13 +31,6 @@ app = typer.Typer(
 )
 
 
-class Format(StrEnum):
-    """How labels are written."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 _INDUSTRY = Annotated[
     str | None, typer.Option("--industry", "-i", help="Name or slug; default all.", show_default=False)
 ]
@@ -52,8 +44,9 @@ def list_all(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most labels listed.")] = 1_000,
     form: Annotated[
-        Format, typer.Option("--format", "-f", help="How to write them.", case_sensitive=False)
-    ] = Format.TABLE,
+        Literal["table", "json"],
+        typer.Option("--format", "-f", help="How to write them.", case_sensitive=False),
+    ] = "table",
 ) -> None:
     """Lists labels, newest first, and the precision they show."""
     from pvm_resources.settings import load_policies
@@ -62,7 +55,7 @@ def list_all(
         slug = session.store.industries.get(industry).slug if industry else None
         labels = session.store.labels(load_policies(session.settings))
         found = labels.list(limit, industry=slug, history=history)
-        if form is Format.JSON:
+        if form == "json":
             print_json([asdict(label) for label in found])
             return
         _show(found)

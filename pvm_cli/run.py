@@ -95,7 +95,7 @@ def run(
     """Finds products of catalogues and shops in clips and online videos.
 
     Shows each asset's progress, then the accepted pairs, and each source
-    that gave less than it was asked for, with the reason.
+    that gave less than was requested, with the reason.
 
     Ctrl-C cancels: what is finished is kept, and pvm retry goes on from there.
     Without --products or --videos the industry's standing sources are used.
@@ -117,7 +117,7 @@ def run(
         chosen = session.store.industries.ensure(industry)
         if rule_set is not None:
             _keep_rule_set(session, chosen, rule_set)
-        asked = request_of(
+        request = request_of(
             chosen,
             given,
             top=top or (),
@@ -125,8 +125,8 @@ def run(
             queries=query or (),
             embed_model=embed_model,
         )
-        say_phrases(session, chosen, asked)
-        made = session.store.jobs.create(chosen.slug, asked.to_json(), job)
+        say_phrases(session, chosen, request)
+        made = session.store.jobs.create(chosen.slug, request.to_json(), job)
         if job is not None and made.industry != chosen.slug:
             raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
         exit_with(perform(session, made))
@@ -137,7 +137,7 @@ def retry(
 ) -> None:
     """Runs a job again: finished items are reused, failed and new ones are worked on.
 
-    So are downloads that were given up; what sources answered is not asked for again.
+    So are downloads that were given up; what sources answered is not requested again.
     """
     from pvm_cli.session import ready
     from pvm_resources.settings import load_settings
@@ -199,14 +199,14 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
     session.store.industries.set_rules(industry.slug, rule_set, industry.rules)
 
 
-def say_phrases(session: Session, industry: Industry, asked: JobRequest) -> None:
+def say_phrases(session: Session, industry: Industry, request: JobRequest) -> None:
     """Says which sources have no phrase in a language of theirs: they look for the industry as typed."""
     from pvm_resources.sources.readiness import languages
     from pvm_resources.sources.search_terms import UND, terms_for
 
-    found = terms_for(industry, asked, session.settings).phrases
+    found = terms_for(industry, request, session.settings).phrases
     bare: dict[str, list[str]] = {}
-    for source in (token for kind in KINDS for token in getattr(asked, kind) if token in named(kind)):
+    for source in (token for kind in KINDS for token in getattr(request, kind) if token in named(kind)):
         read = languages(source, session.settings)
         if read and not set(read) & set(found):
             bare.setdefault(read[0], []).append(source)

@@ -1,4 +1,4 @@
-"""The settings, the database (started where needed) and the repositories of a command."""
+"""The settings, the database (started where needed) and the tables of a command."""
 
 from __future__ import annotations
 
