@@ -93,12 +93,11 @@ def evaluate(
     """
     from pvm_core.scoring.calibration import load_calibration
     from pvm_evaluation.measure import Setting
-    from pvm_jobs.rules import resolve
     from pvm_resources.models.calibrations import calibration_of
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
-    rules = resolve(rule_set, settings.rules_overrides())
+    rules = settings.rules_of(rule_set, {})
     setting = Setting(embed_model, segmenter, settings.models, rules, top_k)
     if calibration is not None:
         judge = load_calibration(calibration, embed_model)

@@ -14,7 +14,6 @@ from pvm_cli.tables import AsJson, Cell, cell_text, print_json, print_table
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
-    from pvm_core.rules import Rules
     from pvm_resources.store.records import Industry
 
 app = typer.Typer(
@@ -60,17 +59,17 @@ def show(
     """Shows each rule's value and its origin."""
     from pvm_resources.settings import load_settings
 
-    environment = load_settings().rules_overrides()
+    settings = load_settings()
     rule_set, own = "default", {}
     if industry is not None:
         with opened() as session:
             found = session.store.industries.get(industry)
         rule_set, own = found.rule_set, found.rules
-    values = asdict(_merged(rule_set, environment, own))
+    values = asdict(settings.rules_of(rule_set, own))
     if as_json:
         print_json(values)
         return
-    _print(values, rule_set, environment, own)
+    _print(values, rule_set, settings.rules_overrides(), own)
 
 
 @app.command("set")
@@ -129,12 +128,6 @@ def _parsed(values: list[str]) -> dict[str, str]:
             raise InputError("rules.syntax", text, "it is not FIELD=VALUE", "Write e.g. accept=0.85")
         found[name.strip()] = value.strip()
     return found
-
-
-def _merged(rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> Rules:
-    from pvm_jobs.rules import resolve
-
-    return resolve(rule_set, {**own, **environment})
 
 
 def _print(values: dict[str, Any], rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> None:

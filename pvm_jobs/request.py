@@ -120,7 +120,7 @@ class JobRequest(BaseModel):
         default=None, max_length=100, description="Embedder by name."
     )
     callback_url: Annotated[str | None, _Text] = Field(
-        default=None, max_length=2000, description="Told once when the job has ended; n8n's resume URL."
+        default=None, max_length=2000, description="Called once when the job has ended; n8n's resume URL."
     )
 
     @classmethod

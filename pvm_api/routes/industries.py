@@ -96,8 +96,7 @@ def _store(services: Services, industry: Industry, rule_set: str, overrides: dic
 
 
 def _rules(services: Services, industry: Industry) -> models.Rules:
-    here = {**industry.rules, **services.settings.rules_overrides()}
-    effective = rules.resolve(industry.rule_set, here)
+    effective = services.settings.rules_of(industry.rule_set, industry.rules)
     return models.Rules(rule_set=industry.rule_set, overrides=industry.rules, effective=asdict(effective))
 
 
