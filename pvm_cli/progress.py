@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from pvm_assets.graph import NODES
 from pvm_cli.console import logs_are_json, note
 
 if TYPE_CHECKING:
@@ -17,18 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 #: The ten assets in the order of the graph.
-STAGES: Final = (
-    "products",
-    "product_images",
-    "videos",
-    "keyframes",
-    "masks",
-    "embeddings",
-    "keypoints",
-    "candidate_pairs",
-    "matches",
-    "evidence",
-)
+STAGES: Final = tuple(NODES)
 _POLL_S = 0.4
 
 
