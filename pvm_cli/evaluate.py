@@ -100,10 +100,10 @@ def evaluate(
     rules = settings.rules_of(rule_set, {})
     setting = Setting(embed_model, segmenter, settings.models, rules, top_k)
     if calibration is not None:
-        judge = load_calibration(calibration, embed_model)
+        current = load_calibration(calibration, embed_model)
     else:
-        judge = calibration_of(settings.models, embed_model)
-    evaluate_folders(folders, setting, settings, judge, fit, ablations)
+        current = calibration_of(settings.models, embed_model)
+    evaluate_folders(folders, setting, settings, current, fit, ablations)
 
 
 def evaluate_folders(

@@ -131,8 +131,8 @@ def calibrate(
     target.parent.mkdir(parents=True, exist_ok=True)
     chosen = folders or [_generated(settings)]
     setting = Setting(name, models_dir=settings.models)
-    judge = calibration_of(settings.models, name)
-    evaluate_folders(chosen, setting, settings, judge, target, ablations=False)
+    current = calibration_of(settings.models, name)
+    evaluate_folders(chosen, setting, settings, current, target, ablations=False)
 
 
 def _row(state: ModelState, ready: Collection[str]) -> Sequence[Cell]:

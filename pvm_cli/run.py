@@ -13,7 +13,7 @@ from pvm_cli import lines
 from pvm_cli.console import err, note, out, own_stderr
 from pvm_cli.exits import Exit
 from pvm_cli.problems import print_problems
-from pvm_cli.progress import LiveProgress, StageCount
+from pvm_cli.progress import LiveProgress
 from pvm_cli.results import find_lines
 from pvm_cli.source_args import named, request_of, sources_of
 from pvm_cli.states import print_states
@@ -184,11 +184,8 @@ def _execute(session: Session, job: Job) -> RunOutcome:
 
         location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
 
-    def poll() -> list[StageCount]:
-        rows = session.store.state.progress(job.job_id)
-        return [StageCount(p.stage, p.done, p.total or 0, p.reused) for p in rows]
-
-    with own_stderr() as console, LiveProgress(poll, console):
+    progress = session.store.state.progress
+    with own_stderr() as console, LiveProgress(lambda: progress(job.job_id), console):
         return run_job(job.job_id, session.settings, location)
 
 
