@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pvm_cli.console import note, out, shorten
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.source_args import sources_of
 from pvm_cli.tables import print_table
@@ -17,11 +17,8 @@ from pvm_jobs.source_kinds import KINDS
 if TYPE_CHECKING:
     from pvm_resources.store.records import Industry
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""Industries: what a job is about.
+app = command_group(
+    """Industries: what a job is about.
 
 An industry has a name in any language, standing sources (what a job reads
 where its command names nothing else), search phrases per language and rules
@@ -34,7 +31,7 @@ of its own.
       --lang en "ergonomic pillow" "memory foam pillow"
 
   pvm industries list
-""",
+"""
 )
 
 _Name = Annotated[str, typer.Argument(help="Name or slug of the industry.", show_default=False)]

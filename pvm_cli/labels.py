@@ -9,25 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pvm_cli.console import note
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from pvm_resources.store.labels import Label, Tally
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""People's verdicts on matches, given on the review page or over the API.
+app = command_group(
+    """People's verdicts on matches, given on the review page or over the API.
 
   pvm labels list -i "gối công thái học"
 
   pvm labels export my-labels -i "gối công thái học"
 
   pvm evaluate my-labels --fit calibration.json
-""",
+"""
 )
 
 

@@ -10,18 +10,15 @@ import typer
 
 from pvm_cli.console import err, note, out
 from pvm_cli.exits import Exit
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 from pvm_cli.tables import Cell, print_table
 
 if TYPE_CHECKING:
     from pvm_resources.models.weights_store import ModelState, ModelStore, Progress
     from pvm_resources.settings import Settings
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""Models: embedders and segmenters by name.
+app = command_group(
+    """Models: embedders and segmenters by name.
 
 Only these commands download anything. A job takes the best embedder that
 is on this machine and calibrated, else classic; an uncalibrated one can reach
@@ -30,7 +27,7 @@ review, never accepted.
   pvm models pull dinov2-small
 
   pvm models calibrate dinov2-small my-labels/
-""",
+"""
 )
 
 _Name = Annotated[str, typer.Argument(help="Name of the model.", show_default=False)]
