@@ -17,7 +17,7 @@ from pvm_cli.progress import LiveProgress
 from pvm_cli.results import find_lines
 from pvm_cli.source_args import named, request_of, sources_of
 from pvm_cli.states import print_states
-from pvm_cli.status import error_text
+from pvm_cli.status import counts_text, error_text
 from pvm_core.errors import InputError, exit_of_dict
 from pvm_jobs.source_kinds import KINDS
 
@@ -239,11 +239,7 @@ def _conclude(session: Session, job: Job, outcome: RunOutcome, seconds: float) -
     if outcome.status == "failed":
         failed = [v for v in session.store.state.verdicts(job.job_id) if v.blocking and not v.passed]
         return _conclude_failed(job, outcome.error or {}, failed, counts, seconds)
-    note(
-        f"done in {seconds:.1f} s: {counts.products:,} products ({counts.images:,} pictures), "
-        f"{counts.videos:,} videos ({counts.frames:,} keyframes); "
-        f"{counts.accepted:,} accepted, {counts.review:,} to review, {counts.rejected:,} rejected"
-    )
+    note(f"done in {seconds:.1f} s: {counts_text(counts)}")
     return Exit.OK if counts.images and counts.frames else Exit.NOTHING
 
 
