@@ -125,7 +125,7 @@ def run(
             queries=query or (),
             embed_model=embed_model,
         )
-        say_phrases(session, chosen, request)
+        note_missing_phrases(session, chosen, request)
         made = session.store.jobs.create(chosen.slug, request.to_json(), job)
         if job is not None and made.industry != chosen.slug:
             raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
@@ -196,7 +196,7 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
     session.store.industries.set_rules(industry.slug, rule_set, industry.rules)
 
 
-def say_phrases(session: Session, industry: Industry, request: JobRequest) -> None:
+def note_missing_phrases(session: Session, industry: Industry, request: JobRequest) -> None:
     """Says which sources have no phrase in a language of theirs: they look for the industry as typed."""
     from pvm_resources.sources.readiness import languages
     from pvm_resources.sources.search_terms import UND, terms_for

@@ -55,13 +55,18 @@ def test_a_job_over_known_content_writes_the_same_events_once(stand: Stand) -> N
     assert {name for name, _ in found} == _FEATURE_EVENTS
     progress = {p.stage: p for p in stand.repos.state.progress(second.job_id)}
     assert all(progress[s].reused == progress[s].total for s in ("masks", "embeddings", "keypoints"))
-    outbox = Outbox(stand.repos.database)
-    ids = {e.event_id for job in (first, second) for e in outbox.events(job.job_id, limit=10_000)}
+    ids = {
+        e.event_id
+        for job in (first, second)
+        for e in Outbox(stand.repos.database).events(job.job_id, limit=10_000)
+    }
     assert {event_id.version for event_id in ids} == {4}
 
-    before = outbox.events(second.job_id, limit=10_000)
+    before = Outbox(stand.repos.database).events(second.job_id, limit=10_000)
     assert stand.run(second).status == "completed"
-    assert outbox.events(second.job_id, limit=10_000) == before, "a rerun mints no second event"
+    assert Outbox(stand.repos.database).events(second.job_id, limit=10_000) == before, (
+        "a rerun mints no second event"
+    )
 
 
 _FEATURE_EVENTS = {name for name in PER_ITEM if name not in ("products.image.ready", "match.result")}
