@@ -110,14 +110,8 @@ class JobServicesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._services.close()
 
 
-def job_services(
-    settings: SettingsResource | None = None,
-    database: DatabaseResource | None = None,
-    media: MediaResource | None = None,
-) -> JobServicesResource:
-    """The resource over the environment's settings, or over resources given."""
+def job_services() -> JobServicesResource:
+    """The resource over the settings of this process's environment."""
     return JobServicesResource(
-        settings=settings or SettingsResource(),
-        database=database or DatabaseResource(),
-        media=media or MediaResource(),
+        settings=SettingsResource(), database=DatabaseResource(), media=MediaResource()
     )
