@@ -304,16 +304,16 @@ def _listed(given: Any) -> list[Any]:
 
 
 def _submit(
-    services: Services, caller: Principal, body: models.JobBody, key: str | None, base: str
+    services: Services, caller: Principal, body: models.JobBody, promised: str | None, base: str
 ) -> models.Accepted:
-    parsed = _parsed(services, body)
-    industry = _industry_of(services, parsed.industry)
-    complete = complete_request(parsed.request, industry or _blank(parsed.industry), services.settings)
-    industry = industry or services.store.industries.ensure(parsed.industry)
+    asked = _parsed(services, body)
+    industry = _industry_of(services, asked.industry)
+    complete = complete_request(asked.request, industry or _blank(asked.industry), services.settings)
+    industry = industry or services.store.industries.ensure(asked.industry)
     promise = None
-    if key is not None:
-        digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-        promise = Idempotency(caller.caller, digest, parsed.digest)
+    if promised is not None:
+        key = hashlib.sha256(promised.encode("utf-8", "surrogatepass")).digest()
+        promise = Idempotency(caller.caller, key, asked.digest)
     job_id, _ = services.store.inbox.submit(industry.slug, complete.to_json(), caller.caller, promise=promise)
     return models.Accepted(
         job_id=job_id,
