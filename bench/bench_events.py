@@ -66,7 +66,7 @@ def _writing(database: Database, count: int) -> None:
     _rate(f"written, one event a transaction, {_JOBS} writers", share * _JOBS, together)
     _rate("written, 100 events a transaction", count, lambda: _write(database, jobs[0], count, 100))
     total = int(database.value("SELECT count(*) FROM outbox"))
-    _rate("looked at by the relay, no endpoint", total, lambda: _fan_out(database))
+    _rate("fanned out by the relay, no endpoint", total, lambda: _fan_out(database))
 
 
 def _sending(database: Database, count: int) -> None:

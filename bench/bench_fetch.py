@@ -30,11 +30,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from pvm_assets.work.pictures import PictureWorkerState, store_picture
+from pvm_assets.work import given
+from pvm_assets.work.pictures import store_picture
 from pvm_resources.http import AllowList, Fetched, Fetcher
 from pvm_resources.media.store import MediaStore
 from pvm_resources.process_pool import WorkPool
-from pvm_resources.sources.picture_reader import Pictures
 from pvm_resources.store.galleries import GalleryPicture
 
 SERVER = Path(__file__).parents[1] / "tests" / "standins" / "pictures.py"
@@ -111,7 +111,7 @@ def fetch_and_store(fetcher: Fetcher, urls: list[str], pool: WorkPool, media: Pa
             if isinstance(answer, Fetched):
                 yield replace(task, data=answer.data)
 
-    setup = partial(PictureWorkerState, MediaStore(str(media)), Pictures())
+    setup = partial(given, MediaStore(str(media)))
     return sum(done.error is None for done in pool.map(store_picture, with_bytes(), setup))
 
 

@@ -55,9 +55,10 @@ def run_child(case: Path, home: Path) -> None:
     os.environ["PVM_HOME"] = str(home)
     os.environ["EMBED_MODEL"] = "classic"
     from pvm_assets.execution.bootstrap import bootstrap
+    from pvm_assets.execution.code_location import CodeLocation
     from pvm_assets.execution.runner import StepNews, run_job
     from pvm_resources.postgres.driver import Database
-    from pvm_resources.settings import load_settings
+    from pvm_resources.settings import load_settings, project_root
     from pvm_resources.store import Store
 
     settings = load_settings()
@@ -65,7 +66,7 @@ def run_child(case: Path, home: Path) -> None:
     began: dict[str, float] = {}
     took: dict[str, float] = {}
 
-    def told(news: StepNews) -> None:
+    def note_time(news: StepNews) -> None:
         if news.kind == "STEP_START":
             began[news.step] = time.monotonic()
         elif news.kind == "STEP_SUCCESS":
@@ -76,7 +77,8 @@ def run_child(case: Path, home: Path) -> None:
         slug = repos.industries.ensure("bench").slug
         request = {"products": str(case / "products.csv"), "videos": str(case / "videos")}
         job = repos.jobs.create(slug, request, "bench")
-        outcome = run_job(job.job_id, settings, told)
+        location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
+        outcome = run_job(job.job_id, settings, location, note_time)
         items = {p.stage: p.done - p.reused for p in repos.state.progress(job.job_id)}
         counts = repos.jobs.counts(job.job_id)
     platform.close()
@@ -196,7 +198,7 @@ def report(size: int, found: Measured, plain: dict[str, float]) -> None:
     print(f"{found.keyframes / found.wall_s:.1f} keyframes/s, peak {found.peak_bytes / 2**20:.0f} MiB")
     print(f"{'stage':<16}{'items':>7}{'seconds':>9}{'ms/item':>9}{'plain loop ms':>15}{'speed-up':>10}")
     for stage, (seconds, items) in found.stages.items():
-        # A video is one item of `keyframes`; its cost is told per keyframe, as the plain loop's is.
+        # A video is one item of `keyframes`; its cost is given per keyframe, as the plain loop's is.
         count = found.keyframes if stage == "keyframes" else items
         each = 1_000 * seconds / max(1, count)
         loop = f"{1_000 * plain[stage]:.1f}" if stage in plain else "-"

@@ -30,7 +30,7 @@ from pvm_resources.store.api_keys import Keys
 _FILL = (
     "INSERT INTO industries (slug, name) VALUES ('bench', 'bench')",
     "INSERT INTO jobs (job_id, industry, partition_key, status, phase, finished_at) "
-    "SELECT 'job-' || n, 'bench', 'bench|job-' || n, 'completed', 'completed', "
+    "SELECT 'job-' || n, 'bench', 'bench@job-' || n, 'completed', 'completed', "
     "now() - make_interval(mins => n) "
     "FROM generate_series(1, 10) n",
     "INSERT INTO videos (video_id, platform, sha256) SELECT gen_random_uuid(), 'youtube', "

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
@@ -53,13 +53,11 @@ def create_app(
     database: Database,
     media: MediaStore,
     *,
-    routers: Sequence[APIRouter] = (),
     authenticators: Sequence[Authenticator] = (),
 ) -> FastAPI:
     """The API over these stores. Nothing is connected to before the first request.
 
     Args:
-        routers: more routes; they authenticate by `pvm_api.auth.require`.
         authenticators: other ways than a key in a header, e.g. a cookie.
 
     Raises:
@@ -93,7 +91,7 @@ def create_app(
     app.state.metrics = Metrics(services.store.match_queries, services.store.inbox)
     problems.install(app)
     # Before results: /v1/products/similar is no product.
-    for router in (similar.router, *_ROUTERS, pages.router, *routers):
+    for router in (similar.router, *_ROUTERS, pages.router):
         app.include_router(router)
     origins = [origin.strip() for origin in settings.api_cors.split(",") if origin.strip()]
     if origins:

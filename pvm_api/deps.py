@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Path, Query, Request
 
@@ -14,7 +14,9 @@ Reader = Annotated[Principal, Depends(require("read"))]
 Runner = Annotated[Principal, Depends(require("run"))]
 Admin = Annotated[Principal, Depends(require("admin"))]
 
-JobId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,100}$", examples=["01kaq2x8r3n6m4tz"])]
+_JOB_ID: Final = r"^[A-Za-z0-9_-]{1,100}$"
+JobId = Annotated[str, Path(pattern=_JOB_ID, examples=["01kaq2x8r3n6m4tz"])]
+JobFilter = Annotated[str | None, Query(pattern=_JOB_ID, description="Of this job only.")]
 IndustryName = Annotated[
     str, Path(min_length=1, max_length=200, description="Name or slug.", examples=["goi-cong-thai-hoc"])
 ]

@@ -19,6 +19,8 @@ from pvm_api.problems import SECURITY, ApiError
 
 #: Bytes of a JSON body.
 BODY_MAX: Final = 1_000_000
+#: Counters kept at once, two a caller; with more of them all are dropped, which only ever admits more.
+_COUNTERS_MAX: Final = 20_000
 _ID_MAX: Final = 64
 
 
@@ -49,7 +51,8 @@ class RateLimiter:
 
     def __init__(self, limit: int) -> None:
         self._item = RateLimitItemPerMinute(limit)
-        self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._storage = MemoryStorage()
+        self._window = SlidingWindowCounterRateLimiter(self._storage)
 
     def take(self, caller: str) -> Rate:
         """Counts one request of `caller`.
@@ -57,6 +60,8 @@ class RateLimiter:
         Raises:
             ApiError: 429 ``rate.limited``, with Retry-After.
         """
+        if len(self._storage.storage) >= _COUNTERS_MAX:
+            self._storage.reset()
         return self._rate(caller, self._window.hit(self._item, caller))
 
     def check(self, caller: str) -> None:

@@ -9,13 +9,12 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pvm_jobs.lifecycle import JobStatus
 from pvm_jobs.request import JobRequest
-from pvm_resources.store import records
+from pvm_resources.store.labels import Verdict
+from pvm_resources.store.records import JobCounts, MatchStatus
 
 T = TypeVar("T")
-Status = Literal["queued", "running", "completed", "failed", "cancelled"]
-Verdict = Literal["accepted", "review", "rejected"]
-Label = Literal["accept", "reject", "unsure"]
 _JOB = "01kaq2x8r3n6m4tz"
 _UUID = "3f1c1c0e-7a55-5b0b-9d0a-2f6a6f0f7c11"
 
@@ -71,7 +70,7 @@ class Accepted(BaseModel):
 
     job_id: str = Field(examples=[_JOB])
     industry: str
-    status: Status
+    status: JobStatus
     status_url: str
     results_url: str
 
@@ -88,7 +87,7 @@ class Fault(BaseModel):
 
 
 @dataclass(frozen=True)
-class Counts(records.JobCounts):
+class Counts(JobCounts):
     """What a job holds so far; matches by status."""
 
 
@@ -117,7 +116,7 @@ class Job(_Answer):
 
     job_id: str = Field(examples=[_JOB])
     industry: str
-    status: Status
+    status: JobStatus
     phase: str = Field(examples=["matching"])
     percent: int = Field(ge=0, le=100)
     error: Fault | None
@@ -180,7 +179,7 @@ class Result(_Answer):
     video_title: str
     ts: float = Field(description="Second of the video at which the product is seen best.")
     score: float = Field(ge=0, le=1)
-    status: Verdict
+    status: MatchStatus
     reason: str
     sim_deep: float | None
     sim_kp: float | None
@@ -196,7 +195,7 @@ class Result(_Answer):
     match_url: str
     media_purged_at: datetime | None
     created_at: datetime
-    label: Label | None = Field(description="The verdict of people on product and video; null: none.")
+    label: Verdict | None = Field(description="The verdict of people on product and video; null: none.")
 
 
 class LabelBody(_Model):
@@ -227,7 +226,7 @@ class LabelRow(_Answer):
     )
     who: str
     score: float
-    status: Verdict
+    status: MatchStatus
     ts: float
     calibration: str
     embed_model: str
@@ -350,7 +349,7 @@ class IndustryBody(_Model):
 
 
 class IndustryPatch(_Model):
-    """Fields of an industry to be changed; `every_hours` null: no more by itself."""
+    """Fields of an industry to be changed; `every_hours` null: no longer run automatically."""
 
     queries: dict[str, list[str] | str] | None = None
     sources: Sources | None = None

@@ -44,7 +44,7 @@ class Cursors:
         """The place that `write` was given.
 
         Raises:
-            ApiError: 422 ``cursor.invalid``: it is not ours, or belongs to other filters.
+            ApiError: 422 ``cursor.invalid``: it was not made here, or belongs to other filters.
         """
         try:
             found: list[Any] = self._serializer(kind, filters).loads(cursor)

@@ -159,7 +159,7 @@ def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
-    detail = "the request failed for a reason that is ours; the log has it under request_id"
+    detail = "the request failed on the server; the log has the reason under request_id"
     # `RequestMiddleware`, which sets the headers of other answers, does not see this one.
     headers = {**SECURITY, "X-Request-ID": request_id(request), "Cache-Control": "no-store"}
     return answer(request, 500, "internal", detail, headers)

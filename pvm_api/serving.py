@@ -15,7 +15,7 @@ from pvm_api.problems import ApiError
 from pvm_core.file_type import describe
 from pvm_resources.media.store import MediaStore
 
-#: First bytes of a file that tell its type.
+#: First bytes of a file, from which its type is recognised.
 _HEAD: Final = 1024
 
 

@@ -73,7 +73,7 @@ def check(path: Path, digest: str, size: int) -> models.Upload:
         found = FileCatalogue(path, namespace="").collect(Query(""))
     except InputError as error:
         path.unlink(missing_ok=True)
-        # The caller knows the file by no path of ours.
+        # Paths of this machine are not shown to callers.
         raise InputError(error.code, "the catalogue", error.reason, error.remedy) from error
     return models.Upload(
         source=f"upload:{path.name}",

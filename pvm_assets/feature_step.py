@@ -119,15 +119,21 @@ class FeatureStep(ABC):
                 yield batch
 
     def _each(self, batches: Iterator[tuple[Item, ...]]) -> Iterator[Done[Item, Rows]]:
-        """What became of each picture."""
+        """What became of each picture; the pictures of a batch that failed are computed one by one, so that
+        one picture's failure is not reported for the others."""
+        single: list[tuple[Item]] = []
         for answer in self._computed(batches):
             if answer.error is None:
                 for item, rows in zip(answer.item, answer.unwrap(), strict=True):
                     yield Done(item, rows, None, answer.seconds)
-                continue
-            for item in answer.item:
-                stand_in = self.without(item, answer.error)
-                yield Done(item, stand_in, None if stand_in else answer.error, answer.seconds)
+            elif len(answer.item) > 1:
+                single += [(item,) for item in answer.item]
+            else:
+                stand_in = self.without(answer.item[0], answer.error)
+                error = None if stand_in else answer.error
+                yield Done(answer.item[0], stand_in, error, answer.seconds)
+        if single:
+            yield from self._each(iter(single))
 
     def _computed(self, batches: Iterator[tuple[Item, ...]]) -> Iterator[Done[tuple[Item, ...], list[Rows]]]:
         services, make = self.stage.services, self.extractor()

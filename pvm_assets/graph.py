@@ -27,8 +27,8 @@ class Node:
 
 NODES: Final[Mapping[str, Node]] = {
     "products": Node("collection", "collection"),
-    "videos": Node("collection", "collection"),
     "product_images": Node("collection", "collection", ("products",)),
+    "videos": Node("collection", "collection"),
     "keyframes": Node("collection", "collection", ("videos",)),
     "masks": Node("segmentation", "feature_extraction", ("product_images", "keyframes")),
     "embeddings": Node("features", "feature_extraction", ("masks",)),

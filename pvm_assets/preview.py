@@ -60,7 +60,7 @@ def links_preview(hidden: Sequence[Restricted], policies: Policies) -> str:
     """Markdown shown in place of restricted pictures: how many there are by source, the source's
     attribution, and links to the source's own pages.
 
-    A link is an id and a page's address: neither a picture nor the address of one, whose time ends too.
+    A link is an id and a page's address: neither a picture nor the address of one, which the terms limit too.
 
     Args:
         hidden: at least one.
@@ -71,7 +71,7 @@ def links_preview(hidden: Sequence[Restricted], policies: Policies) -> str:
         links = list(dict.fromkeys(_link(one) for one in mine))
         more = f"\n- and {len(links) - _LINKS:,} more" if len(links) > _LINKS else ""
         credit = f" {_plain(attribution)}" if (attribution := policies[source].attribution) else ""
-        why = "its terms end their keeping, and this log keeps all"
+        why = "its terms limit how long they are kept, and this log cannot be purged"
         listed = "\n".join(f"- {link}" for link in links[:_LINKS])
         parts.append(f"{len(mine):,} of {_plain(source)} not shown: {why}.{credit}\n\n{listed}{more}")
     return "\n\n".join(parts)

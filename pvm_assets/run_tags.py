@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from pvm_resources.postgres.locks import job_lock_name as job_lock_name
-
 #: Tag of a run that a terminal started in its own process and locked beforehand. Its value is the run's id,
 #: so that a re-execution, which inherits the tags, does not count as one.
 FOREGROUND_TAG: Final = "pvm/foreground"

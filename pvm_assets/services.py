@@ -12,7 +12,6 @@ from pvm_core.errors import InputError
 from pvm_core.rules import Rules
 from pvm_jobs.job_ids import PARTITION_FORM, split_partition_key
 from pvm_jobs.request import JobRequest, complete
-from pvm_jobs.rules import resolve
 from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
@@ -81,7 +80,7 @@ class JobServices:
             InputError: a stored rule is not valid.
         """
         industry = self.store.industries.get(job.industry)
-        return resolve(industry.rule_set, {**industry.rules, **self.settings.rules_overrides()})
+        return self.settings.rules_of(industry.rule_set, industry.rules)
 
 
 class JobServicesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -111,14 +110,8 @@ class JobServicesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._services.close()
 
 
-def job_services(
-    settings: SettingsResource | None = None,
-    database: DatabaseResource | None = None,
-    media: MediaResource | None = None,
-) -> JobServicesResource:
-    """The resource over the environment's settings, or over resources given."""
+def job_services() -> JobServicesResource:
+    """The resource over the settings of this process's environment."""
     return JobServicesResource(
-        settings=settings or SettingsResource(),
-        database=database or DatabaseResource(),
-        media=media or MediaResource(),
+        settings=SettingsResource(), database=DatabaseResource(), media=MediaResource()
     )

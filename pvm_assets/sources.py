@@ -109,7 +109,7 @@ class _Collector:
                 source.cancel()
 
     def collect(self, spec: SourceSpec[Record], request: JobRequest) -> Gathered[Record]:
-        self._log(spec.label, "asked")
+        self._log(spec.label, "queried")
         try:
             source = spec.make(self._context(spec))
             self._made.append(source)

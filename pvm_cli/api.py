@@ -8,17 +8,16 @@ from typing import Annotated
 import typer
 
 from pvm_cli.console import note, out
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 
-app = typer.Typer(
-    cls=PvmGroup,
-    rich_markup_mode="rich",
-    invoke_without_command=True,
-    help="""Runs the REST API in the foreground, until Ctrl-C.
+app = command_group(
+    """Runs the REST API in the foreground, until Ctrl-C.
 
 [bold]pvm up[/bold] starts it in the background, beside the Dagster UI.
 PVM_API_HOST and PVM_API_PORT say where it listens.
 """,
+    no_args_is_help=False,
+    invoke_without_command=True,
 )
 
 

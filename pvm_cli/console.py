@@ -30,7 +30,7 @@ def err() -> Console:
 
 
 def logs_are_json() -> bool:
-    """True where the setting PVM_LOG_FORMAT asks for JSON: notes and errors are then one object a line."""
+    """True where the setting PVM_LOG_FORMAT is JSON: notes and errors are then one object a line."""
     return os.environ.get("PVM_LOG_FORMAT", "").lower() == "json"
 
 

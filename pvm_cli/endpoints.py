@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pvm_cli.console import note, out
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.tables import print_table
 from pvm_core.errors import InputError, PvmError
@@ -15,11 +15,8 @@ from pvm_core.errors import InputError, PvmError
 if TYPE_CHECKING:
     from pvm_resources.store.endpoints import Endpoint
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""Endpoints: webhooks that events are sent to.
+app = command_group(
+    """Endpoints: webhooks that events are sent to.
 
 A webhook gets a signed POST for each event it subscribes to (Standard Webhooks).
 Its secret is shown once, when it is made.
@@ -27,7 +24,7 @@ Its secret is shown once, when it is made.
   pvm endpoints add https://example.org/hook --events "*.completed"
 
   pvm endpoints test ID
-""",
+"""
 )
 
 _Id = Annotated[str, typer.Argument(help="Id of the endpoint; its beginning is enough.", show_default=False)]
@@ -141,9 +138,7 @@ def test(endpoint: _Id) -> None:
         (answer,) = sink.send(Receiver(found.kind, found.url, found.secrets(now)), [event])
         sink.close()
     if not answer.ok:
-        raise PvmError(
-            "endpoint.test", found.url, answer.error, "Correct the receiver, then test again", retryable=True
-        )
+        raise PvmError("endpoint.test", found.url, answer.error, "Correct the receiver, then test again")
     note(f"it answered {answer.status}")
 
 

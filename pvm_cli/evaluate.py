@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from pvm_cli.console import err, note, out
+from pvm_cli.tables import print_table
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,18 +93,17 @@ def evaluate(
     """
     from pvm_core.scoring.calibration import load_calibration
     from pvm_evaluation.measure import Setting
-    from pvm_jobs.rules import resolve
     from pvm_resources.models.calibrations import calibration_of
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
-    rules = resolve(rule_set, settings.rules_overrides())
+    rules = settings.rules_of(rule_set, {})
     setting = Setting(embed_model, segmenter, settings.models, rules, top_k)
     if calibration is not None:
-        judge = load_calibration(calibration, embed_model)
+        current = load_calibration(calibration, embed_model)
     else:
-        judge = calibration_of(settings.models, embed_model)
-    evaluate_folders(folders, setting, settings, judge, fit, ablations)
+        current = calibration_of(settings.models, embed_model)
+    evaluate_folders(folders, setting, settings, current, fit, ablations)
 
 
 def evaluate_folders(
@@ -130,7 +130,7 @@ def evaluate_folders(
 
 @dataclass(frozen=True)
 class _Measured:
-    """A folder with its pairs, and the same pairs measured without masks; None where not asked for."""
+    """A folder with its pairs, and the same pairs measured without masks; None where not requested."""
 
     folder: PhotoSet | CaseFolder
     pairs: list[RawPair]
@@ -265,33 +265,24 @@ def _fit(target: Path, measured: dict[str, list[RawPair]], setting: Setting) -> 
 
 
 def _print_reliability(decided: Sequence[Any]) -> None:
-    from rich.table import Table
-
     from pvm_evaluation.metrics import reliability
 
-    table = Table("score", "matches", "mean score", "share true", title="reliability", header_style="bold")
-    for each in reliability(decided):
-        if each.count:
-            table.add_row(
-                f"{each.low:.1f} to {each.high:.1f}",
-                f"{each.count:,}",
-                f"{each.mean:.3f}",
-                f"{each.true:.3f}",
-            )
-    out().print(table)
+    print_table(
+        ("score", "matches", "mean score", "share true"),
+        (
+            (f"{e.low:.1f} to {e.high:.1f}", e.count, f"{e.mean:.3f}", f"{e.true:.3f}")
+            for e in reliability(decided)
+            if e.count
+        ),
+        title="reliability",
+    )
 
 
 def _print(rows: Sequence[Row]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    figures = ("AUC", "R@1%FP", "accepted", "wrong", "precision", "bound", "recall")
+    print_table(("", *figures), map(_cells, rows), cut=("",), numbers=figures)
 
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True, overflow="ellipsis")
-    for name in ("AUC", "R@1%FP", "accepted", "wrong", "precision", "bound", "recall"):
-        table.add_column(name, justify="right", no_wrap=True, min_width=max(len(name), 5))
-    for row in rows:
-        measures = (row.precision, row.bound, row.found)
-        counts = ["" if n is None else f"{n:,}" for n in (row.accepted, row.wrong)]
-        shares = ["" if v is None else f"{v:.3f}" for v in measures]
-        table.add_row(row.name, f"{row.auc:.3f}", f"{row.recall:.3f}", *counts, *shares)
-    out().print(table)
+
+def _cells(row: Row) -> Sequence[object]:
+    values = (row.auc, row.recall, row.accepted, row.wrong, row.precision, row.bound, row.found)
+    return row.name, *(f"{value:.3f}" if isinstance(value, float) else value for value in values)

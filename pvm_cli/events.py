@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from pvm_cli.console import note, out, shorten
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.tables import print_json, print_table
 from pvm_core.errors import InputError
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
 #: Seconds until the streams of a dead relay are free again; see `pvm_resources.store.deliveries.LEASE_S`.
 _LEASE_S: Final = 20.0
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""Events and their deliveries.
+app = command_group(
+    """Events and their deliveries.
 
 The relay carries events to webhooks, to callbacks of jobs and to the broker
 (BUS_BROKER). pvm up starts it; elsewhere run it yourself:
@@ -39,7 +36,7 @@ The relay carries events to webhooks, to callbacks of jobs and to the broker
   pvm events dead
 
   pvm events replay --job JOB
-""",
+"""
 )
 
 _Job = Annotated[str | None, typer.Option("--job", help="Of this job only.", show_default=False)]

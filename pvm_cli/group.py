@@ -28,3 +28,11 @@ class PvmGroup(TyperGroup):
         except KeyboardInterrupt as error:
             note("cancelled")
             raise typer.Exit(Exit.CANCELLED.value) from error
+
+
+def command_group(help_text: str, **options: Any) -> typer.Typer:
+    """A group of commands with that help; without a command it prints the help, unless `options` (of
+    `typer.Typer`) say otherwise."""
+    return typer.Typer(
+        **{"cls": PvmGroup, "no_args_is_help": True, "rich_markup_mode": "rich", "help": help_text, **options}
+    )

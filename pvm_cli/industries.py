@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pvm_cli.console import note, out, shorten
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
+from pvm_cli.session import opened
 from pvm_cli.source_args import sources_of
+from pvm_cli.tables import print_table
 from pvm_core.errors import InputError
 from pvm_jobs.source_kinds import KINDS
 
 if TYPE_CHECKING:
     from pvm_resources.store.records import Industry
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""Industries: what a job is about.
+app = command_group(
+    """Industries: what a job is about.
 
 An industry has a name in any language, standing sources (what a job reads
 where its command names nothing else), search phrases per language and rules
@@ -32,7 +31,7 @@ of its own.
       --lang en "ergonomic pillow" "memory foam pillow"
 
   pvm industries list
-""",
+"""
 )
 
 _Name = Annotated[str, typer.Argument(help="Name or slug of the industry.", show_default=False)]
@@ -49,36 +48,23 @@ _Videos = Annotated[
 @app.command("list")
 def list_all() -> None:
     """Lists all industries."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from pvm_cli.session import opened
-
     with opened() as session:
         industries = session.store.industries.list()
         jobs = {i.slug: session.store.jobs.list(i.slug) for i in industries}
     if not industries:
         note('no industries yet; add one: pvm industries add "NAME" --products FILE --videos FOLDER')
         return
-    table = Table(header_style="bold", box=SIMPLE_HEAD)
-    table.add_column("name", overflow="fold")
-    table.add_column("slug", no_wrap=True)
-    table.add_column("rules", no_wrap=True)
-    table.add_column("jobs", justify="right", no_wrap=True, min_width=4)
-    table.add_column("standing sources", overflow="fold")
-    for i in industries:
-        sources = "\n".join(_shown(i, kind) for kind in KINDS if kind in i.sources)
-        cells = [shorten(i.name, 40), i.slug, _rules_note(i), str(len(jobs[i.slug])), sources]
-        table.add_row(*map(Text, cells))
-    out().print(table)
+    print_table(
+        ("name", "slug", "rules", "jobs", "standing sources"),
+        ((shorten(i.name, 40), i.slug, _rules_note(i), len(jobs[i.slug]), _standing(i)) for i in industries),
+        whole=("slug", "rules"),
+        numbers=("jobs",),
+    )
 
 
 @app.command()
 def add(name: _Name, products: _Products = None, videos: _Videos = None) -> None:
     """Adds an industry; one that exists keeps what is not named here."""
-    from pvm_cli.session import opened
-
     with opened(create=True) as session:
         industry = session.store.industries.ensure(name)
         given = sources_of(products, videos)
@@ -90,16 +76,13 @@ def add(name: _Name, products: _Products = None, videos: _Videos = None) -> None
 @app.command()
 def show(name: _Name) -> None:
     """Shows an industry's sources, queries, rules and latest jobs."""
-    from pvm_cli.session import opened
-
     with opened() as session:
         industry = session.store.industries.get(name)
         jobs = session.store.jobs.list(industry.slug, limit=5)
     lines = [
         f"name      {shorten(industry.name, 200)}",
         f"slug      {industry.slug}",
-        f"products  {_shown(industry, 'products')}",
-        f"videos    {_shown(industry, 'videos')}",
+        *(f"{kind:<9} {_listed(industry.sources.get(kind))}" for kind in KINDS),
         *_query_lines(industry),
         f"rules     {_rules_note(industry)}",
         *(f"job       {job.job_id}  {job.status}" for job in jobs),
@@ -115,13 +98,11 @@ def sources(
     videos: _Videos = None,
     every: Annotated[
         int | None,
-        typer.Option("--every", min=0, help="Run them by themselves every so many hours; 0: no more."),
+        typer.Option("--every", min=0, help="Run them automatically every so many hours; 0: no more."),
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Forget the standing sources first.")] = False,
 ) -> None:
-    """Sets the standing sources of an industry, and how often they run by themselves (while pvm up runs)."""
-    from pvm_cli.session import opened
-
+    """Sets the standing sources of an industry, and how often they run automatically (while pvm up runs)."""
     given = sources_of(products, videos)
     if not given and not clear and every is None:
         reason, remedy = "no source is given", "Name --products, --videos, --every or --clear"
@@ -135,10 +116,6 @@ def sources(
         hours = session.store.schedules.every(industry.slug)
     said = "; ".join(f"{kind}: {_listed(value)}" for kind, value in kept.items())
     note(f"sources of {industry.name}: {said or 'none'}" + (f"; every {hours} h" if hours else ""))
-
-
-def _listed(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @app.command()
@@ -161,14 +138,13 @@ def queries(
 
     The phrases given replace those kept in that language.
     Without any in a language, a source searches with the name as typed.
-    Nothing is translated by itself.
+    Nothing is translated automatically.
 
     [bold]Example[/bold]
 
       pvm industries queries "gối công thái học" \\
           --lang en "ergonomic pillow" "memory foam pillow"
     """
-    from pvm_cli.session import opened
     from pvm_jobs.request import parse_queries
 
     if phrases and not lang:
@@ -195,8 +171,6 @@ def rm(
     jobs: Annotated[bool, typer.Option("--jobs", help="Remove its jobs and their matches as well.")] = False,
 ) -> None:
     """Removes an industry. Stored pictures, videos and features stay."""
-    from pvm_cli.session import opened
-
     with opened() as session:
         industry = session.store.industries.get(name)
         found = session.store.jobs.list(industry.slug, limit=100_000)
@@ -212,10 +186,14 @@ def rm(
     note(f"removed {industry.name}" + (f" with {len(found)} jobs" if found else ""))
 
 
-def _shown(industry: Industry, kind: str) -> str:
-    """The standing sources of a kind; one path, or a list of sources."""
-    kept = industry.sources.get(kind) or "-"
-    return kept if isinstance(kept, str) else ", ".join(kept)
+def _standing(industry: Industry) -> str:
+    """The standing sources, a line a kind."""
+    return "\n".join(_listed(industry.sources[kind]) for kind in KINDS if kind in industry.sources)
+
+
+def _listed(value: object) -> str:
+    """One source, or a list of them."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "-")
 
 
 def _query_lines(industry: Industry) -> list[str]:

@@ -7,15 +7,12 @@ from typing import Annotated
 import typer
 
 from pvm_cli.console import note, out
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.tables import print_table
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""API keys: callers of the REST API and their scopes.
+app = command_group(
+    """API keys: callers of the REST API and their scopes.
 
   read    jobs, results, pictures
   run     start, cancel, retry and delete jobs; read
@@ -23,7 +20,7 @@ app = typer.Typer(
   admin   industries and rules; everything
 
   pvm keys create n8n --scope run
-""",
+"""
 )
 
 

@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pvm_cli.console import note
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from pvm_resources.store.labels import Label, Tally
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""People's verdicts on matches, given on the review page or over the API.
+app = command_group(
+    """People's verdicts on matches, given on the review page or over the API.
 
   pvm labels list -i "gối công thái học"
 
   pvm labels export my-labels -i "gối công thái học"
 
   pvm evaluate my-labels --fit calibration.json
-""",
+"""
 )
-
-
-class Format(StrEnum):
-    """How labels are written."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 _INDUSTRY = Annotated[
@@ -52,8 +41,9 @@ def list_all(
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most labels listed.")] = 1_000,
     form: Annotated[
-        Format, typer.Option("--format", "-f", help="How to write them.", case_sensitive=False)
-    ] = Format.TABLE,
+        Literal["table", "json"],
+        typer.Option("--format", "-f", help="How to write them.", case_sensitive=False),
+    ] = "table",
 ) -> None:
     """Lists labels, newest first, and the precision they show."""
     from pvm_resources.settings import load_policies
@@ -62,7 +52,7 @@ def list_all(
         slug = session.store.industries.get(industry).slug if industry else None
         labels = session.store.labels(load_policies(session.settings))
         found = labels.list(limit, industry=slug, history=history)
-        if form is Format.JSON:
+        if form == "json":
             print_json([asdict(label) for label in found])
             return
         _show(found)

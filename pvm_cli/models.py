@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -9,26 +10,24 @@ import typer
 
 from pvm_cli.console import err, note, out
 from pvm_cli.exits import Exit
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
+from pvm_cli.tables import Cell, print_table
 
 if TYPE_CHECKING:
     from pvm_resources.models.weights_store import ModelState, ModelStore, Progress
     from pvm_resources.settings import Settings
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""Models: embedders and segmenters by name.
+app = command_group(
+    """Models: embedders and segmenters by name.
 
-Nothing is downloaded unless asked for here. A job takes the best embedder that
+Only these commands download anything. A job takes the best embedder that
 is on this machine and calibrated, else classic; an uncalibrated one can reach
 review, never accepted.
 
   pvm models pull dinov2-small
 
   pvm models calibrate dinov2-small my-labels/
-""",
+"""
 )
 
 _Name = Annotated[str, typer.Argument(help="Name of the model.", show_default=False)]
@@ -44,24 +43,12 @@ _FIT_CLIPS: Final = 24
 @app.command("list")
 def list_all() -> None:
     """Lists the models known by name: what is here, under which licence, calibrated or not."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
     from pvm_resources.models.calibrations import calibrated
 
     settings = _settings()
     ready = calibrated(settings.models)
-    table = Table(header_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("name", "kind", "here", "calibrated", "licence"):
-        table.add_column(name, no_wrap=name != "licence", overflow="fold")
-    for state in _store(settings).list():
-        spec = state.spec
-        fitted = "" if spec.kind != "embedder" else "yes" if spec.name in ready else "no"
-        here = Text(state.status, style=_STYLES.get(state.status, "dim"))
-        licence = spec.licence + ("" if spec.permissive else ": needs --accept-licence")
-        table.add_row(spec.name, spec.kind, here, fitted, licence)
-    out().print(table)
+    columns = ("name", "kind", "here", "calibrated", "licence")
+    print_table(columns, (_row(state, ready) for state in _store(settings).list()), whole=columns[:-1])
 
 
 @app.command()
@@ -76,7 +63,7 @@ def pull(
     """Fetches a model's weights and records their hash and licence."""
     store = _store(_settings())
     if file is not None:
-        _tell(store.install(name, file, accept_licence=accept_licence))
+        _note_state(store.install(name, file, accept_licence=accept_licence))
         return
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
     from rich.progress import Progress as Bar
@@ -86,7 +73,7 @@ def pull(
         task = bar.add_task(name, total=None)
         report: Progress = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
         state = store.pull(name, accept_licence=accept_licence, progress=report)
-    _tell(state)
+    _note_state(state)
 
 
 @app.command()
@@ -141,8 +128,15 @@ def calibrate(
     target.parent.mkdir(parents=True, exist_ok=True)
     chosen = folders or [_generated(settings)]
     setting = Setting(name, models_dir=settings.models)
-    judge = calibration_of(settings.models, name)
-    evaluate_folders(chosen, setting, settings, judge, target, ablations=False)
+    current = calibration_of(settings.models, name)
+    evaluate_folders(chosen, setting, settings, current, target, ablations=False)
+
+
+def _row(state: ModelState, ready: Collection[str]) -> Sequence[Cell]:
+    spec = state.spec
+    fitted = spec.name in ready if spec.kind == "embedder" else None
+    licence = spec.licence + ("" if spec.permissive else ": needs --accept-licence")
+    return spec.name, spec.kind, (state.status, _STYLES.get(state.status, "dim")), fitted, licence
 
 
 def _generated(settings: Settings) -> Path:
@@ -166,7 +160,7 @@ def _store(settings: Settings) -> ModelStore:
     return ModelStore(settings.models)
 
 
-def _tell(state: ModelState) -> None:
+def _note_state(state: ModelState) -> None:
     manifest = state.manifest
     if manifest is None:
         note(f"{state.spec.name} needs no weights")

@@ -10,36 +10,18 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from pvm_assets.graph import NODES
 from pvm_cli.console import logs_are_json, note
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
+
+    from pvm_resources.store.records import Progress
 
 #: The ten assets in the order of the graph.
-STAGES: Final = (
-    "products",
-    "product_images",
-    "videos",
-    "keyframes",
-    "masks",
-    "embeddings",
-    "keypoints",
-    "candidate_pairs",
-    "matches",
-    "evidence",
-)
+STAGES: Final = tuple(NODES)
 _POLL_S = 0.4
-
-
-@dataclass(frozen=True)
-class StageCount:
-    """Progress of one asset of a job: items done of total, of which reused from earlier work."""
-
-    stage: str
-    done: int
-    total: int
-    reused: int
 
 
 @dataclass
@@ -53,7 +35,7 @@ class Meter:
     clock: Callable[[], float] = time.monotonic
     _first: dict[str, tuple[float, int]] = field(default_factory=dict)
 
-    def describe(self, count: StageCount) -> str:
+    def describe(self, count: Progress) -> str:
         """E.g. ``412/1,904  8.3/s  230 reused``; the rate counts new items since the stage was first seen."""
         now = self.clock()
         fresh = count.done - count.reused
@@ -75,7 +57,7 @@ class LiveProgress(AbstractContextManager["LiveProgress"]):
         console: where to draw (stderr).
     """
 
-    def __init__(self, poll: Callable[[], Sequence[StageCount]], console: Console) -> None:
+    def __init__(self, poll: Callable[[], Sequence[Progress]], console: Console) -> None:
         self._poll = poll
         self._console = console
         bars = console.is_terminal and not logs_are_json()
@@ -110,15 +92,15 @@ class _Bars:
     """A bar for each stage, redrawn in place."""
 
     def __init__(self, console: Console) -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich import progress as bars
 
         self._meter = Meter()
         self._tasks: dict[str, TaskID] = {}
-        self._progress: Progress = Progress(
-            TextColumn("{task.description:<16}"),
-            BarColumn(bar_width=28),
-            TextColumn("{task.fields[counts]}"),
-            TimeElapsedColumn(),
+        self._progress = bars.Progress(
+            bars.TextColumn("{task.description:<16}"),
+            bars.BarColumn(bar_width=28),
+            bars.TextColumn("{task.fields[counts]}"),
+            bars.TimeElapsedColumn(),
             console=console,
         )
 
@@ -128,13 +110,13 @@ class _Bars:
     def stop(self) -> None:
         self._progress.stop()
 
-    def show(self, counts: Sequence[StageCount]) -> None:
+    def show(self, counts: Sequence[Progress]) -> None:
         for count in _in_order(counts):
             if count.stage not in self._tasks:
                 self._tasks[count.stage] = self._progress.add_task(count.stage, total=None, counts="")
             self._progress.update(
                 self._tasks[count.stage],
-                total=max(count.total, count.done) or None,
+                total=max(count.total or 0, count.done) or None,
                 completed=count.done,
                 counts=self._meter.describe(count),
             )
@@ -154,7 +136,7 @@ class _Lines:
     def stop(self) -> None:
         pass
 
-    def show(self, counts: Sequence[StageCount]) -> None:
+    def show(self, counts: Sequence[Progress]) -> None:
         for count in _in_order(counts):
             text = self._meter.describe(count)
             if count.total and count.done >= count.total and count.stage not in self._shown:
@@ -162,6 +144,6 @@ class _Lines:
                 note(f"{count.stage:<16} {text}", self._console, **asdict(count))
 
 
-def _in_order(counts: Sequence[StageCount]) -> list[StageCount]:
+def _in_order(counts: Sequence[Progress]) -> list[Progress]:
     rank = {stage: n for n, stage in enumerate(STAGES)}
     return sorted(counts, key=lambda c: (rank.get(c.stage, len(rank)), c.stage))

@@ -75,7 +75,7 @@ def _known(session: Session, source: str | None) -> str | None:
 
 
 def _show(purged: tuple[Purged, ...], orphans: Mapping[str, int], dry_run: bool) -> None:
-    word = "would go" if dry_run else "gone"
+    word = "would be deleted" if dry_run else "deleted"
     if not purged and not orphans:
         note("nothing is due")
         return

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,24 +21,7 @@ if TYPE_CHECKING:
     from pvm_resources.store.records import Job, MatchStatus
 
 
-class Format(StrEnum):
-    """How results are written."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    JSONL = "jsonl"
-
-
-class Status(StrEnum):
-    """What is said of a pair."""
-
-    ACCEPTED = "accepted"
-    REVIEW = "review"
-    REJECTED = "rejected"
-
-
-_WRITERS = {Format.CSV: lines.write_csv, Format.JSON: lines.write_json, Format.JSONL: lines.write_jsonl}
+_WRITERS = {"csv": lines.write_csv, "json": lines.write_json, "jsonl": lines.write_jsonl}
 
 
 def results(
@@ -54,11 +36,13 @@ def results(
         ),
     ] = None,
     status: Annotated[
-        Status | None, typer.Option("--status", help="Only pairs of this status.", case_sensitive=False)
+        Literal["accepted", "review", "rejected"] | None,
+        typer.Option("--status", help="Only pairs of this status.", case_sensitive=False),
     ] = None,
     form: Annotated[
-        Format, typer.Option("--format", "-f", help="How to write them.", case_sensitive=False)
-    ] = Format.TABLE,
+        Literal["table", "csv", "json", "jsonl"],
+        typer.Option("--format", "-f", help="How to write them.", case_sensitive=False),
+    ] = "table",
 ) -> None:
     """Shows which products appear in which videos.
 
@@ -78,9 +62,9 @@ def results(
     with opened() as session:
         chosen = _choose(session, industry, job)
         if min_score is None and status is None:
-            status = Status.ACCEPTED
-        found = find_lines(session, chosen, min_score or 0.0, _name(status))
-        if form is Format.TABLE:
+            status = "accepted"
+        found = find_lines(session, chosen, min_score or 0.0, status)
+        if form == "table":
             _show(chosen, list(found), status)
         else:
             _WRITERS[form](found, sys.stdout)
@@ -115,10 +99,6 @@ def _place(key: str | None, media: MediaStore) -> str:
     return str(path) if path is not None else media.url_of(key)
 
 
-def _name(status: Status | None) -> MatchStatus | None:
-    return None if status is None else status.value
-
-
 def _choose(session: Session, industry: str | None, job: str | None) -> Job:
     if job is not None:
         chosen = session.store.jobs.get(job)
@@ -137,8 +117,8 @@ def _choose(session: Session, industry: str | None, job: str | None) -> Job:
     return session.latest_completed(session.store.industries.get(industry))
 
 
-def _show(job: Job, found: list[ResultLine], status: Status | None) -> None:
-    what = status.value if status else "scored"
+def _show(job: Job, found: list[ResultLine], status: MatchStatus | None) -> None:
+    what = status or "scored"
     if not found:
         note(f"no {what} pairs in job {job.job_id}; --min-score 0 lists every scored pair")
         return

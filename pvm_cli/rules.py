@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pvm_cli.console import note
-from pvm_cli.group import PvmGroup
+from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.tables import AsJson, Cell, cell_text, print_json, print_table
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
-    from pvm_core.rules import Rules
     from pvm_resources.store.records import Industry
 
-app = typer.Typer(
-    cls=PvmGroup,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    help="""Rules: every threshold and weight of a job.
+app = command_group(
+    """Rules: every threshold and weight of a job.
 
 A named set, then the industry's own values, then the environment; later wins.
 A change is picked up by the next step that starts.
@@ -29,7 +25,7 @@ A change is picked up by the next step that starts.
   pvm rules show --industry "gối công thái học"
 
   pvm rules set -i "gối công thái học" accept=0.85 retrieval_topk=40
-""",
+"""
 )
 
 _Industry = Annotated[str, typer.Option("--industry", "-i", help="Name or slug.", show_default=False)]
@@ -60,17 +56,17 @@ def show(
     """Shows each rule's value and its origin."""
     from pvm_resources.settings import load_settings
 
-    environment = load_settings().rules_overrides()
+    settings = load_settings()
     rule_set, own = "default", {}
     if industry is not None:
         with opened() as session:
             found = session.store.industries.get(industry)
         rule_set, own = found.rule_set, found.rules
-    values = asdict(_merged(rule_set, environment, own))
+    values = asdict(settings.rules_of(rule_set, own))
     if as_json:
         print_json(values)
         return
-    _print(values, rule_set, environment, own)
+    _print(values, rule_set, settings.rules_overrides(), own)
 
 
 @app.command("set")
@@ -112,10 +108,9 @@ def unset(
 
 
 def _store(write: Any, industry: Industry, rule_set: str, own: dict[str, Any]) -> None:
-    from pvm_jobs.rules import FOUNDING_NAMES, resolve
+    from pvm_jobs.rules import own_values
 
-    valid = asdict(resolve(rule_set, own))
-    typed = {FOUNDING_NAMES.get(name, name): valid[FOUNDING_NAMES.get(name, name)] for name in own}
+    typed = own_values(rule_set, own)
     write(industry.slug, rule_set, typed)
     shown = ", ".join(f"{k}={_text(v)}" for k, v in typed.items()) or "no values of its own"
     note(f"{industry.name}: rule set {rule_set}, {shown}")
@@ -129,12 +124,6 @@ def _parsed(values: list[str]) -> dict[str, str]:
             raise InputError("rules.syntax", text, "it is not FIELD=VALUE", "Write e.g. accept=0.85")
         found[name.strip()] = value.strip()
     return found
-
-
-def _merged(rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> Rules:
-    from pvm_jobs.rules import resolve
-
-    return resolve(rule_set, {**own, **environment})
 
 
 def _print(values: dict[str, Any], rule_set: str, environment: dict[str, Any], own: dict[str, Any]) -> None:

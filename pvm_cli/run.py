@@ -13,11 +13,11 @@ from pvm_cli import lines
 from pvm_cli.console import err, note, out, own_stderr
 from pvm_cli.exits import Exit
 from pvm_cli.problems import print_problems
-from pvm_cli.progress import LiveProgress, StageCount
+from pvm_cli.progress import LiveProgress
 from pvm_cli.results import find_lines
 from pvm_cli.source_args import named, request_of, sources_of
 from pvm_cli.states import print_states
-from pvm_cli.status import error_text
+from pvm_cli.status import counts_text, error_text
 from pvm_core.errors import InputError, exit_of_dict
 from pvm_jobs.source_kinds import KINDS
 
@@ -95,7 +95,7 @@ def run(
     """Finds products of catalogues and shops in clips and online videos.
 
     Shows each asset's progress, then the accepted pairs, and each source
-    that gave less than it was asked for, with the reason.
+    that gave less than was requested, with the reason.
 
     Ctrl-C cancels: what is finished is kept, and pvm retry goes on from there.
     Without --products or --videos the industry's standing sources are used.
@@ -117,7 +117,7 @@ def run(
         chosen = session.store.industries.ensure(industry)
         if rule_set is not None:
             _keep_rule_set(session, chosen, rule_set)
-        asked = request_of(
+        request = request_of(
             chosen,
             given,
             top=top or (),
@@ -125,8 +125,8 @@ def run(
             queries=query or (),
             embed_model=embed_model,
         )
-        say_phrases(session, chosen, asked)
-        made = session.store.jobs.create(chosen.slug, asked.to_json(), job)
+        note_missing_phrases(session, chosen, request)
+        made = session.store.jobs.create(chosen.slug, request.to_json(), job)
         if job is not None and made.industry != chosen.slug:
             raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
         exit_with(perform(session, made))
@@ -137,7 +137,7 @@ def retry(
 ) -> None:
     """Runs a job again: finished items are reused, failed and new ones are worked on.
 
-    So are downloads that were given up; what sources answered is not asked for again.
+    So are downloads that were given up; what sources answered is not requested again.
     """
     from pvm_cli.session import ready
     from pvm_resources.settings import load_settings
@@ -184,11 +184,8 @@ def _execute(session: Session, job: Job) -> RunOutcome:
 
         location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
 
-    def poll() -> list[StageCount]:
-        rows = session.store.state.progress(job.job_id)
-        return [StageCount(p.stage, p.done, p.total or 0, p.reused) for p in rows]
-
-    with own_stderr() as console, LiveProgress(poll, console):
+    progress = session.store.state.progress
+    with own_stderr() as console, LiveProgress(lambda: progress(job.job_id), console):
         return run_job(job.job_id, session.settings, location)
 
 
@@ -199,14 +196,14 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
     session.store.industries.set_rules(industry.slug, rule_set, industry.rules)
 
 
-def say_phrases(session: Session, industry: Industry, asked: JobRequest) -> None:
+def note_missing_phrases(session: Session, industry: Industry, request: JobRequest) -> None:
     """Says which sources have no phrase in a language of theirs: they look for the industry as typed."""
     from pvm_resources.sources.readiness import languages
     from pvm_resources.sources.search_terms import UND, terms_for
 
-    found = terms_for(industry, asked, session.settings).phrases
+    found = terms_for(industry, request, session.settings).phrases
     bare: dict[str, list[str]] = {}
-    for source in (token for kind in KINDS for token in getattr(asked, kind) if token in named(kind)):
+    for source in (token for kind in KINDS for token in getattr(request, kind) if token in named(kind)):
         read = languages(source, session.settings)
         if read and not set(read) & set(found):
             bare.setdefault(read[0], []).append(source)
@@ -242,11 +239,7 @@ def _conclude(session: Session, job: Job, outcome: RunOutcome, seconds: float) -
     if outcome.status == "failed":
         failed = [v for v in session.store.state.verdicts(job.job_id) if v.blocking and not v.passed]
         return _conclude_failed(job, outcome.error or {}, failed, counts, seconds)
-    note(
-        f"done in {seconds:.1f} s: {counts.products:,} products ({counts.images:,} pictures), "
-        f"{counts.videos:,} videos ({counts.frames:,} keyframes); "
-        f"{counts.accepted:,} accepted, {counts.review:,} to review, {counts.rejected:,} rejected"
-    )
+    note(f"done in {seconds:.1f} s: {counts_text(counts)}")
     return Exit.OK if counts.images and counts.frames else Exit.NOTHING
 
 

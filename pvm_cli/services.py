@@ -134,11 +134,11 @@ def _note_on_keys(settings: Settings) -> None:
     from pvm_cli.session import opened
 
     if not settings.api_auth:
-        note("the REST API asks for no key (PVM_API_AUTH=false)")
+        note("the REST API needs no key (PVM_API_AUTH=false)")
         return
     with opened() as session:
         if not session.store.keys.any_active():
-            note("the REST API wants a key; make one: pvm keys create NAME --scope run")
+            note("the REST API needs a key; make one: pvm keys create NAME --scope run")
 
 
 def _prepare(settings: Settings) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""The settings, the database (started where needed) and the repositories of a command."""
+"""The settings, the database (started where needed) and the tables of a command."""
 
 from __future__ import annotations
 
@@ -34,10 +34,8 @@ class Session:
 
     def rules_of(self, job: Job) -> Rules:
         """The rules of the job's industry as they are now; what the environment sets wins."""
-        from pvm_jobs.rules import resolve
-
         industry = self.store.industries.get(job.industry)
-        return resolve(industry.rule_set, {**industry.rules, **self.settings.rules_overrides()})
+        return self.settings.rules_of(industry.rule_set, industry.rules)
 
     def latest_completed(self, industry: Industry) -> Job:
         """The industry's latest completed job.

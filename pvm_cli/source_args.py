@@ -82,9 +82,9 @@ def request_of(
     """
     from pvm_jobs.request import JobRequest, complete
 
-    asked = {**given, **_tops(top), "recency_days": recency_days, "queries": phrases(queries)}
+    fields = {**given, **_tops(top), "recency_days": recency_days, "queries": phrases(queries)}
     return complete(
-        JobRequest.parse({**asked, "embed_model": embed_model}),
+        JobRequest.parse({**fields, "embed_model": embed_model}),
         JobRequest.parse(industry.sources),
         refused=lambda kind: InputError(
             "run.source",
@@ -132,7 +132,7 @@ def _checked(kind: SourceKind, token: str) -> str:
         # Too long for a name of any file: refused below as missing.
         source = ""
     place = _existing(Path(token), f"--{kind}")
-    _look_into(source, place)
+    _check_content(source, place)
     return str(place)
 
 
@@ -150,8 +150,8 @@ def _existing(path: Path, option: str) -> Path:
     return place
 
 
-def _look_into(source: str, place: Path) -> None:
-    """Asks the source itself whether it can use that file or folder."""
+def _check_content(source: str, place: Path) -> None:
+    """Raises where the source itself cannot use that file or folder."""
     from pvm_resources.sources.base import Query
 
     if source == "file":
@@ -163,10 +163,10 @@ def _look_into(source: str, place: Path) -> None:
 
         FolderVideos(place).collect(Query(""))
     elif source == "links":
-        _look_into_list(place)
+        _check_list(place)
 
 
-def _look_into_list(place: Path) -> None:
+def _check_list(place: Path) -> None:
     from pvm_resources.sources.ytdlp.links import read_links
 
     try:

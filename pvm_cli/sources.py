@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pvm_cli.console import note, out
 from pvm_cli.session import opened
-from pvm_cli.states import STATE_STYLES
+from pvm_cli.states import STATE_STYLES, sentence
 from pvm_cli.tables import AsJson, Cell, print_json, print_table
 from pvm_core.errors import InputError
 
@@ -93,7 +93,7 @@ def _kept(policy: SourcePolicy) -> str:
 
 def _remarks(view: SourceView) -> list[str]:
     status, policy = view.ready.status, view.policy
-    said = [". ".join(part.rstrip(".") for part in (status.reason, status.remedy) if part)]
+    said = [sentence(status.reason, status.remedy)]
     if policy.attribution:
         said.append(f'show "{policy.attribution}"')
     if policy.terms_url:

@@ -19,7 +19,7 @@ STATE_STYLES = {"ok": "green", "partial": "yellow"}
 
 def state_line(state: SourceState) -> str:
     """One line, e.g. ``ebay: not configured: EBAY_CLIENT_ID is not set. Set it [source.not_configured]``."""
-    said = f"{state.source}: {_words(state)}: {_sentence(state)}".rstrip(": ")
+    said = f"{state.source}: {_words(state)}: {sentence(state.reason, state.remedy)}".rstrip(": ")
     return said if state.state == "ok" else f"{said} [source.{state.state}]"
 
 
@@ -37,7 +37,7 @@ def states_table(console: Console, states: Sequence[SourceState]) -> None:
     console.print()
     print_table(
         ("kind", "source", "state", "found", "reason, remedy"),
-        ((s.kind, shorten(s.source, 80), _styled(s), s.found, _sentence(s)) for s in states),
+        ((s.kind, shorten(s.source, 80), _styled(s), s.found, sentence(s.reason, s.remedy)) for s in states),
         whole=("kind", "state"),
         numbers=("found",),
         console=console,
@@ -71,5 +71,6 @@ def _styled(state: SourceState) -> tuple[str, str]:
     return _words(state), STATE_STYLES.get(state.state, "red")
 
 
-def _sentence(state: SourceState) -> str:
-    return ". ".join(part.rstrip(".") for part in (state.reason, state.remedy) if part)
+def sentence(reason: str, remedy: str) -> str:
+    """Reason and remedy in one line; "" where there is neither."""
+    return ". ".join(part.rstrip(".") for part in (reason, remedy) if part)

@@ -171,11 +171,7 @@ def _print_detail(session: Session, view: JobView) -> None:
         ),
         numbers=("done", "total", "reused"),
     )
-    c = view.counts
-    out().print(
-        f"\n{c.products:,} products ({c.images:,} pictures), {c.videos:,} videos ({c.frames:,} keyframes); "
-        f"{c.accepted:,} accepted, {c.review:,} to review, {c.rejected:,} rejected"
-    )
+    out().print(f"\n{counts_text(view.counts)}")
     states_table(out(), view.sources)
     dead_letters_table(out(), view.dead_letters, job.job_id)
     print_problems(out(), session.store.state.problems(job.job_id), full=True)
@@ -196,6 +192,14 @@ def error_text(error: dict[str, Any]) -> str:
     if error.get("remedy"):
         parts.append(str(error["remedy"]))
     return f"{'. '.join(parts)} [{error.get('code', 'internal')}]"
+
+
+def counts_text(c: JobCounts) -> str:
+    """What a job holds, in one line."""
+    return (
+        f"{c.products:,} products ({c.images:,} pictures), {c.videos:,} videos ({c.frames:,} keyframes); "
+        f"{c.accepted:,} accepted, {c.review:,} to review, {c.rejected:,} rejected"
+    )
 
 
 def rules_text(rules: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: A value, or a value and the style it is shown in.
 Cell = object | tuple[object, str]
 
-#: The option of commands that print JSON where asked to.
+#: The option of commands that can print JSON.
 AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 _TIME: Final = "%Y-%m-%d %H:%M"
 #: Cells of a column that is not wrapped are shown up to this width at least.

@@ -27,18 +27,6 @@ _PICTURE_QUALITY: Final = 90
 
 #: The case of `make demo`; the shipped calibration was fitted on other products, textures and places.
 DEMO_SPEC: Final = CaseSpec(seed=7, family="demo", n_products=24, n_clips=12)
-#: A small case for tests.
-SMALL_SPEC: Final = CaseSpec(
-    seed=1,
-    family="test",
-    n_products=6,
-    n_clips=3,
-    n_outsiders=2,
-    size=(480, 270),
-    fps=8,
-    shots=(2, 3),
-    shot_s=(0.8, 1.5),
-)
 
 #: Called with (items done, items in all) after each picture or clip.
 Progress = Callable[[int, int], None]
@@ -104,7 +92,6 @@ def write_case(
             str(folder),
             f"the case cannot be written: {error.strerror or error}",
             "Free some space or name another folder",
-            retryable=True,
         ) from error
 
 

@@ -74,6 +74,17 @@ def resolve(rule_set: str = "default", overrides: Mapping[str, object] | None = 
     return validate(replace(RULE_SETS[rule_set], **values))
 
 
+def own_values(rule_set: str, overrides: Mapping[str, object]) -> dict[str, Any]:
+    """The overrides under the names of their fields, parsed; what an industry stores.
+
+    Raises:
+        InputError: as `resolve`.
+    """
+    resolved = resolve(rule_set, overrides)
+    names = (FOUNDING_NAMES.get(name, name) for name in overrides)
+    return {name: getattr(resolved, name) for name in names}
+
+
 def validate(rules: Rules) -> Rules:
     """The rules themselves where they make sense together.
 

@@ -336,7 +336,6 @@ class _Mapping(Generic[T, R]):
             str(self.given[index]),
             f"its worker process died twice ({name})",
             "check the file with another program; if it is sound, check the machine's memory",
-            retryable=True,
         )
         worker.task = index
         self._finish(worker, None, error)

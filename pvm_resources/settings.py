@@ -11,6 +11,8 @@ from pydantic import AliasChoices, AliasGenerator, Field, SecretStr, ValidationE
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pvm_core.errors import InputError
+from pvm_core.rules import Rules
+from pvm_jobs.rules import resolve
 from pvm_jobs.source_policy import Policies, parse_policies
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
@@ -73,6 +75,14 @@ class RuleSettings(BaseSettings):
         """The fields that are set."""
         values = {name: getattr(self, name) for name in RuleSettings.model_fields}
         return {name: value for name, value in values.items() if value is not None}
+
+    def rules_of(self, rule_set: str, own: Mapping[str, Any]) -> Rules:
+        """The rules of a named set with an industry's own values; what the environment sets wins.
+
+        Raises:
+            InputError: a value is not valid.
+        """
+        return resolve(rule_set, {**own, **self.rules_overrides()})
 
 
 class Settings(RuleSettings):

@@ -168,12 +168,12 @@ class InboxProcessor:
 
     def _carry_out(self, row: InboxRow) -> None:
         """Ends the job's runs, and takes its partition out of Dagster once none is alive. An order that has
-        to wait stays claimed and is looked at again."""
+        to wait stays claimed and is processed again later."""
         key = str(row.payload.get("partition_key") or "")
         later = {str(event) for event in self._inbox.later_starts(row)}
         alive = end_runs(self._instance, key, spare=later) if row.topic == CANCEL else ()
         if alive:
-            self._log.info(f"{len(alive)} runs of {key} are asked to end")
+            self._log.info(f"{len(alive)} runs of {key} are being ended")
             return
         job = self._store.jobs.find(row.job_id) if row.job_id else None
         if job is not None and job.status == "running" and row.topic == CANCEL and not later:

@@ -70,7 +70,7 @@ def events_delivered(store: Store) -> Finding:
     lines = [f"{u.endpoint}: {u.dead} given up, {u.late} late" for u in found]
     backlog = store.deliveries.backlog()
     if backlog.unseen_s is not None and backlog.unseen_s > LATE_S:
-        lines.append(f"{backlog.unseen} events that no relay has looked at: pvm up, or pvm events relay")
+        lines.append(f"{backlog.unseen} events that no relay has processed: pvm up, or pvm events relay")
     return Finding("events_delivered", lines)
 
 

@@ -6,9 +6,7 @@ import dagster as dg
 
 from pvm_assets.execution.stale_runs import fail_stale_runs
 from pvm_core.errors import StoreError
-from pvm_resources.postgres.connect import database_dsn
-from pvm_resources.postgres.driver import Database
-from pvm_resources.settings import load_settings
+from sensors.open_store import open_store
 
 
 @dg.sensor(
@@ -18,9 +16,9 @@ from pvm_resources.settings import load_settings
 )
 def stale_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """One tick: all started runs are examined."""
-    with Database(database_dsn(load_settings()), max_connections=2) as database:
+    with open_store() as store:
         try:
-            ended = fail_stale_runs(context.instance, database)
+            ended = fail_stale_runs(context.instance, store.database)
         except StoreError as error:
             return dg.SkipReason(str(error))
     for run_id in ended:

@@ -22,7 +22,7 @@ restore_handlers()
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 ROOT = Path(__file__).resolve().parent.parent
-#: Files that share what is dear to start (a platform, a home with a finished job): one worker runs them all.
+#: Files that share what is expensive to start (a platform, a home with a job): one worker runs them all.
 _TOGETHER = {
     file: group
     for group, files in {

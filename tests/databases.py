@@ -62,7 +62,7 @@ def _set_up(url: str) -> None:
 
 
 def _emptying(connection: psycopg.Connection, revision: str) -> sql.Composed:
-    """A function that deletes all rows and says True, or False where the schema is not as it was."""
+    """A function that deletes all rows and returns true, or false where the schema is not as it was."""
     relations = connection.execute(
         "SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace "
         "AND relkind IN ('r', 'S') AND relname <> 'alembic_version' ORDER BY 1"
@@ -87,7 +87,7 @@ class Databases:
 
     Args:
         server: where they live.
-        template: a database of `make_template`.
+        template: name of a database that `template` made.
     """
 
     def __init__(self, server: EmbeddedServer, template: str) -> None:

@@ -88,7 +88,7 @@ def _whole(queue: Any, path: str, purge: bool) -> Step:
     if consumers:
         return Step("leave", queue["name"], path, f"{consumers} consumers use it: stop them first")
     if messages and not purge:
-        return Step("leave", queue["name"], path, f"it holds {messages} messages: --purge throws them away")
+        return Step("leave", queue["name"], path, f"it holds {messages} messages: --purge deletes them")
     return Step("delete", queue["name"], path, "only dropped events lead to it", messages=messages)
 
 
@@ -104,7 +104,7 @@ def run(management: str, vhost: str, *, apply: bool, purge: bool) -> list[Step]:
     """Plans, and with `apply` does it; returns the plan.
 
     Raises:
-        httpx.HTTPError: the broker cannot be asked, or refused a step.
+        httpx.HTTPError: the broker is out of reach, or refused a step.
     """
     # Reading the environment's proxies would carry the broker's password to them.
     with httpx.Client(base_url=management, timeout=30, trust_env=False) as client:
@@ -137,8 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="address of the management API with user and password",
     )
     parser.add_argument("--vhost", default="/")
-    parser.add_argument("--apply", action="store_true", help="do it; without, only say what would be done")
-    parser.add_argument("--purge", action="store_true", help="throw away the messages of legacy queues")
+    parser.add_argument(
+        "--apply", action="store_true", help="carry out the plan; without it the plan is only printed"
+    )
+    parser.add_argument("--purge", action="store_true", help="delete the messages of legacy queues")
     given = parser.parse_args(arguments)
     try:
         steps = run(given.management, given.vhost, apply=given.apply, purge=given.purge)

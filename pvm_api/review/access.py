@@ -61,7 +61,7 @@ class Visitor:
     csrf_token: str
 
 
-class SignIn(Exception):  # noqa: N818 - leads to the page that asks for a key
+class SignIn(Exception):  # noqa: N818 - leads to the sign-in page
     """The page needs a reviewer, and nobody is signed in."""
 
 
@@ -131,7 +131,7 @@ class Sessions:
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
     def check(self, visitor: Visitor, request: Request, csrf_token: str) -> None:
-        """Refuses a form that no page of ours sent.
+        """Refuses a form that was not sent by a page of this application.
 
         Raises:
             ApiError: 403 ``review.foreign``.

@@ -121,7 +121,7 @@ def shown_of(card: Card, services: Services) -> Shown:
 
 @router.get("/session/in")
 def sign_in_page(request: Request, visitor: AnyVisitor, back: str = "/review") -> Response:
-    """The page that asks for a key."""
+    """The sign-in page."""
     if visitor.principal is not None:
         return RedirectResponse(within(back), 303)
     return page(request, "login.html", back=within(back), wrong=False)
@@ -191,7 +191,7 @@ def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visi
     if not limited and (same := not_modified(request, tag, _KEEP)):
         return same
     data = services.thumbnails.make(pictures, tag, keep=not limited)
-    return serve_bytes(data, f"proof-{match_id}.jpg", "no-store" if limited else _KEEP, tag)
+    return serve_bytes(data, f"evidence-{match_id}.jpg", "no-store" if limited else _KEEP, tag)
 
 
 # -- matches ------------------------------------------------------------------------------------------
@@ -352,7 +352,7 @@ def _changed(
 
 
 def _next_open(services: Services, card: Card, filters: Filters) -> uuid.UUID | None:
-    """The next match nobody judged, in the order of the list; from its beginning where the end is reached."""
+    """The next match without a verdict, in the order of the list; from its beginning after its end."""
     cards, place = services.store.review_queries.cards, card.place(filters.sort)
     if filters.said and "open" not in filters.said:
         found = cards(filters.wanted(card.job_id), 1, place)

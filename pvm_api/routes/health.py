@@ -30,9 +30,9 @@ def healthz() -> models.Alive:
 def readyz(response: Response, services: ServicesDep) -> models.Ready:
     """200 where jobs can be accepted and results read, else 503 with the part that is missing."""
     checks: dict[str, str] = {}
-    for name, look in (("database", _database), ("schema", _schema), ("media", _media)):
+    for name, check in (("database", _database), ("schema", _schema), ("media", _media)):
         try:
-            checks[name] = look(services)
+            checks[name] = check(services)
         except PvmError as error:
             checks[name] = error.code
     ready = set(checks.values()) == {"ok"}

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Response
 from pvm_api import models, views
 from pvm_api.deps import Admin, Base, IndustryName, Reader, ServicesDep
 from pvm_api.services import Services
-from pvm_jobs import rules
 from pvm_jobs.request import JobRequest, parse_queries
+from pvm_jobs.rules import own_values
 from pvm_jobs.source_kinds import KINDS
 from pvm_resources.store.records import Industry
 
@@ -88,16 +88,13 @@ def change_rules(
 
 
 def _store(services: Services, industry: Industry, rule_set: str, overrides: dict[str, Any]) -> models.Rules:
-    resolved = asdict(rules.resolve(rule_set, overrides))
-    names = [rules.FOUNDING_NAMES.get(name, name) for name in overrides]
-    own = {name: resolved[name] for name in names}
+    own = own_values(rule_set, overrides)
     services.store.industries.set_rules(industry.slug, rule_set, own)
     return _rules(services, replace(industry, rule_set=rule_set, rules=own))
 
 
 def _rules(services: Services, industry: Industry) -> models.Rules:
-    here = {**industry.rules, **services.settings.rules_overrides()}
-    effective = rules.resolve(industry.rule_set, here)
+    effective = services.settings.rules_of(industry.rule_set, industry.rules)
     return models.Rules(rule_set=industry.rule_set, overrides=industry.rules, effective=asdict(effective))
 
 

@@ -1,4 +1,4 @@
-"""Jobs: started, watched, cancelled, tried again, put away."""
+"""Jobs: started, watched, cancelled, retried, archived, deleted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_core.errors import InputError
-from pvm_jobs.lifecycle import derive_phase
+from pvm_jobs.lifecycle import JobStatus, derive_phase
 from pvm_jobs.request import JobRequest
 from pvm_jobs.source_kinds import KINDS
 from pvm_resources.sources.admission import complete_request
@@ -124,7 +124,7 @@ def list_jobs(
     base: Base,
     caller: Reader,
     industry: IndustryFilter = None,
-    status: Annotated[list[models.Status] | None, Query()] = None,
+    status: Annotated[list[JobStatus] | None, Query()] = None,
     archived: bool = False,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -189,7 +189,7 @@ def retry_job(job_id: JobId, services: ServicesDep, base: Base, caller: Runner) 
     return _one(services, base, job_id)
 
 
-@router.post("/v1/jobs/{job_id}/archive", operation_id="archiveJob", summary="Put a job away")
+@router.post("/v1/jobs/{job_id}/archive", operation_id="archiveJob", summary="Archive a job")
 def archive_job(job_id: JobId, services: ServicesDep, base: Base, caller: Runner) -> models.Job:
     """Takes a job that has ended out of lists and out of Dagster; its results stay readable."""
     services.store.inbox.archive(job_id, caller.caller)
@@ -358,7 +358,7 @@ def _one(services: Services, base: str, job_id: str) -> models.Job:
 
 
 def _reached(services: Services, job_ids: list[str]) -> dict[str, str]:
-    """The phase that each job's events tell, also where it failed since."""
+    """The phase that each job's events have reached, also where it failed since."""
     names = services.store.match_queries.phase_events(job_ids)
     return {job: derive_phase(names.get(job, ())) for job in job_ids}
 

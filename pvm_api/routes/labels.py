@@ -9,16 +9,14 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from pvm_api import models
 from pvm_api.auth import Principal, require
-from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
+from pvm_api.deps import Base, IndustryFilter, JobFilter, Reader, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
+from pvm_resources.store.labels import Verdict
 
 router: Final = APIRouter(tags=["labels"])
 
 Reviewer = Annotated[Principal, Depends(require("review"))]
-History = Annotated[bool, Query(description="Verdicts that count no more as well, and undoings.")]
-JobFilter = Annotated[
-    str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="Given in this job only.")
-]
+History = Annotated[bool, Query(description="Superseded verdicts and undone ones as well.")]
 
 
 @router.post("/v1/matches/{match_id}/label", operation_id="labelMatch", summary="Judge a match")
@@ -38,7 +36,7 @@ def list_labels(
     caller: Reader,
     industry: IndustryFilter = None,
     job: JobFilter = None,
-    verdict: models.Label | None = None,
+    verdict: Verdict | None = None,
     history: History = False,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -17,7 +17,7 @@ router: Final = APIRouter(tags=["media"])
 
 #: The content of a stored picture never changes; evidence is drawn again where its match changed.
 _FOREVER: Final = "private, max-age=31536000, immutable"
-_ASK: Final = "private, no-cache"
+_REVALIDATE: Final = "private, no-cache"
 #: Material that a source's terms limit in time must not stay in the caller's cache.
 _RESTRICTED: Final = "no-store"
 
@@ -26,7 +26,7 @@ def _binary(kind: str) -> dict[int | str, dict[str, Any]]:
     body = {kind: {"schema": {"type": "string", "format": "binary"}}}
     return {
         200: {"description": "The whole.", "content": body},
-        206: {"description": "The range asked for.", "content": body},
+        206: {"description": "The range requested.", "content": body},
         304: {"description": "Unchanged: If-None-Match named it."},
         416: {"description": "The range lies outside."},
     }
@@ -44,7 +44,7 @@ _JPEG: Final[dict[str, Any]] = {"response_class": Response, "responses": _binary
 def evidence(request: Request, match_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
     """Product and frame side by side, with the points that agree."""
     key = services.store.match_queries.evidence_key(match_id)
-    return _picture(request, services, key, "evidence", match_id, _ASK)
+    return _picture(request, services, key, "evidence", match_id, _REVALIDATE)
 
 
 @router.get("/v1/images/{image_id}", operation_id="getImage", summary="A product picture", **_JPEG)

@@ -9,17 +9,15 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request, Response
 
 from pvm_api import models, views
-from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
+from pvm_api.deps import Base, IndustryFilter, JobFilter, Reader, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.services import Services
 from pvm_api.serving import first_file
 from pvm_resources.store.match_queries import ResultFilter
+from pvm_resources.store.records import MatchStatus
 
 router: Final = APIRouter(tags=["results"])
 
-JobFilter = Annotated[
-    str | None, Query(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="Matches of this job only.")
-]
 MinScore = Annotated[float, Query(ge=0, le=1, description="0.8 and above is accepted by default.")]
 Everything = Annotated[
     bool, Query(alias="all", description="Matches of every job, not of each industry's latest one.")
@@ -40,7 +38,7 @@ def list_results(
     industry: IndustryFilter = None,
     job: JobFilter = None,
     min_score: MinScore = 0.0,
-    status: Annotated[list[models.Verdict] | None, Query()] = None,
+    status: Annotated[list[MatchStatus] | None, Query()] = None,
     product: uuid.UUID | None = None,
     video: uuid.UUID | None = None,
     every_job: Everything = False,

@@ -125,8 +125,7 @@ def _mask(services: Services, model: Model, rgb: NDArray[np.uint8]) -> NDArray[n
     from pvm_core.masks import load_segmenter
 
     try:
-        name = "classic" if services.settings.segmenter == "auto" else services.settings.segmenter
-        segmenter = load_segmenter(name, services.settings.models)
+        segmenter = load_segmenter(services.settings.segmenter, services.settings.models)
     except PvmError:
         return None
     return segmenter.segment(rgb, "product").mask if segmenter.key == model.spec.get("masks") else None

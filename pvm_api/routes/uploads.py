@@ -32,7 +32,10 @@ async def upload(
     services: ServicesDep,
     caller: Runner,
     filename: Annotated[
-        str, Query(min_length=1, max_length=200, description="Tells the kind.", examples=["products.csv"])
+        str,
+        Query(
+            min_length=1, max_length=200, description="Its suffix names the kind.", examples=["products.csv"]
+        ),
     ],
 ) -> models.Upload:
     """The body is the file. Its pictures are http(s) URLs; the answer's `source` is what a job names."""

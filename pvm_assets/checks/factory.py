@@ -21,7 +21,7 @@ from pvm_resources.store.records import AssetState, CheckVerdict, Job
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What a check looks at: one job, its present rules, and the asset's state."""
+    """What a check examines: one job, its present rules, and the asset's state."""
 
     services: JobServices
     job: Job
@@ -44,8 +44,8 @@ class CheckContext:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a check says.
+class CheckOutcome:
+    """The outcome of a check.
 
     Attributes:
         summary: one line: the figure seen and the figure wanted.
@@ -61,7 +61,7 @@ class Verdict:
 
 def job_check(
     asset: str, *, blocking: bool, placement: Mapping[str, Any] | None = None
-) -> Callable[[Callable[[CheckContext], Verdict]], dg.AssetChecksDefinition]:
+) -> Callable[[Callable[[CheckContext], CheckOutcome]], dg.AssetChecksDefinition]:
     """Makes a partitioned check of a function of a `CheckContext`; name and description are its own.
 
     The verdict is stored for the data version it was given for; assets downstream read it
@@ -72,7 +72,7 @@ def job_check(
         placement: `GPU` for checks that want the GPU.
     """
 
-    def decorate(check: Callable[[CheckContext], Verdict]) -> dg.AssetChecksDefinition:
+    def decorate(check: Callable[[CheckContext], CheckOutcome]) -> dg.AssetChecksDefinition:
         name = check.__name__
 
         def run(
@@ -99,7 +99,7 @@ def _examine(
     asset: str,
     name: str,
     blocking: bool,
-    check: Callable[[CheckContext], Verdict],
+    check: Callable[[CheckContext], CheckOutcome],
     partition_key: str,
     services: JobServices,
 ) -> dg.AssetCheckResult:

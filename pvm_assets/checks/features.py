@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from pvm_assets.checks.factory import CheckContext, Verdict, job_check
+from pvm_assets.checks.factory import CheckContext, CheckOutcome, job_check
 from pvm_assets.gpu import GPU
 from pvm_assets.keys import MASKS_OFF
 from pvm_assets.work.decoded import decode
@@ -33,29 +33,29 @@ def _left_out(context: CheckContext, feature: Feature, key: str) -> tuple[int, i
 
 
 @job_check("masks", blocking=True)
-def masks_accounted(context: CheckContext) -> Verdict:
+def masks_accounted(context: CheckContext) -> CheckOutcome:
     """Every picture has a mask, or the reason why it has none."""
     key = context.key("masks")
     if key == MASKS_OFF:
-        return Verdict(True, "segmentation is off by rule")
+        return CheckOutcome(True, "segmentation is off by rule")
     missing, total = _left_out(context, "masks", key)
-    return Verdict(
+    return CheckOutcome(
         missing == 0, f"{total - missing} of {total} pictures have an outcome", metadata={"missing": missing}
     )
 
 
 @job_check("masks", blocking=False)
-def masks_in_time(context: CheckContext) -> Verdict:
+def masks_in_time(context: CheckContext) -> CheckOutcome:
     """Segmentation kept its time limit (rule mask_timeout_s); a picture over it goes on unmasked."""
     late = int(context.state.metadata.get("unmasked_for", {}).get("timeout", 0))
     limit = context.rules.mask_timeout_s
-    return Verdict(
+    return CheckOutcome(
         late == 0, f"{late} pictures took longer than {limit:g} s", "WARN", {"late": late, "limit_s": limit}
     )
 
 
 @job_check("embeddings", blocking=True)
-def vectors_sound(context: CheckContext) -> Verdict:
+def vectors_sound(context: CheckContext) -> CheckOutcome:
     """Every picture has vectors of the job's one model, of its dimension and of unit length."""
     key = context.key("embeddings")
     faults = context.store.features.vector_faults(context.job_id, key)
@@ -66,11 +66,11 @@ def vectors_sound(context: CheckContext) -> Verdict:
         "unsound": [str(f) for f in faults[:20]],
         "model": context.job.embed_model or "",
     }
-    return Verdict(not faults and missing == 0 and total > 0, summary, metadata=metadata)
+    return CheckOutcome(not faults and missing == 0 and total > 0, summary, metadata=metadata)
 
 
 @job_check("embeddings", blocking=False, placement=GPU)
-def vectors_reproducible(context: CheckContext) -> Verdict:
+def vectors_reproducible(context: CheckContext) -> CheckOutcome:
     """A few pictures embedded again give the stored vectors: this machine's model is the one of the rows."""
     settings, features = context.services.settings, context.store.features
     embedder = load_embedder(context.job.embed_model or "", settings.models)
@@ -83,7 +83,7 @@ def vectors_reproducible(context: CheckContext) -> Verdict:
         views = embed_views(embedder, [EmbedInput(p.rgb, p.mask) for p in pictures], kind, False)
         for item, view in zip(items, views, strict=True):
             worst = min(worst, float(np.dot(view.rgb[0], stored[item.item_id.hex])))
-    return Verdict(
+    return CheckOutcome(
         worst >= _SAME_COSINE,
         f"least cosine of stored and fresh vectors {worst:.4f}; wanted {_SAME_COSINE}",
         "WARN",
@@ -104,7 +104,7 @@ def _stored_vectors(context: CheckContext, kind: Kind, items: list[Item]) -> dic
 
 
 @job_check("keypoints", blocking=True)
-def keypoints_accounted(context: CheckContext) -> Verdict:
+def keypoints_accounted(context: CheckContext) -> CheckOutcome:
     """Every picture has keypoints or is excused, and their files can be read."""
     key, media = context.key("keypoints"), context.services.media
     missing, total = _left_out(context, "keypoints", key)
@@ -124,7 +124,7 @@ def keypoints_accounted(context: CheckContext) -> Verdict:
     if unreadable:
         summary += f", {len(unreadable)} files unreadable"
     metadata = {"missing": missing, "excused": excused, "unreadable": unreadable[:20]}
-    return Verdict(missing == 0 and not unreadable, summary, metadata=metadata)
+    return CheckOutcome(missing == 0 and not unreadable, summary, metadata=metadata)
 
 
 CHECKS = (masks_accounted, masks_in_time, vectors_sound, vectors_reproducible, keypoints_accounted)

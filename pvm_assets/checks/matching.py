@@ -1,11 +1,11 @@
-"""Checks of matching and evidence: recall, scores, thresholds, proofs."""
+"""Checks of matching and evidence: recall, scores, thresholds, evidence pictures."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from pvm_assets.checks.collection import of_rows
-from pvm_assets.checks.factory import CheckContext, Verdict, job_check
+from pvm_assets.checks.factory import CheckContext, CheckOutcome, job_check
 from pvm_core.errors import PvmError
 from pvm_core.images import decode_stored
 from pvm_resources.models.calibrations import calibration_of
@@ -15,23 +15,23 @@ _SAMPLE: Final = 25
 
 
 @job_check("candidate_pairs", blocking=True)
-def candidates_valid(context: CheckContext) -> Verdict:
+def candidates_valid(context: CheckContext) -> CheckOutcome:
     """Every frame has candidates, with ranks from 1 and cosines in [-1, 1]."""
     found = context.store.row_checks.count(context.job_id, "candidates")
     total = context.store.jobs.counts(context.job_id).frames
     verdict = of_rows(found, "candidates")
     summary = f"{verdict.summary}; {found.parents} of {total} frames have candidates"
-    return Verdict(verdict.passed and found.parents == total, summary, metadata=verdict.metadata)
+    return CheckOutcome(verdict.passed and found.parents == total, summary, metadata=verdict.metadata)
 
 
 @job_check("candidate_pairs", blocking=False)
-def retrieval_recall(context: CheckContext) -> Verdict:
+def retrieval_recall(context: CheckContext) -> CheckOutcome:
     """The search index finds what exact search finds (rule min_recall_at_k); a job's own search is exact."""
     recall, wanted = context.state.metadata.get("recall_at_k"), context.rules.min_recall_at_k
     if recall is None:
-        return Verdict(True, "there was nothing to look for", "WARN")
+        return CheckOutcome(True, "there was nothing to look for", "WARN")
     k = context.state.metadata.get("recall_k")
-    return Verdict(
+    return CheckOutcome(
         recall >= wanted,
         f"recall@{k} of the index {recall:.3f}; wanted {wanted:.3f}",
         "WARN",
@@ -40,16 +40,16 @@ def retrieval_recall(context: CheckContext) -> Verdict:
 
 
 @job_check("matches", blocking=True)
-def scores_valid(context: CheckContext) -> Verdict:
+def scores_valid(context: CheckContext) -> CheckOutcome:
     """Scores and terms lie in [0, 1], each match has a status, a reason and a second."""
     found = context.store.row_checks.count(context.job_id, "matches")
     verdict = of_rows(found, "matches")
     # A job may honestly have nothing to score: pictures without keypoints under an uncalibrated model.
-    return Verdict(found.failures == 0, verdict.summary, metadata=verdict.metadata)
+    return CheckOutcome(found.failures == 0, verdict.summary, metadata=verdict.metadata)
 
 
 @job_check("matches", blocking=True)
-def accepted_over_threshold(context: CheckContext) -> Verdict:
+def accepted_over_threshold(context: CheckContext) -> CheckOutcome:
     """A match is accepted if and only if its score reaches ACCEPT, and only under a calibrated model."""
     rows = context.store.matching.matches(context.job_id)
     wrong = [m for m in rows if (m.status == "accepted") != (m.score >= m.accept)]
@@ -61,11 +61,11 @@ def accepted_over_threshold(context: CheckContext) -> Verdict:
         f"{len(accepted)} accepted, {len(wrong)} against the threshold, {len(uncalibrated)} uncalibrated"
     )
     names = [str(m.match_id) for m in (*wrong, *uncalibrated)][:20]
-    return Verdict(not wrong and not uncalibrated, summary, metadata={"wrong": names})
+    return CheckOutcome(not wrong and not uncalibrated, summary, metadata={"wrong": names})
 
 
 @job_check("evidence", blocking=True)
-def evidence_readable(context: CheckContext) -> Verdict:
+def evidence_readable(context: CheckContext) -> CheckOutcome:
     """No accepted match is without its picture, and the pictures can be read; a purged one needs none."""
     media = context.services.media
     listed = context.store.matching.matches(context.job_id, statuses=("accepted", "review"))
@@ -83,7 +83,7 @@ def evidence_readable(context: CheckContext) -> Verdict:
     purged = len(listed) - len(rows)
     if purged:
         summary += f"; {purged} had theirs deleted with their source's pictures"
-    return Verdict(not bad, summary, metadata={"without": bad[:20], "purged": purged})
+    return CheckOutcome(not bad, summary, metadata={"without": bad[:20], "purged": purged})
 
 
 CHECKS = (candidates_valid, retrieval_recall, scores_valid, accepted_over_threshold, evidence_readable)

@@ -1,1 +1,1 @@
-"""Where steps run: the GPU constant and the executors that route by it."""
+"""How runs execute: executors, supervision of runs, the start of the platform."""

@@ -1,4 +1,4 @@
-"""What must stand before Dagster starts: server, schema, Dagster's home, environment, pool limits."""
+"""What Dagster needs before it starts: server, schema, Dagster's home, environment, pool limits."""
 
 from __future__ import annotations
 
@@ -121,7 +121,6 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
             "Dagster's database",
             f"it does not answer ({type(error).__name__})",
             "Check DAGSTER_PG_URL, or start the platform with `pvm up`",
-            retryable=True,
         ) from error
     with instance:
         yield instance

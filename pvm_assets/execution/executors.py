@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import dagster as dg
@@ -16,42 +17,13 @@ if TYPE_CHECKING:
     from dagster._core.execution.retries import RetryMode
     from dagster._core.execution.step_dependency_config import StepDependencyConfig
 
-
-def _in_process() -> dg.ExecutorDefinition:
-    executor: dg.ExecutorDefinition = dg.in_process_executor
-    return executor
-
-
-def _multiprocess() -> dg.ExecutorDefinition:
-    return dg.multiprocess_executor
-
-
-def _docker() -> dg.ExecutorDefinition:
-    from pvm_assets.execution.docker import tagged_docker_executor
-
-    return tagged_docker_executor
-
-
-def _k8s() -> dg.ExecutorDefinition:
-    from dagster_k8s import k8s_job_executor
-
-    executor: dg.ExecutorDefinition = k8s_job_executor
-    return executor
-
-
-def _celery() -> dg.ExecutorDefinition:
-    from dagster_celery import celery_executor
-
-    executor: dg.ExecutorDefinition = celery_executor
-    return executor
-
-
-_PICK: Final[Mapping[str, tuple[Callable[[], dg.ExecutorDefinition], str]]] = {
-    "in_process": (_in_process, ""),
-    "multiprocess": (_multiprocess, ""),
-    "docker": (_docker, ""),
-    "k8s": (_k8s, "k8s"),
-    "celery": (_celery, "celery"),
+#: Name -> module and attribute of the executor, and the extra that installs it.
+_PICK: Final[Mapping[str, tuple[str, str, str]]] = {
+    "in_process": ("dagster", "in_process_executor", ""),
+    "multiprocess": ("dagster", "multiprocess_executor", ""),
+    "docker": ("pvm_assets.execution.docker", "tagged_docker_executor", ""),
+    "k8s": ("dagster_k8s", "k8s_job_executor", "k8s"),
+    "celery": ("dagster_celery", "celery_executor", "celery"),
 }
 
 #: Names `PVM_EXECUTOR` may take.
@@ -68,9 +40,9 @@ def pick_executor(name: str) -> dg.ExecutorDefinition:
         raise InputError(
             "executor.unknown", name, "is no executor of this project", f"Set PVM_EXECUTOR to {_names()}"
         )
-    load, extra = _PICK[name]
+    module, attribute, extra = _PICK[name]
     try:
-        return _supervised(load())
+        return _supervised(getattr(import_module(module), attribute))
     except ModuleNotFoundError as error:
         raise InputError(
             "executor.missing",

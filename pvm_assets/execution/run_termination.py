@@ -1,4 +1,4 @@
-"""A job's runs and its partition, from outside: found, ended, forgotten."""
+"""Finds and ends a job's runs, and removes its partition."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def live_runs(instance: dg.DagsterInstance, partition_key: str) -> list[dg.Dagst
 def end_runs(
     instance: dg.DagsterInstance, partition_key: str, spare: Collection[str] = ()
 ) -> list[dg.DagsterRun]:
-    """Asks the partition's live runs to end, whatever state they are in; returns those asked.
+    """Requests the end of the partition's live runs, whatever state they are in; returns these runs.
 
     A queued run is cancelled at once; a worker stops at the next point where nothing is half written.
 

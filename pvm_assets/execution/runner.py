@@ -29,7 +29,7 @@ from pvm_resources.store.records import Job
 #: The command line shows the progress; every event and log line is in the instance.
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
-Status = Literal["completed", "failed", "cancelled"]
+RunStatus = Literal["completed", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class RunOutcome:
     """
 
     run_id: str
-    status: Status
+    status: RunStatus
     error: dict[str, Any] | None
     stale: tuple[str, ...] = ()
 
@@ -90,7 +90,6 @@ def run_job(
                 "Dagster's database",
                 f"it went away during the run ({type(error).__name__})",
                 "Run the job again when it is back: finished items are kept",
-                retryable=True,
             ) from error
 
 

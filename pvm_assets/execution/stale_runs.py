@@ -1,4 +1,4 @@
-"""Runs whose worker died: marked failed, their pool slots freed, their job told.
+"""Runs whose worker died: they are marked failed with their jobs, and their pool slots are freed.
 
 A run worker holds a PostgreSQL advisory lock named by its run for as long as it lives, so a started run whose
 lock is free has no worker. Dagster's default launcher has no health check that would see it, and the slot a
@@ -49,7 +49,7 @@ def _end_if_dead(instance: dg.DagsterInstance, database: Database, run_id: str) 
     """True where the run had no worker and is ended now.
 
     The status is read under the run's lock: a worker holds it until its run's last status is written, and
-    two that look at the same run take turns.
+    two processes that examine the same run take turns.
     """
     lock = database.run_lock(lock_name(run_id))
     if not lock.acquire():

@@ -1,5 +1,5 @@
-"""The run worker's duties around any executor: hold the run's lock, keep the job's status, leave nothing
-behind that may not be kept."""
+"""What the run worker does around any executor: it holds the run's lock, writes the job's status, and purges
+what may not outlive the run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pvm_assets.graph import FINAL
-from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG, job_lock_name, lock_name
+from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG, lock_name
 from pvm_core.errors import InputError, PvmError, StoreError
 from pvm_jobs.job_ids import split_partition_key
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database, RunLock
+from pvm_resources.postgres.locks import job_lock_name
 from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import load_settings
 from pvm_resources.store.jobs import Jobs
@@ -85,7 +86,6 @@ def _taken(database: Database, name: str, job_id: str) -> RunLock:
         f"job {job_id}",
         "another run is working on it",
         "Wait until that run has ended, or cancel it",
-        retryable=True,
     )
 
 

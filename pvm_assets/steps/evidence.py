@@ -1,4 +1,4 @@
-"""Evidence: one picture a match, to convince a sceptic."""
+"""Evidence: one picture for each accepted or reviewable match."""
 
 from __future__ import annotations
 

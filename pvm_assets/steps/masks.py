@@ -51,8 +51,7 @@ class Masks(FeatureStep):
         settings, self.key = stage.services.settings, MASKS_OFF
         self.timeout_s = stage.rules.mask_timeout_s
         if stage.rules.segmentation:
-            name = "classic" if settings.segmenter == "auto" else settings.segmenter
-            self.segmenter = load_segmenter(name, settings.models)
+            self.segmenter = load_segmenter(settings.segmenter, settings.models)
             self.key = self.segmenter.key
 
     def extractor(self) -> Callable[[], Extractor]:

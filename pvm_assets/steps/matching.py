@@ -14,7 +14,7 @@ import numpy as np
 from pvm_assets.data_version import version_of
 from pvm_assets.keys import key_of
 from pvm_assets.stage import Column, Report, Stage, job_asset
-from pvm_assets.work.pairs import PairDone, PairTask, compare_frame, pair_worker_state
+from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_core.ids import content_key
@@ -187,13 +187,8 @@ def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mappi
         )
         stage.services.store.matching.write_evidence(rows)
 
-    stage.settle(
-        stage.services.pool.map(
-            compare_frame, tasks, partial(pair_worker_state, stage.services.media, params)
-        ),
-        write,
-        batch=32,
-    )
+    setup = partial(PairWorkerState, stage.services.media, params)
+    stage.settle(stage.services.pool.map(compare_frame, tasks, setup), write, batch=32)
 
 
 def _task(

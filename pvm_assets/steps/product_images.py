@@ -14,7 +14,8 @@ from pvm_assets.data_version import version_of
 from pvm_assets.retry_policy import NETWORK
 from pvm_assets.sources import web_fetcher
 from pvm_assets.stage import BATCH, Column, Report, Stage, job_asset
-from pvm_assets.work.pictures import PictureWorkerState, ref_of, store_picture
+from pvm_assets.work import given
+from pvm_assets.work.pictures import ref_of, store_picture
 from pvm_core.errors import InputError, MediaError
 from pvm_core.near_duplicates import GalleryItem, near_duplicates
 from pvm_resources.sources.picture_reader import Pictures
@@ -69,7 +70,7 @@ def product_images(stage: Stage) -> Report:
         ]
         _write_images(stage, images, sources)
 
-    setup = partial(PictureWorkerState, stage.services.media, Pictures())
+    setup = partial(given, stage.services.media)
     with web_fetcher(stage) as web:
         for some in _small_batches(_with_bytes(stage, web, tasks)):
             stage.settle(stage.services.pool.map(store_picture, some, setup), write)

@@ -34,7 +34,7 @@ from pvm_resources.store.records import Product
 def products(stage: Stage) -> Report:
     """Products of the job's sources: rows with the references of their pictures, no pixels yet.
 
-    Sources are asked side by side; one that fails is named with its reason and the others go on.
+    Sources are queried in parallel; one that fails is named with its reason and the others go on.
     """
     with web_fetcher(stage) as web:
         gathered = gather(stage, "products", product_specs(request_of(stage).products), web)

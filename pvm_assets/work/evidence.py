@@ -83,7 +83,8 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
 
 
 def _facts(match: EvidenceItem, evidence: PairEvidence | None) -> tuple[str, ...]:
-    shots = f"{match.consistency} independent shot{'' if match.consistency == 1 else 's'} reach the threshold"
+    reach = "shot reaches" if match.consistency == 1 else "shots reach"
+    shots = f"{match.consistency} independent {reach} the threshold"
     tentative = (f"{evidence.tentative} tentative",) if evidence and evidence.inliers else ()
     return (
         *tentative,

@@ -59,11 +59,6 @@ class PairWorkerState:
         return view
 
 
-def pair_worker_state(media: MediaStore, params: VerifyParams) -> PairWorkerState:
-    """The state of a worker process."""
-    return PairWorkerState(media, params)
-
-
 def load_view(media: MediaStore, item: Item) -> View:
     """A stored picture with keypoints and mask."""
     assert item.kp_path is not None

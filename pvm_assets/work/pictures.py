@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from pvm_core import ids
@@ -14,27 +13,19 @@ from pvm_resources.store.galleries import GalleryPicture
 from pvm_resources.store.records import Image
 
 
-@dataclass(frozen=True)
-class PictureWorkerState:
-    """What a worker needs to store pictures."""
-
-    media: MediaStore
-    reader: Pictures
-
-
-def store_picture(state: PictureWorkerState, task: GalleryPicture) -> Image:
+def store_picture(media: MediaStore, task: GalleryPicture) -> Image:
     """Reads and stores one picture.
 
     Raises:
         MediaError: the picture cannot be used.
         StoreError: the media store refused it.
     """
-    data = task.data if task.data is not None else state.reader.read(ref_of(task))
+    data = task.data if task.data is not None else Pictures().read(ref_of(task))
     picture = decode_picture(data, task.source_ref)
     rgb = normalise(picture.rgb)
     img_id = ids.image_id(task.product_id, picture.sha256)
     path = f"products/{task.product_id}/{img_id}.jpg"
-    state.media.put(path, encode_jpeg(rgb))
+    media.put(path, encode_jpeg(rgb))
     height, width = rgb.shape[:2]
     return Image(
         img_id,

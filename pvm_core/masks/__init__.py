@@ -25,8 +25,8 @@ def load_segmenter(
     """The segmenter called `name`.
 
     Args:
-        name: ``classic``, a segmenter of the registry, or two of them joined by ``+``: the second one's
-            region (people) is taken away on frames, ``isnet-general-use+u2net-human-seg``.
+        name: ``classic`` (also called ``auto``), a segmenter of the registry, or two of them joined by ``+``:
+            the second one's region (people) is taken away on frames, ``isnet-general-use+u2net-human-seg``.
         models_dir: the model store; None where there is none.
         providers: ONNX Runtime execution providers of learned segmenters, best first.
         specs: the registry; default `pvm_core.model_registry.MODELS`.
@@ -35,7 +35,7 @@ def load_segmenter(
         ModelError: ``model.unknown``, ``model.kind``, ``model.library``, ``model.missing``, ``model.hash``,
             ``model.weights``.
     """
-    if name == "classic":
+    if name in ("auto", "classic"):
         return ClassicSegmenter()
     from pvm_core.masks.learned import load_rembg
     from pvm_core.model_registry import MODELS, require_library, resolve

@@ -206,13 +206,9 @@ def _settle(answer: Future[Any], value: Any = None, error: StoreError | None = N
 
 def unreachable(reason: str) -> StoreError:
     """The error of a broker without a connection."""
-    return StoreError(
-        "bus.unreachable", "the broker", reason[:200], "Start it, or correct BUS_BROKER", retryable=True
-    )
+    return StoreError("bus.unreachable", "the broker", reason[:200], "Start it, or correct BUS_BROKER")
 
 
 def refused() -> StoreError:
     """The error of a message that the broker did not confirm."""
-    return StoreError(
-        "bus.refused", "the broker", "it did not take the message", "Look at its log", retryable=True
-    )
+    return StoreError("bus.refused", "the broker", "it did not take the message", "Look at its log")

@@ -232,9 +232,7 @@ class MediaStore:
 
     def _failure(self, code: str, key: str, error: OSError) -> StoreError:
         if error.errno in _FULL:
-            return StoreError(
-                "store.disk_full", self.url, "no space is left", "Free space, then run again", retryable=True
-            )
+            return StoreError("store.disk_full", self.url, "no space is left", "Free space, then run again")
         reason = error.strerror or str(error) or type(error).__name__
         return StoreError(code, f"{self.url}/{key}", reason, "Check the media store", retryable=True)
 

@@ -227,7 +227,6 @@ class ModelStore:
                 spec.name,
                 f"its weights could not be fetched ({reason})",
                 "Check the network and try again, or bring the file with `--from FILE`",
-                retryable=True,
             ) from error
 
     def _keep(self, spec: ModelSpec, fetched: Fetched, accepted: bool) -> None:
@@ -272,7 +271,6 @@ def _unwritable(folder: Path, error: OSError) -> StoreError:
         str(folder),
         f"the model store cannot be written ({error.strerror or error})",
         "Free space or set PVM_HOME to a folder of yours",
-        retryable=True,
     )
 
 

@@ -249,7 +249,7 @@ class Database:
                 if time.monotonic() > deadline:
                     raise StoreError(
                         "store.busy", self._where, f"all {self._max} connections are in use",
-                        "Try again", retryable=True,
+                        "Try again",
                     ) from None  # fmt: skip
 
     def _probe(self) -> None:
@@ -352,7 +352,6 @@ class RunLock:
                 self.name,
                 "another process is working on it",
                 "Wait until it has ended",
-                retryable=True,
             )
         return self
 
@@ -408,7 +407,7 @@ def _store_error(where: str, error: psycopg.Error) -> StoreError:
             "store.refused", error.diag.table_name or where, detail, "This is an error of the program"
         )
     if state.startswith("40") or state == "55P03":
-        return StoreError("store.conflict", where, detail, "Run again", retryable=True)
+        return StoreError("store.conflict", where, detail, "Run again")
     if isinstance(error, psycopg.OperationalError) or state[:2] in {"08", "57", "58"}:
         # A refused connection carries no SQLSTATE, its text does not depend on the language of libpq.
         denied = re.search(
@@ -418,9 +417,7 @@ def _store_error(where: str, error: psycopg.Error) -> StoreError:
             return StoreError("store.denied", where, denied.group(), "Correct the database URL")
         if re.search(r'FATAL:  database ".*" does not exist', detail):
             return StoreError("store.no_database", where, *_BY_STATE["3D000"][1:3])
-        return StoreError(
-            "store.unreachable", where, _first(detail), "Start the database and run again", retryable=True
-        )
+        return StoreError("store.unreachable", where, _first(detail), "Start the database and run again")
     if isinstance(error, psycopg.DataError):
         return StoreError("store.text", where, _first(detail), "Correct the value")
     return StoreError("store.query", where, _first(detail), "This is an error of the program")

@@ -86,7 +86,6 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection]:
     except psycopg.OperationalError as error:
         raise StoreError(
             "store.unreachable", dsns.describe(dsn), str(error).strip(), "Start the database and try again",
-            retryable=True,
         ) from error  # fmt: skip
     with connection:
         yield connection

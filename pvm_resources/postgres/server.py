@@ -380,7 +380,7 @@ class EmbeddedServer:
 
     def _disk_full(self) -> StoreError:
         where, remedy = str(self.home), "Free space, then run again"
-        return StoreError("store.disk_full", where, "no space is left", remedy, retryable=True)
+        return StoreError("store.disk_full", where, "no space is left", remedy)
 
     def _stop(self, pid: int) -> None:
         account = accounts.service_account(self._data)
@@ -449,7 +449,7 @@ class EmbeddedServer:
 
     def _no_answer(self, error: psycopg.Error) -> StoreError:
         log = self._root / "server.log"
-        return StoreError("server.connect", str(self.home), str(error).strip(), f"See {log}", retryable=True)
+        return StoreError("server.connect", str(self.home), str(error).strip(), f"See {log}")
 
 
 def binaries(version: int | None = None) -> Path:

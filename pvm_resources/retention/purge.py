@@ -20,7 +20,6 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from pvm_core.errors import PvmError, StoreError
-from pvm_jobs.rules import resolve
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
@@ -287,9 +286,8 @@ class Purge:
 
     def _keep_days(self) -> dict[str, float]:
         """Days by industry, under the rules as they are now."""
-        own = self._settings.rules_overrides()
         return {
-            industry.slug: resolve(industry.rule_set, {**industry.rules, **own}).keep_videos_days
+            industry.slug: self._settings.rules_of(industry.rule_set, industry.rules).keep_videos_days
             for industry in Industries(self._database).list()
         }
 

@@ -13,7 +13,7 @@ import pytest
 import tiny
 from harness import Pvm
 
-#: What each entry point does at its start is in the default suite (tests/pvm_core/test_signals.py).
+#: What each entry point does at its start is in the default suite (tests/pvm_resources/test_signals.py).
 pytestmark = pytest.mark.long
 #: Longer than any of them takes on a loaded machine, much shorter than for ever.
 _LIMIT_S = 60.0

@@ -148,6 +148,14 @@ def test_a_limiter_refills_with_time_and_forgets_the_silent(monkeypatch: pytest.
     now[0] += 300
     limiter.take("c")
     deadline = time.monotonic() + 10
-    while len(limiter._window.storage.storage) > 1 and time.monotonic() < deadline:  # type: ignore[union-attr]
+    while len(limiter._storage.storage) > 1 and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert len(limiter._window.storage.storage) == 1  # type: ignore[union-attr]
+    assert len(limiter._storage.storage) == 1
+
+
+def test_a_limiter_holds_a_bounded_number_of_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pvm_api.limits._COUNTERS_MAX", 100)
+    limiter = RateLimiter(60)
+    for n in range(1_000):
+        limiter.take(f"caller {n}")
+        assert len(limiter._storage.storage) <= 101

@@ -9,23 +9,24 @@ from collections.abc import Iterator, Sequence
 import pytest
 from rich.console import Console
 
-from pvm_cli.progress import LiveProgress, Meter, StageCount
+from pvm_cli.progress import LiveProgress, Meter
 from pvm_core.errors import StoreError
+from pvm_resources.store.records import Progress
 
 
 def test_a_stage_is_described_by_its_counts_rate_and_what_it_reused() -> None:
     seconds: Iterator[float] = iter([0.0, 10.0])
     meter = Meter(clock=lambda: next(seconds))
 
-    assert meter.describe(StageCount("keyframes", 30, 1_904, 30)) == "30/1,904  30 reused"
+    assert meter.describe(Progress("keyframes", 30, 1_904, 30)) == "30/1,904  30 reused"
     # 50 new items in ten seconds; the reused ones count for no speed.
-    assert meter.describe(StageCount("keyframes", 180, 1_904, 130)) == "180/1,904  5.0/s  130 reused"
+    assert meter.describe(Progress("keyframes", 180, 1_904, 130)) == "180/1,904  5.0/s  130 reused"
 
 
 def test_without_a_terminal_each_finished_stage_is_one_line_in_graph_order(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    counts = [StageCount("masks", 4, 4, 1), StageCount("products", 2, 2, 0), StageCount("matches", 1, 9, 0)]
+    counts = [Progress("masks", 4, 4, 1), Progress("products", 2, 2, 0), Progress("matches", 1, 9, 0)]
 
     with LiveProgress(lambda: counts, Console(stderr=True)):
         pass
@@ -37,7 +38,7 @@ def test_json_logs_carry_the_counts_as_fields(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PVM_LOG_FORMAT", "json")
-    with LiveProgress(lambda: [StageCount("masks", 4, 4, 1)], Console(stderr=True)):
+    with LiveProgress(lambda: [Progress("masks", 4, 4, 1)], Console(stderr=True)):
         pass
 
     record = json.loads(capsys.readouterr().err)
@@ -47,7 +48,7 @@ def test_json_logs_carry_the_counts_as_fields(
 def test_on_a_terminal_bars_name_stage_and_counts() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
 
-    with LiveProgress(lambda: [StageCount("keyframes", 3, 12, 0)], console):
+    with LiveProgress(lambda: [Progress("keyframes", 3, 12, 0)], console):
         pass
 
     assert "keyframes" in console.file.getvalue()  # type: ignore[attr-defined]
@@ -57,7 +58,7 @@ def test_on_a_terminal_bars_name_stage_and_counts() -> None:
 def test_a_database_out_of_reach_ends_the_display_and_not_the_run(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def poll() -> Sequence[StageCount]:
+    def poll() -> Sequence[Progress]:
         raise StoreError("database.unreachable", "database", "it is down", "start it", retryable=True)
 
     with LiveProgress(poll, Console(stderr=True)):

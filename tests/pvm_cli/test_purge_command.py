@@ -30,7 +30,7 @@ def _pvm(*words: str) -> Result:
 def test_a_dry_run_then_the_purge_then_the_results(place: Place) -> None:
     told = _pvm("purge", "--dry-run")
     assert told.exit_code == 0, told.output
-    assert "would go" in told.output
+    assert "would be deleted" in told.output
     assert "amazon" in told.output
     assert place.files_of(1)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from pvm_cli.main import app
-from pvm_cli.run import say_phrases
+from pvm_cli.run import note_missing_phrases
 from pvm_cli.session import Session
 from pvm_cli.states import print_states, state_line
 from pvm_jobs.request import JobRequest
@@ -84,7 +84,7 @@ def test_sources_without_a_phrase_in_their_language_are_told_before_the_run(
     session = Session(load_settings(), repos.database)
     asked = JobRequest(products=("ebay", "amazon", "/x.csv"), videos=("youtube", "bilibili"))
 
-    say_phrases(session, industry, asked)
+    note_missing_phrases(session, industry, asked)
     assert capsys.readouterr().err.splitlines() == [
         f'no queries in en: ebay and amazon searched for "{NAME}"; '
         f"pvm industries queries {industry.slug} --lang en keeps phrases",
@@ -92,7 +92,9 @@ def test_sources_without_a_phrase_in_their_language_are_told_before_the_run(
         f"pvm industries queries {industry.slug} --lang zh keeps phrases",
     ]
 
-    say_phrases(session, industry, asked.model_copy(update={"queries": {"en": ("pillow",), "zh": ("枕头",)}}))
+    note_missing_phrases(
+        session, industry, asked.model_copy(update={"queries": {"en": ("pillow",), "zh": ("枕头",)}})
+    )
     assert capsys.readouterr().err == ""
 
 

@@ -10,9 +10,21 @@ from pathlib import Path
 import pytest
 
 from pvm_core.errors import InputError, StoreError
-from pvm_demo.case import SMALL_SPEC, read_truth, score_results, write_case
-from pvm_demo.clips import Case, make_case
+from pvm_demo.case import read_truth, score_results, write_case
+from pvm_demo.clips import Case, CaseSpec, make_case
 from pvm_demo.scoring import ResultRow
+
+SMALL_SPEC = CaseSpec(
+    seed=1,
+    family="test",
+    n_products=6,
+    n_clips=3,
+    n_outsiders=2,
+    size=(480, 270),
+    fps=8,
+    shots=(2, 3),
+    shot_s=(0.8, 1.5),
+)
 
 
 @pytest.fixture(scope="module")

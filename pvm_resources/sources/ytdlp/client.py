@@ -228,7 +228,7 @@ def refuse_live(info: Mapping[str, Any], subject: str) -> None:
     state = info.get("live_status")
     if info.get("is_live") or state in ("is_live", "is_upcoming", "post_live"):
         reason = "it has not begun" if state == "is_upcoming" else "it is live"
-        raise MediaError("video.live", subject, reason, "Ask again when it is over", retryable=True)
+        raise MediaError("video.live", subject, reason, "Ask again when it is over")
 
 
 def _slim(info: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,7 +260,7 @@ def _downloaded(ydl: CheckedYoutubeDL, info: Mapping[str, Any], subject: str) ->
     files = [Path(one["filepath"]) for one in done.get("requested_downloads") or () if one.get("filepath")]
     # yt-dlp says nothing where it left a video out.
     if len(files) != 1 or not files[0].is_file():
-        raise MediaError("video.network", subject, "no file came of it", "Try again later", retryable=True)
+        raise MediaError("video.network", subject, "no file came of it", "Try again later")
     return files[0]
 
 

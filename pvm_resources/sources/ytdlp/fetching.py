@@ -86,7 +86,6 @@ class Pauses:
                 subject,
                 f"{platform} limits requests from here; it is left alone for {left / 60:.0f} minutes",
                 "Wait an hour, raise PVM_YTDLP_SLEEP, or give a browser's cookies in PVM_YTDLP_COOKIES",
-                retryable=True,
             )
 
     def note(self, platform: str, code: str) -> None:

@@ -38,9 +38,7 @@ def safe_name(text: str) -> str:
 
 def cancelled(subject: str) -> MediaError:
     """The error of a transfer that was stopped."""
-    return MediaError(
-        "video.cancelled", subject, "fetching it was stopped", "Run the job again", retryable=True
-    )
+    return MediaError("video.cancelled", subject, "fetching it was stopped", "Run the job again")
 
 
 def total_note(part: Path) -> Path:
