@@ -26,7 +26,7 @@ from pvm_resources.http.address_policy import AllowList, PinnedTransport
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, Endpoints
 from pvm_resources.store.job_changes import outbox_write

@@ -59,7 +59,7 @@ def run_child(case: Path, home: Path) -> None:
     from pvm_assets.execution.runner import StepNews, run_job
     from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import load_settings, project_root
-    from pvm_resources.store import Store
+    from pvm_resources.store.assembly import Store
 
     settings = load_settings()
     platform = bootstrap(settings)

@@ -15,7 +15,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_policies
 from pvm_resources.sources.admission import Places
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.labels import Label, Verdict
 from pvm_resources.store.match_queries import JobRow
 

@@ -17,7 +17,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.process_pool import WorkPool
 from pvm_resources.settings import Settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.records import Job
 
 

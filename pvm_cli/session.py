@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pvm_core.rules import Rules
     from pvm_resources.postgres.driver import Database
     from pvm_resources.settings import Settings
-    from pvm_resources.store import Store
+    from pvm_resources.store.assembly import Store
     from pvm_resources.store.records import Industry, Job
 
 
@@ -28,7 +28,7 @@ class Session:
     @cached_property
     def store(self) -> Store:
         """The database's tables."""
-        from pvm_resources.store import Store
+        from pvm_resources.store.assembly import Store
 
         return Store.over(self.database)
 

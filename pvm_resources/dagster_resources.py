@@ -15,7 +15,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 
 
 class SettingsResource(ConfigurableResource[Settings]):

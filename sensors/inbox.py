@@ -20,7 +20,7 @@ from pvm_jobs.lifecycle import ENDED
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.sources.admission import Places, complete_request
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.inbox import (
     ATTEMPTS_MAX,
     CANCEL,

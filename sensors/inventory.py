@@ -14,7 +14,7 @@ from typing import Any, Final
 import dagster as dg
 
 from pvm_core.errors import StoreError
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from sensors.open_store import open_store
 
 #: Seconds after which a request without a run is stuck: runs start within seconds where the daemon works.

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pvm_core.errors import InputError
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.sources.admission import complete_request
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from sensors.open_store import open_store
 
 

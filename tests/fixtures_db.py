@@ -12,7 +12,7 @@ import pytest
 
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from tests.databases import Databases, template
 
 _count = itertools.count()

@@ -15,7 +15,7 @@ from pvm_assets.services import JobServices, JobServicesResource
 from pvm_assets.stage import clear_failure
 from pvm_core.errors import InputError
 from pvm_core.rules import Rules
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.records import AssetState, CheckVerdict, Job
 
 

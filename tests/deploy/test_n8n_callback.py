@@ -15,7 +15,7 @@ from pvm_resources.events.relay import Relay
 from pvm_resources.events.wiring import make_relay
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.job_changes import outbox_write
 from tests.deploy.resume_endpoint import ResumeEndpoint

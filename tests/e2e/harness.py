@@ -12,8 +12,8 @@ from pathlib import Path
 import tiny
 from forks import forks
 
-#: Two workers: the suite itself runs on two cores.
-_ENV = {"PVM_WORKERS": "2", "EMBED_MODEL": "classic", "PVM_SEGMENTER": "classic", "COLUMNS": "160"}
+#: One worker: the suite itself runs several jobs at once on two cores.
+_ENV = {"PVM_WORKERS": "1", "EMBED_MODEL": "classic", "PVM_SEGMENTER": "classic", "COLUMNS": "160"}
 _PATIENCE_S = 240.0
 _OURS = ("PVM_", "DAGSTER_", "EMBED_", "MATCH_", "RETRIEVAL_", "SIM_", "INLIERS_", "POSTGRES_", "DATA_ROOT")
 

@@ -144,6 +144,7 @@ def test_no_source_that_can_answer_ends_clearly(whole: Whole, sites: Sites) -> N
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_killed_while_it_collects_a_rerun_asks_only_for_what_is_missing(
     whole: Whole, pvm: Pvm, sites: Sites
 ) -> None:

@@ -152,7 +152,7 @@ def test_killed_halfway_it_leaves_all_as_it_was(upgraded: Upgraded, monkeypatch:
     with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
         connection.execute("CREATE DATABASE killed")
     _restore(server.uri("killed"), "dagster", {})
-    monkeypatch.setitem(dagster_history._COLUMNS, "no_such_table", ("partition",))
+    monkeypatch.setitem(dagster_history._COLUMNS, "daemon_heartbeats", ("no_such_column",))
 
     with pytest.raises(StoreError):
         migrate_partition_keys(server.uri("killed"))

@@ -16,8 +16,8 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Store
 from pvm_resources.store.api_keys import Keys
+from pvm_resources.store.assembly import Store
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World

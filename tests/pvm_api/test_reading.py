@@ -23,7 +23,7 @@ from pvm_core.embedders import EmbedInput, load_embedder
 from pvm_core.images import decode_picture
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import Embedding, JobVideo, Model, Product
 from tests.pvm_api.drawn import jpeg

@@ -14,7 +14,7 @@ from pvm_api.problems import ApiError
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.inbox import Inbox
 from tests.pvm_resources.world import World
 

@@ -16,7 +16,7 @@ from pvm_assets.execution.bootstrap import bootstrap, dagster_instance
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +92,7 @@ def _stand(
         "PVM_HOME": str(home),
         "PVM_DATABASE_URL": database,
         "DAGSTER_PG_URL": dagster,
-        "PVM_WORKERS": "2",
+        "PVM_WORKERS": "1",
         "EMBED_MODEL": "classic",
     }
     for name, value in given.items():

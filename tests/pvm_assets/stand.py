@@ -11,7 +11,7 @@ from pvm_assets.execution.bootstrap import dagster_instance
 from pvm_assets.execution.code_location import CodeLocation
 from pvm_assets.execution.runner import RunOutcome, StepNews, run_job
 from pvm_resources.settings import Settings, project_root
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.records import Job
 
 _count = itertools.count(1)

@@ -10,7 +10,7 @@ from pvm_assets.event_log_redactor import EventLogRedactor
 from pvm_assets.preview import links_preview
 from pvm_assets.services import JobServices
 from pvm_jobs.source_policy import Policies
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.retention import Restricted
 from tests.pvm_resources import world

@@ -24,7 +24,7 @@ from stand import Stand
 
 from pvm_assets.execution.bootstrap import dagster_instance
 from pvm_assets.execution.runner import StepNews
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from tests.outbox import Outbox
 
 _TESTS = Path(__file__).parent
@@ -262,6 +262,7 @@ def test_two_runs_never_work_on_one_job(fresh: Stand, zygote: Zygote) -> None:
     assert "another run is working on it" in str(log.dagster_event)
 
 
+@pytest.mark.long
 def test_a_database_that_goes_away_fails_the_run_and_a_rerun_resumes(fresh: Stand) -> None:
     job = fresh.job()
     name = fresh.repos.database.value("SELECT current_database()")
@@ -281,6 +282,7 @@ def test_a_database_that_goes_away_fails_the_run_and_a_rerun_resumes(fresh: Stan
     assert fresh.pool_slots() == 0
 
 
+@pytest.mark.long
 def test_a_full_disk_fails_the_run_and_a_rerun_resumes(fresh: Stand, tmp_path: Path) -> None:
     job = fresh.job()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

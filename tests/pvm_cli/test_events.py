@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from pvm_cli.main import app
 from pvm_jobs import contracts
 from pvm_jobs.events import Event
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.job_changes import outbox_write
 from tests.pvm_resources.receiver import Receiver, Reply
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from pvm_cli.main import app
 from pvm_resources.postgres.driver import Statement
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from tests.pvm_resources.purge_place import Place, build
 
 

@@ -18,7 +18,7 @@ from pvm_cli.session import Session
 from pvm_cli.states import print_states, state_line
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.source_runs import DeadLetter, SourceRuns, SourceState
 

@@ -11,7 +11,7 @@ from pvm_evaluation.folders import PhotoSet, open_folder
 from pvm_evaluation.label_export import Exported, export_labels
 from pvm_jobs.source_policy import parse_policies
 from pvm_resources.media.store import MediaStore
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.labels import Labels
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World

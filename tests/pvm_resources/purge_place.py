@@ -13,7 +13,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.galleries import Galleries, GalleryPicture
 from pvm_resources.store.match_record import MatchView
 from pvm_resources.store.matching import evidence_key

@@ -16,7 +16,7 @@ from pvm_resources.settings import Settings, load_settings
 from pvm_resources.sources.base import Collected, ProductRecord
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.rate_limit import SHOP_RETRIES, RequestLimits
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.oauth_tokens import OAuthTokens
 from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.source_runs import SourceRuns

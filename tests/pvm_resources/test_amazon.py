@@ -20,7 +20,7 @@ from pvm_resources.sources.amazon.account import MARKETS, AmazonAccount
 from pvm_resources.sources.amazon.client import RATE_S, parse_page
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
 from pvm_resources.sources.shop import ShopPage
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, codes, one_database, settings_of, shopping
 from tests.standins.amazon import (
     CREDENTIAL_ID,

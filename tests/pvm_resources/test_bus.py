@@ -27,7 +27,7 @@ from pvm_resources.events import broker as bus
 from pvm_resources.events.publisher import Message, Publisher
 from pvm_resources.events.relay import Relay
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, Endpoints
 from pvm_resources.store.inbox import Inbox

@@ -22,7 +22,7 @@ from pvm_jobs.events import Event
 from pvm_jobs.lifecycle import BARRIERS, derive_phase
 from pvm_resources.postgres.driver import Copy, Database, Statement
 from pvm_resources.postgres.server import EmbeddedServer
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import Product
 from tests.outbox import Outbox

@@ -34,7 +34,7 @@ from pvm_resources.events.wiring import keep_endpoints
 from pvm_resources.http.address_policy import AllowList, PinnedTransport
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import BUS_ID, SETTINGS_ID, Endpoint, Endpoints
 from pvm_resources.store.job_changes import emit, outbox_write

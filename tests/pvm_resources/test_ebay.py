@@ -19,7 +19,7 @@ from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, 
 from pvm_resources.sources.ebay import Ebay
 from pvm_resources.sources.ebay.account import EbayAccount
 from pvm_resources.sources.ebay.client import MINTS_A_DAY
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.quotas import Quotas
 from tests.pvm_resources.shopping import SLOW, Shopping, Waits, codes, one_database, settings_of, shopping
 from tests.standins.ebay import (

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_jobs.source_policy import parse_policies
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.labels import Labels, Tally
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World

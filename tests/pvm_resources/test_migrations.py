@@ -16,7 +16,7 @@ from pvm_core.errors import StoreError
 from pvm_core.scoring.reason import Reason
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database, Statement
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from tests.pvm_resources import world
 
 #: Tables that no finished job fills by itself.

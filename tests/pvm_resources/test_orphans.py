@@ -12,7 +12,7 @@ import pytest
 
 from pvm_resources.media.store import MediaStore
 from pvm_resources.retention.orphans import remove_orphans
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from tests.pvm_resources.purge_place import Place, build
 
 

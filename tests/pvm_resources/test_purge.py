@@ -20,7 +20,7 @@ from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.postgres.locks import job_lock_name
 from pvm_resources.retention.purge import Purge, Purged
 from pvm_resources.settings import Settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.galleries import Galleries
 from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.retention import Retention

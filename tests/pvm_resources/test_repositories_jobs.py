@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pvm_core.errors import InputError, MediaError, Problem
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import AssetState, CheckVerdict, Progress
 from tests.outbox import Outbox

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pvm_core.errors import StoreError
 from pvm_core.rules import Rules
 from pvm_core.scoring.reason import Reason
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import Candidate, PairEvidenceRow
 from tests.outbox import Outbox

@@ -16,7 +16,7 @@ from pvm_jobs import contracts
 from pvm_jobs.events import PER_ITEM
 from pvm_jobs.payloads import Outgoing, delivered
 from pvm_resources.postgres.driver import Database, Statement
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.features import HNSW_MAX_DIM, Feature, Features
 from pvm_resources.store.records import (
     Embedding,

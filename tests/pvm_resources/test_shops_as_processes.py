@@ -10,7 +10,7 @@ from pvm_resources.http.fetcher import Fetcher
 from pvm_resources.settings import load_settings
 from pvm_resources.sources.base import Query
 from pvm_resources.sources.registry import product_specs
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from tests.pvm_resources.shopping import NO_FILE, shopping
 from tests.standins.running import amazon_environment, ebay_environment, running
 

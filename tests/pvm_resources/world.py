@@ -15,7 +15,7 @@ from pvm_core.errors import Problem
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_jobs.events import Event
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import (

@@ -18,7 +18,7 @@ from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG, PARTITION_TAG
 from pvm_jobs.events import COLLECT, MATCH, SEARCH
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.inbox import START, Inbox, InboxListener
 from pvm_resources.store.schedules import Schedules
 from sensors.inbox import InboxProcessor

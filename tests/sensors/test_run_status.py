@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 import pytest
 
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from sensors.run_status import cancelled_runs, failed_runs, open_jobs
 
 

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from tests.databases import Databases
 
 

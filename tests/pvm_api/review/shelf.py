@@ -24,7 +24,7 @@ from pvm_demo.products import SyntheticProduct
 from pvm_demo.scenes import Scene
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import (
     Frame,

@@ -19,7 +19,7 @@ from pvm_jobs.source_policy import parse_policies
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.labels import Labels
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, expect
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
-from pvm_resources.store import Store
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.review_queries import ReviewQueries, Wanted
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_api.review.conftest import opened, serving
