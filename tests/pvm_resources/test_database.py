@@ -257,7 +257,7 @@ def test_secrets_stay_out_of_messages(database: Database) -> None:
 _WRITER = """
     import sys, uuid
     from pvm_resources.postgres.driver import Database
-    from pvm_resources.store import Store
+    from pvm_resources.store.assembly import Store
     from pvm_resources.store.records import Product
     from pvm_jobs.events import Event
     repos = Store.over(Database(sys.argv[1]))
