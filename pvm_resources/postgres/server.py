@@ -26,6 +26,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -302,10 +303,11 @@ class EmbeddedServer:
     def _initialise(self) -> None:
         if (self._data / "PG_VERSION").is_file():
             return
-        fresh = self._root / "data.new"
-        shutil.rmtree(fresh, ignore_errors=True)
+        # The initdb of a starter that was killed may still be writing: each start has a folder of its own.
+        for left in self._root.glob("data.new*"):
+            shutil.rmtree(left, ignore_errors=True)
         account = accounts.service_account(None)
-        fresh.mkdir(mode=0o700)
+        fresh = Path(tempfile.mkdtemp(prefix="data.new.", dir=self._root))
         account.own(fresh)
         password = secrets.token_urlsafe(24)
         self._initdb(fresh, account, password)
@@ -314,7 +316,7 @@ class EmbeddedServer:
             conf.writelines(f"{key} = {value}\n" for key, value in config.items())
         _write_private(self._root / "password", password + "\n")
         shutil.rmtree(self._data, ignore_errors=True)
-        # A killed initdb leaves only `data.new`: the cluster is complete or missing.
+        # A killed initdb leaves only `data.new.*`: the cluster is complete or missing.
         fresh.rename(self._data)
 
     def _initdb(self, folder: Path, account: accounts.ServerAccount, password: str) -> None:
