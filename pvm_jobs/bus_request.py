@@ -7,20 +7,17 @@ sensor pairs them, in whatever order they came.
 from __future__ import annotations
 
 import json
-import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_jobs import contracts
 from pvm_jobs.events import MATCH, REQUESTS, canonical
 from pvm_jobs.request import JobRequest
-
-#: What no database can hold: NUL and lone surrogates.
-_UNFIT: Final = re.compile("[\x00\ud800-\udfff]")
+from pvm_jobs.text import cleaned
 
 
 @dataclass(frozen=True)
@@ -52,25 +49,12 @@ def read(topic: str, payload: Any, message_id: str | None = None) -> BusRequest:
     if name not in REQUESTS:
         raise InputError("contract.unknown", topic[:200], "it is no request", f"Send {', '.join(REQUESTS)}")
     contracts.validate(name, payload)
-    if any(_UNFIT.search(text) for text in _texts(payload)):
+    if cleaned(payload) != payload:
         raise InputError("contract.invalid", name, "it holds NUL or half a character", "Send Unicode text")
     if name != MATCH:
         # What no job can be made of is refused here, where its sender still has the message.
         JobRequest.parse(payload)
     return BusRequest(_identity(name, payload, message_id), name, payload)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield key
-            yield from _texts(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
 
 
 def _identity(topic: str, payload: Mapping[str, Any], message_id: str | None) -> uuid.UUID:

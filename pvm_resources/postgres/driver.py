@@ -22,8 +22,8 @@ from psycopg.types.json import set_json_dumps
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from pvm_core.errors import StoreError
+from pvm_jobs import text
 from pvm_resources.postgres import dsn as dsns
-from pvm_resources.postgres import text as postgres_text
 
 if TYPE_CHECKING:
     from psycopg.abc import Params
@@ -273,7 +273,7 @@ class Database:
 
 
 def _configure(connection: _Connection) -> None:
-    set_json_dumps(postgres_text.dumps, connection)
+    set_json_dumps(text.dumps, connection)
 
 
 class _PooledConnection(psycopg.Connection[tuple[Any, ...]]):

@@ -12,8 +12,8 @@ from typing import Any, Final, get_args, get_type_hints
 import psycopg
 from psycopg.types.json import Jsonb
 
+from pvm_jobs.text import clean
 from pvm_resources.postgres.driver import Database, Statement
-from pvm_resources.postgres.text import clean
 
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 #: What wraps a value for a jsonb column.

@@ -21,14 +21,15 @@ def clean(text: str) -> str:
 def dumps(value: Any) -> str:
     """`value` as JSON that jsonb takes: its texts and keys `clean`."""
     text = json.dumps(value)
-    return json.dumps(_cleaned(value)) if _ESCAPED.search(text) else text
+    return json.dumps(cleaned(value)) if _ESCAPED.search(text) else text
 
 
-def _cleaned(value: Any) -> Any:
+def cleaned(value: Any) -> Any:
+    """A JSON value with its texts and keys `clean`."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, Mapping):
-        return {_cleaned(key): _cleaned(one) for key, one in value.items()}
+        return {cleaned(key): cleaned(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_cleaned(one) for one in value]
+        return [cleaned(one) for one in value]
     return value
