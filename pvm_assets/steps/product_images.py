@@ -71,9 +71,8 @@ def product_images(stage: Stage) -> Report:
         _write_images(stage, images, sources)
 
     setup = partial(given, stage.services.media)
-    with web_fetcher(stage) as web:
-        for some in _small_batches(_with_bytes(stage, web, tasks)):
-            stage.settle(stage.services.pool.map(store_picture, some, setup), write)
+    for some in _small_batches(_with_bytes(stage, web_fetcher(stage), tasks)):
+        stage.settle(stage.services.pool.map(store_picture, some, setup), write)
     if not kept:
         raise _none_usable(stage)
     return _report(stage, kept)

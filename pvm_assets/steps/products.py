@@ -36,8 +36,7 @@ def products(stage: Stage) -> Report:
 
     Sources are queried in parallel; one that fails is named with its reason and the others go on.
     """
-    with web_fetcher(stage) as web:
-        gathered = gather(stage, "products", product_specs(request_of(stage).products), web)
+    gathered = gather(stage, "products", product_specs(request_of(stage).products), web_fetcher(stage))
     found = {ids.product_id(record.namespace, record.external_id): record for _, record in records(gathered)}
     stage.begin(len(found))
     rows = [

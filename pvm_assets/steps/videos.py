@@ -57,13 +57,13 @@ def videos(stage: Stage) -> Report:
 
     A file that has not changed is not read again; a video that is here is not downloaded again.
     """
-    with web_fetcher(stage) as web:
-        gathered: list[_Found] = gather(stage, "videos", video_specs(request_of(stage).videos), web)
-        listed = _listed(gathered)
-        held = _held(stage, listed)
-        stage.begin(len(listed), reused=len(held))
-        fresh = _read_videos(stage, [one for one in listed if one.name not in held])
-        stage.services.store.source_runs.resolve(stage.job_id, stage.name, [*held, *fresh])
+    specs = video_specs(request_of(stage).videos)
+    gathered: list[_Found] = gather(stage, "videos", specs, web_fetcher(stage))
+    listed = _listed(gathered)
+    held = _held(stage, listed)
+    stage.begin(len(listed), reused=len(held))
+    fresh = _read_videos(stage, [one for one in listed if one.name not in held])
+    stage.services.store.source_runs.resolve(stage.job_id, stage.name, [*held, *fresh])
     members = [
         _member(one, position, held.get(one.name), fresh.get(one.name))
         for position, one in enumerate(one for one in listed if one.name in held or one.name in fresh)

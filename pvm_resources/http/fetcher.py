@@ -134,11 +134,6 @@ class Fetcher:
         return DownloadScheduler(jobs, steps, self._throttle, concurrency, budget).run()
 
     # Nothing stays open between two calls; the steps use it in a `with` all the same.
-    def __enter__(self) -> Fetcher:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
     def _transport(self, connections: int) -> PinnedTransport:
         with self._lock:
             # Reading the certificates takes longer than a hundred downloads; it is done once.

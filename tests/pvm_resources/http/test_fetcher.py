@@ -45,9 +45,9 @@ def busy(retry: object = None, status: int = 429) -> object:
 def test_a_download_says_where_it_came_from(server: PictureServer, make_fetcher: MakeFetcher) -> None:
     server.put("/b", whole(JPEG))
     url = server.put("/a", redirect("/b"))
-    with make_fetcher() as fetcher:
-        assert fetcher.fetch(url) == Fetched(JPEG, server.url + "/b")
-        assert fetcher.fetch(url).data == JPEG
+    fetcher = make_fetcher()
+    assert fetcher.fetch(url) == Fetched(JPEG, server.url + "/b")
+    assert fetcher.fetch(url).data == JPEG
     assert server.headers["user-agent"].startswith("product-video-matching/")
     assert server.headers["accept-encoding"] == "identity"
     assert "cookie" not in server.headers
