@@ -15,7 +15,6 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
-from pvm_resources.store.assembly import Store
 
 
 class SettingsResource(ConfigurableResource[Settings]):
@@ -65,10 +64,6 @@ class DatabaseResource(ConfigurableResource[Database]):
         if self._database is None:
             self._database = Database(self.url or database_dsn(load_settings()))
         return self._database
-
-    def store(self) -> Store:
-        """All tables of the database."""
-        return Store.over(self.database())
 
     def teardown_after_execution(self, context: InitResourceContext) -> None:
         """Closes the pool."""

@@ -11,6 +11,7 @@ from pvm_resources.dagster_resources import DatabaseResource, MediaResource, Set
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import load_settings
+from pvm_resources.store.assembly import Store
 
 
 def test_they_work_in_an_asset(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,10 +19,10 @@ def test_they_work_in_an_asset(database_url: str, tmp_path: Path, monkeypatch: p
 
     @dg.asset
     def industries(db: DatabaseResource, media: MediaResource, settings: SettingsResource) -> int:
-        made = db.store().industries.ensure("gối")
+        made = Store.over(db.database()).industries.ensure("gối")
         media.store().put("a/b", made.slug.encode())
         assert settings.settings().embed_model
-        return len(db.store().industries.list())
+        return len(Store.over(db.database()).industries.list())
 
     result = dg.materialize(
         [industries],
