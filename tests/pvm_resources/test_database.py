@@ -331,7 +331,9 @@ def test_a_run_lock_ends_with_its_connection(database: Database, database_url: s
     assert lock.acquire()
     with psycopg.connect(database_url, autocommit=True) as other:
         other.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+            # pg_locks shows the locks of the whole server, those of other tests' databases too.
+            "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
     assert not lock.held()
     assert lock.acquire()
