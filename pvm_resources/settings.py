@@ -107,6 +107,9 @@ class Settings(RuleSettings):
         api_*: where the REST API listens, whether it requires keys, the URL under which users reach it,
             folders whose files its callers may name as sources, requests a minute of one caller, megabytes
             of an upload, origins of browsers it answers; see docs/api.md.
+        ui_*: the Dagster UI: whether it asks who one is (None: unless only this machine reaches it),
+            further hosts it answers to, whether it refuses all changes, its path; see docs/security.md.
+        trusted_proxies: addresses or networks of proxies whose forwarded headers are believed.
         callback_allow: hosts or networks that callbacks may reach though they are not public
             (``CALLBACK_ALLOWED_HOSTS``).
         callback_secret: signs callbacks of single jobs, ``whsec_...``; None: they are not signed.
@@ -156,6 +159,11 @@ class Settings(RuleSettings):
     api_rate: int = Field(600, ge=1)
     api_upload_mb: int = Field(50, ge=1, le=2_000)
     api_cors: str = ""
+    ui_auth: bool | None = None
+    ui_hosts: str = ""
+    ui_read_only: bool = False
+    ui_path_prefix: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    trusted_proxies: str = ""
     callback_allow: str = ""
     callback_secret: SecretStr | None = None
     webhook_url: str | None = None
