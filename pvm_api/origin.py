@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
+from pvm_resources.settings import Network
 
 #: Methods that change nothing (RFC 9110, section 9.2.1).
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -23,7 +24,6 @@ _OWN_SITES: Final = frozenset({"same-origin", "none"})
 _PORTS: Final = {"http": 80, "https": 443}
 #: An address in brackets, or a name or IPv4 address; then a port.
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253}))(?::([0-9]{0,5}))?")
-_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,16 @@ class Hosts:
             InputError: ``settings.invalid``.
         """
         found = set()
-        for part in _parts(text):
+        for part in filter(None, map(str.strip, text.split(","))):
             bare = f"[{part}]" if part.count(":") > 1 and not part.startswith("[") else part
             authority = Authority.parse(bare)
             if authority is None or authority.port is not None:
-                raise _invalid(setting, part, "a host without port", "pvm.example.org, 192.168.1.5")
+                raise InputError(
+                    "settings.invalid",
+                    setting,
+                    f"{part!r} is not a host without port",
+                    "Write it as in pvm.example.org, 192.168.1.5",
+                )
             found.add(authority.host)
         return cls(frozenset(found))
 
@@ -118,27 +123,9 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Proxies:
-    """The proxies whose forwarded headers are believed."""
+    """The proxies whose forwarded headers are believed, by `networks_of`."""
 
-    networks: tuple[_Network, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str, setting: str = "PVM_TRUSTED_PROXIES") -> Proxies:
-        """The list written as ``127.0.0.1, 10.1.0.0/16, fd00::/8``.
-
-        Args:
-            setting: the variable it stands in, for messages.
-
-        Raises:
-            InputError: ``settings.invalid``.
-        """
-        found = []
-        for part in _parts(text):
-            try:
-                found.append(ipaddress.ip_network(part))
-            except ValueError:
-                raise _invalid(setting, part, "an address or a network", "127.0.0.1, 10.1.0.0/16") from None
-        return cls(tuple(found))
+    networks: tuple[Network, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.networks)
@@ -160,12 +147,23 @@ def _address(text: str) -> str:
         return text
 
 
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def host_of(header: str) -> str | None:
+    """The host that a Host header names, see `Authority.host`; None where it names none."""
+    found = Authority.parse(header.strip())
+    return found.host if found is not None else None
 
 
-def _invalid(setting: str, part: str, wanted: str, example: str) -> InputError:
-    return InputError("settings.invalid", setting, f"{part!r} is not {wanted}", f"Write it as in {example}")
+def is_foreign(method: str, headers: Mapping[str, str], allowed: Collection[str] = ()) -> bool:
+    """Whether a page of another site caused a request that may change something, see `foreign_page`.
+
+    Args:
+        headers: by names in lower case.
+        allowed: further origins that may, as ``https://shop.example.org``.
+    """
+    if method in SAFE or headers.get("origin") in allowed:
+        return False
+    host = Authority.parse(headers.get("host", ""))
+    return host is None or foreign_page(headers, host) is not None
 
 
 def foreign_page(headers: Mapping[str, str], host: Authority) -> str | None:

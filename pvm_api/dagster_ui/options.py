@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pvm_api.origin import Authority, Hosts, Proxies
-from pvm_resources.settings import Settings
+from pvm_resources.settings import Settings, networks_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Options:
             InputError: ``settings.invalid``.
         """
         hosts = Hosts.parse(settings.ui_hosts, "PVM_UI_HOSTS")
-        proxies = Proxies.parse(settings.trusted_proxies)
+        proxies = Proxies(networks_of(settings.trusted_proxies))
         listens = Authority.parse(f"[{host}]" if ":" in host else host)
         alone = listens is not None and listens.loopback and not hosts.names and not proxies
         if listens is not None:

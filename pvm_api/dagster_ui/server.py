@@ -67,10 +67,13 @@ def _process_context(workspace: str, read_only: bool) -> Iterator[WorkspaceProce
     from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
+    from dagster._utils.interrupts import setup_interrupt_handlers
     from dagster._utils.log import configure_loggers
     from dagster_webserver.version import __version__
 
     configure_loggers()
+    # SIGTERM, too, ends the code server in good order.
+    setup_interrupt_handlers()
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(_STATEMENT_MS, _RECYCLE_S, _OVERFLOW)
         target = WorkspaceFileTarget(paths=[workspace])

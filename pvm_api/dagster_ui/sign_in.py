@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qs, quote
 
 import anyio
@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pvm_api.auth import address_of
 from pvm_api.dagster_ui.links import SESSION_PATH
 from pvm_api.dagster_ui.sessions import LASTS_S, Session, Sessions
 from pvm_core.errors import InputError
@@ -215,4 +216,5 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 def _address(connection: HTTPConnection) -> str:
-    return f"address:{connection.client.host if connection.client else 'unknown'}"
+    # Of the request it reads the client alone.
+    return address_of(cast(Request, connection))
