@@ -95,7 +95,8 @@ ATTACKS = {
     "form": '<form id="f" method="post" action="{origin}{address}"></form><script>f.submit()</script>',
     "text form": '<form id="f" method="post" enctype="text/plain" action="{origin}{address}">'
     '<input name="a" value="b"></form><script>f.submit()</script>',
-    "fetch as text": "<script>fetch('{origin}{address}', {{method: 'POST', mode: 'no-cors', body: 'x'}})</script>",
+    "fetch as text": "<script>fetch('{origin}{address}', {{method: 'POST', mode: 'no-cors', body: 'x'}})"
+    "</script>",
     "beacon": "<script>navigator.sendBeacon('{origin}{address}', 'x')</script>",
 }  # fmt: skip
 
@@ -168,6 +169,19 @@ def test_the_ui_works_and_gets_its_live_data(page: Any, ours: Site, world: World
     assert sockets, "the UI follows the state of code locations over a websocket"
     assert not any(socket.is_closed() for socket in sockets[-1:])
     assert (refused, complaints) == ([], [])
+
+
+def test_the_read_only_ui_asks_for_nothing_that_is_refused(page: Any, world: World) -> None:
+    site = world.guarded(ui_read_only=True)
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
+
+    for path in ("/assets/keyframes?view=overview", "/runs", "/automation"):
+        page.goto(f"{site.origin}{path}")
+        page.get_by_text("Runs").filter(visible=True).first.wait_for(timeout=_PATIENCE_MS)
+        page.wait_for_timeout(500)
+
+    assert refused == []
 
 
 def test_graphiql_works(page: Any, ours: Site) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster_graphql import DagsterGraphQLClient
 
 from pvm_api.dagster_ui.options import Options
 from pvm_core.errors import InputError
@@ -24,6 +25,13 @@ def test_a_program_of_this_machine_gives_orders(ours: Site, world: World) -> Non
         ours.ask(adding("by-a-program-2"), {"Content-Type": "application/json; charset=utf-8"}).status == 200
     )
     assert {"by-a-program", "by-a-program-2"} <= world.partitions()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:gql")
+def test_dagsters_own_client_is_answered(ours: Site) -> None:
+    client = DagsterGraphQLClient("127.0.0.1", port_number=ours.port)
+    answer = client.reload_repository_location("pvm")
+    assert answer.failure_type == "ReloadNotSupported", "Dagster itself says so of this location"
 
 
 @pytest.mark.parametrize("more", [OWN, {}], ids=["current browser", "old browser"])
