@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from pvm_cli import (
     api,
@@ -28,6 +31,7 @@ from pvm_cli import (
     status,
 )
 from pvm_cli.group import PvmGroup
+from pvm_core.printable import printable
 from pvm_resources.signals import restore_handlers
 
 _ABOUT = """Finds which products of a catalogue appear in which videos, and proves each match
@@ -106,7 +110,15 @@ app.command("evaluate", rich_help_panel=_TUNE)(evaluate.evaluate)
 def main() -> None:
     """The command `pvm`."""
     restore_handlers()
-    app()
+    sys.excepthook = _print_traceback
+    # Not `app()`, which would put Typer's own hook in its place.
+    get_command(app)()
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
+    sys.stderr.write(printable("".join(traceback.format_exception(kind, error, trace))))
 
 
 if __name__ == "__main__":

@@ -59,9 +59,9 @@ def up(
     folder = ServiceFolder(settings.home)
     with _one_at_a_time(settings.home):
         webserver, api = _start_missing(settings, folder, host, port)
-    out().print(f"Dagster UI   [bold]{webserver.url}[/bold]")
-    out().print(f"REST API     [bold]{api.url}[/bold]")
-    out().print(f"review page  [bold]{api.url}/review[/bold]")
+    _print_place("Dagster UI", webserver.url)
+    _print_place("REST API", api.url)
+    _print_place("review page", f"{api.url}/review")
     out().print(f"logs         {folder.log_path(WEBSERVER).parent}", soft_wrap=True)
     if foreground:
         _stay(settings, folder)
@@ -87,6 +87,12 @@ def down(
     with _one_at_a_time(settings.home):
         stopped = _stop_all(settings, ServiceFolder(settings.home), keep_database)
     note(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def _print_place(name: str, url: str) -> None:
+    from rich.text import Text
+
+    out().print(Text.assemble(f"{name:<12} ", (url, "bold")))
 
 
 def _start_missing(
