@@ -32,6 +32,7 @@ from pvm_cli import (
 )
 from pvm_cli.group import PvmGroup
 from pvm_core.printable import printable
+from pvm_resources.private import keep_private
 from pvm_resources.signals import restore_handlers
 
 _ABOUT = """Finds which products of a catalogue appear in which videos, and proves each match
@@ -110,6 +111,7 @@ app.command("evaluate", rich_help_panel=_TUNE)(evaluate.evaluate)
 def main() -> None:
     """The command `pvm`."""
     restore_handlers()
+    keep_private()
     sys.excepthook = _print_traceback
     # Not `app()`, which would put Typer's own hook in its place.
     get_command(app)()

@@ -151,7 +151,10 @@ def _prepare(settings: Settings) -> Mapping[str, str]:
     """Server up, schema and Dagster's home ready; the environment of the processes."""
     from pvm_assets.execution.bootstrap import bootstrap
 
-    return {**os.environ, **bootstrap(settings, keep=True).environment}
+    platform = bootstrap(settings, keep=True)
+    if platform.open_home is not None:
+        note(f"warning: {platform.open_home}")
+    return {**os.environ, **platform.environment}
 
 
 def _workspace() -> list[str]:
