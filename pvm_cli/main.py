@@ -30,6 +30,7 @@ from pvm_cli import (
     sources,
     status,
 )
+from pvm_cli.doctor import command as doctor
 from pvm_cli.group import PvmGroup
 from pvm_core.printable import printable
 from pvm_resources.private import keep_private
@@ -100,6 +101,7 @@ app.add_typer(keys.app, name="keys", rich_help_panel=_SERVICE)
 app.add_typer(events.app, name="events", rich_help_panel=_SERVICE)
 app.add_typer(endpoints.app, name="endpoints", rich_help_panel=_SERVICE)
 app.command("purge", rich_help_panel=_SERVICE)(purge.purge)
+app.command("doctor", rich_help_panel=_SERVICE)(doctor.doctor)
 app.command("sources", rich_help_panel=_TUNE)(sources.sources)
 app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)
 app.add_typer(rules.app, name="rules", rich_help_panel=_TUNE)

@@ -26,11 +26,13 @@ API: Final = "api"
 RELAY: Final = "relay"
 #: In the order they are stopped: first those that accept work.
 SERVICES: Final = (API, WEBSERVER, DAEMON, RELAY)
+#: Where the Dagster UI listens by default.
+UI_PORT: Final = 3000
 _READY_S: Final = 90.0
 
 
 def up(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = UI_PORT,
     host: Annotated[
         str,
         typer.Option(help="Address to listen on. The UI has no login: open it to a trusted network only."),
