@@ -27,11 +27,13 @@ API: Final = "api"
 RELAY: Final = "relay"
 #: In the order they are stopped: first those that accept work.
 SERVICES: Final = (API, WEBSERVER, DAEMON, RELAY)
+#: Where the Dagster UI listens by default.
+UI_PORT: Final = 3000
 _READY_S: Final = 90.0
 
 
 def up(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = UI_PORT,
     host: Annotated[
         str,
         typer.Option(help="Address of the Dagster UI. Where others reach it, one has to sign in."),
@@ -60,10 +62,10 @@ def up(
     folder = ServiceFolder(settings.home)
     with _one_at_a_time(settings.home):
         webserver, api = _start_missing(settings, folder, host, port)
-    out().print(f"Dagster UI   [bold]{webserver.url}[/bold]")
+    _print_place("Dagster UI", webserver.url)
     _print_link(webserver.url)
-    out().print(f"REST API     [bold]{api.url}[/bold]")
-    out().print(f"review page  [bold]{api.url}/review[/bold]")
+    _print_place("REST API", api.url)
+    _print_place("review page", f"{api.url}/review")
     out().print(f"logs         {folder.log_path(WEBSERVER).parent}", soft_wrap=True)
     if foreground:
         _stay(settings, folder)
@@ -89,6 +91,12 @@ def down(
     with _one_at_a_time(settings.home):
         stopped = _stop_all(settings, ServiceFolder(settings.home), keep_database)
     note(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def _print_place(name: str, url: str) -> None:
+    from rich.text import Text
+
+    out().print(Text.assemble(f"{name:<12} ", (url, "bold")))
 
 
 def _start_missing(
@@ -164,7 +172,10 @@ def _prepare(settings: Settings) -> Mapping[str, str]:
     """Server up, schema and Dagster's home ready; the environment of the processes."""
     from pvm_assets.execution.bootstrap import bootstrap
 
-    return {**os.environ, **bootstrap(settings, keep=True).environment}
+    platform = bootstrap(settings, keep=True)
+    if platform.open_home is not None:
+        note(f"warning: {platform.open_home}")
+    return {**os.environ, **platform.environment}
 
 
 def _workspace() -> list[str]:

@@ -41,6 +41,10 @@ _VARIABLES: Final = {
 }
 
 
+#: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples.
+_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY"})
+
+
 def _variables(field: str) -> AliasChoices:
     """The variables that set `field`; credentials of shops carry the shop's name alone."""
     prefix = "" if field.startswith(("ebay_", "amazon_")) else "PVM_"
@@ -225,26 +229,62 @@ def networks_of(text: str) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
 
 
-def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
+def env_file() -> Path:
+    """Where settings are kept beside the environment; there or not."""
+    return project_root() / ".env"
+
+
+def known_variables() -> frozenset[str]:
+    """Names of all variables that are read."""
+    names = {str(name) for field in Settings.model_fields for name in _variables(field).choices}
+    return frozenset(names | _ELSEWHERE)
+
+
+def given_variables() -> frozenset[str]:
+    """Names of all variables that the environment or `.env` sets, ours and others', in upper case."""
+    from dotenv import dotenv_values
+
+    place = env_file()
+    kept = dotenv_values(place, interpolate=False) if place.is_file() else {}
+    return frozenset(name.upper() for values in (os.environ, kept) for name, value in values.items() if value)
+
+
+def readable_settings() -> tuple[Settings, list[InputError]]:
+    """The settings with the default in place of each that is not valid, and what is wrong with those."""
+    fields = {str(name): field for field in Settings.model_fields for name in _variables(field).choices}
+    try:
+        return _read(env_file(), {}), []
+    except ValidationError as error:
+        found = [_invalid(one) for one in error.errors()]
+        bad = {fields[one.subject] for one in found if one.subject in fields}
+    return load_settings(**{field: Settings.model_fields[field].default for field in bad}), found
+
+
+def load_settings(env: Path | None = None, **overrides: Any) -> Settings:
     """The settings of this process: environment, then `.env`, then defaults.
 
     Args:
-        env_file: the `.env` file; default the one in the project root, read where it exists.
+        env: the `.env` file; default the one in the project root, read where it exists.
         overrides: fields by name that win over the environment.
 
     Raises:
         InputError: code ``settings.invalid``, naming the variable and never its value.
     """
     try:
-        # By alias only: a field named `home` would otherwise be filled from the variable HOME.
-        given = {str(_variables(name).choices[0]): value for name, value in overrides.items()}
-        return Settings(_env_file=env_file or project_root() / ".env", **given)  # type: ignore[call-arg]
+        return _read(env or env_file(), overrides)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise InputError(
-            "settings.invalid", name, first["msg"], "Correct it in the environment or in .env"
-        ) from None
+        raise _invalid(error.errors()[0]) from None
+
+
+def _read(env: Path, overrides: Mapping[str, Any]) -> Settings:
+    # By alias only: a field named `home` would otherwise be filled from the variable HOME.
+    given = {str(_variables(name).choices[0]): value for name, value in overrides.items()}
+    return Settings(_env_file=env, **given)  # type: ignore[call-arg]
+
+
+def _invalid(error: Mapping[str, Any]) -> InputError:
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    return InputError("settings.invalid", name, error["msg"], "Correct it in the environment or in .env")
 
 
 def environment(settings: Settings) -> Mapping[str, str]:

@@ -6,7 +6,9 @@ from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from pvm_api.origin import SAFE, Authority, Hosts, Proxies, foreign_fetch, foreign_page
 from pvm_core.errors import InputError, PvmError
@@ -120,7 +122,7 @@ def _set_headers(headers: MutableHeaders) -> None:
 async def _refuse(error: PvmError, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         # Before it is accepted, the server answers with 403.
-        await send({"type": "websocket.close", "code": 1008, "reason": error.code})
+        await WebSocketClose(WS_1008_POLICY_VIOLATION, error.code)(scope, receive, send)
         return
     headers = {"Cache-Control": "no-store", **getattr(error, "headers", {})}
     if error.http_status == 401:

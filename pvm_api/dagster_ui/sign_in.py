@@ -14,7 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.datastructures import URL
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from pvm_api.auth import address_of
 from pvm_api.dagster_ui.links import SESSION_PATH
@@ -120,7 +122,7 @@ class SignIn:
             while await run_sync(self._who, connection) is not None:
                 await anyio.sleep(_LOOK_S)
             closed = True
-            await send({"type": "websocket.close", "code": 1008, "reason": "ui.signed_out"})
+            await WebSocketClose(WS_1008_POLICY_VIOLATION, "ui.signed_out")(scope, receive, send)
 
         async with anyio.create_task_group() as group:
             group.start_soon(watch)

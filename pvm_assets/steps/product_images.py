@@ -70,9 +70,9 @@ def product_images(stage: Stage) -> Report:
         ]
         _write_images(stage, images, sources)
 
-    setup = partial(given, stage.services.media)
+    setup, limit = partial(given, stage.services.media), stage.rules.picture_timeout_s
     for some in _small_batches(_with_bytes(stage, web_fetcher(stage), tasks)):
-        stage.settle(stage.services.pool.map(store_picture, some, setup), write)
+        stage.settle(stage.services.pool.map(store_picture, some, setup, limit), write)
     if not kept:
         raise _none_usable(stage)
     return _report(stage, kept)

@@ -192,10 +192,10 @@ def _main() -> None:
     arguments = server.serve()
     if arguments is None:
         return
-    from pvm_cli.main import app
+    from pvm_cli.main import main
 
     sys.argv = ["pvm", *arguments]
-    app()
+    main()
 
 
 if __name__ == "__main__":
