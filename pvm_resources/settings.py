@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from pvm_jobs.rules import resolve
 from pvm_jobs.source_policy import Policies, parse_policies
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: Addresses that only this machine reaches.
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -106,7 +109,10 @@ class Settings(RuleSettings):
         translator: the source of search phrases, see `pvm_resources.sources.search_terms`.
         api_*: where the REST API listens, whether it requires keys, the URL under which users reach it,
             folders whose files its callers may name as sources, requests a minute of one caller, megabytes
-            of an upload, origins of browsers it answers; see docs/api.md.
+            of an upload, of one caller's uploads and of all uploads, days that an unused upload is kept,
+            seconds that its check may take, origins of browsers it answers; see docs/api.md.
+        trusted_proxies: addresses and networks of proxies whose ``X-Forwarded-For`` and
+            ``X-Forwarded-Proto`` are believed, comma-separated; "": nobody's (``PVM_TRUSTED_PROXIES``).
         callback_allow: hosts or networks that callbacks may reach though they are not public
             (``CALLBACK_ALLOWED_HOSTS``).
         callback_secret: signs callbacks of single jobs, ``whsec_...``; None: they are not signed.
@@ -155,7 +161,12 @@ class Settings(RuleSettings):
     api_source_roots: str = ""
     api_rate: int = Field(600, ge=1)
     api_upload_mb: int = Field(50, ge=1, le=2_000)
+    api_upload_quota_mb: int = Field(1_000, ge=1)
+    api_upload_total_mb: int = Field(10_000, ge=1)
+    api_upload_days: int = Field(30, ge=1, le=3_650)
+    api_upload_check_s: float = Field(60, gt=0, le=3_600)
     api_cors: str = ""
+    trusted_proxies: str = ""
     callback_allow: str = ""
     callback_secret: SecretStr | None = None
     webhook_url: str | None = None
@@ -172,6 +183,11 @@ class Settings(RuleSettings):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        return ",".join(map(str, networks_of(value)))
 
     @property
     def media(self) -> str:
@@ -197,6 +213,15 @@ class Settings(RuleSettings):
     def worker_count(self) -> int:
         """Processes or threads inside a step."""
         return self.workers or len(os.sched_getaffinity(0))
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Networks from ``127.0.0.1, 10.1.0.0/16``; an address is a network of one.
+
+    Raises:
+        ValueError: an entry is neither.
+    """
+    return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
 
 
 def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
