@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from pvm_api import models, problems
-from pvm_api.auth import Authenticator, Gate, check_host
-from pvm_api.limits import RequestMiddleware
+from pvm_api.auth import Authenticator, Gate, LocalOnly
+from pvm_api.limits import BodyLimits, RequestMiddleware
 from pvm_api.metrics import Metrics
 from pvm_api.review import pages
 from pvm_api.review.access import Sessions
@@ -22,14 +22,13 @@ from pvm_api.services import Services
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, check_api_host
-from pvm_resources.store.api_keys import Keys
+from pvm_resources.store.assembly import Store
 
 #: Paths that need no key; they show nothing about jobs.
 OPEN: Final = frozenset({"/healthz", "/readyz"})
-#: Paths whose bodies may hold a file.
-_UPLOADS: Final = frozenset(
-    {"/v1/jobs", "/start-job", "/orchestrator/start-job", "/v1/uploads", "/v1/products/similar"}
-)
+#: Paths whose body is a file, and paths that take a form with one.
+_FILES: Final = frozenset({"/v1/uploads"})
+_FORMS: Final = frozenset({"/v1/jobs", "/start-job", "/orchestrator/start-job", "/v1/products/similar"})
 #: Besides the file a form has fields and boundaries.
 _FORM_BYTES: Final = 1_000_000
 _ROUTERS: Final = (
@@ -64,9 +63,9 @@ def create_app(
         InputError: ``api.host``: keys are off and the host is not this machine alone; ``settings.invalid``.
     """
     check_api_host(settings)
-    keys = Keys(database) if settings.api_auth else None
-    sessions = Sessions(Keys(database), settings.api_auth)
-    gate = Gate(keys, settings.api_rate, (sessions, *authenticators))
+    store = Store.over(database)
+    sessions = Sessions(store, settings.api_auth)
+    gate = Gate(store.keys if settings.api_auth else None, settings.api_rate, (sessions, *authenticators))
     services = Services(settings, database, media, gate)
 
     @asynccontextmanager
@@ -81,7 +80,6 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        dependencies=() if settings.api_auth else (Depends(check_host),),
         # A redirect to the same path with a slash would repeat a POST without its body's limits.
         redirect_slashes=False,
         separate_input_output_schemas=False,
@@ -99,9 +97,10 @@ def create_app(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"],
             expose_headers=["Location", "ETag", "X-Request-ID", "Retry-After"],
         )  # fmt: skip
-    app.add_middleware(
-        RequestMiddleware, upload_max=settings.api_upload_mb * 1_000_000 + _FORM_BYTES, uploads=_UPLOADS
-    )
+    if not settings.api_auth:
+        app.add_middleware(LocalOnly, origins=origins)
+    file_max = settings.api_upload_mb * 1_000_000
+    app.add_middleware(RequestMiddleware, bodies=BodyLimits(_FILES, _FORMS, file_max, file_max + _FORM_BYTES))
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

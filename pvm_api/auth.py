@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Protocol
 
 from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
 from pvm_api.limits import RateLimiter
-from pvm_api.problems import ApiError
+from pvm_api.origin import host_of, is_foreign
+from pvm_api.problems import ApiError, refuse
 from pvm_resources.settings import LOOPBACK
 from pvm_resources.store.api_keys import SCOPES, ApiKey, Keys, Scope
 
@@ -21,6 +26,8 @@ _TRUSTED_S: Final = 5.0
 _CACHED_MAX: Final = 1_000
 #: Wrong keys a minute of one address.
 _WRONG: Final = 60
+#: Bits of an IPv6 address that name one caller's network (RFC 6177).
+_SITE: Final = 64
 
 _bearer: Final = HTTPBearer(
     auto_error=False, scheme_name="bearer", description="A key of `pvm keys create`: Authorization: Bearer"
@@ -50,8 +57,15 @@ LOCAL: Final = Principal("local", "local", frozenset(SCOPES))
 
 
 def address_of(request: Request) -> str:
-    """The caller's address, as limits are kept under it."""
-    return f"address:{request.client.host if request.client else 'unknown'}"
+    """The caller's address, as limits are kept under it; of IPv6 its network."""
+    host = request.client.host if request.client else "unknown"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return f"address:{host[:100]}"
+    if address.version == 6 and address.ipv4_mapped is None:
+        return f"address:{ipaddress.ip_network((address.packed, _SITE), strict=False)}"
+    return f"address:{address}"
 
 
 class Authenticator(Protocol):
@@ -66,7 +80,7 @@ class KeyCache:
     """Keys as they were found at most five seconds ago.
 
     Args:
-        find: reads a key by its token or id; None where there is no such key, or it is revoked.
+        find: reads a key by its token or a session's; None where there is none, or where it is revoked.
     """
 
     def __init__(self, find: Callable[[str], ApiKey | None]) -> None:
@@ -89,6 +103,11 @@ class KeyCache:
             if fresh is not None:
                 self._found[name] = (now, fresh)
         return fresh
+
+    def forget(self, name: str) -> None:
+        """The next `get` reads it again."""
+        with self._lock:
+            self._found.pop(name, None)
 
 
 class Gate:
@@ -126,9 +145,9 @@ class Gate:
                     return found
             self._requests.take(address)
             raise _unauthorised("auth.missing", "no API key was sent")
-        self._wrong.check(address)
         key = self._keys.get(token)
         if key is None:
+            # Failures alone are slowed down: whoever shares an address, or forges one, locks nobody out.
             self._wrong.take(address)
             raise _unauthorised("auth.invalid", "the API key is not known, or revoked")
         return Principal(key.name, f"key:{key.key_id}", key.allows)
@@ -154,19 +173,43 @@ def require(scope: Scope) -> Callable[..., Principal]:
     return caller
 
 
-def check_host(request: Request) -> None:
-    """Refuses other host names while keys are off: a page of another site, whose name its owner points at
-    this machine (DNS rebinding), could act as the user.
+class LocalOnly:
+    """Around every request while keys are off: programs and pages of this machine alone are answered.
 
-    Raises:
-        ApiError: 403 ``auth.host``.
+    Another host name is refused, because a page whose owner points its name at this machine (DNS rebinding)
+    could act as the user; so is a change that a page of another site causes.
+
+    Args:
+        origins: further origins whose pages may.
     """
-    if (request.url.hostname or "") not in LOOPBACK:
-        raise ApiError(
-            "auth.host",
-            "keys are off, and the request names another host than this machine",
-            "Ask http://127.0.0.1, or turn keys on (PVM_API_AUTH=true)",
-        )
+
+    def __init__(self, app: ASGIApp, origins: Collection[str] = ()) -> None:
+        self._app = app
+        self._origins = frozenset(origins)
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """One request."""
+        error = self._refusal(scope) if scope["type"] == "http" else None
+        if error is None:
+            await self._app(scope, receive, send)
+        else:
+            await refuse(Request(scope), error)(scope, receive, send)
+
+    def _refusal(self, scope: AsgiScope) -> ApiError | None:
+        headers = Headers(scope=scope)
+        if host_of(headers.get("host", "")) not in LOOPBACK:
+            return ApiError(
+                "auth.host",
+                "keys are off, and the request names another host than this machine",
+                "Ask http://127.0.0.1, or turn keys on (PVM_API_AUTH=true)",
+            )
+        if is_foreign(scope["method"], headers, self._origins):
+            return ApiError(
+                "auth.origin",
+                "keys are off, and a page of another site sent the request",
+                "Name its origin in PVM_API_CORS if it is yours, or turn keys on (PVM_API_AUTH=true)",
+            )
+        return None
 
 
 def _unauthorised(code: str, reason: str) -> ApiError:

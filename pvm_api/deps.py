@@ -23,7 +23,7 @@ IndustryName = Annotated[
 IndustryFilter = Annotated[str | None, Query(max_length=200, description="Name or slug.")]
 
 
-def base_url(request: Request, services: ServicesDep) -> str:
+async def base_url(request: Request, services: ServicesDep) -> str:
     """The address that links begin with."""
     return services.base(request)
 

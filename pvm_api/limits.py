@@ -8,20 +8,23 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pvm_api.problems import SECURITY, ApiError
+from pvm_api import json_body
+from pvm_api.problems import SECURITY, ApiError, BodyError, refuse
 
-#: Bytes of a JSON body.
-BODY_MAX: Final = 1_000_000
 #: Counters kept at once, two a caller; with more of them all are dropped, which only ever admits more.
 _COUNTERS_MAX: Final = 20_000
 _ID_MAX: Final = 64
+_NO_BODY: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_FORMS: Final = ("multipart/form-data", "application/x-www-form-urlencoded")
+#: Bytes that are read and dropped after a refusal, so that a caller who is still sending gets to read it.
+_DRAINED_MAX: Final = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,6 @@ class RateLimiter:
             self._storage.reset()
         return self._rate(caller, self._window.hit(self._item, caller))
 
-    def check(self, caller: str) -> None:
-        """Like `take`, counting nothing."""
-        self._rate(caller, self._window.test(self._item, caller))
-
     def _rate(self, caller: str, admitted: bool) -> Rate:
         stats = self._window.get_window_stats(self._item, caller)
         rate = Rate(self._item.amount, stats.remaining, max(0, math.ceil(stats.reset_time - time.time())))
@@ -79,18 +78,39 @@ class RateLimiter:
         raise ApiError("rate.limited", reason, f"Wait {wait} s", headers)
 
 
-class RequestMiddleware:
-    """Around every request: its id, the limit of its body, the headers of its answer. Pure ASGI.
+@dataclass(frozen=True)
+class BodyLimits:
+    """Which paths take bodies that are no JSON, and how large.
 
-    Args:
-        upload_max: bytes of a body on the paths that take uploads.
-        uploads: those paths.
+    Attributes:
+        files: paths whose body is a file, whatever its type says.
+        forms: paths that take a form with a file.
+        file_max, form_max: bytes.
     """
 
-    def __init__(self, app: ASGIApp, upload_max: int, uploads: frozenset[str]) -> None:
+    files: frozenset[str]
+    forms: frozenset[str]
+    file_max: int
+    form_max: int
+
+    def of(self, path: str, kind: str) -> int | None:
+        """Most bytes of a body of this type; None for a body that is to be JSON."""
+        if path in self.files:
+            return self.file_max
+        if kind == "multipart/form-data" and path in self.forms:
+            return self.form_max
+        return json_body.BYTES_MAX if kind in _FORMS else None
+
+
+class RequestMiddleware:
+    """Around every request: its id, the limits of its body, the headers of its answer. Pure ASGI.
+
+    A JSON body is read here and judged before anybody parses it; others are counted while they are read.
+    """
+
+    def __init__(self, app: ASGIApp, bodies: BodyLimits) -> None:
         self._app = app
-        self._upload_max = upload_max
-        self._uploads = uploads
+        self._bodies = bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -98,38 +118,100 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        state = scope.setdefault("state", {})
-        state["request_id"] = _id_of(headers.get("x-request-id"))
-        limit = self._upload_max if scope["path"] in self._uploads else BODY_MAX
+        scope.setdefault("state", {})["request_id"] = _id_of(headers.get("x-request-id"))
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 _set_headers(MutableHeaders(scope=message), scope)
             await send(message)
 
-        await self._app(scope, _counted(receive, headers.get("content-length"), limit), send_with_headers)
+        body = _Body(receive, headers)
+        limit = self._bodies.of(
+            scope["path"], headers.get("content-type", "").partition(";")[0].strip().lower()
+        )
+        try:
+            given = await body.judged() if limit is None and scope["method"] not in _NO_BODY else None
+        except BodyError as error:
+            await refuse(Request(scope), error.refusal)(scope, receive, send_with_headers)
+            return
+        follow = body.counted(limit or json_body.BYTES_MAX) if given is None else body.again(given)
+        await self._app(scope, follow, send_with_headers)
 
 
-def _counted(receive: Receive, stated: str | None, limit: int) -> Receive:
-    seen = 0
+class _Body:
+    """The body of one request, as it comes.
 
-    async def counted() -> Message:
-        nonlocal seen
-        if stated is not None and stated.isdigit() and int(stated) > limit:
-            raise _too_large(limit)
-        message = await receive()
-        if message["type"] == "http.request":
-            # A stated length may be missing or wrong: what arrives is counted.
-            seen += len(message.get("body", b""))
-            if seen > limit:
-                raise _too_large(limit)
+    Args:
+        receive: where it comes from.
+        headers: of the request.
+    """
+
+    def __init__(self, receive: Receive, headers: Headers) -> None:
+        self._receive = receive
+        stated = headers.get("content-length", "")
+        self._stated = int(stated) if stated.isascii() and stated.isdigit() and len(stated) < 20 else 0
+        self._waits = headers.get("expect", "").lower() == "100-continue"
+        self._seen = 0
+        self._ended = False
+
+    async def judged(self) -> bytes | None:
+        """The whole body, which may be parsed; None where the caller is gone.
+
+        Raises:
+            BodyError: 413 ``request.large``; 422 ``request.shape``: nested too deeply, or of too many values.
+        """
+        parts = bytearray()
+        while not self._ended:
+            message = await self._next(json_body.BYTES_MAX)
+            if message["type"] == "http.disconnect":
+                return None
+            parts += message.get("body", b"")
+        data = bytes(parts)
+        if (fault := json_body.fault_of(data)) is not None:
+            raise BodyError(ApiError("request.shape", f"the body is refused: {fault}", "Send less at once"))
+        return data
+
+    def again(self, data: bytes) -> Receive:
+        """`receive` of a body that has been read."""
+        given = False
+
+        async def receive() -> Message:
+            nonlocal given
+            if given:
+                return await self._receive()
+            given = True
+            return {"type": "http.request", "body": data, "more_body": False}
+
+        return receive
+
+    def counted(self, limit: int) -> Receive:
+        """`receive` that raises `BodyError` past `limit` bytes."""
+
+        async def receive() -> Message:
+            return await self._next(limit)
+
+        return receive
+
+    async def _next(self, limit: int) -> Message:
+        if self._stated > limit:
+            raise await self._too_large(limit)
+        message = await self._receive()
+        # A stated length may be missing or wrong: what arrives is counted.
+        self._seen += len(message.get("body", b""))
+        self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+        if self._seen > limit:
+            raise await self._too_large(limit)
         return message
 
-    return counted
-
-
-def _too_large(limit: int) -> HTTPException:
-    return HTTPException(413, f"the body is larger than {limit:,} bytes", {"Connection": "close"})
+    async def _too_large(self, limit: int) -> BodyError:
+        drained = 0
+        while not (self._ended or self._waits or drained > _DRAINED_MAX):
+            message = await self._receive()
+            drained += len(message.get("body", b""))
+            self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+        reason = f"the body is larger than {limit:,} bytes"
+        remedy = "Send less at once, a catalogue as an upload" if limit == json_body.BYTES_MAX else "Split it"
+        return BodyError(ApiError("request.large", reason, remedy, {"Connection": "close"}))
 
 
 def _id_of(given: str | None) -> str:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from pvm_jobs.lifecycle import JobStatus
-from pvm_jobs.request import JobRequest
+from pvm_jobs.request import LANGUAGES_MAX, QUERIES_MAX, QUERY_MAX, SOURCE_MAX, SOURCES_MAX, JobRequest
 from pvm_resources.store.labels import Verdict
 from pvm_resources.store.records import JobCounts, MatchStatus
 
 T = TypeVar("T")
 _JOB = "01kaq2x8r3n6m4tz"
 _UUID = "3f1c1c0e-7a55-5b0b-9d0a-2f6a6f0f7c11"
+
+
+_Name = Annotated[str, Field(max_length=100)]
+_SourceName = Annotated[str, Field(max_length=SOURCE_MAX)]
+_SourceNames = Annotated[list[_SourceName], Field(max_length=SOURCES_MAX)]
+_Phrase = Annotated[str, Field(max_length=QUERY_MAX)]
+_Phrases = Annotated[list[_Phrase], Field(max_length=QUERIES_MAX)]
+_Queries = Annotated[dict[_Name, _Phrases | _Phrase], Field(max_length=LANGUAGES_MAX)]
 
 
 class _Model(BaseModel):
@@ -45,7 +53,9 @@ class JobBody(JobRequest):
     industry: str = Field(min_length=1, max_length=200, description="Name in any language, or slug.")
     top_amz: int | None = Field(None, ge=0, le=1000, description="Founding name: products of Amazon.")
     top_ebay: int | None = Field(None, ge=0, le=1000, description="Founding name: products of eBay.")
-    platforms: list[str] | None = Field(None, description="Founding name: `youtube`, `bilibili`.")
+    platforms: Annotated[list[_Name], Field(max_length=10)] | None = Field(
+        None, description="Founding name: `youtube`, `bilibili`."
+    )
 
     model_config = ConfigDict(
         extra="forbid",
@@ -335,15 +345,15 @@ class Upload(BaseModel):
 class Sources(_Model):
     """Standing sources of an industry."""
 
-    products: list[str] | str | None = None
-    videos: list[str] | str | None = None
+    products: _SourceNames | _SourceName | None = None
+    videos: _SourceNames | _SourceName | None = None
 
 
 class IndustryBody(_Model):
     """A new industry; one that exists keeps what is not named."""
 
     name: str = Field(min_length=1, max_length=200, examples=["gối công thái học"])
-    queries: dict[str, list[str] | str] | None = None
+    queries: _Queries | None = None
     sources: Sources | None = None
     every_hours: int | None = Field(None, ge=1, le=8760, description="Run the standing sources that often.")
 
@@ -351,7 +361,7 @@ class IndustryBody(_Model):
 class IndustryPatch(_Model):
     """Fields of an industry to be changed; `every_hours` null: no longer run automatically."""
 
-    queries: dict[str, list[str] | str] | None = None
+    queries: _Queries | None = None
     sources: Sources | None = None
     every_hours: int | None = Field(None, ge=1, le=8760)
 
@@ -373,20 +383,25 @@ class Industry(_Answer):
 
 
 RuleValue = bool | int | float | str
+_RuleGiven = bool | int | float | Annotated[str, Field(max_length=200)]
 
 
 class RulesBody(_Model):
     """Rules of an industry: a named set and the fields it overrides."""
 
     rule_set: str = Field("default", max_length=50)
-    overrides: dict[str, RuleValue] = Field(default_factory=dict, examples=[{"accept": 0.85}])
+    overrides: dict[_Name, _RuleGiven] = Field(
+        default_factory=dict, max_length=100, examples=[{"accept": 0.85}]
+    )
 
 
 class RulesPatch(_Model):
     """Rules to be changed; a field set to null falls back to the set."""
 
     rule_set: str | None = Field(None, max_length=50)
-    overrides: dict[str, RuleValue | None] = Field(default_factory=dict, examples=[{"accept": None}])
+    overrides: dict[_Name, _RuleGiven | None] = Field(
+        default_factory=dict, max_length=100, examples=[{"accept": None}]
+    )
 
 
 class Rules(BaseModel):

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -14,12 +15,16 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from pvm_core.errors import PvmError
+from pvm_core.errors import PvmError, public_dict
 
 MEDIA_TYPE: Final = "application/problem+json"
 #: A code is an identifier, not a page.
 _TYPE: Final = "urn:pvm:problem:"
 _RETRY_S: Final = 5
+#: Findings of one answer, and characters of them: names and values are the caller's, of any length.
+_ERRORS_MAX: Final = 50
+_LOC_MAX: Final = 200
+_DETAIL_MAX: Final = 500
 _log: Final = logging.getLogger("pvm.api")
 
 #: On every answer.
@@ -80,9 +85,17 @@ class ApiError(PvmError):
         self.headers = dict(headers or {})
 
 
+class BodyError(HTTPException):
+    """A refusal while a body is read: there the framework passes on its own exceptions alone."""
+
+    def __init__(self, refusal: ApiError) -> None:
+        super().__init__(refusal.http_status, refusal.reason, refusal.headers)
+        self.refusal = refusal
+
+
 def install(app: FastAPI) -> None:
     """Makes `app` answer every error as a problem."""
-    app.add_exception_handler(PvmError, _ours)  # type: ignore[arg-type]
+    app.add_exception_handler(PvmError, refuse)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _unexpected)
@@ -116,11 +129,10 @@ def request_id(request: Request) -> str:
 
 
 def public_texts(error: PvmError) -> tuple[str, str | None]:
-    """Detail and remedy as a caller may read them: where the database is must not leave this machine."""
-    if error.traits.scope == "machine" and error.http_status >= 500:
-        return "the store is out of reach" if error.retryable else "the store failed", None
-    subject = "" if isinstance(error, ApiError) else f"{error.subject[:500]}: "
-    return f"{subject}{error.reason}", error.remedy
+    """Detail and remedy as a caller may read them, see `public_dict`."""
+    shown = public_dict(error.to_dict())
+    subject = "" if isinstance(error, ApiError) else shown["subject"][:_DETAIL_MAX]
+    return f"{subject}: {shown['reason']}" if subject else shown["reason"], shown["remedy"] or None
 
 
 class _ProblemResponse(JSONResponse):
@@ -131,7 +143,8 @@ class _ProblemResponse(JSONResponse):
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
-def _ours(request: Request, error: PvmError) -> JSONResponse:
+def refuse(request: Request, error: PvmError) -> JSONResponse:
+    """An error of ours as a response."""
     status = error.http_status
     headers = dict(getattr(error, "headers", {}))
     if status == 503:
@@ -144,15 +157,21 @@ def _ours(request: Request, error: PvmError) -> JSONResponse:
 
 
 def _http(request: Request, error: HTTPException) -> JSONResponse:
+    if isinstance(error, BodyError):
+        return refuse(request, error.refusal)
     code = f"http.{HTTPStatus(error.status_code).name.lower()}"
     return answer(request, error.status_code, code, str(error.detail), error.headers)
 
 
 def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     errors = [
-        FieldError(loc=".".join(str(part) for part in one["loc"]), detail=one["msg"], code=one["type"])
-        for one in error.errors()
-    ][:50]
+        FieldError(
+            loc=".".join(str(part) for part in one["loc"])[:_LOC_MAX],
+            detail=one["msg"][:_DETAIL_MAX],
+            code=one["type"],
+        )
+        for one in islice(error.errors(), _ERRORS_MAX)
+    ]
     detail = f"{errors[0].loc}: {errors[0].detail}" if errors else "the request is not valid"
     return answer(request, 422, "request.invalid", detail, errors=errors)
 

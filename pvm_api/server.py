@@ -7,6 +7,7 @@ import logging
 import uvicorn
 
 from pvm_api.app import create_app
+from pvm_api.connections import limits_here, server_options
 from pvm_resources import logs
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
@@ -43,6 +44,7 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
+        **server_options(limits_here(), settings.trusted_proxies),
     )
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from typing import Literal
+from typing import Final, Literal
 
 from fastapi import Request
 
+from pvm_api import models
 from pvm_api.auth import Gate
 from pvm_api.paging import Cursors
+from pvm_api.remembered import Remembered
+from pvm_api.slots import Slots
 from pvm_api.thumbnails import Thumbnails
+from pvm_api.uploads import Uploads
 from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
@@ -18,6 +22,9 @@ from pvm_resources.sources.admission import Places
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.labels import Label, Verdict
 from pvm_resources.store.match_queries import JobRow
+
+#: Seconds for which what `/readyz` found is its answer.
+_READY_S: Final = 1.0
 
 
 class Services:
@@ -35,6 +42,9 @@ class Services:
         self.policies = load_policies(settings)
         self.labels = self.store.labels(self.policies)
         self.thumbnails = Thumbnails(media)
+        self.readiness = Remembered[models.Ready](_READY_S)
+        self.searches = Slots("search.busy", capacity=1, waiting=8, patience_s=20.0)
+        self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:
         """Each industry's job that completed last; of one industry (slug) where given."""
@@ -52,7 +62,7 @@ class Services:
         return (self.settings.api_url or str(request.base_url)).rstrip("/")
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """The dependency: handles of the application that answers `request`."""
     found: Services = request.app.state.services
     return found

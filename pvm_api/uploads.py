@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
+
 from pvm_api import models
+from pvm_api.catalogue_check import CheckLimits, Counted, count
 from pvm_api.problems import ApiError
+from pvm_api.slots import Slots
 from pvm_core.errors import InputError
+from pvm_resources.retention.uploads import UNFINISHED
+from pvm_resources.settings import Settings
+from pvm_resources.store import uploads as rows
 
 KINDS: Final = ("csv", "tsv", "jsonl", "json", "xml")
+_MEGABYTE: Final = 1_000_000
 
 
 def kind_of(filename: str | None) -> str:
@@ -31,54 +40,95 @@ def kind_of(filename: str | None) -> str:
     return suffix
 
 
-async def keep(chunks: AsyncIterator[bytes], folder: Path, kind: str, limit: int) -> tuple[Path, str, int]:
-    """Writes the bytes below `folder` under their SHA-256; returns path, hash and size.
+class Uploads:
+    """Stores and checks uploads within the quotas of this machine.
+
+    Args:
+        rows: who stored what.
+        folder: where the files are.
+    """
+
+    def __init__(self, settings: Settings, rows: rows.Uploads, folder: Path) -> None:
+        self._rows = rows
+        self._folder = folder
+        self._one = settings.api_upload_mb * _MEGABYTE
+        self._quota = settings.api_upload_quota_mb * _MEGABYTE
+        self._total = settings.api_upload_total_mb * _MEGABYTE
+        self._limits = CheckLimits(settings.api_upload_check_s)
+        self._checks = Slots("upload.busy", capacity=2, waiting=8, patience_s=60.0)
+
+    async def take(self, chunks: AsyncIterator[bytes], filename: str | None, owner: str) -> models.Upload:
+        """Stores a catalogue and says what it holds; one that cannot be used is not kept.
+
+        Args:
+            owner: the caller whose quota it counts against.
+
+        Raises:
+            ApiError: 413 ``upload.large``, 503 ``upload.busy``.
+            InputError: ``upload.kind``, ``upload.empty``, ``upload.slow``, ``upload.heavy``, ``table.*``,
+                ``catalogue.*``; 413 ``upload.quota``; 507 ``upload.full``.
+        """
+        kind = kind_of(filename)
+        await run_in_threadpool(self._room, owner)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=UNFINISHED, dir=self._folder) as place:
+            # The name of the file is in messages about its rows.
+            path = Path(place) / f"catalogue.{kind}"
+            digest, size = await _written(chunks, path, self._one)
+            async with self._checks.take():
+                found = await run_in_threadpool(_counted, path, self._limits)
+            name = f"{digest}.{kind}"
+            await run_in_threadpool(self._rows.add, name, owner, size, self._quota)
+            # One that is there already becomes younger by it.
+            path.replace(self._folder / name)
+        return models.Upload(
+            source=f"upload:{name}",
+            sha256=digest,
+            bytes=size,
+            products=found.products,
+            problems=found.problems,
+        )
+
+    def _room(self, owner: str) -> None:
+        """Refuses what is sure not to fit before it is sent."""
+        if self._rows.stored(owner) >= self._quota:
+            raise rows.over_quota(self._quota)
+        with os.scandir(self._folder) if self._folder.is_dir() else nullcontext(()) as files:
+            stored = sum(file.stat(follow_symlinks=False).st_size for file in files)
+        if stored + self._one > self._total:
+            raise InputError(
+                "upload.full",
+                "the upload",
+                f"all uploads together would be larger than {self._total:,} bytes",
+                "Let the operator run `pvm purge`, or raise PVM_API_UPLOAD_TOTAL_MB",
+            )
+
+
+async def _written(chunks: AsyncIterator[bytes], path: Path, limit: int) -> tuple[str, int]:
+    """Writes the bytes to `path`; their SHA-256 and number.
 
     Raises:
         ApiError: 413 ``upload.large``.
         InputError: ``upload.empty``.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh = folder / f".tmp-{os.getpid()}-{secrets.token_hex(8)}"
     digest, size = hashlib.sha256(), 0
+    with path.open("wb") as file:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > limit:
+                raise ApiError(
+                    "upload.large", f"it is larger than {limit:,} bytes", "Split it, or name its URL"
+                )
+            digest.update(chunk)
+            file.write(chunk)
+    if size == 0:
+        raise InputError("upload.empty", "the upload", "it is empty", "Send the catalogue")
+    return digest.hexdigest(), size
+
+
+def _counted(path: Path, limits: CheckLimits) -> Counted:
     try:
-        with fresh.open("wb") as file:
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > limit:
-                    raise ApiError(
-                        "upload.large", f"it is larger than {limit:,} bytes", "Split it, or name its URL"
-                    )
-                digest.update(chunk)
-                file.write(chunk)
-        if size == 0:
-            raise InputError("upload.empty", "the upload", "it is empty", "Send the catalogue")
-        path = folder / f"{digest.hexdigest()}.{kind}"
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-    return path, digest.hexdigest(), size
-
-
-def check(path: Path, digest: str, size: int) -> models.Upload:
-    """What the catalogue holds; a file that cannot be used is removed again. Reads no pixel.
-
-    Raises:
-        InputError: ``table.*``, ``catalogue.*``.
-    """
-    from pvm_resources.sources.base import Query
-    from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
-
-    try:
-        found = FileCatalogue(path, namespace="").collect(Query(""))
+        return count(path, limits)
     except InputError as error:
-        path.unlink(missing_ok=True)
         # Paths of this machine are not shown to callers.
         raise InputError(error.code, "the catalogue", error.reason, error.remedy) from error
-    return models.Upload(
-        source=f"upload:{path.name}",
-        sha256=digest,
-        bytes=size,
-        products=len(found.records),
-        problems=len(found.problems),
-    )

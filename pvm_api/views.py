@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pvm_api import models
+from pvm_core.errors import public_dict
 from pvm_resources.store.match_queries import JobRow, PictureRow, ProductRow, VideoRow
 from pvm_resources.store.match_record import MatchView
 from pvm_resources.store.records import Industry
@@ -25,7 +26,7 @@ def job(row: JobRow, base: str, reached: str) -> models.Job:
     """A job; `reached` is the phase that its events state."""
     return models.Job.of(
         row,
-        error=row.error or None,
+        error=public_dict(row.error) if row.error else None,
         percent=percent_of(row, reached),
         status_url=f"{base}/v1/jobs/{row.job_id}",
         results_url=f"{base}/v1/results?job={row.job_id}",

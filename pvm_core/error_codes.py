@@ -81,7 +81,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (replace(MACHINE, http=422), "store.text"),
     (_status(400), "ui.request"),
     (_status(401), "auth ui.signed_out"),
-    (_status(403), "auth.host auth.scope review.foreign ui.foreign ui.read_only"),
+    (_status(403), "auth.host auth.origin auth.scope review.foreign ui.foreign ui.read_only"),
     (
         _status(404),
         "evidence.unknown frame.unknown image.unknown industry.unknown job.unknown key.unknown "
@@ -90,19 +90,21 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (_status(409), "industry.in_use job.ended job.open label.none"),
     (replace(ITEM, http=413), "picture.too_large"),
     (_status(405), "ui.method"),
-    (_status(413), "ui.large upload.large"),
+    (_status(413), "request.large ui.large upload.large upload.quota"),
     (_status(415), "request.type ui.type"),
     (_status(416), "range.outside"),
     (_status(421), "ui.host"),
     (_status(429), "rate.limited"),
+    (_status(503), "search.busy upload.busy"),
+    (_status(507), "upload.full"),
 )
 _RETRYABLE: Final = (
     "amazon.too_many amazon.unreachable amazon.unreadable bus.refused bus.unreachable dagster.unreachable "
     "demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable endpoint.test "
     "media.read media.write model.download models.write rate.limited run.broken run.died run.failed "
-    "run.locked server.connect source.failed source.rate_limited store.busy store.conflict store.disk_full "
-    "store.locked store.unreachable video.cancelled video.changed video.live video.network "
-    "video.rate_limited worker.died"
+    "run.locked search.busy server.connect source.failed source.rate_limited store.busy store.conflict "
+    "store.disk_full store.locked store.unreachable upload.busy video.cancelled video.changed video.live "
+    "video.network video.rate_limited worker.died"
 )
 
 

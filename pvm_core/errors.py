@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from pvm_core.error_codes import FAILURE, INPUT, ITEM, MACHINE, MODEL, ErrorTraits, Exit, exit_of, traits_of
 from pvm_core.shown_url import without_secrets
@@ -94,6 +94,31 @@ def error_to_dict(error: BaseException) -> dict[str, Any]:
     if not isinstance(error, PvmError):
         error = PvmError("internal", "", f"{type(error).__name__}: {error}", "")
     return error.to_dict()
+
+
+#: What callers over a network read of an error that concerns this machine: reason and remedy by code.
+_PUBLIC: Final = {
+    "internal": ("the program failed; its log has the reason", ""),
+    "media.missing": ("it is not stored here any more", "Run the job again"),
+    "store.refused": ("the store refused it", ""),
+    "store.text": ("it holds characters that cannot be stored", "Leave out zero bytes and half characters"),
+}
+
+
+def public_dict(error: Mapping[str, Any]) -> dict[str, Any]:
+    """`to_dict` as callers over a network may read it.
+
+    What concerns this machine (where its database is, as whom it is asked and what that answered, folders,
+    hosts) must not leave it: of such an error the code is told, in a sentence of ours.
+    """
+    code = str(error.get("code", ""))
+    traits = traits_of(code) or FAILURE
+    if traits.scope != "machine" and code not in _PUBLIC:
+        return dict(error)
+    family = "the store" if code.partition(".")[0] == "store" else "a part of this machine"
+    general = f"{family} is out of reach" if error.get("retryable") else f"{family} failed"
+    reason, remedy = _PUBLIC.get(code, (general, ""))
+    return {**error, "subject": "", "reason": reason, "remedy": remedy}
 
 
 def exit_of_dict(error: Mapping[str, Any]) -> Exit:

@@ -16,9 +16,13 @@ from pvm_jobs.source_kinds import KINDS, SourceKind
 TOP_MAX: Final = 1_000
 #: Ten years; any age is the request without the limit.
 RECENCY_MAX_DAYS: Final = 3_650
-_QUERY_MAX: Final = 200
-_QUERIES_MAX: Final = 50
-_SOURCES_MAX: Final = 20
+#: Characters of a phrase, phrases of a language, languages; there are 183 of two letters (ISO 639-1).
+QUERY_MAX: Final = 200
+QUERIES_MAX: Final = 50
+LANGUAGES_MAX: Final = 50
+#: Sources of one kind, and characters of one: a URL that servers take.
+SOURCES_MAX: Final = 20
+SOURCE_MAX: Final = 2_048
 _CODES: Final = {"top": "request.top", "recency_days": "request.recency"}
 _LIMITS: Final = {"top": TOP_MAX, "recency_days": RECENCY_MAX_DAYS}
 
@@ -29,13 +33,18 @@ def _sources(given: Any, info: ValidationInfo) -> tuple[str, ...]:
     if not isinstance(listed, Sequence) or not all(isinstance(one, str) for one in listed):
         raise InputError("request.sources", name, "it is no list of sources", 'Write ["ebay", ...]')
     cleaned = tuple(dict.fromkeys(one.strip() for one in listed if one.strip()))
-    if len(cleaned) > _SOURCES_MAX:
-        raise InputError("request.sources", name, f"more than {_SOURCES_MAX} sources", "Name fewer")
+    if len(cleaned) > SOURCES_MAX:
+        raise InputError("request.sources", name, f"more than {SOURCES_MAX} sources", "Name fewer")
+    if any(len(one) > SOURCE_MAX for one in cleaned):
+        reason = f"one is longer than {SOURCE_MAX:,} characters"
+        raise InputError("request.sources", name, reason, "Give a shorter address")
     return cleaned
 
 
 def _tops(given: Any) -> dict[str, int]:
     tops = _mapping("tops", given, "request.top")
+    if len(tops) > SOURCES_MAX:
+        raise InputError("request.top", "tops", f"more than {SOURCES_MAX} sources", "Name fewer")
     found = {str(name): top for name, top in tops.items() if top is not None}
     for name, top in found.items():
         if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= TOP_MAX:
@@ -54,6 +63,9 @@ def parse_queries(given: Any) -> dict[str, tuple[str, ...]]:
     if isinstance(given, Sequence) and not isinstance(given, str):
         given = {"und": given}
     found: dict[str, tuple[str, ...]] = {}
+    if len(_mapping("queries", given, "request.queries")) > LANGUAGES_MAX:
+        reason = f"more than {LANGUAGES_MAX} languages"
+        raise InputError("request.queries", "queries", reason, "Give fewer")
     for language, phrases in _mapping("queries", given, "request.queries").items():
         code = str(language).strip().lower()
         if not (code.isascii() and code.isalpha() and 2 <= len(code) <= 3):
@@ -72,8 +84,8 @@ def _phrases(code: str, given: Any) -> tuple[str, ...]:
             "request.queries", f"queries.{code}", "it is no list of phrases", 'Write ["phrase", ...]'
         )
     cleaned = tuple(dict.fromkeys(text for phrase in listed if (text := " ".join(phrase.split()))))
-    if len(cleaned) > _QUERIES_MAX or any(len(text) > _QUERY_MAX for text in cleaned):
-        reason = f"more than {_QUERIES_MAX} phrases, or one longer than {_QUERY_MAX} characters"
+    if len(cleaned) > QUERIES_MAX or any(len(text) > QUERY_MAX for text in cleaned):
+        reason = f"more than {QUERIES_MAX} phrases, or one longer than {QUERY_MAX} characters"
         raise InputError("request.queries", f"queries.{code}", reason, "Give fewer or shorter phrases")
     return cleaned
 
@@ -88,13 +100,23 @@ def _no_count(name: str, given: Any, most: int, code: str) -> InputError:
     return InputError(code, name, f"{given!r} is no whole number from 1 to {most:,}", "Correct it")
 
 
+_SourceName = Annotated[str, Field(max_length=SOURCE_MAX)]
+_SourceNames = Annotated[list[_SourceName], Field(max_length=SOURCES_MAX)]
 _Sources = Annotated[
-    tuple[str, ...], BeforeValidator(_sources, json_schema_input_type=list[str] | str | None)
+    tuple[str, ...], BeforeValidator(_sources, json_schema_input_type=_SourceNames | _SourceName | None)
 ]
-_Tops = Annotated[dict[str, int], BeforeValidator(_tops, json_schema_input_type=dict[str, int] | None)]
+_Tops = Annotated[
+    dict[str, int],
+    BeforeValidator(
+        _tops, json_schema_input_type=Annotated[dict[str, int], Field(max_length=SOURCES_MAX)] | None
+    ),
+]
+_Phrase = Annotated[str, Field(max_length=QUERY_MAX)]
+_Phrases = Annotated[list[_Phrase], Field(max_length=QUERIES_MAX)]
+_Languages = Annotated[dict[str, _Phrases | _Phrase], Field(max_length=LANGUAGES_MAX)]
 _Queries = Annotated[
     dict[str, tuple[str, ...]],
-    BeforeValidator(parse_queries, json_schema_input_type=dict[str, list[str] | str] | list[str] | None),
+    BeforeValidator(parse_queries, json_schema_input_type=_Languages | _Phrases | None),
 ]
 _Text = BeforeValidator(lambda given: given or None)
 

@@ -113,7 +113,8 @@ class Settings(RuleSettings):
         translator: the source of search phrases, see `pvm_resources.sources.search_terms`.
         api_*: where the REST API listens, whether it requires keys, the URL under which users reach it,
             folders whose files its callers may name as sources, requests a minute of one caller, megabytes
-            of an upload, origins of browsers it answers; see docs/api.md.
+            of an upload, of one caller's uploads and of all uploads, days that an unused upload is kept,
+            seconds that its check may take, origins of browsers it answers; see docs/api.md.
         ui_*: the Dagster UI: whether it asks who one is (None: unless only this machine reaches it),
             further hosts it answers to, whether it refuses all changes, its path; see docs/security.md.
         trusted_proxies: addresses and networks of proxies whose ``X-Forwarded-For`` and
@@ -166,6 +167,10 @@ class Settings(RuleSettings):
     api_source_roots: str = ""
     api_rate: int = Field(600, ge=1)
     api_upload_mb: int = Field(50, ge=1, le=2_000)
+    api_upload_quota_mb: int = Field(1_000, ge=1)
+    api_upload_total_mb: int = Field(10_000, ge=1)
+    api_upload_days: int = Field(30, ge=1, le=3_650)
+    api_upload_check_s: float = Field(60, gt=0, le=3_600)
     api_cors: str = ""
     ui_auth: bool | None = None
     ui_hosts: str = ""

@@ -1,9 +1,12 @@
-"""Sessions of the review page: a signed cookie in place of an API key, and CSRF tokens for its forms."""
+"""Sessions of the review page: a signed cookie in place of an API key, and CSRF tokens for its forms.
+
+The cookie names a session that the database knows, so that signing out ends it wherever a copy of it is."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Annotated, Final
 
@@ -15,7 +18,7 @@ from pvm_api.auth import LOCAL, KeyCache, Principal, address_of
 from pvm_api.limits import RateLimiter
 from pvm_api.paging import DIGEST
 from pvm_api.problems import ApiError
-from pvm_resources.store.api_keys import Keys
+from pvm_resources.store.assembly import Store
 
 COOKIE: Final = "pvm_review"
 #: A working day.
@@ -33,7 +36,8 @@ class Session:
 
     Attributes:
         key_id: of the key that signed in; "" before.
-        nonce: random; CSRF tokens sign it, so that two sessions of one key have different ones.
+        nonce: random, the session's own token in the database; CSRF tokens sign it, so that two sessions of
+            one key have different ones.
     """
 
     key_id: str
@@ -42,7 +46,7 @@ class Session:
     @classmethod
     def new(cls, key_id: str) -> Session:
         """A session with a nonce of its own."""
-        return cls(key_id, secrets.token_urlsafe(12))
+        return cls(key_id, secrets.token_urlsafe(24))
 
 
 @dataclass(frozen=True)
@@ -66,21 +70,22 @@ class SignIn(Exception):  # noqa: N818 - leads to the sign-in page
 
 
 class Sessions:
-    """Sessions in a signed cookie; the server stores none. One ends with its key, or after 12 hours.
+    """Sessions in a signed cookie. One ends when its browser signs out, with its key, or after 12 hours.
+    Browsers of one key have sessions of their own.
 
     As an `Authenticator` it lets a session read over the API, so that pages can show its pictures; whatever
     changes something needs a key, or a form with its CSRF token.
 
     Args:
-        keys: where the keys are.
+        store: where keys and sessions are.
         auth: False admits everybody as the machine's own user.
     """
 
-    def __init__(self, keys: Keys, auth: bool) -> None:
-        self._keys = keys
+    def __init__(self, store: Store, auth: bool) -> None:
+        self._store = store
         self.auth = auth
-        self._secret = cache(lambda: keys.secret("review"))
-        self._active = KeyCache(keys.active)
+        self._secret = cache(lambda: store.keys.secret("review"))
+        self._open = KeyCache(store.sessions.key_of)
         self._wrong = RateLimiter(_WRONG)
         self._pages = RateLimiter(_PAGES)
 
@@ -107,13 +112,14 @@ class Sessions:
         Raises:
             ApiError: 429 ``rate.limited``: too many wrong keys.
         """
-        address = address_of(request)
-        self._wrong.check(address)
-        key = self._keys.find(token.strip())
+        key = self._store.keys.find(token.strip())
         if key is None or "review" not in key.allows:
-            self._wrong.take(address)
+            # Failures alone are slowed down: nobody can lock out the holder of a key.
+            self._wrong.take(address_of(request))
             return None
-        return Session.new(key.key_id)
+        session = Session.new(key.key_id)
+        self._store.sessions.open(session.nonce, key.key_id, timedelta(seconds=_LASTS_S))
+        return session
 
     def set(self, request: Request, response: Response, session: Session) -> None:
         """Has the browser keep the session."""
@@ -126,8 +132,11 @@ class Sessions:
             secure=_is_https(request),
         )
 
-    def end(self, response: Response) -> None:
-        """Has the browser forget the session."""
+    def end(self, session: Session, response: Response) -> None:
+        """Ends the session, and has the browser forget it; another process of the API notices within five
+        seconds."""
+        self._store.sessions.close(session.nonce)
+        self._open.forget(session.nonce)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
     def check(self, visitor: Visitor, request: Request, csrf_token: str) -> None:
@@ -145,7 +154,7 @@ class Sessions:
     def _principal(self, session: Session | None) -> Principal | None:
         if not self.auth:
             return LOCAL
-        key = self._active.get(session.key_id) if session is not None and session.key_id else None
+        key = self._open.get(session.nonce) if session is not None and session.key_id else None
         if key is None or "review" not in key.allows:
             return None
         return Principal(key.name, f"key:{key.key_id}", frozenset({"read", "review"}))

@@ -16,6 +16,7 @@ from pvm_resources.store.review_queries import Said, Sort, Wanted
 
 STATUSES: Final[tuple[MatchStatus, ...]] = get_args(MatchStatus)
 _TEXT_MAX: Final = 200
+_SEVERAL_MAX: Final = 10
 #: [0, 1]; a decimal comma is read as a point.
 _Share = Annotated[
     float,
@@ -47,7 +48,9 @@ class Filters(BaseModel):
             InputError: ``review.filter``.
         """
         given = {name: params.get(name) for name in cls.model_fields if params.get(name)}
-        several = {name: [one for one in params.getlist(name) if one] for name in ("status", "said")}
+        several = {
+            name: [one for one in params.getlist(name)[:_SEVERAL_MAX] if one] for name in ("status", "said")
+        }
         try:
             return cls.model_validate({**given, **several})
         except ValidationError as error:

@@ -35,7 +35,7 @@ from pvm_api.review.view import (
 )
 from pvm_api.services import Services
 from pvm_api.serving import first_file, not_modified, serve_bytes
-from pvm_core.errors import InputError, PvmError
+from pvm_core.errors import InputError, PvmError, public_dict
 from pvm_resources.store.match_queries import JobRow
 from pvm_resources.store.records import Industry
 from pvm_resources.store.review_queries import COUNTED, SAID, SORTS, Card
@@ -151,7 +151,7 @@ def sign_out(request: Request, visitor: AnyVisitor, csrf_token: Annotated[str, F
     """Ends the session of this browser."""
     sessions_of(request).check(visitor, request, csrf_token)
     response = RedirectResponse("/review/session/in", 303)
-    sessions_of(request).end(response)
+    sessions_of(request).end(visitor.session, response)
     return response
 
 
@@ -378,7 +378,8 @@ def _no_page(reason: str) -> ApiError:
 def _refused(request: Request, error: PvmError) -> Response:
     status = error.http_status
     if request.headers.get("x-requested-with") == "review":
-        return JSONResponse({"reason": error.reason, "code": error.code}, status)
+        reason = public_dict(error.to_dict())["reason"]
+        return JSONResponse({"reason": reason, "code": error.code}, status)
     kind = "missing" if status == 404 else "refused" if status < 500 else "ours"
     detail, remedy = public_texts(error)
     response = page(request, "error.html", status, kind=kind, code=error.code, detail=detail, remedy=remedy)

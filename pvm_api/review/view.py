@@ -24,6 +24,8 @@ _GUARDS: Final = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
+    # Under no-referrer a browser would send our own forms with ``Origin: null``.
+    "Referrer-Policy": "same-origin",
     "Vary": "Cookie, Accept-Language",
 }
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from pvm_api import models, uploads, views
+from pvm_api import json_body, models, views
 from pvm_api.auth import Principal
 from pvm_api.deps import Base, IndustryFilter, JobId, Reader, Runner, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
@@ -35,7 +35,7 @@ router: Final = APIRouter(tags=["jobs"])
 
 #: Form fields that may hold JSON; the others are text, or numbers as text.
 _JSON_FIELDS: Final = frozenset({"queries", "tops", "products", "videos", "platforms"})
-_FORM_FIELDS: Final = 40
+_FORM_FIELDS: Final = 20
 #: Seconds that a callback's name may take to resolve.
 _RESOLVE_S: Final = 2.0
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -104,7 +104,7 @@ async def start_job(
     idempotency_key: IdempotencyKey = None,
 ) -> models.Accepted:
     """Accepts a job; a run starts within seconds. Follow `status_url`, or name a `callback_url`."""
-    body = await _body_of(request, services)
+    body = await _body_of(request, services, caller)
     found = await run_in_threadpool(_submit, services, caller, body, idempotency_key, base)
     response.headers["Location"] = found.status_url
     return found
@@ -124,7 +124,7 @@ def list_jobs(
     base: Base,
     caller: Reader,
     industry: IndustryFilter = None,
-    status: Annotated[list[JobStatus] | None, Query()] = None,
+    status: Annotated[list[JobStatus] | None, Query(max_length=10)] = None,
     archived: bool = False,
     limit: Limit = 50,
     cursor: Cursor = None,
@@ -237,36 +237,41 @@ def list_problems(
 # -- starting -----------------------------------------------------------------------------------------
 
 
-async def _body_of(request: Request, services: Services) -> models.JobBody:
+async def _body_of(request: Request, services: Services, caller: Principal) -> models.JobBody:
     """The body, JSON or a form with a catalogue, which is kept at once."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=_FORM_FIELDS) as form:
+        async with request.form(
+            max_files=1, max_fields=_FORM_FIELDS, max_part_size=json_body.BYTES_MAX
+        ) as form:
             given = _fields(form)
             file = form.get("catalogue")
             if isinstance(file, UploadFile):
-                given["products"] = [*_listed(given.get("products")), await _catalogue(file, services)]
+                given["products"] = [
+                    *_listed(given.get("products")),
+                    await _catalogue(file, services, caller),
+                ]
     elif kind == "application/json" or kind.endswith("+json"):
-        given = _json(await request.body())
+        given = _object(await request.body(), "body")
     else:
         raise ApiError("request.type", "the body is neither JSON nor a form", "Send application/json")
     try:
         return models.JobBody.model_validate(given)
     except ValidationError as error:
         raise RequestValidationError(
-            [{**one, "loc": ("body", *one["loc"])} for one in error.errors(include_url=False)]
+            [
+                {**one, "loc": ("body", *one["loc"])}
+                for one in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
         ) from error
 
 
-async def _catalogue(file: UploadFile, services: Services) -> str:
+async def _catalogue(file: UploadFile, services: Services, caller: Principal) -> str:
     async def chunks() -> AsyncIterator[bytes]:
         while data := await file.read(64 * 1024):
             yield data
 
-    kind = uploads.kind_of(file.filename)
-    limit = services.settings.api_upload_mb * 1_000_000
-    kept = await uploads.keep(chunks(), services.places.uploads, kind, limit)
-    return (await run_in_threadpool(uploads.check, *kept)).source
+    return (await services.uploads.take(chunks(), file.filename, caller.caller)).source
 
 
 def _fields(form: FormData) -> dict[str, Any]:
@@ -277,7 +282,7 @@ def _fields(form: FormData) -> dict[str, Any]:
             if name != "catalogue":
                 raise _bad(name, "a file belongs in the field catalogue")
         elif name == "request":
-            given |= _json(value.encode("utf-8", "surrogatepass"))
+            given |= _object(value.encode("utf-8", "surrogatepass"), name)
         elif name in _JSON_FIELDS and value.lstrip()[:1] in ("[", "{"):
             given[name] = _json(value.encode("utf-8", "surrogatepass"), name)
         else:
@@ -285,14 +290,20 @@ def _fields(form: FormData) -> dict[str, Any]:
     return given
 
 
-def _json(data: bytes, name: str | None = None) -> Any:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _bad(name or "body", f"it is no JSON ({error})") from error
-    if name is None and not isinstance(found, dict):
-        raise _bad("body", "it is no JSON object")
+def _object(data: bytes, name: str) -> dict[str, Any]:
+    found = _json(data, name)
+    if not isinstance(found, dict):
+        raise _bad(name, "it is no JSON object")
     return found
+
+
+def _json(data: bytes, name: str) -> Any:
+    if (fault := json_body.fault_of(data)) is not None:
+        raise _bad(name, fault)
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _bad(name, f"it is no JSON ({error})") from error
 
 
 def _bad(name: str, reason: str) -> RequestValidationError:

@@ -38,7 +38,7 @@ def list_results(
     industry: IndustryFilter = None,
     job: JobFilter = None,
     min_score: MinScore = 0.0,
-    status: Annotated[list[MatchStatus] | None, Query()] = None,
+    status: Annotated[list[MatchStatus] | None, Query(max_length=10)] = None,
     product: uuid.UUID | None = None,
     video: uuid.UUID | None = None,
     every_job: Everything = False,

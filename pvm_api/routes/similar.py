@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -39,8 +38,6 @@ _PICTURE: Final[dict[str, Any]] = {
         },
     }
 }
-#: One embedder stays loaded: a learned one is hundreds of megabytes.
-_loading: Final = threading.Lock()
 
 
 @router.get("/v1/products/similar", operation_id="findSimilar", summary="Products like a stored picture")
@@ -79,9 +76,11 @@ async def similar_to_picture(
         file = form.get("picture")
         if file is None or isinstance(file, str):
             raise ApiError("picture.missing", "the field picture holds no file", "Send it as a form")
-        # One byte more than allowed is enough to be refused.
-        data = await file.read(PictureLimits().max_bytes + 1)
-    return await run_in_threadpool(_by_picture, request, services, base, data, limit)
+        # Before its bytes are in memory: a picture of forty million pixels is a third of a gigabyte.
+        async with services.searches.take():
+            # One byte more than allowed is enough to be refused.
+            data = await file.read(PictureLimits().max_bytes + 1)
+            return await run_in_threadpool(_by_picture, request, services, base, data, limit)
 
 
 def _by_picture(
@@ -90,12 +89,10 @@ def _by_picture(
     from pvm_core.embedders import EmbedInput
     from pvm_core.images import decode_picture, normalise
 
-    picture = decode_picture(data, "the picture")
     model = _active(services)
-    with _loading:
-        embedder = _embedder(request, services, model)
-        rgb = normalise(picture.rgb)
-        (views,) = embedder.embed_views([EmbedInput(rgb, _mask(services, model, rgb))], "product", False)
+    rgb = normalise(decode_picture(data, "the picture").rgb)
+    embedder = _embedder(request, services, model)
+    (views,) = embedder.embed_views([EmbedInput(rgb, _mask(services, model, rgb))], "product", False)
     return _answer(services, base, model, views.rgb[0].tolist(), limit, None)
 
 
@@ -108,6 +105,7 @@ def _active(services: Services) -> Model:
 
 
 def _embedder(request: Request, services: Services, model: Model) -> Embedder:
+    """One embedder stays loaded: a learned one is hundreds of megabytes. Searches take turns (`Services`)."""
     loaded: tuple[str, Embedder] | None = getattr(request.app.state, "embedder", None)
     if loaded is not None and loaded[0] == model.model_key:
         return loaded[1]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
-from starlette.concurrency import run_in_threadpool
 
-from pvm_api import models, uploads
+from pvm_api import models
 from pvm_api.deps import Runner, ServicesDep
 
 router: Final = APIRouter(tags=["jobs"])
@@ -39,7 +38,4 @@ async def upload(
     ],
 ) -> models.Upload:
     """The body is the file. Its pictures are http(s) URLs; the answer's `source` is what a job names."""
-    kind = uploads.kind_of(filename)
-    limit = services.settings.api_upload_mb * 1_000_000
-    kept = await uploads.keep(request.stream(), services.places.uploads, kind, limit)
-    return await run_in_threadpool(uploads.check, *kept)
+    return await services.uploads.take(request.stream(), filename, caller.caller)

@@ -9,6 +9,7 @@ redirects and connection reuse, so no request of a client can go around it.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import queue
 import re
 import socket
@@ -36,6 +37,7 @@ _NAME: Final = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]
 _OWN: Final = "Where it is a server of your own, name it in {setting}"
 #: Idle connections are kept this long, seconds; servers close theirs after 5 (Apache) to 75 (nginx).
 _KEEP_S: Final = 5.0
+_log: Final = logging.getLogger("pvm.http")
 
 
 class AddressError(InputError):
@@ -224,12 +226,16 @@ class AddressPolicy:
     def _judge(self, target: Target, found: Iterable[Address]) -> None:
         """One closed address among a name's addresses refuses the name: any of them may be used."""
         named = self._allow.names(target)
+        written = ":" in target.host or target.host.replace(".", "").isdigit()
         for address in found:
             if named or self._allow.covers(address, target.port):
                 continue
             if (what := why_closed(address)) is not None:
-                shown = what if str(address) == target.host else f"{what}, {address}"
-                reason = f"{target.host} is {shown}"
+                reason = f"{target.host} is {what}"
+                if not written:
+                    # What a name stands for inside this network is nothing for whoever named it.
+                    _log.info("%s is %s, %s", target.host, what, address)
+                    reason = f"{target.host} leads to an address that is not public"
                 raise AddressError("fetch.address", str(target), reason, self._remedy())
             if target.port not in _PORTS.values():
                 reason = f"it asks for port {target.port}, and only 80 and 443 are asked"

@@ -23,6 +23,7 @@ from pvm_core.errors import PvmError, StoreError
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
+from pvm_resources.retention.uploads import remove_uploads
 from pvm_resources.settings import Settings, load_policies
 from pvm_resources.store.base import Cursor
 from pvm_resources.store.industries import Industries
@@ -38,6 +39,7 @@ from pvm_resources.store.retention import (
     Side,
     Term,
 )
+from pvm_resources.store.uploads import Uploads
 
 #: Items of a batch: its rows are locked while its files are deleted, which a remote store makes slow.
 BATCH: Final = 100
@@ -60,6 +62,7 @@ class Purged:
         matches: that lost their pictures and stay.
         answers: stored answers of the source.
         videos: downloaded files.
+        uploads: catalogues uploaded over the API, under the name ``uploads``.
     """
 
     source: str
@@ -72,6 +75,7 @@ class Purged:
     matches: int = 0
     answers: int = 0
     videos: int = 0
+    uploads: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -111,6 +115,7 @@ class Purge:
         self._settings = settings
         self._policies = load_policies(settings)
         self._downloads = settings.home / "downloads"
+        self._uploads = Uploads(database)
         self._batch = batch
         self._dry_run = False
         self._counts: Counter[tuple[str, str]] = Counter()
@@ -154,6 +159,15 @@ class Purge:
         if answers.terms:
             self._answers(replace(answers, limit=10 * self._batch))
         self._videos(videos, moment, source)
+        if source is None:
+            self._counts["uploads", "uploads"] += remove_uploads(
+                self._settings.home / "uploads",
+                self._uploads,
+                moment,
+                timedelta(days=self._settings.api_upload_days),
+                self._failures,
+                dry_run=dry_run,
+            )
         return self._report()
 
     def _terms(

@@ -12,14 +12,13 @@ from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
 from pvm_core.shown_url import HIDDEN, shown_url
-from pvm_jobs.request import JobRequest, complete
+from pvm_jobs.request import SOURCE_MAX, JobRequest, complete
 from pvm_resources.settings import Settings
 from pvm_resources.sources.confined import source_roots
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
 from pvm_resources.store.records import Industry
 
 _UPLOAD: Final = re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|jsonl|json|xml))")
-_URL_MAX: Final = 2_048
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,12 @@ class Places:
         upload = _UPLOAD.fullmatch(token)
         if upload:
             path = self.uploads / upload.group(1)
-            if not path.is_file():
-                raise InputError("upload.unknown", token, "nothing was uploaded under it", "Upload it first")
+            try:
+                # Its age is that of its last use: what is not used expires.
+                os.utime(path)
+            except OSError as error:
+                reason = "nothing is kept under it: it was never uploaded, or unused for too long"
+                raise InputError("upload.unknown", token, reason, "Upload it first") from error
             return str(path)
         if "\x00" not in token:
             place = Path(os.path.realpath(Path(token).expanduser()))
@@ -116,7 +119,7 @@ def _url(token: str) -> str:
     if token.endswith(HIDDEN):
         reason = "it is an address as answers show it, without its query"
         raise InputError("source.url", token[:200], reason, "Give the whole address")
-    if len(token) > _URL_MAX or not parts.hostname or parts.username is not None:
+    if len(token) > SOURCE_MAX or not parts.hostname or parts.username is not None:
         raise InputError(
             "source.url", token[:200], "it is no address that can be fetched", "Write http(s)://host/path"
         )

@@ -25,8 +25,10 @@ from pvm_resources.store.retention import Retention
 from pvm_resources.store.review_queries import ReviewQueries
 from pvm_resources.store.row_checks import RowChecks
 from pvm_resources.store.schedules import Schedules
+from pvm_resources.store.sessions import Sessions
 from pvm_resources.store.source_runs import SourceRuns
 from pvm_resources.store.state import State
+from pvm_resources.store.uploads import Uploads
 from pvm_resources.store.videos import Videos
 
 
@@ -53,6 +55,8 @@ class Store:
     review_queries: ReviewQueries
     retention: Retention
     keys: Keys
+    sessions: Sessions
+    uploads: Uploads
     endpoints: Endpoints
     deliveries: Deliveries
 

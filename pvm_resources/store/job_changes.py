@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from psycopg.types.json import Jsonb
 
-from pvm_core.errors import InputError
+from pvm_core.errors import InputError, public_dict
 from pvm_jobs import job_ids
 from pvm_jobs.events import PER_JOB, Event
 from pvm_jobs.lifecycle import ENDED, JobStatus, may_become, phase_of
@@ -115,7 +115,9 @@ def move(
     }
     cursor.execute(_MOVE, values)
     if status in ENDED:
-        emit(cursor, [Event(job.job_id, f"job.{status}", payload={"error": dict(error)} if error else {})])
+        # Events go to whoever listens; the row keeps what the operator needs.
+        told = {"error": public_dict(error)} if error else {}
+        emit(cursor, [Event(job.job_id, f"job.{status}", payload=told)])
     return True
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -14,10 +12,10 @@ from fastapi.testclient import TestClient
 from pvm_api.app import create_app
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
-from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store.api_keys import Keys
 from pvm_resources.store.assembly import Store
+from tests.databases import Databases
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
@@ -57,21 +55,23 @@ def client(app: FastAPI, tokens: dict[str, str]) -> Iterator[TestClient]:
 
 
 @pytest.fixture(scope="module")
+def shared_database(databases: Databases) -> Iterator[Database]:
+    """One database for a module whose tests leave nothing behind."""
+    with databases.one() as url, Database(url) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def shared_client(
-    server: EmbeddedServer, migrated: str, tmp_path_factory: pytest.TempPathFactory
+    shared_database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient]:
     """A caller who may do everything, for tests that leave nothing behind; one database for a module."""
-    name = f"api_{uuid.uuid4().hex}"
     home = tmp_path_factory.mktemp("api")
     settings = load_settings(home / "none.env", home=home / "home", api_rate=100_000)
-    with psycopg.connect(server.uri("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated} STRATEGY file_copy")
-        with Database(server.uri(name)) as database:
-            headers = {"X-API-Key": Keys(database).create("all", ["admin"])[1]}
-            app = create_app(settings, database, MediaStore(settings.media))
-            with TestClient(app, headers=headers, raise_server_exceptions=False) as found:
-                yield found
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    headers = {"X-API-Key": Keys(shared_database).create("all", ["admin"])[1]}
+    app = create_app(settings, shared_database, MediaStore(settings.media))
+    with TestClient(app, headers=headers, raise_server_exceptions=False) as found:
+        yield found
 
 
 @pytest.fixture

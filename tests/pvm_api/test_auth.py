@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
 from pvm_api.app import OPEN, create_app
-from pvm_api.auth import Principal
+from pvm_api.auth import Principal, address_of
 from pvm_core.errors import InputError
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
@@ -88,6 +88,26 @@ def test_guessing_keys_is_slowed_down(bare: TestClient, tokens: dict[str, str]) 
     answers = [bare.get("/v1/jobs", headers={"X-API-Key": f"wrong{n}"}).status_code for n in range(70)]
     assert answers[0] == 401
     assert answers[-1] == 429
+    for token in tokens.values():
+        right = bare.get("/v1/jobs", headers={"X-API-Key": token})
+        assert right.status_code == 200, "a right key from the same address is let in"
+    assert bare.get("/v1/jobs").status_code == 401, "to send none is no guess"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("198.51.100.7", "198.51.100.8", False),
+        ("2001:db8:1:2::7", "2001:db8:1:2:ffff::8", True),
+        ("2001:db8:1:2::7", "2001:db8:1:3::7", False),
+        ("::ffff:198.51.100.7", "::ffff:198.51.100.8", False),
+    ],
+)
+def test_failures_are_counted_for_who_they_come_from(one: str, other: str, same: bool) -> None:
+    def address(host: str) -> str:
+        return address_of(Request({"type": "http", "client": (host, 1)}))
+
+    assert (address(one) == address(other)) is same
 
 
 def test_a_key_is_kept_as_its_hash_and_ends_when_revoked(database: Database) -> None:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,38 +12,9 @@ import pytest
 
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.api_keys import Keys
+from tests.pvm_api.served import Served
 
 _REQUESTS = 120
-
-
-class _Api:
-    """The API as a process that can be killed and started again at the same port."""
-
-    def __init__(self, database_url: str, home: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("PVM_", "DAGSTER_", "EBAY_"))}
-        self._environment = clean | {
-            "PVM_DATABASE_URL": database_url,
-            "PVM_HOME": str(home),
-            "PVM_API_PORT": str(self.port),
-            "PVM_API_RATE": "100000",
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "pvm_api.server"]
-        self._process = subprocess.Popen(command, env=self._environment, stderr=subprocess.DEVNULL)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
 
 
 def _post(client: httpx.Client, key: str, number: int) -> str:
@@ -72,7 +38,7 @@ def test_what_was_accepted_is_there_once(
     database_url: str, database: Database, tmp_path: Path, kills: int
 ) -> None:
     key = Keys(database).create("n8n", ["run"])[1]
-    api, moments = _Api(database_url, tmp_path / "home"), random.Random(11)
+    api, moments = Served(database_url, tmp_path / "home"), random.Random(11)
     api.start()
     try:
         with httpx.Client(base_url=api.url, timeout=30) as client, ThreadPoolExecutor(6) as pool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fastapi import FastAPI
@@ -31,6 +32,19 @@ def test_ready_says_which_part_is_missing(settings: Settings, media: MediaStore,
     assert refused.headers["retry-after"]
     assert refused.json()["retryable"]
     assert "127.0.0.1:1" not in refused.text, "where the database is, is nobody's business"
+
+
+def test_ready_looks_once_a_second(
+    client: TestClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = []
+    ping = Database.ping
+    monkeypatch.setattr(Database, "ping", lambda self: (looked.append(1), ping(self)))
+    start = time.monotonic()
+    with ThreadPoolExecutor(20) as pool:
+        answers = set(pool.map(lambda _: client.get("/readyz").status_code, range(200)))
+    assert answers == {200}
+    assert len(looked) <= 1 + time.monotonic() - start
 
 
 def test_the_figures_tell_what_the_database_holds(

@@ -23,7 +23,7 @@ from tests.pvm_resources import world
 _EMPTY = {
     "labels",
     *("job_pictures", "source_tokens", "source_budgets"),
-    *("inbox", "api_keys", "api_secrets", "idempotency"),
+    *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),
     *("endpoints", "deliveries", "delivery_streams"),
 }
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"

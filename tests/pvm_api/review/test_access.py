@@ -116,13 +116,14 @@ def test_only_a_reviewer_signs_in(visitor: TestClient, tokens: dict[str, str], d
         assert visitor.get("/review").status_code == 200
 
 
-def test_guessing_keys_is_slowed_down(visitor: TestClient) -> None:
+def test_guessing_keys_is_slowed_down(visitor: TestClient, tokens: dict[str, str]) -> None:
     token = _token(visitor, "/review/session/in")
     answers = [
         visitor.post("/review/session/in", data={"key": f"wrong{n}", "csrf_token": token}).status_code
         for n in range(25)
     ]
     assert (answers[0], answers[-1]) == (403, 429)
+    assert _sign_in(visitor, tokens["review"]).status_code == 303, "a right key is let in"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,56 @@ def test_signing_out(reviewer: TestClient) -> None:
     assert reviewer.post("/review/session/out", data={"csrf_token": "0"}).status_code == 403
     assert reviewer.post("/review/session/out", data={"csrf_token": token}).status_code == 303
     assert reviewer.get("/review").status_code == 303
+
+
+def test_a_cookie_dies_at_sign_out_and_no_other_does(
+    reviewer: TestClient,
+    tokens: dict[str, str],
+    database: Database,
+    media: MediaStore,
+    settings: Settings,
+    done: World,
+) -> None:
+    stolen = {"Cookie": f"{COOKIE}={reviewer.cookies[COOKIE]}"}
+    with TestClient(reviewer.app, follow_redirects=False) as phone:
+        assert _sign_in(phone, tokens["review"]).status_code == 303  # type: ignore[attr-defined]
+        other = {"Cookie": f"{COOKIE}={phone.cookies[COOKIE]}"}
+    picture = f"/v1/matches/{_first(done)}/evidence"
+    token = _token(reviewer, "/review")
+    assert reviewer.post("/review/session/out", data={"csrf_token": token}).status_code == 303
+    # A copy of the cookie is of no use, in this process or in one started later.
+    with TestClient(create_app(settings, database, media), follow_redirects=False) as later:
+        for client in (TestClient(reviewer.app, follow_redirects=False), later):
+            assert client.get("/review", headers=stolen).status_code == 303
+            assert client.get(picture, headers=stolen).status_code == 401
+            assert client.get("/review", headers=other).status_code == 200, "another browser of the key"
+            assert client.get(picture, headers=other).status_code == 200
+    database.value("SELECT 1")
+    rows = database.tuples("SELECT hash FROM review_sessions")
+    assert len(rows) == 1
+    assert phone.cookies[COOKIE] not in str(rows), "what the table holds signs nobody in"
+
+
+def test_a_session_ends_with_its_time_and_its_key(
+    reviewer: TestClient, database: Database, media: MediaStore, settings: Settings
+) -> None:
+    cookie = {"Cookie": f"{COOKIE}={reviewer.cookies[COOKIE]}"}
+
+    def status() -> int:
+        # A new process remembers nothing.
+        app = create_app(settings, database, media)
+        return TestClient(app, follow_redirects=False).get("/review", headers=cookie).status_code
+
+    assert status() == 200
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE review_sessions SET ends_at = now()")
+    assert status() == 303
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE review_sessions SET ends_at = now() + interval '1 hour'")
+    assert status() == 200
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE api_keys SET revoked_at = now()")
+    assert status() == 303
 
 
 def test_headers_of_pages(reviewer: TestClient, done: World) -> None:

@@ -121,7 +121,10 @@ def test_one_resolution_decides_and_the_connection_goes_there(server: PictureSer
     assert server.hosts == {f"shop.example:{server.port}"}
 
 
-def test_a_client_that_follows_redirects_is_stopped_at_each(server: PictureServer) -> None:
+def test_a_client_that_follows_redirects_is_stopped_at_each(
+    server: PictureServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pvm.http")
     server.put("/a", redirect("http://inner.example/"))
     allow = AllowList.parse(f"127.0.0.1:{server.port}")
     transport = PinnedTransport(allow, resolver=lambda host, port: ["192.168.3.4"])
@@ -131,7 +134,9 @@ def test_a_client_that_follows_redirects_is_stopped_at_each(server: PictureServe
     ):
         client.get(f"{server.url}/a")
     assert caught.value.code == "fetch.address"
-    assert "inner.example is an address of a private network, 192.168.3.4" in caught.value.reason
+    assert "inner.example leads to an address that is not public" in caught.value.reason
+    assert "192.168.3.4" not in str(caught.value)
+    assert "inner.example is an address of a private network, 192.168.3.4" in caplog.text
     assert "PVM_FETCH_ALLOW" in caught.value.remedy
 
 

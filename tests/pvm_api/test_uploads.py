@@ -1,0 +1,191 @@
+"""Uploads: whose they are, how much they may be, when they expire, what their check may cost."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from pvm_api.app import create_app
+from pvm_api.catalogue_check import CheckLimits, Counted, count
+from pvm_core.errors import InputError
+from pvm_resources.media.store import MediaStore
+from pvm_resources.postgres.driver import Database
+from pvm_resources.retention.purge import Purge
+from pvm_resources.settings import Settings
+from pvm_resources.store.assembly import Store
+
+_JOB = {"industry": "giày", "videos": ["youtube"]}
+
+
+def _catalogue(number: int, size: int = 0) -> bytes:
+    row = f"p1,{'x' * size},https://shop.example/{number}.jpg"
+    return f"product_id,title,image\n{row}\n".encode()
+
+
+def _post(client: TestClient, content: bytes, key: str | None = None) -> tuple[int, str]:
+    headers = {"X-API-Key": key} if key else {}
+    answer = client.post("/v1/uploads?filename=a.csv", content=content, headers=headers)
+    body = answer.json()
+    return answer.status_code, str(body.get("source") or body["code"])
+
+
+def _age(path: Path, days: float) -> None:
+    then = (datetime.now(UTC) - timedelta(days=days)).timestamp()
+    os.utime(path, (then, then))
+
+
+def _files(settings: Settings) -> list[Path]:
+    folder = settings.home / "uploads"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+# -- quotas -------------------------------------------------------------------------------------------
+
+
+def test_a_key_has_a_quota(
+    settings: Settings, database: Database, media: MediaStore, tokens: dict[str, str]
+) -> None:
+    small = settings.model_copy(update={"api_upload_quota_mb": 1})
+    with TestClient(create_app(small, database, media), headers={"X-API-Key": tokens["run"]}) as client:
+        first, second = _catalogue(1, 600_000), _catalogue(2, 600_000)
+        assert _post(client, first)[0] == 201
+        assert _post(client, second) == (413, "upload.quota")
+        assert len(_files(settings)) == 1, "what is refused is not kept"
+        assert _post(client, first)[0] == 201, "the same once more takes no room"
+        assert _post(client, _catalogue(3, 300_000))[0] == 201
+        assert _post(client, second, tokens["admin"])[0] == 201, "another key has its own"
+        assert _post(client, first, tokens["admin"]) == (413, "upload.quota"), "one file counts for both"
+
+
+def test_uploads_at_once_keep_the_quota_too(
+    settings: Settings, database: Database, media: MediaStore, tokens: dict[str, str], repos: Store
+) -> None:
+    small = settings.model_copy(update={"api_upload_quota_mb": 1})
+    with (
+        TestClient(create_app(small, database, media), headers={"X-API-Key": tokens["run"]}) as client,
+        ThreadPoolExecutor(5) as pool,
+    ):
+        answers = list(pool.map(lambda n: _post(client, _catalogue(n, 400_000))[0], range(5)))
+    assert sorted(answers) == [201, 201, 413, 413, 413]
+    assert sum(path.stat().st_size for path in _files(settings)) <= 1_000_000
+
+
+def test_all_uploads_together_have_a_limit(
+    settings: Settings, database: Database, media: MediaStore, tokens: dict[str, str]
+) -> None:
+    small = settings.model_copy(update={"api_upload_total_mb": 2, "api_upload_mb": 1})
+    with TestClient(create_app(small, database, media), headers={"X-API-Key": tokens["run"]}) as client:
+        assert _post(client, _catalogue(1, 600_000))[0] == 201
+        assert _post(client, _catalogue(2, 600_000))[0] == 201
+        answer = client.post("/v1/uploads?filename=a.csv", content=_catalogue(3))
+        assert (answer.status_code, answer.json()["code"]) == (507, "upload.full")
+        assert "PVM_API_UPLOAD_TOTAL_MB" in answer.json()["remedy"]
+
+
+# -- expiry -------------------------------------------------------------------------------------------
+
+
+def _purge(settings: Settings, database: Database, media: MediaStore, *, dry_run: bool = False) -> int:
+    purged = Purge(database, media, settings).run(dry_run=dry_run).purged
+    return sum(one.uploads for one in purged)
+
+
+def test_what_nothing_uses_expires(
+    client: TestClient, settings: Settings, database: Database, media: MediaStore
+) -> None:
+    source = _post(client, _catalogue(1))[1]
+    _post(client, _catalogue(2))
+    path = settings.home / "uploads" / source.removeprefix("upload:")
+    assert _purge(settings, database, media) == 0
+    _age(path, 31)
+    assert _purge(settings, database, media, dry_run=True) == 1
+    assert path.exists()
+    with database.transaction() as cursor:
+        cursor.execute(
+            "UPDATE uploads SET created_at = now() - interval '31 days' WHERE name = %s", [path.name]
+        )
+    assert _purge(settings, database, media) == 1
+    assert not path.exists()
+    assert len(_files(settings)) == 1
+    assert [row[0] for row in database.tuples("SELECT name FROM uploads")] == [_files(settings)[0].name]
+    refused = client.post("/v1/jobs", json={**_JOB, "products": [source]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "upload.unknown")
+
+
+def test_what_is_in_use_stays(
+    client: TestClient, settings: Settings, database: Database, media: MediaStore, repos: Store
+) -> None:
+    sources = [_post(client, _catalogue(number))[1] for number in range(4)]
+    job = client.post("/v1/jobs", json={**_JOB, "products": [sources[0]]}).json()["job_id"]
+    ended = client.post("/v1/jobs", json={**_JOB, "products": [sources[1]]}).json()["job_id"]
+    client.post(f"/v1/jobs/{ended}/cancel")
+    standing = {"name": "gối", "sources": {"products": [sources[2]]}}
+    assert client.post("/v1/industries", json=standing).status_code == 201
+    for path in _files(settings):
+        _age(path, 100)
+    assert _purge(settings, database, media) == 1, "the one that nothing names"
+    kept = {path.name for path in _files(settings)}
+    assert kept == {source.removeprefix("upload:") for source in sources[:3]}
+    with database.transaction() as cursor:
+        cursor.execute("UPDATE jobs SET finished_at = now() - interval '31 days' WHERE job_id = %s", [ended])
+    assert _purge(settings, database, media) == 1
+    client.post(f"/v1/jobs/{job}/cancel")
+    # A job that names it makes it younger.
+    assert client.post("/v1/jobs", json={**_JOB, "products": [sources[2]]}).status_code == 202
+    assert client.patch("/v1/industries/goi", json={"sources": None}).status_code == 200
+    with database.transaction() as cursor:
+        cursor.execute("DELETE FROM jobs")
+    assert _purge(settings, database, media) == 1
+    assert {path.name for path in _files(settings)} == {sources[2].removeprefix("upload:")}
+
+
+def test_an_upload_that_never_became_whole_goes_after_a_day(
+    settings: Settings, database: Database, media: MediaStore
+) -> None:
+    folder = settings.home / "uploads" / ".tmp-abc"
+    folder.mkdir(parents=True)
+    (folder / "catalogue.csv").write_bytes(b"half")
+    _age(folder, 0.5)
+    assert _purge(settings, database, media) == 0
+    _age(folder, 1.5)
+    assert _purge(settings, database, media) == 1
+    assert _files(settings) == []
+
+
+# -- the check ----------------------------------------------------------------------------------------
+
+
+def test_a_check_that_takes_too_long_or_too_much_is_ended(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = "".join(f"p{n},{'x' * 500},https://shop.example/{n}.jpg\n" for n in range(30_000))
+    path.write_text(f"product_id,title,image\n{rows}")
+    assert count(path, CheckLimits(60.0)) == Counted(30_000, 0)
+    with pytest.raises(InputError) as caught:
+        count(path, CheckLimits(0.05))
+    assert caught.value.code == "upload.slow"
+    with pytest.raises(InputError) as caught:
+        count(path, CheckLimits(60.0, megabytes=20))
+    assert caught.value.code == "upload.heavy"
+
+
+def test_a_refusal_names_a_row_and_no_folder(client: TestClient, settings: Settings) -> None:
+    answer = client.post("/v1/uploads?filename=a.csv", content=b"product_id,title,image\n,x,\n")
+    assert answer.status_code == 422
+    assert "line 2" in answer.json()["detail"]
+    assert str(settings.home) not in answer.text
+    assert ".tmp-" not in answer.text
+
+
+def test_a_refused_copy_of_an_upload_in_use_removes_nothing(
+    client: TestClient, settings: Settings, database: Database, media: MediaStore, tokens: dict[str, str]
+) -> None:
+    assert _post(client, _catalogue(1))[0] == 201
+    slow = settings.model_copy(update={"api_upload_check_s": 0.001})
+    with TestClient(create_app(slow, database, media), headers={"X-API-Key": tokens["run"]}) as other:
+        assert _post(other, _catalogue(1)) == (422, "upload.slow")
+    assert len(_files(settings)) == 1
