@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from pvm_core.errors import PvmError, public_dict
@@ -98,6 +99,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(PvmError, refuse)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _http)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(ClientDisconnect, _ended)  # type: ignore[arg-type]
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -174,6 +176,11 @@ def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
     ]
     detail = f"{errors[0].loc}: {errors[0].detail}" if errors else "the request is not valid"
     return answer(request, 422, "request.invalid", detail, errors=errors)
+
+
+def _ended(request: Request, error: ClientDisconnect) -> JSONResponse:
+    # Nobody reads it; without it the log would hold a fault of ours.
+    return answer(request, 400, "http.bad_request", "the connection ended before the body did")
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -94,7 +94,7 @@ class Uploads:
         if self._rows.stored(owner) >= self._quota:
             raise rows.over_quota(self._quota)
         with os.scandir(self._folder) if self._folder.is_dir() else nullcontext(()) as files:
-            stored = sum(file.stat(follow_symlinks=False).st_size for file in files)
+            stored = sum(map(_size, files))
         if stored + self._one > self._total:
             raise InputError(
                 "upload.full",
@@ -102,6 +102,14 @@ class Uploads:
                 f"all uploads together would be larger than {self._total:,} bytes",
                 "Let the operator run `pvm purge`, or raise PVM_API_UPLOAD_TOTAL_MB",
             )
+
+
+def _size(file: os.DirEntry[str]) -> int:
+    try:
+        return file.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        # The folder of another upload, which has just ended.
+        return 0
 
 
 async def _written(chunks: AsyncIterator[bytes], path: Path, limit: int) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -64,5 +65,7 @@ def _older(folder: Path, now: datetime, keep: timedelta) -> Iterator[Path]:
         return
     for path in sorted(folder.iterdir()):
         age = _UNFINISHED_AGE if path.name.startswith(UNFINISHED) else keep
-        if now - datetime.fromtimestamp(path.lstat().st_mtime, UTC) >= age:
-            yield path
+        # An upload under way may end meanwhile.
+        with suppress(FileNotFoundError):
+            if now - datetime.fromtimestamp(path.lstat().st_mtime, UTC) >= age:
+                yield path

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pvm_core.errors import InputError
 from pvm_core.shown_url import HIDDEN, shown_url
 from pvm_jobs.request import SOURCE_MAX, JobRequest, complete
+from pvm_jobs.text import clean
 from pvm_resources.settings import Settings
 from pvm_resources.sources.confined import source_roots
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
@@ -80,7 +81,7 @@ class Places:
                 reason = "nothing is kept under it: it was never uploaded, or unused for too long"
                 raise InputError("upload.unknown", token, reason, "Upload it first") from error
             return str(path)
-        if "\x00" not in token:
+        if clean(token) == token:
             place = Path(os.path.realpath(Path(token).expanduser()))
             if any(place.is_relative_to(os.path.realpath(root)) for root in self.roots):
                 return str(place)
@@ -119,7 +120,8 @@ def _url(token: str) -> str:
     if token.endswith(HIDDEN):
         reason = "it is an address as answers show it, without its query"
         raise InputError("source.url", token[:200], reason, "Give the whole address")
-    if len(token) > SOURCE_MAX or not parts.hostname or parts.username is not None:
+    usable = len(token) <= SOURCE_MAX and parts.hostname and parts.username is None and clean(token) == token
+    if not usable:
         raise InputError(
             "source.url", token[:200], "it is no address that can be fetched", "Write http(s)://host/path"
         )

@@ -15,14 +15,11 @@ import httpx
 import numpy as np
 import pytest
 
-from pvm_core.embedders import EmbedInput, load_embedder
-from pvm_core.images import decode_picture
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.api_keys import Keys
 from pvm_resources.store.assembly import Store
-from pvm_resources.store.records import Embedding, Model
 from tests.databases import Databases
-from tests.pvm_api.drawn import jpeg
+from tests.pvm_api.drawn import embed, jpeg
 from tests.pvm_api.served import Pulse, Served, received, send
 from tests.pvm_resources import world
 
@@ -146,23 +143,14 @@ def test_uploads_at_once_wait_for_each_other(api: Served, caller: httpx.Client) 
 # -- pictures -----------------------------------------------------------------------------------------
 
 
-def _known(repos: Store) -> None:
-    """A job whose pictures are embedded, so that a search decodes what it is given."""
-    made = world.make(repos, job_id="job-1")
-    world.write(repos, made)
-    embedder = load_embedder("classic", None)
-    model = Model("search", "classic", "embedder", embedder.dim, {"masks": "off"}, active=True)
-    repos.features.register_model(model)
-    rgb = decode_picture(jpeg(1), "x").rgb
-    (views,) = embedder.embed_views([EmbedInput(rgb)], "product", False)
-    image = made.images[0].img_id
-    repos.features.write("embeddings", [Embedding(image, "product", "search", "classic", 0, views.rgb[0])])
-
-
 def test_six_searches_at_once_take_no_more_memory_than_one(
     database: Database, key: str, tmp_path: Path
 ) -> None:
-    _known(Store.over(database))
+    repos = Store.over(database)
+    made = world.make(repos, job_id="job-1")
+    world.write(repos, made)
+    # A search decodes what it is given only where it knows something to compare it with.
+    embed(repos, {made.images[0].img_id: jpeg(1)})
     plain = np.full((4_000, 4_000, 3), 7, np.uint8)
     picture = cv2.imencode(".png", plain)[1].tobytes()
 

@@ -84,6 +84,8 @@ def test_standing_sources_fill_the_gaps(client: TestClient, repos: Store) -> Non
         ({"products": ["../../etc/passwd"]}, "source.forbidden"),
         ({"products": ["file:///etc/passwd"]}, "source.forbidden"),
         ({"products": ["ebay\x00"]}, "source.forbidden"),
+        ({"products": ["\ud800"]}, "source.forbidden"),
+        ({"videos": ["https://shop.example/\ud800"]}, "source.url"),
         ({"products": ["http://user:pw@shop.example/x.csv"]}, "source.url"),
         ({"products": ["http://["]}, "source.url"),
         ({"products": ["upload:" + "0" * 64 + ".csv"]}, "upload.unknown"),

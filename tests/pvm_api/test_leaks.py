@@ -129,3 +129,30 @@ def test_a_callback_learns_no_address_of_this_network(
     assert "10.20.30.40" in caplog.text
     written = client.post("/v1/jobs", json={**body, "callback_url": "http://10.20.30.40/x"})
     assert "private" in written.json()["detail"], "an address that the caller wrote is explained"
+
+
+def test_a_reader_sees_no_key_of_an_address(client: TestClient, tokens: dict[str, str], repos: Store) -> None:
+    places = {
+        "products": ["https://shop.example/feed.csv?token=hunter2#hunter2"],
+        "videos": [
+            "https://cdn.example/a.mp4?Signature=hunter2",
+            "https://www.youtube.com/watch?v=abcdefghijk",
+        ],
+    }
+    job = client.post("/v1/jobs", json={"industry": "giày", **places, "queries": ["x"]}).json()["job_id"]
+    assert client.post("/v1/industries", json={"name": "giày", "sources": places}).status_code == 201
+    assert repos.jobs.get(job).request["products"] == places["products"], "the download reads it whole"
+    reader = {"X-API-Key": tokens["read"]}
+    for path in (f"/v1/jobs/{job}", f"/status/{job}", "/v1/jobs", f"/v1/jobs/{job}/events", "/v1/industries",
+                 "/v1/industries/giay"):  # fmt: skip
+        answer = client.get(path, headers=reader)
+        assert answer.status_code == 200
+        assert "hunter2" not in answer.text, path
+    shown = client.get(f"/v1/jobs/{job}", headers=reader).json()["request"]
+    assert shown["products"][0].startswith("https://shop.example/feed.csv")
+    assert "https://www.youtube.com/watch?v=abcdefghijk" in shown["videos"], "a public video's id is no key"
+    refused = client.post(
+        "/v1/jobs", json={"industry": "x", "products": ["https://u:hunter2@shop.example/a"]}
+    )
+    assert refused.status_code == 422
+    assert "hunter2" not in refused.text

@@ -19,14 +19,12 @@ from hypothesis import strategies as st
 from pvm_api.paging import Cursors
 from pvm_api.problems import ApiError
 from pvm_core import ids
-from pvm_core.embedders import EmbedInput, load_embedder
-from pvm_core.images import decode_picture
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.match_record import MatchRecord
-from pvm_resources.store.records import Embedding, JobVideo, Model, Product
-from tests.pvm_api.drawn import jpeg
+from pvm_resources.store.records import JobVideo, Product
+from tests.pvm_api.drawn import embed, jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
 
@@ -303,15 +301,7 @@ def test_a_video_is_served_where_its_file_is_kept(
 
 
 def test_products_like_a_picture(client: TestClient, repos: Store, done: World) -> None:
-    embedder = load_embedder("classic", None)
-    model = Model("search", "classic", "embedder", embedder.dim, {"masks": "off"}, active=True)
-    repos.features.register_model(model)
-    for n, image in enumerate(done.images):
-        rgb = decode_picture(jpeg(n), "x").rgb
-        (views,) = embedder.embed_views([EmbedInput(rgb)], "product", False)
-        repos.features.write(
-            "embeddings", [Embedding(image.img_id, "product", "search", "classic", 0, views.rgb[0])]
-        )
+    embed(repos, {image.img_id: jpeg(n) for n, image in enumerate(done.images)})
     found = client.post("/v1/products/similar?limit=3", files={"picture": ("a.jpg", jpeg(2), "image/jpeg")})
     assert found.status_code == 200, found.text
     best = found.json()["items"][0]

@@ -184,8 +184,10 @@ def test_a_refusal_names_a_row_and_no_folder(client: TestClient, settings: Setti
 def test_a_refused_copy_of_an_upload_in_use_removes_nothing(
     client: TestClient, settings: Settings, database: Database, media: MediaStore, tokens: dict[str, str]
 ) -> None:
-    assert _post(client, _catalogue(1))[0] == 201
+    rows = b"".join(b"p%d,x,https://shop.example/%d.jpg\n" % (n, n) for n in range(20_000))
+    large = b"product_id,title,image\n" + rows
+    assert _post(client, large)[0] == 201
     slow = settings.model_copy(update={"api_upload_check_s": 0.001})
     with TestClient(create_app(slow, database, media), headers={"X-API-Key": tokens["run"]}) as other:
-        assert _post(other, _catalogue(1)) == (422, "upload.slow")
+        assert _post(other, large) == (422, "upload.slow")
     assert len(_files(settings)) == 1
