@@ -71,6 +71,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        services.uploads.close()
         database.close()
 
     app = FastAPI(

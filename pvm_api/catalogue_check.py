@@ -7,6 +7,7 @@ shares the event loop's interpreter.
 from __future__ import annotations
 
 import resource
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,9 +15,13 @@ from typing import Final
 import psutil
 
 from pvm_core.errors import InputError
-from pvm_resources.process_pool import WorkPool
+from pvm_resources.process_pool import Done, WorkPool
 
 _MEGABYTE: Final = 1_000_000
+#: Bytes of a file after which a worker is used again; what a larger one took, Python keeps.
+_SMALL: Final = 1_000_000
+#: Errors after which its worker is of no further use.
+_SPENT: Final = frozenset({"worker.timeout", "worker.died", "upload.heavy"})
 _REMEDY: Final = "Split it, or check it with another program"
 
 
@@ -52,25 +57,68 @@ class _Cap:
         from pvm_resources.sources.catalogue import file_catalogue
 
         assert file_catalogue
-        most = psutil.Process().memory_info().vms + self.megabytes * _MEGABYTE
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if soft == hard:
+            most = psutil.Process().memory_info().vms + self.megabytes * _MEGABYTE
+            resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
-def count(path: Path, limits: CheckLimits) -> Counted:
-    """What the catalogue holds. Reads no picture.
+class CatalogueCheck:
+    """Counts catalogues, each in a worker process; workers that are free are used again.
 
-    Raises:
-        InputError: ``table.*``, ``catalogue.*``; ``upload.slow``, ``upload.heavy``: it takes too much.
+    Args:
+        limits: of one check.
     """
-    with WorkPool(1) as pool:
-        (done,) = pool.map(_count, [path], setup=_Cap(limits.megabytes), timeout_s=limits.seconds)
-    code = done.error.code if done.error is not None else ""
-    if code == "worker.timeout":
-        reason = f"checking it takes longer than {limits.seconds:g} s"
-        raise InputError("upload.slow", "the catalogue", reason, _REMEDY) from done.error
-    if code == "worker.died":
-        raise _too_heavy() from done.error
-    return done.unwrap()
+
+    def __init__(self, limits: CheckLimits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._free: list[WorkPool] = []
+        self._closed = False
+
+    def count(self, path: Path) -> Counted:
+        """What the catalogue holds. Reads no picture. From any thread, as many at once as call it.
+
+        Raises:
+            InputError: ``table.*``, ``catalogue.*``; ``upload.slow``, ``upload.heavy``: it takes too much.
+        """
+        with self._lock:
+            pool = self._free.pop() if self._free else WorkPool(1)
+        try:
+            (done,) = pool.map(
+                _count, [path], setup=_Cap(self._limits.megabytes), timeout_s=self._limits.seconds
+            )
+        except BaseException:
+            pool.close()
+            raise
+        code = done.error.code if done.error is not None else ""
+        spent = code in _SPENT or path.stat().st_size > _SMALL
+        self._give_back(pool, again=not spent)
+        return self._unwrapped(done)
+
+    def close(self) -> None:
+        """Ends the workers that are free, and each other one when its check ends."""
+        with self._lock:
+            self._closed, free, self._free = True, self._free, []
+        for pool in free:
+            pool.close()
+
+    def _give_back(self, pool: WorkPool, *, again: bool) -> None:
+        with self._lock:
+            again = again and not self._closed
+            if again:
+                self._free.append(pool)
+        if not again:
+            pool.close()
+
+    def _unwrapped(self, done: Done[Path, Counted]) -> Counted:
+        code = done.error.code if done.error is not None else ""
+        if code == "worker.timeout":
+            reason = f"checking it takes longer than {self._limits.seconds:g} s"
+            raise InputError("upload.slow", "the catalogue", reason, _REMEDY) from done.error
+        if code == "worker.died":
+            raise _too_heavy() from done.error
+        return done.unwrap()
 
 
 def _count(_: object, path: Path) -> Counted:

@@ -13,7 +13,7 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 
 from pvm_api import models
-from pvm_api.catalogue_check import CheckLimits, Counted, count
+from pvm_api.catalogue_check import CatalogueCheck, CheckLimits, Counted
 from pvm_api.problems import ApiError
 from pvm_api.slots import Slots
 from pvm_core.errors import InputError
@@ -54,7 +54,7 @@ class Uploads:
         self._one = settings.api_upload_mb * _MEGABYTE
         self._quota = settings.api_upload_quota_mb * _MEGABYTE
         self._total = settings.api_upload_total_mb * _MEGABYTE
-        self._limits = CheckLimits(settings.api_upload_check_s)
+        self._check = CatalogueCheck(CheckLimits(settings.api_upload_check_s))
         self._checks = Slots("upload.busy", capacity=2, waiting=8, patience_s=60.0)
 
     async def take(self, chunks: AsyncIterator[bytes], filename: str | None, owner: str) -> models.Upload:
@@ -76,7 +76,7 @@ class Uploads:
             path = Path(place) / f"catalogue.{kind}"
             digest, size = await _written(chunks, path, self._one)
             async with self._checks.take():
-                found = await run_in_threadpool(_counted, path, self._limits)
+                found = await run_in_threadpool(self._counted, path)
             name = f"{digest}.{kind}"
             await run_in_threadpool(self._rows.add, name, owner, size, self._quota)
             # One that is there already becomes younger by it.
@@ -88,6 +88,17 @@ class Uploads:
             products=found.products,
             problems=found.problems,
         )
+
+    def close(self) -> None:
+        """Ends the processes that check."""
+        self._check.close()
+
+    def _counted(self, path: Path) -> Counted:
+        try:
+            return self._check.count(path)
+        except InputError as error:
+            # Paths of this machine are not shown to callers.
+            raise InputError(error.code, "the catalogue", error.reason, error.remedy) from error
 
     def _room(self, owner: str) -> None:
         """Refuses what is sure not to fit before it is sent."""
@@ -132,11 +143,3 @@ async def _written(chunks: AsyncIterator[bytes], path: Path, limit: int) -> tupl
     if size == 0:
         raise InputError("upload.empty", "the upload", "it is empty", "Send the catalogue")
     return digest.hexdigest(), size
-
-
-def _counted(path: Path, limits: CheckLimits) -> Counted:
-    try:
-        return count(path, limits)
-    except InputError as error:
-        # Paths of this machine are not shown to callers.
-        raise InputError(error.code, "the catalogue", error.reason, error.remedy) from error

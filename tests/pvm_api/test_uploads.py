@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from fastapi.testclient import TestClient
 
 from pvm_api.app import create_app
-from pvm_api.catalogue_check import CheckLimits, Counted, count
+from pvm_api.catalogue_check import CatalogueCheck, CheckLimits, Counted
 from pvm_core.errors import InputError
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
@@ -164,13 +165,49 @@ def test_a_check_that_takes_too_long_or_too_much_is_ended(tmp_path: Path) -> Non
     path = tmp_path / "a.csv"
     rows = "".join(f"p{n},{'x' * 500},https://shop.example/{n}.jpg\n" for n in range(30_000))
     path.write_text(f"product_id,title,image\n{rows}")
-    assert count(path, CheckLimits(60.0)) == Counted(30_000, 0)
+    assert _checked(path, CheckLimits(60.0)) == Counted(30_000, 0)
     with pytest.raises(InputError) as caught:
-        count(path, CheckLimits(0.05))
+        _checked(path, CheckLimits(0.05))
     assert caught.value.code == "upload.slow"
     with pytest.raises(InputError) as caught:
-        count(path, CheckLimits(60.0, megabytes=20))
+        _checked(path, CheckLimits(60.0, megabytes=20))
     assert caught.value.code == "upload.heavy"
+
+
+def _checked(path: Path, limits: CheckLimits) -> Counted:
+    check = CatalogueCheck(limits)
+    try:
+        return check.count(path)
+    finally:
+        check.close()
+        assert _children() == 0
+
+
+def _children() -> int:
+    return len([one for one in psutil.Process().children() if "process_pool" in " ".join(one.cmdline())])
+
+
+def test_a_process_that_checks_is_used_again_unless_it_was_large(tmp_path: Path) -> None:
+    small, large, bad = (tmp_path / name for name in ("small.csv", "large.csv", "bad.csv"))
+    small.write_bytes(_catalogue(1))
+    large.write_bytes(_catalogue(1) + b"p2,x,https://shop.example/2.jpg\n" * 40_000)
+    bad.write_bytes(b"nothing\n")
+    check = CatalogueCheck(CheckLimits(60.0))
+    for _ in range(3):
+        assert check.count(small) == Counted(1, 0)
+    assert _children() == 1
+    with pytest.raises(InputError):
+        check.count(bad)
+    assert _children() == 1, "a file that is refused does no harm"
+    assert check.count(large).products == 2
+    assert _children() == 0
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(check.count, [small] * 6)) == {Counted(1, 0)}
+    assert 1 <= _children() <= 2
+    check.close()
+    assert _children() == 0
+    assert check.count(small) == Counted(1, 0)
+    assert _children() == 0, "what ends after the close stays for nobody"
 
 
 def test_a_refusal_names_a_row_and_no_folder(client: TestClient, settings: Settings) -> None:
