@@ -114,6 +114,8 @@ def test_every_entry_point_lets_its_account_alone_read_what_it_writes(start: str
 def test_another_account_reads_nothing_below_a_home(open_folder: Path) -> None:
     home = open_folder / "home"
     (home / "media").mkdir(parents=True)
+    # Whatever mask an earlier test of this process left.
+    (home / "media").chmod(0o755)
     (home / "media" / "upload.csv").write_text("secret")
     (home / "media" / "upload.csv").chmod(0o644)
     home.chmod(0o755)
