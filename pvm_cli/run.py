@@ -19,6 +19,7 @@ from pvm_cli.source_args import named, request_of, sources_of
 from pvm_cli.states import print_states
 from pvm_cli.status import counts_text, error_text
 from pvm_core.errors import InputError, exit_of_dict
+from pvm_core.wording import counted, near_names
 from pvm_jobs.source_kinds import KINDS
 
 if TYPE_CHECKING:
@@ -114,17 +115,19 @@ def run(
 
     given = sources_of(products, videos)
     with ready(load_settings()) as session:
-        chosen = session.store.industries.ensure(industry)
-        if rule_set is not None:
-            _keep_rule_set(session, chosen, rule_set)
+        _note_new_name(session, industry)
+        # A name is stored once nothing is wrong with the rest: it may be mistyped.
         request = request_of(
-            chosen,
+            session.store.industries.draft(industry),
             given,
             top=top or (),
             recency_days=recency_days,
             queries=query or (),
             embed_model=embed_model,
         )
+        chosen = session.store.industries.ensure(industry)
+        if rule_set is not None:
+            _keep_rule_set(session, chosen, rule_set)
         note_missing_phrases(session, chosen, request)
         made = session.store.jobs.create(chosen.slug, request.to_json(), job)
         if job is not None and made.industry != chosen.slug:
@@ -146,11 +149,11 @@ def retry(
         found = session.store.jobs.get(job)
         before = len(session.store.source_runs.dead_letters(job))
         if before:
-            note(f"{before:,} {_items(before)} given up before: tried again")
+            note(f"{counted(before, 'item')} given up before: tried again")
         code = perform(session, found)
         if before:
             left = len(session.store.source_runs.dead_letters(job))
-            note(f"{left:,} {_items(left)} given up now; pvm status --job {job} lists them")
+            note(f"{counted(left, 'item')} given up now; pvm status --job {job} lists them")
         exit_with(code)
 
 
@@ -189,6 +192,15 @@ def _execute(session: Session, job: Job) -> RunOutcome:
         return run_job(job.job_id, session.settings, location)
 
 
+def _note_new_name(session: Session, name: str) -> None:
+    """Says that an industry is a new one where another has nearly its name."""
+    if session.store.industries.find(name) is not None:
+        return
+    near = near_names(name, (one.name for one in session.store.industries.list()), most=1)
+    if near:
+        note(f'"{name}" is a new industry; there is also "{near[0]}"')
+
+
 def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
     from pvm_jobs.rules import resolve
 
@@ -211,12 +223,8 @@ def note_missing_phrases(session: Session, industry: Industry, request: JobReque
         typed = ", ".join(f'"{phrase}"' for phrase in found[UND])
         note(
             f"no queries in {language}: {' and '.join(sources)} searched for {typed}; "
-            f"pvm industries queries {industry.slug} --lang {language} keeps phrases"
+            f'keep phrases: pvm industries queries {industry.slug} --lang {language} "PHRASE"'
         )
-
-
-def _items(count: int) -> str:
-    return "item" if count == 1 else "items"
 
 
 def _print_matches(session: Session, job: Job) -> None:
@@ -225,7 +233,11 @@ def _print_matches(session: Session, job: Job) -> None:
         note("no pair was accepted; pvm results --min-score 0 lists every scored pair with its reason")
         return
     lines.show(
-        out(), found[:_TABLE_ROWS], f"{len(found)} accepted matches", with_status=False, paths=_EXAMPLES
+        out(),
+        found[:_TABLE_ROWS],
+        counted(len(found), "accepted match", "accepted matches"),
+        with_status=False,
+        paths=_EXAMPLES,
     )
     if len(found) > _TABLE_ROWS:
         note(f"and {len(found) - _TABLE_ROWS} more: pvm results --job {job.job_id}")

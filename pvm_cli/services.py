@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pvm_cli.console import note, out
+from pvm_cli.console import as_typed, note, out
 from pvm_core.errors import PvmError
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ SERVICES: Final = (API, WEBSERVER, DAEMON, RELAY)
 #: Where the Dagster UI listens by default.
 UI_PORT: Final = 3000
 _READY_S: Final = 90.0
+_KEYS: Final = """the REST API needs a key; make one for its use:
+  pvm keys create n8n --scope run           jobs in, results out
+  pvm keys create my-name --scope review    the review page, where matches are judged
+  pvm keys create my-app --scope read       results and pictures only"""
 
 
 def up(
@@ -68,7 +72,7 @@ def up(
     if foreground:
         _stay(settings, folder)
     else:
-        out().print("stop with    pvm down")
+        out().print(as_typed("stop with    pvm down"), soft_wrap=True)
     _note_on_keys(settings)
 
 
@@ -146,7 +150,7 @@ def _note_on_keys(settings: Settings) -> None:
         return
     with opened() as session:
         if not session.store.keys.any_active():
-            note("the REST API needs a key; make one: pvm keys create NAME --scope run")
+            note(_KEYS)
 
 
 def _prepare(settings: Settings) -> Mapping[str, str]:
