@@ -63,7 +63,7 @@ def up(
     if api_port is not None:
         settings = settings.model_copy(update={"api_port": api_port})
     folder = ServiceFolder(settings.home)
-    with _one_at_a_time(settings.home):
+    with one_at_a_time(settings.home):
         webserver, api = _start_missing(settings, folder, host, port)
     _print_place("Dagster UI", webserver.url)
     _print_place("REST API", api.url)
@@ -90,7 +90,7 @@ def down(
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
-    with _one_at_a_time(settings.home):
+    with one_at_a_time(settings.home):
         stopped = _stop_all(settings, ServiceFolder(settings.home), keep_database)
     note(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
@@ -222,12 +222,12 @@ def _stay(settings: Settings, folder: ServiceFolder) -> None:
         note("one of the services has ended; stopping the rest")
     except KeyboardInterrupt:
         pass
-    with _one_at_a_time(settings.home):
+    with one_at_a_time(settings.home):
         _stop_all(settings, folder, keep_database=False)
 
 
 @contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
+def one_at_a_time(home: Path) -> Iterator[None]:
     """Runs of `pvm up` and `pvm down` of one home follow each other, so that each service exists once."""
     (home / "run").mkdir(parents=True, exist_ok=True)
     handle = os.open(home / "run" / "lock", os.O_RDWR | os.O_CREAT, 0o600)

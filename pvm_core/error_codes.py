@@ -56,10 +56,10 @@ def _status(http: int) -> ErrorTraits:
 _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
-        "api bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events executor "
-        "fetch home.empty idempotency inbox industry job key label labels links queries "
-        "purge.source request results review rules run.source settings source sources table translator "
-        "upload videos webhook",
+        "api backup bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events "
+        "executor fetch home.empty idempotency inbox industry job key label labels links queries "
+        "purge.source request restore results review rules run.source settings source sources table "
+        "translator upload videos webhook",
     ),
     (
         ITEM,
@@ -73,8 +73,8 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (FAILURE, "endpoint.test internal run step"),
     (
         MACHINE,
-        "bus dagster demo.write evidence home keypoints media models purge run.locked server service store "
-        "up",
+        "backup.database backup.write bus dagster demo.write evidence home keypoints media models purge "
+        "restore.write run.locked server service store up",
     ),
     (replace(MACHINE, http=404), "media.missing"),
     (replace(MACHINE, http=409), "store.refused"),
