@@ -23,6 +23,7 @@ from pvm_cli import (
     keys,
     labels,
     models,
+    notify,
     purge,
     results,
     rules,
@@ -101,6 +102,7 @@ app.add_typer(api.app, name="api", rich_help_panel=_SERVICE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_SERVICE)
 app.add_typer(events.app, name="events", rich_help_panel=_SERVICE)
 app.add_typer(endpoints.app, name="endpoints", rich_help_panel=_SERVICE)
+app.add_typer(notify.app, name="notify", rich_help_panel=_SERVICE)
 app.command("purge", rich_help_panel=_SERVICE)(purge.purge)
 app.command("backup", rich_help_panel=_SERVICE)(backup.backup)
 app.command("restore", rich_help_panel=_SERVICE)(backup.restore)

@@ -57,7 +57,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
         "api backup bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events "
-        "executor fetch home.empty idempotency inbox industry job key label labels links queries "
+        "executor fetch home.empty idempotency inbox industry job key label labels links notify queries "
         "purge.source request restore results review rules run.source settings source sources table "
         "translator upload videos webhook",
     ),
@@ -70,7 +70,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (replace(INPUT, exit=Exit.NOTHING), "pictures.none products.none videos.none"),
     (replace(INPUT, exit=Exit.FAILED), "embeddings.none keyframes.none partition upstream"),
     (MODEL, "calibration model"),
-    (FAILURE, "endpoint.test internal run step"),
+    (FAILURE, "endpoint.test internal notify.test run step"),
     (
         MACHINE,
         "backup.database backup.write bus dagster demo.write evidence home keypoints media models purge "
@@ -96,6 +96,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
 _RETRYABLE: Final = (
     "amazon.too_many amazon.unreachable amazon.unreadable bus.refused bus.unreachable dagster.unreachable "
     "demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable endpoint.test "
+    "notify.test "
     "media.read media.write model.download models.write rate.limited run.broken run.died run.failed "
     "run.locked server.connect source.failed source.rate_limited store.busy store.conflict store.disk_full "
     "store.locked store.unreachable video.cancelled video.changed video.live video.network "

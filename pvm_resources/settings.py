@@ -116,6 +116,7 @@ class Settings(RuleSettings):
         callback_secret: signs callbacks of single jobs, ``whsec_...``; None: they are not signed.
         webhook_url, webhook_secret, webhook_events: a webhook for all jobs, beside those that
             `pvm endpoints` adds; events are comma-separated patterns, "": the usual ones.
+        notify_urls: addresses of people to notify of ended jobs, as apprise reads them, comma-separated.
         bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
     """
 
@@ -165,6 +166,7 @@ class Settings(RuleSettings):
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None
     webhook_events: str = ""
+    notify_urls: SecretStr | None = None
     bus_url: SecretStr | None = None
 
     @field_validator("home", "models_dir")
