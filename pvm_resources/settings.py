@@ -48,6 +48,13 @@ def _variables(field: str) -> AliasChoices:
     return AliasChoices(*_VARIABLES.get(field, (f"{prefix}{field.upper()}",)))
 
 
+def core_count() -> int:
+    """Cores that this process may use: those of its container or task set, where the system says."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def project_root() -> Path:
     """The checkout this package runs from, or the current folder where it is installed elsewhere."""
     return _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
@@ -202,7 +209,7 @@ class Settings(RuleSettings):
     @property
     def worker_count(self) -> int:
         """Processes or threads inside a step."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or core_count()
 
 
 def env_file() -> Path:

@@ -105,3 +105,9 @@ def test_a_slug_is_its_industry_and_never_a_second_one(kept: Store) -> None:
     assert kept.industries.draft("  " + industry.slug) == industry
     assert kept.industries.draft("ghế").name == "ghế"
     assert len(kept.industries.list()) == 1
+
+
+def test_the_shell_completes_commands() -> None:
+    environment = {**os.environ, "_PVM_COMPLETE": "complete_bash", "COMP_WORDS": "pvm re", "COMP_CWORD": "1"}
+    done = subprocess.run([OWN], capture_output=True, text=True, check=False, env=environment)
+    assert set(done.stdout.split()) >= {"results", "retry", "restore"}
