@@ -211,19 +211,21 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
 def note_missing_phrases(session: Session, industry: Industry, request: JobRequest) -> None:
     """Says which sources have no phrase in a language of theirs: they look for the industry as typed."""
     from pvm_resources.sources.readiness import languages
-    from pvm_resources.sources.search_terms import UND, terms_for
+    from pvm_resources.sources.search_terms import UND, keep_command, may_be_in, terms_for
 
     found = terms_for(industry, request, session.settings).phrases
     bare: dict[str, list[str]] = {}
     for source in (token for kind in KINDS for token in getattr(request, kind) if token in named(kind)):
         read = languages(source, session.settings)
-        if read and not set(read) & set(found):
+        if not read or set(read) & set(found):
+            continue
+        if not any(may_be_in(phrase, read[0]) for phrase in found[UND]):
             bare.setdefault(read[0], []).append(source)
     for language, sources in bare.items():
         typed = ", ".join(f'"{phrase}"' for phrase in found[UND])
         note(
             f"no queries in {language}: {' and '.join(sources)} searched for {typed}; "
-            f'keep phrases: pvm industries queries {industry.slug} --lang {language} "PHRASE"'
+            f"keep phrases: {keep_command(industry.name, language)}"
         )
 
 

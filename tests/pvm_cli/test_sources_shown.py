@@ -90,9 +90,9 @@ def test_sources_without_a_phrase_in_their_language_are_told_before_the_run(
     note_missing_phrases(session, industry, asked)
     assert capsys.readouterr().err.splitlines() == [
         f'no queries in en: ebay and amazon searched for "{NAME}"; '
-        f'keep phrases: pvm industries queries {industry.slug} --lang en "PHRASE"',
+        f"keep phrases: pvm industries queries '{NAME}' --lang en \"PHRASE\"",
         f'no queries in zh: bilibili searched for "{NAME}"; '
-        f'keep phrases: pvm industries queries {industry.slug} --lang zh "PHRASE"',
+        f"keep phrases: pvm industries queries '{NAME}' --lang zh \"PHRASE\"",
     ]
 
     note_missing_phrases(
