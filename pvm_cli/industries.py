@@ -196,8 +196,11 @@ def _standing(industry: Industry) -> str:
 
 
 def _listed(value: object) -> str:
-    """One source, or a list of them."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "-")
+    """One source, or a list of them; an address without what may be a key in it."""
+    from pvm_core.shown_url import shown_url
+
+    listed = value if isinstance(value, list) else [value or "-"]
+    return ", ".join(shown_url(str(one)) for one in listed)
 
 
 def _query_lines(industry: Industry) -> list[str]:

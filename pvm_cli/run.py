@@ -92,6 +92,13 @@ def run(
         str | None,
         typer.Option("--rule-set", help="Named rules; the industry keeps them.", show_default=False),
     ] = None,
+    allow_outside: Annotated[
+        bool,
+        typer.Option(
+            "--allow-outside",
+            help="Pictures of a catalogue, and links in a folder of clips, may lie outside its folder.",
+        ),
+    ] = False,
 ) -> None:
     """Finds products of catalogues and shops in clips and online videos.
 
@@ -113,7 +120,7 @@ def run(
     from pvm_cli.session import ready
     from pvm_resources.settings import load_settings
 
-    given = sources_of(products, videos)
+    given = sources_of(products, videos, allow_outside=allow_outside)
     with ready(load_settings()) as session:
         _note_new_name(session, industry)
         # A name is stored once nothing is wrong with the rest: it may be mistyped.
@@ -124,6 +131,7 @@ def run(
             recency_days=recency_days,
             queries=query or (),
             embed_model=embed_model,
+            allow_outside=allow_outside,
         )
         chosen = session.store.industries.ensure(industry)
         if rule_set is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from pvm_jobs.rules import resolve
 from pvm_jobs.source_policy import Policies, parse_policies
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: Addresses that only this machine reaches.
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -118,6 +121,10 @@ class Settings(RuleSettings):
         api_*: where the REST API listens, whether it requires keys, the URL under which users reach it,
             folders whose files its callers may name as sources, requests a minute of one caller, megabytes
             of an upload, origins of browsers it answers; see docs/api.md.
+        ui_*: the Dagster UI: whether it asks who one is (None: unless only this machine reaches it),
+            further hosts it answers to, whether it refuses all changes, its path; see docs/security.md.
+        trusted_proxies: addresses and networks of proxies whose ``X-Forwarded-For`` and
+            ``X-Forwarded-Proto`` are believed, comma-separated; "": nobody's (``PVM_TRUSTED_PROXIES``).
         callback_allow: hosts or networks that callbacks may reach though they are not public
             (``CALLBACK_ALLOWED_HOSTS``).
         callback_secret: signs callbacks of single jobs, ``whsec_...``; None: they are not signed.
@@ -168,6 +175,11 @@ class Settings(RuleSettings):
     api_rate: int = Field(600, ge=1)
     api_upload_mb: int = Field(50, ge=1, le=2_000)
     api_cors: str = ""
+    ui_auth: bool | None = None
+    ui_hosts: str = ""
+    ui_read_only: bool = False
+    ui_path_prefix: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    trusted_proxies: str = ""
     callback_allow: str = ""
     callback_secret: SecretStr | None = None
     webhook_url: str | None = None
@@ -185,6 +197,11 @@ class Settings(RuleSettings):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        return ",".join(map(str, networks_of(value)))
 
     @property
     def media(self) -> str:
@@ -210,6 +227,15 @@ class Settings(RuleSettings):
     def worker_count(self) -> int:
         """Processes or threads inside a step."""
         return self.workers or core_count()
+
+
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Networks from ``127.0.0.1, 10.1.0.0/16``; an address is a network of one.
+
+    Raises:
+        ValueError: an entry is neither.
+    """
+    return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
 
 
 def env_file() -> Path:
