@@ -33,7 +33,8 @@ _READY_S: Final = 90.0
 _KEYS: Final = """the REST API needs a key; make one for its use:
   pvm keys create n8n --scope run           jobs in, results out
   pvm keys create my-name --scope review    the review page, where matches are judged
-  pvm keys create my-app --scope read       results and pictures only"""
+  pvm keys create my-app --scope read       results and pictures only
+  pvm keys create boss --scope admin        everything, the Dagster UI where it asks to sign in too"""
 
 
 def up(
@@ -155,7 +156,7 @@ def _print_link(url: str) -> None:
 
     with opened() as session:
         link = new_link(url, session.store.keys.secret(SECRET))
-    out().print(f"sign in      {link}", markup=False, soft_wrap=True)
+    out().print(f"sign in      {link}", soft_wrap=True)
     minutes = LASTS_S // 60
     note(f"the link signs one browser in, within {minutes} minutes; pvm up prints another, a key serves too")
 
