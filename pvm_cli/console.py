@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import shlex
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from pvm_core.errors import PvmError
@@ -15,6 +20,9 @@ from pvm_core.printable import printable
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderHook
     from rich.segment import Segment
+
+#: A command of ours in a message.
+_COMMAND = re.compile(r"(?<![\w/.@-])pvm(?= [a-z-])")
 
 
 def out() -> Console:
@@ -84,6 +92,33 @@ def own_stderr() -> Iterator[Console]:
         yield console_on(file=stream)
 
 
+def as_typed(text: str) -> str:
+    """`text` with each command ``pvm …`` in it as this shell runs it: by its path where no `pvm`, or another
+    one, is on PATH, and with the home where the command line named one."""
+    return _COMMAND.sub(lambda _: _own_command(), text)
+
+
+def _own_command() -> str:
+    own = Path(sys.executable).with_name("pvm")
+    found = shutil.which("pvm")
+    command = "pvm"
+    if own.is_file() and (found is None or not Path(found).samefile(own)):
+        near = os.path.relpath(own)
+        command = shlex.quote(str(own) if near.startswith("..") else near)
+    return f"{command}{_home_given(sys.argv[1:])}"
+
+
+def _home_given(arguments: Sequence[str]) -> str:
+    """The option --home as the command line has it, with a blank before it; "" where it has none."""
+    for option, value in pairwise([*arguments, ""]):
+        name, equals, joined = option.partition("=")
+        if name == "--home":
+            return f" --home {shlex.quote(joined if equals else value)}"
+        if not option.startswith("-"):
+            break
+    return ""
+
+
 def note(text: str, to: Console | None = None, **fields: object) -> None:
     """One line, e.g. ``database started``; `fields` accompany it where logs are JSON.
 
@@ -94,7 +129,7 @@ def note(text: str, to: Console | None = None, **fields: object) -> None:
     if logs_are_json():
         _log(console.file).info(text, extra=fields)
     else:
-        console.print(text, soft_wrap=True)
+        console.print(as_typed(text), soft_wrap=True)
 
 
 def show_error(error: PvmError) -> None:
@@ -104,12 +139,12 @@ def show_error(error: PvmError) -> None:
         return
     console = err()
     if not console.is_terminal:
-        console.print(f"error: {shorten(str(error), 2_000)}", soft_wrap=True)
+        console.print(f"error: {shorten(as_typed(str(error)), 2_000)}", soft_wrap=True)
         return
     from rich.panel import Panel
     from rich.text import Text
 
-    reason, remedy = printable(error.reason), printable(error.remedy)
+    reason, remedy = printable(error.reason), printable(as_typed(error.remedy))
     body = Text.assemble((shorten(error.subject, 400), "bold"), "\n", reason, ".\n", (f"→ {remedy}", "green"))
     title = "try again later" if error.retryable else "error"
     console.print(Panel(body, title=title, subtitle=error.code, border_style="red", title_align="left"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from pvm_cli.console import err, note, out
+from pvm_cli.console import as_typed, err, note, out
 from pvm_cli.exits import Exit
 from pvm_cli.run import exit_with, perform
 
@@ -72,7 +72,7 @@ def _judge(session: Session, job: Job, case: CaseInfo) -> None:
     rows = [ResultRow(line.product, line.video, line.score, line.ts) for line in found]
     accept = session.rules_of(job).accept
     out().print(_sentence(score_results(case.folder, rows, accept=accept)), soft_wrap=True)
-    out().print(_NEXT, soft_wrap=True)
+    out().print(as_typed(_NEXT), soft_wrap=True)
 
 
 def _sentence(score: CaseScore) -> str:
@@ -88,7 +88,7 @@ def _sentence(score: CaseScore) -> str:
 
 _NEXT: Final = f"""
 Next:
-  make up                                  this job in the Dagster UI
-  .venv/bin/pvm results -i {INDUSTRY}            the same table; --format csv for programs
-  .venv/bin/pvm run --industry "gối công thái học" --products catalogue.csv --videos clips/
+  pvm up                     the Dagster UI with this job, the REST API, the review page
+  pvm results -i {INDUSTRY}        the same table; --format csv for programs
+  pvm run --industry "gối công thái học" --products catalogue.csv --videos clips/
 """

@@ -12,6 +12,7 @@ from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.tables import print_json, print_table
 from pvm_core.errors import InputError
+from pvm_core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ def replay(
     with opened() as session:
         chosen = _filters(session, job, event, endpoint)
         count = session.store.deliveries.replay(**chosen, everything=everything)
-    note(f"{count} deliveries are sent again")
+    note(f"{counted(count, 'delivery is', 'deliveries are')} sent again")
 
 
 @app.command()
@@ -158,7 +159,7 @@ def relay(
         with Database(session.database.dsn, max_connections=workers + 3) as database:
             one = make_relay(settings, database, workers=workers, lease_s=lease)
             if once:
-                note(f"{one.drain()} attempts")
+                note(counted(one.drain(), "attempt"))
             else:
                 _serve(one, settings, database)
 

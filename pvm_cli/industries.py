@@ -12,6 +12,7 @@ from pvm_cli.session import opened
 from pvm_cli.source_args import sources_of
 from pvm_cli.tables import print_table
 from pvm_core.errors import InputError
+from pvm_core.wording import counted
 from pvm_jobs.source_kinds import KINDS
 
 if TYPE_CHECKING:
@@ -65,9 +66,9 @@ def list_all() -> None:
 @app.command()
 def add(name: _Name, products: _Products = None, videos: _Videos = None) -> None:
     """Adds an industry; one that exists keeps what is not named here."""
+    given = sources_of(products, videos)
     with opened(create=True) as session:
         industry = session.store.industries.ensure(name)
-        given = sources_of(products, videos)
         if given:
             session.store.industries.set_sources(industry.slug, {**industry.sources, **given})
     out().print(f"{industry.name} ({industry.slug})")
@@ -176,14 +177,17 @@ def rm(
         found = session.store.jobs.list(industry.slug, limit=100_000)
         if found and not jobs:
             raise InputError(
-                "industry.in_use", industry.name, f"it has {len(found)} jobs", "Remove them too with --jobs"
+                "industry.in_use",
+                industry.name,
+                f"it has {counted(len(found), 'job')}",
+                "Remove them too with --jobs",
             )
 
         # The daemon takes their partitions out of Dagster when it runs next.
         for job in found:
             session.store.inbox.delete(job.job_id, "cli", force=True)
         session.store.industries.delete(industry.slug)
-    note(f"removed {industry.name}" + (f" with {len(found)} jobs" if found else ""))
+    note(f"removed {industry.name}" + (f" with {counted(len(found), 'job')}" if found else ""))
 
 
 def _standing(industry: Industry) -> str:

@@ -44,7 +44,7 @@ def list_all() -> None:
     with opened() as session:
         keys = session.store.keys.list()
     if not keys:
-        note("no keys yet; make one: pvm keys create NAME --scope run")
+        note("no keys yet; make one: pvm keys create NAME --scope run, or --scope review for the review page")
         return
     print_table(
         ("key", "name", "scopes", "made", "last used", "revoked"),

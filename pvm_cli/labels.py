@@ -12,6 +12,7 @@ from pvm_cli.console import note
 from pvm_cli.group import command_group
 from pvm_cli.session import opened
 from pvm_cli.tables import print_json, print_table
+from pvm_core.wording import counted
 
 if TYPE_CHECKING:
     from pvm_resources.store.labels import Label, Tally
@@ -81,7 +82,7 @@ def export(
         policies = load_policies(session.settings)
         judged = session.store.labels(policies).judged(slug)
         done = export_labels(judged, MediaStore(session.settings.media), policies, folder)
-    note(f"{done.accepted + done.rejected} labels in {folder}: "
+    note(f"{counted(done.accepted + done.rejected, 'label')} in {folder}: "
          f"{done.accepted} accepted, {done.rejected} rejected")  # fmt: skip
     for source, count in sorted(done.forbidden.items()):
         note(f"{count} left out: the terms of {source} forbid learning from its material")
@@ -92,9 +93,10 @@ def export(
 def precision_text(tally: Tally) -> str:
     """The precision of a job, as a sentence."""
     if tally.precision is None or tally.bound is None:
-        return f"none of its {tally.accepted} accepted matches is judged"
+        return f"{counted(tally.accepted, 'accepted match', 'accepted matches')}, none judged"
     return (
-        f"{tally.right} of {tally.known} judged accepted matches are right, precision {tally.precision:.3f} "
+        f"{tally.right} of {counted(tally.known, 'judged match', 'judged matches')} right, "
+        f"precision {tally.precision:.3f} "
         f"(>= {tally.bound:.3f} with 95 % confidence)"
     )
 

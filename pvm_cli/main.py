@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from pvm_cli import (
     api,
+    backup,
     demo,
     endpoints,
     evaluate,
@@ -22,6 +23,7 @@ from pvm_cli import (
     keys,
     labels,
     models,
+    notify,
     purge,
     results,
     rules,
@@ -100,7 +102,10 @@ app.add_typer(api.app, name="api", rich_help_panel=_SERVICE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_SERVICE)
 app.add_typer(events.app, name="events", rich_help_panel=_SERVICE)
 app.add_typer(endpoints.app, name="endpoints", rich_help_panel=_SERVICE)
+app.add_typer(notify.app, name="notify", rich_help_panel=_SERVICE)
 app.command("purge", rich_help_panel=_SERVICE)(purge.purge)
+app.command("backup", rich_help_panel=_SERVICE)(backup.backup)
+app.command("restore", rich_help_panel=_SERVICE)(backup.restore)
 app.command("doctor", rich_help_panel=_SERVICE)(doctor.doctor)
 app.command("sources", rich_help_panel=_TUNE)(sources.sources)
 app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)

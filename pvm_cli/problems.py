@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pvm_cli.console import shorten
 from pvm_core.errors import Problem
+from pvm_core.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,7 @@ def print_problems(console: Console, problems: Sequence[Problem], *, full: bool 
     groups = grouped(problems)
     if not groups:
         return
-    console.print(f"\n{len(problems)} problems; the rest of the job went on", style="yellow")
+    console.print(f"\n{counted(len(problems), 'problem')}; the rest of the job went on", style="yellow")
     shown = groups if full else groups[:_GROUPS]
     for group in shown:
         count = f"{len(group.members)}x {group.stage}: {shorten(group.message, 200)} [{group.code}]"
@@ -58,7 +59,9 @@ def print_problems(console: Console, problems: Sequence[Problem], *, full: bool 
         if len(group.members) > limit:
             console.print(f"      and {len(group.members) - limit} more", style="dim")
     if len(groups) > len(shown):
-        console.print(f"  and {len(groups) - len(shown)} more kinds; pvm status --job JOB lists all")
+        console.print(
+            f"  and {counted(len(groups) - len(shown), 'more kind')}; pvm status --job JOB lists all"
+        )
 
 
 def _item(problem: Problem, group: Group) -> str:

@@ -10,6 +10,7 @@ from pvm_cli.console import note, out
 from pvm_cli.session import opened
 from pvm_cli.tables import print_table
 from pvm_core.errors import InputError
+from pvm_core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,4 +89,4 @@ def _show(purged: tuple[Purged, ...], orphans: Mapping[str, int], dry_run: bool)
             numbers=kinds,
         )
     for folder, count in sorted(orphans.items()):
-        note(f"{count:,} files without a row in {folder} {word}")
+        note(f"{counted(count, 'file')} without a row in {folder} {word}")

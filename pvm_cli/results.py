@@ -12,6 +12,7 @@ from pvm_cli import lines
 from pvm_cli.console import data_stream, note, out
 from pvm_cli.lines import ResultLine
 from pvm_core.errors import InputError
+from pvm_core.wording import counted
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
@@ -121,5 +122,5 @@ def _show(job: Job, found: list[ResultLine], status: MatchStatus | None) -> None
     if not found:
         note(f"no {what} pairs in job {job.job_id}; --min-score 0 lists every scored pair")
         return
-    title = f"{len(found)} {what} pairs of job {job.job_id}"
+    title = f"{counted(len(found), f'{what} pair')} of job {job.job_id}"
     lines.show(out(), found, title, with_status=status is None)

@@ -19,6 +19,7 @@ from pvm_cli.source_args import named, request_of, sources_of
 from pvm_cli.states import print_states
 from pvm_cli.status import counts_text, error_text
 from pvm_core.errors import InputError, exit_of_dict
+from pvm_core.wording import counted, near_names
 from pvm_jobs.source_kinds import KINDS
 
 if TYPE_CHECKING:
@@ -121,11 +122,10 @@ def run(
 
     given = sources_of(products, videos, allow_outside=allow_outside)
     with ready(load_settings()) as session:
-        chosen = session.store.industries.ensure(industry)
-        if rule_set is not None:
-            _keep_rule_set(session, chosen, rule_set)
+        _note_new_name(session, industry)
+        # A name is stored once nothing is wrong with the rest: it may be mistyped.
         request = request_of(
-            chosen,
+            session.store.industries.draft(industry),
             given,
             top=top or (),
             recency_days=recency_days,
@@ -133,6 +133,9 @@ def run(
             embed_model=embed_model,
             allow_outside=allow_outside,
         )
+        chosen = session.store.industries.ensure(industry)
+        if rule_set is not None:
+            _keep_rule_set(session, chosen, rule_set)
         note_missing_phrases(session, chosen, request)
         made = session.store.jobs.create(chosen.slug, request.to_json(), job)
         if job is not None and made.industry != chosen.slug:
@@ -154,11 +157,11 @@ def retry(
         found = session.store.jobs.get(job)
         before = len(session.store.source_runs.dead_letters(job))
         if before:
-            note(f"{before:,} {_items(before)} given up before: tried again")
+            note(f"{counted(before, 'item')} given up before: tried again")
         code = perform(session, found)
         if before:
             left = len(session.store.source_runs.dead_letters(job))
-            note(f"{left:,} {_items(left)} given up now; pvm status --job {job} lists them")
+            note(f"{counted(left, 'item')} given up now; pvm status --job {job} lists them")
         exit_with(code)
 
 
@@ -197,6 +200,15 @@ def _execute(session: Session, job: Job) -> RunOutcome:
         return run_job(job.job_id, session.settings, location)
 
 
+def _note_new_name(session: Session, name: str) -> None:
+    """Says that an industry is a new one where another has nearly its name."""
+    if session.store.industries.find(name) is not None:
+        return
+    near = near_names(name, (one.name for one in session.store.industries.list()), most=1)
+    if near:
+        note(f'"{name}" is a new industry; there is also "{near[0]}"')
+
+
 def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
     from pvm_jobs.rules import resolve
 
@@ -207,24 +219,22 @@ def _keep_rule_set(session: Session, industry: Industry, rule_set: str) -> None:
 def note_missing_phrases(session: Session, industry: Industry, request: JobRequest) -> None:
     """Says which sources have no phrase in a language of theirs: they look for the industry as typed."""
     from pvm_resources.sources.readiness import languages
-    from pvm_resources.sources.search_terms import UND, terms_for
+    from pvm_resources.sources.search_terms import UND, keep_command, may_be_in, terms_for
 
     found = terms_for(industry, request, session.settings).phrases
     bare: dict[str, list[str]] = {}
     for source in (token for kind in KINDS for token in getattr(request, kind) if token in named(kind)):
         read = languages(source, session.settings)
-        if read and not set(read) & set(found):
+        if not read or set(read) & set(found):
+            continue
+        if not any(may_be_in(phrase, read[0]) for phrase in found[UND]):
             bare.setdefault(read[0], []).append(source)
     for language, sources in bare.items():
         typed = ", ".join(f'"{phrase}"' for phrase in found[UND])
         note(
             f"no queries in {language}: {' and '.join(sources)} searched for {typed}; "
-            f"pvm industries queries {industry.slug} --lang {language} keeps phrases"
+            f"keep phrases: {keep_command(industry.name, language)}"
         )
-
-
-def _items(count: int) -> str:
-    return "item" if count == 1 else "items"
 
 
 def _print_matches(session: Session, job: Job) -> None:
@@ -233,7 +243,11 @@ def _print_matches(session: Session, job: Job) -> None:
         note("no pair was accepted; pvm results --min-score 0 lists every scored pair with its reason")
         return
     lines.show(
-        out(), found[:_TABLE_ROWS], f"{len(found)} accepted matches", with_status=False, paths=_EXAMPLES
+        out(),
+        found[:_TABLE_ROWS],
+        counted(len(found), "accepted match", "accepted matches"),
+        with_status=False,
+        paths=_EXAMPLES,
     )
     if len(found) > _TABLE_ROWS:
         note(f"and {len(found) - _TABLE_ROWS} more: pvm results --job {job.job_id}")

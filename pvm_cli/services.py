@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pvm_cli.console import note, out
+from pvm_cli.console import as_typed, note, out
 from pvm_core.errors import PvmError
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ SERVICES: Final = (API, WEBSERVER, DAEMON, RELAY)
 #: Where the Dagster UI listens by default.
 UI_PORT: Final = 3000
 _READY_S: Final = 90.0
+_KEYS: Final = """the REST API needs a key; make one for its use:
+  pvm keys create n8n --scope run           jobs in, results out
+  pvm keys create my-name --scope review    the review page, where matches are judged
+  pvm keys create my-app --scope read       results and pictures only
+  pvm keys create boss --scope admin        everything, the Dagster UI where it asks to sign in too"""
 
 
 def up(
@@ -60,7 +65,7 @@ def up(
     if api_port is not None:
         settings = settings.model_copy(update={"api_port": api_port})
     folder = ServiceFolder(settings.home)
-    with _one_at_a_time(settings.home):
+    with one_at_a_time(settings.home):
         webserver, api = _start_missing(settings, folder, host, port)
     _print_place("Dagster UI", webserver.url)
     _print_link(webserver.url)
@@ -70,7 +75,7 @@ def up(
     if foreground:
         _stay(settings, folder)
     else:
-        out().print("stop with    pvm down")
+        out().print(as_typed("stop with    pvm down"), soft_wrap=True)
     _note_on_keys(settings)
 
 
@@ -88,7 +93,7 @@ def down(
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
-    with _one_at_a_time(settings.home):
+    with one_at_a_time(settings.home):
         stopped = _stop_all(settings, ServiceFolder(settings.home), keep_database)
     note(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
@@ -151,7 +156,7 @@ def _print_link(url: str) -> None:
 
     with opened() as session:
         link = new_link(url, session.store.keys.secret(SECRET))
-    out().print(f"sign in      {link}", markup=False, soft_wrap=True)
+    out().print(f"sign in      {link}", soft_wrap=True)
     minutes = LASTS_S // 60
     note(f"the link signs one browser in, within {minutes} minutes; pvm up prints another, a key serves too")
 
@@ -165,7 +170,7 @@ def _note_on_keys(settings: Settings) -> None:
         return
     with opened() as session:
         if not session.store.keys.any_active():
-            note("the REST API needs a key; make one: pvm keys create NAME --scope run")
+            note(_KEYS)
 
 
 def _prepare(settings: Settings) -> Mapping[str, str]:
@@ -245,12 +250,12 @@ def _stay(settings: Settings, folder: ServiceFolder) -> None:
         note("one of the services has ended; stopping the rest")
     except KeyboardInterrupt:
         pass
-    with _one_at_a_time(settings.home):
+    with one_at_a_time(settings.home):
         _stop_all(settings, folder, keep_database=False)
 
 
 @contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
+def one_at_a_time(home: Path) -> Iterator[None]:
     """Runs of `pvm up` and `pvm down` of one home follow each other, so that each service exists once."""
     (home / "run").mkdir(parents=True, exist_ok=True)
     handle = os.open(home / "run" / "lock", os.O_RDWR | os.O_CREAT, 0o600)

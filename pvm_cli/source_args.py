@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pvm_core.errors import InputError
@@ -96,7 +97,7 @@ def request_of(
             "run.source",
             f"--{kind}",
             f"it is not given, and the industry {industry.name} has no standing source of it",
-            f"Name it, or keep it for all jobs: pvm industries add {industry.slug} --{kind} SOURCE",
+            f"Name it, or keep it for all jobs: pvm industries add {quote(industry.name)} --{kind} SOURCE",
         ),
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pvm_resources.settings import Settings
     from pvm_resources.sources.readiness import Readiness
 
-_WORDS = {"ok": "ready", "partial": "ready, with a lack", "not_configured": "not configured"}
+_WORDS = {"ok": "ready", "partial": "ready, partly", "not_configured": "not configured"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _used(settings: Settings, found: Sequence[Readiness]) -> dict[str, int]:
 
 
 def _print(views: Sequence[SourceView]) -> None:
-    columns = ("source", "gives", "here", "calls today", "pictures, videos", "may train")
+    columns = ("source", "gives", "here", "calls today", "kept", "train")
     print_table(columns, map(_row, views), whole=columns)
     out().print()
     for view in views:
@@ -88,7 +88,7 @@ def _row(view: SourceView) -> Sequence[Cell]:
 def _kept(policy: SourcePolicy) -> str:
     if not policy.store_media:
         return "for a job only"
-    return "no limit" if policy.max_age_h is None else f"kept {policy.max_age_h:g} h"
+    return "no limit" if policy.max_age_h is None else f"{policy.max_age_h:g} h"
 
 
 def _remarks(view: SourceView) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pvm_cli.console import shorten
+from pvm_cli.console import as_typed, shorten
 from pvm_cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def print_states(console: Console, states: Sequence[SourceState]) -> None:
     """A line for each source that is not ok or has something to say; nothing where all are well."""
     for state in states:
         if state.state != "ok" or state.reason:
-            console.print(state_line(state), soft_wrap=True)
+            console.print(as_typed(state_line(state)), soft_wrap=True)
 
 
 def states_table(console: Console, states: Sequence[SourceState]) -> None:
@@ -49,7 +49,8 @@ def dead_letters_table(console: Console, dead_letters: Sequence[DeadLetter], job
     if not dead_letters:
         return
     console.print(
-        f"\n{len(dead_letters)} given up after retries; pvm retry {job_id} tries them again", style="yellow"
+        as_typed(f"\n{len(dead_letters)} given up after retries; pvm retry {job_id} tries them again"),
+        style="yellow",
     )
     print_table(
         ("asset", "item", "tries", "last", "reason, remedy"),

@@ -16,6 +16,7 @@ from pvm_cli.session import opened
 from pvm_cli.states import dead_letters_table, states_table
 from pvm_cli.tables import AsJson, Cell, print_json, print_table
 from pvm_core.errors import InputError
+from pvm_core.wording import counted
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
@@ -197,7 +198,8 @@ def error_text(error: dict[str, Any]) -> str:
 def counts_text(c: JobCounts) -> str:
     """What a job holds, in one line."""
     return (
-        f"{c.products:,} products ({c.images:,} pictures), {c.videos:,} videos ({c.frames:,} keyframes); "
+        f"{counted(c.products, 'product')} ({counted(c.images, 'picture')}), "
+        f"{counted(c.videos, 'video')} ({counted(c.frames, 'keyframe')}); "
         f"{c.accepted:,} accepted, {c.review:,} to review, {c.rejected:,} rejected"
     )
 

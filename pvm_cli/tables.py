@@ -14,6 +14,7 @@ from pvm_core.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 #: A value, or a value and the style it is shown in.
 Cell = object | tuple[object, str]
@@ -21,10 +22,10 @@ Cell = object | tuple[object, str]
 #: The option of commands that can print JSON.
 AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
 _TIME: Final = "%Y-%m-%d %H:%M"
-#: Cells of a column that is not wrapped are shown up to this width at least.
-_KEPT_WIDTH: Final = 20
 #: A column that is cut keeps at least this width.
 _CUT_WIDTH: Final = 8
+#: A column that is wrapped is readable from this width on.
+_WRAP_WIDTH: Final = 12
 
 
 def print_table(
@@ -38,6 +39,8 @@ def print_table(
     console: Console | None = None,
 ) -> None:
     """Prints `rows` under the bold names of `columns`; text is never read as markup.
+
+    Where the terminal is too narrow for a table, each row is a block with a line a column.
 
     Args:
         whole, cut, numbers: columns that stay on one line where the terminal is narrow; `cut` ones lose their
@@ -63,6 +66,13 @@ def print_table(
     kept = {*whole, *numbers}
     needs = {name: max([len(name), *(row[n].cell_len for row in texts)]) for n, name in enumerate(columns)}
     console = console or out()
+    least = [
+        needs[name] if name in kept else min(needs[name], _CUT_WIDTH if name in cut else _WRAP_WIDTH)
+        for name in columns
+    ]
+    if texts and sum(least) + 3 * (len(columns) - 1) > console.width:
+        _print_blocks(columns, texts, title, console)
+        return
     # Rich alone takes from all columns alike where the terminal is too narrow.
     room = console.width - sum(needs[name] for name in columns if name not in cut) - 3 * len(columns)
     widths = _shares({name: needs[name] for name in cut}, room)
@@ -70,7 +80,7 @@ def print_table(
         table.add_column(
             name,
             no_wrap=name in {*kept, *cut},
-            min_width=min(needs[name], _KEPT_WIDTH) if name in kept else None,
+            min_width=needs[name] if name in kept else None,
             max_width=widths.get(name),
             overflow="ellipsis" if name in cut else "fold",
             justify="right" if name in numbers else "left",
@@ -78,6 +88,25 @@ def print_table(
     for row in texts:
         table.add_row(*row)
     console.print(table)
+
+
+def _print_blocks(
+    columns: Sequence[str], rows: Sequence[Sequence[Text]], title: str | None, console: Console
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if title:
+        console.print(Text(title, style="italic"))
+    for row in rows:
+        block = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        block.add_column(style="bold", no_wrap=True)
+        block.add_column(overflow="fold")
+        for name, cell in zip(columns, row, strict=True):
+            if cell.plain:
+                block.add_row(Text(name), cell)
+        console.print(block)
+        console.print()
 
 
 def _shares(needs: Mapping[str, int], room: int) -> dict[str, int]:

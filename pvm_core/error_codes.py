@@ -56,10 +56,10 @@ def _status(http: int) -> ErrorTraits:
 _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
-        "api bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events executor "
-        "fetch home.empty idempotency inbox industry job key label labels links queries "
-        "purge.source request results review rules run.source settings source sources table translator "
-        "upload videos webhook",
+        "api backup bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events "
+        "executor fetch home.empty idempotency inbox industry job key label labels links notify queries "
+        "purge.source request restore results review rules run.source settings source sources table "
+        "translator upload videos webhook",
     ),
     (
         ITEM,
@@ -70,11 +70,11 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (replace(INPUT, exit=Exit.NOTHING), "pictures.none products.none videos.none"),
     (replace(INPUT, exit=Exit.FAILED), "embeddings.none keyframes.none partition upstream"),
     (MODEL, "calibration model"),
-    (FAILURE, "endpoint.test internal run step"),
+    (FAILURE, "endpoint.test internal notify.test run step"),
     (
         MACHINE,
-        "bus dagster demo.write evidence home keypoints media models purge run.locked server service store "
-        "up",
+        "backup.database backup.write bus dagster demo.write evidence home keypoints media models purge "
+        "restore.write run.locked server service store up",
     ),
     (replace(MACHINE, http=404), "media.missing"),
     (replace(MACHINE, http=409), "store.refused"),
@@ -101,6 +101,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
 _RETRYABLE: Final = (
     "amazon.too_many amazon.unreachable amazon.unreadable bus.refused bus.unreachable dagster.unreachable "
     "demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable endpoint.test "
+    "notify.test "
     "media.read media.write model.download models.write rate.limited run.broken run.died run.failed "
     "run.locked search.busy server.connect source.failed source.rate_limited store.busy store.conflict "
     "store.disk_full store.locked store.unreachable upload.busy video.cancelled video.changed video.live "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-EndpointKind = Literal["webhook", "callback", "bus"]
+EndpointKind = Literal["webhook", "callback", "bus", "notification"]
 DeliveryState = Literal["delivered", "retry", "dead", "gone"]
 
 #: Seconds before each attempt, as Standard Webhooks 1.0.0 proposes: at once, 5 s, 5 and 30 minutes, 2, 5, 10,

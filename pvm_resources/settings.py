@@ -51,6 +51,13 @@ def _variables(field: str) -> AliasChoices:
     return AliasChoices(*_VARIABLES.get(field, (f"{prefix}{field.upper()}",)))
 
 
+def core_count() -> int:
+    """Cores that this process may use: those of its container or task set, where the system says."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def project_root() -> Path:
     """The checkout this package runs from, or the current folder where it is installed elsewhere."""
     return _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
@@ -124,6 +131,7 @@ class Settings(RuleSettings):
         callback_secret: signs callbacks of single jobs, ``whsec_...``; None: they are not signed.
         webhook_url, webhook_secret, webhook_events: a webhook for all jobs, beside those that
             `pvm endpoints` adds; events are comma-separated patterns, "": the usual ones.
+        notify_urls: addresses of people to notify of ended jobs, as apprise reads them, comma-separated.
         bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
     """
 
@@ -182,6 +190,7 @@ class Settings(RuleSettings):
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None
     webhook_events: str = ""
+    notify_urls: SecretStr | None = None
     bus_url: SecretStr | None = None
 
     @field_validator("home", "models_dir")
@@ -222,7 +231,7 @@ class Settings(RuleSettings):
     @property
     def worker_count(self) -> int:
         """Processes or threads inside a step."""
-        return self.workers or len(os.sched_getaffinity(0))
+        return self.workers or core_count()
 
 
 def networks_of(text: str) -> tuple[Network, ...]:

@@ -29,7 +29,7 @@ _TOGETHER = {
         "started platform": ("test_api_job", "test_dagster_ui"),
         "home with jobs": (
             "test_whole_job", "test_bad_inputs", "test_industries_and_rules", "test_models_and_evaluate",
-            "test_cli_faults", "test_feed_job",
+            "test_cli_faults", "test_feed_job", "test_backup_restore",
         ),
         "review page": ("test_browser", "test_accessible", "test_screens", "test_many"),
         "jobs in process": (

@@ -17,6 +17,7 @@ import uvicorn
 from pvm_api.dagster_ui.app import guarded
 from pvm_api.dagster_ui.options import Options
 from pvm_resources import logs
+from pvm_resources.private import keep_private
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.signals import restore_handlers
 
@@ -109,4 +110,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 if __name__ == "__main__":
     restore_handlers()
+    keep_private()
     main()

@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from pvm_cli.console import out
+from pvm_cli.console import as_typed, out
 from pvm_cli.doctor.finding import Finding, State
 from pvm_cli.exits import Exit
 from pvm_cli.tables import AsJson, print_json
@@ -92,7 +92,7 @@ def _print(found: list[Finding]) -> None:
         mark, style = _MARKS[one.state]
         value = Text(printable(one.value))
         if one.remedy:
-            value.append(f"\n→ {printable(one.remedy)}", style=style)
+            value.append(f"\n→ {printable(as_typed(one.remedy))}", style=style)
         table.add_row(Text(mark, style=style), f"  {printable(one.name)}", value)
     out().print(table)
     states = [one.state for one in found]

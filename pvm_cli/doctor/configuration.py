@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pvm_cli.doctor.finding import Finding
 from pvm_core.errors import InputError
+from pvm_core.wording import near_names
 from pvm_resources.settings import (
     Settings,
     check_api_host,
@@ -18,8 +18,6 @@ from pvm_resources.settings import (
 
 #: Names that begin so are meant for us.
 _OURS: Final = ("PVM_",)
-#: How alike two names are that are meant to be one, see `difflib`.
-_NEAR: Final = 0.8
 
 
 def configuration(settings: Settings, invalid: Sequence[InputError]) -> Iterator[Finding]:
@@ -36,7 +34,7 @@ def configuration(settings: Settings, invalid: Sequence[InputError]) -> Iterator
     for error in invalid:
         yield Finding(section, error.subject, error.reason, "failed", f"{error.remedy}; see .env.example")
     for name in sorted(given - known):
-        near = difflib.get_close_matches(name, known, n=1, cutoff=_NEAR)
+        near = near_names(name, known, most=1)
         if near:
             remedy = f"Meant is perhaps {near[0]}"
             yield Finding(section, name, "no setting has this name", "warning", remedy)

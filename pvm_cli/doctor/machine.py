@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import Final
 from packaging.requirements import Requirement
 
 from pvm_cli.doctor.finding import Finding
-from pvm_resources.settings import project_root
+from pvm_resources.settings import core_count, project_root
 
 PROJECT: Final = "product-video-matching"
 #: Packages whose version decides what a bug report means.
@@ -44,7 +43,7 @@ def machine() -> Iterator[Finding]:
     section = "machine"
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     yield Finding(section, "system", f"{_distribution()}{system}")
-    cores, memory = len(os.sched_getaffinity(0)), psutil.virtual_memory().total / 1e9
+    cores, memory = core_count(), psutil.virtual_memory().total / 1e9
     if memory >= _MEMORY_GB:
         yield Finding(section, "cores, memory", f"{cores}, {memory:.1f} GB")
     else:

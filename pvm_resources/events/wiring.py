@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from pvm_jobs.payloads import Links
+from pvm_jobs.notices import Notice, notice_of
+from pvm_jobs.payloads import Links, Outgoing
 from pvm_resources.events import signing
 from pvm_resources.events.broker import BusSink
+from pvm_resources.events.notifications import NotificationSink, keep_setting
 from pvm_resources.events.relay import WORKERS, Relay
 from pvm_resources.events.webhooks import Sink, WebhookSink
 from pvm_resources.http.address_policy import AllowList, PinnedTransport
@@ -14,12 +18,13 @@ from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
 from pvm_resources.store.deliveries import LEASE_S
 from pvm_resources.store.endpoints import BUS_ID, DEFAULT_EVENTS, SETTINGS_ID, Endpoints
+from pvm_resources.store.job_news import JobNewsQueries
 
 
 def make_relay(
     settings: Settings, database: Database, *, workers: int = WORKERS, lease_s: float = LEASE_S
 ) -> Relay:
-    """A relay for webhooks and callbacks, and for the bus where one is set.
+    """A relay for webhooks, callbacks and notifications, and for the bus where one is set.
 
     Endpoints that the settings name are made, those they no longer name are disabled.
 
@@ -29,10 +34,24 @@ def make_relay(
     """
     keep_endpoints(settings, Endpoints(database))
     web = webhook_sink(settings)
-    sinks: dict[str, Sink] = {"webhook": web, "callback": web}
+    sinks: dict[str, Sink] = {
+        "webhook": web,
+        "callback": web,
+        "notification": NotificationSink(_notices(settings, JobNewsQueries(database))),
+    }
     if settings.bus_url is not None:
         sinks["bus"] = BusSink(settings.bus_url.get_secret_value())
     return Relay(database, sinks, workers=workers, lease_s=lease_s)
+
+
+def _notices(settings: Settings, news: JobNewsQueries) -> Callable[[Outgoing], Notice | None]:
+    base = links(settings).base
+
+    def of(event: Outgoing) -> Notice | None:
+        found = news.of(event.job_id)
+        return None if found is None else notice_of(event.name, found, f"{base}/review/{event.job_id}")
+
+    return of
 
 
 def webhook_sink(settings: Settings) -> WebhookSink:
@@ -55,7 +74,7 @@ def keep_endpoints(settings: Settings, endpoints: Endpoints) -> None:
     """Makes the endpoints that the settings name, and disables those they no longer name.
 
     Raises:
-        InputError: ``webhook.secret``, ``endpoint.events``.
+        InputError: ``webhook.secret``, ``endpoint.events``, ``notify.url``.
     """
     if settings.webhook_url:
         events = settings.webhook_events.split(",") if settings.webhook_events else DEFAULT_EVENTS
@@ -65,6 +84,8 @@ def keep_endpoints(settings: Settings, endpoints: Endpoints) -> None:
         )
     else:
         endpoints.disable(SETTINGS_ID, "PVM_WEBHOOK_URL is not set")
+    urls = settings.notify_urls.get_secret_value() if settings.notify_urls else ""
+    keep_setting(endpoints, [url for url in re.split(r"[,\s]+(?=[a-z0-9]+://)", urls.strip()) if url])
     if settings.bus_url is not None:
         where = urlsplit(settings.bus_url.get_secret_value())
         # Without user and password: the address that is used is always the one in the settings.

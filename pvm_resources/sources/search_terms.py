@@ -6,9 +6,11 @@ with the phrases under ``und`` (ISO 639-2: of no stated language): the industry 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from shlex import quote
 from types import MappingProxyType
 from typing import Final, Protocol, runtime_checkable
 
@@ -25,6 +27,8 @@ LANGUAGES: Final = ("vi", "zh", "en")
 #: Entry points under this group are translators that the setting PVM_TRANSLATOR may name.
 GROUP: Final = "pvm.translators"
 _STORED: Final = "stored"
+#: Ideographs of the basic block and its first extension: every Chinese phrase has one.
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 @runtime_checkable
@@ -105,6 +109,19 @@ def query_for(industry: Industry, request: JobRequest, settings: Settings, sourc
     """
     phrases = terms_for(industry, request, settings).phrases
     return Query(industry.name, dict(phrases), request.top_of(source), request.recency_days)
+
+
+def may_be_in(phrase: str, language: str) -> bool:
+    """False where the script of a phrase shows that it is not in a language: no Han character is no Chinese,
+    and English is written in ASCII."""
+    if language == "zh":
+        return _HAN.search(phrase) is not None
+    return language != "en" or phrase.isascii()
+
+
+def keep_command(industry: str, language: str) -> str:
+    """The command that keeps search phrases of an industry."""
+    return f'pvm industries queries {quote(industry)} --lang {language} "PHRASE"'
 
 
 def load_translator(name: str) -> QueryTranslator:

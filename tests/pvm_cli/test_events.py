@@ -53,11 +53,11 @@ def test_an_endpoint_from_its_making_to_its_end(receiver: Receiver, repos: Store
     job = repos.jobs.create(repos.industries.ensure("pillow").slug, {}, "job-1").job_id
     event = Event(job, "job.completed")
     repos.database.commit(outbox_write([event, Event(job, "evidences.generation.completed")]))
-    assert "1 attempts" in _pvm("events", "relay", "--once").output
+    assert "1 attempt\n" in _pvm("events", "relay", "--once").output
     assert str(event.event_id) in _pvm("events", "dead").output
     assert "it answered 410 Gone" in _pvm("endpoints", "list").output
     _pvm("endpoints", "enable", endpoint)
-    assert "1 deliveries" in _pvm("events", "replay", "--endpoint", endpoint).output
+    assert "1 delivery is" in _pvm("events", "replay", "--endpoint", endpoint).output
     _pvm("events", "relay", "--once")
     assert [one.event_id for one in receiver.got[1:]] == [str(event.event_id)] * 2
     assert "delivered" in _pvm("events", "list", "--job", job).output

@@ -19,7 +19,7 @@ def test_a_thousand_broken_files_are_one_line_with_examples() -> None:
     problems = [Problem("videos", f"clip{n}", "video.empty", "the file is empty") for n in range(1_000)]
     shown = _shown([*problems, Problem("masks", "f1", "mask.timeout", "too slow")])
 
-    assert "1001 problems" in shown
+    assert "1,001 problems" in shown
     assert "1000x videos: the file is empty [video.empty]" in shown
     assert "and 997 more" in shown
     assert len(shown.splitlines()) < 12

@@ -59,3 +59,23 @@ def test_json_writes_times_and_ids_as_text(capsys: pytest.CaptureFixture[str]) -
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"at": _AT.isoformat(), "id": str(one), "name": "gối"}
     assert "gối" in printed
+
+
+def test_a_terminal_too_narrow_for_the_columns_gets_a_block_a_row() -> None:
+    stream = io.StringIO()
+    row = ("6f0a5bb2-53a5-4f7f-9c3e-0d1c3a2f7c11", "job.completed", "n8n", "it answered 503", None)
+    columns = ("event", "name", "to", "last", "next")
+    print_table(
+        columns, [row, row], whole=("event", "name"), console=console_on(file=stream, width=60), title="t"
+    )
+    shown = stream.getvalue().splitlines()
+    assert max(map(len, shown)) <= 60
+    assert [line.split() for line in shown if line.startswith("event")] == [["event", row[0]]] * 2
+    assert not [line for line in shown if line.startswith("next")]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_cell_of_a_whole_column_is_ever_cut(width: int) -> None:
+    printed = _printed(width, ("x" * 36, "some text that wraps", 1_000))
+    assert "x" * 36 in printed
+    assert "1,000" in printed

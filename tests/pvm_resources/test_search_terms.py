@@ -15,7 +15,14 @@ from pvm_core.errors import InputError
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.sources import search_terms as queries
-from pvm_resources.sources.search_terms import StoredQueries, load_translator, query_for, terms, terms_for
+from pvm_resources.sources.search_terms import (
+    StoredQueries,
+    load_translator,
+    may_be_in,
+    query_for,
+    terms,
+    terms_for,
+)
 from pvm_resources.store.records import Industry
 
 NAME = "gối công thái học"
@@ -144,3 +151,14 @@ def test_a_broken_translator_is_named(monkeypatch: pytest.MonkeyPatch, value: st
 
     with pytest.raises(InputError, match=r"PVM_TRANSLATOR=broken.*translator\.broken"):
         load_translator("broken")
+
+
+@pytest.mark.parametrize(
+    ("phrase", "language", "may"),
+    [
+        ("人体工学枕", "zh", True), ("gối công thái học", "zh", False), ("ergonomic pillow", "zh", False),
+        ("ergonomic pillow", "en", True), ("gối công thái học", "en", False), ("coussin", "fr", True),
+    ],
+)  # fmt: skip
+def test_the_script_of_a_phrase_tells_what_it_is_not(phrase: str, language: str, may: bool) -> None:
+    assert may_be_in(phrase, language) is may

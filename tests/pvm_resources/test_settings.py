@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import psycopg
@@ -16,7 +17,7 @@ from pvm_core.errors import InputError
 from pvm_core.rules import Rules
 from pvm_resources.postgres.dsn import describe, parse, to_libpq, to_url, with_params
 from pvm_resources.postgres.server import EmbeddedServer
-from pvm_resources.settings import Settings, environment, load_settings, project_root
+from pvm_resources.settings import Settings, core_count, environment, load_settings, project_root
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +191,9 @@ def test_the_embedded_server_by_both_drivers(server: EmbeddedServer) -> None:
     for driver in ("", "psycopg"):
         with create_engine(to_url(url, driver)).connect() as found:
             assert found.exec_driver_sql("SELECT current_database()").scalar() == "dagster"
+
+
+def test_cores_are_counted_on_systems_without_affinity_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert core_count() >= 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert core_count() >= 1

@@ -16,7 +16,7 @@ from pvm_core.errors import MediaError, Problem
 from pvm_resources.settings import Settings
 from pvm_resources.sources.base import Collected, Query, SourceStatus, VideoRecord
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.search_terms import UND
+from pvm_resources.sources.search_terms import UND, keep_command, may_be_in
 from pvm_resources.sources.ytdlp import runtimes, search
 from pvm_resources.sources.ytdlp.fetching import Lazily, YtdlpSource, detailed, state_of
 from pvm_resources.sources.ytdlp.options import Extractors
@@ -285,10 +285,10 @@ class BilibiliVideos(_SearchedVideos):
         if chinese:
             return tuple(dict.fromkeys(chinese))
         typed = tuple(dict.fromkeys(query.terms.get(UND, ()))) or (query.industry,)
-        said = ", ".join(f"{phrase!r}" for phrase in typed)
-        gathering.notes.append(
-            (f"there are no Chinese queries, so it was searched as typed: {said}", "Give queries in zh")
-        )
+        if not any(may_be_in(phrase, "zh") for phrase in typed):
+            said = ", ".join(f"{phrase!r}" for phrase in typed)
+            reason = f"there are no Chinese queries, so it was searched as typed: {said}"
+            gathering.notes.append((reason, f"Keep some: {keep_command(query.industry, 'zh')}"))
         return typed
 
     def _prefix(self, settings: Settings) -> tuple[str, str]:

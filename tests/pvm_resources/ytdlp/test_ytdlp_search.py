@@ -273,7 +273,9 @@ def test_bilibili_says_that_it_searched_as_typed(stand: Stand) -> None:
     assert ids(got.records) == ["a"]
     assert got.status.state == "partial"
     assert got.status.reason == "there are no Chinese queries, so it was searched as typed: 'gối'"
-    assert got.status.remedy == "Give queries in zh"
+    assert got.status.remedy == 'Keep some: pvm industries queries pillow --lang zh "PHRASE"'
+    got = BilibiliVideos(stand.context()).collect(Query("枕头", {"und": ("枕头",)}))
+    assert "Chinese" not in got.status.reason
 
 
 def program(folder: Path, name: str, says: str) -> None:
