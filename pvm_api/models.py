@@ -9,9 +9,9 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pvm_core.scoring.verdict import Verdict
 from pvm_jobs.lifecycle import JobStatus
 from pvm_jobs.request import JobRequest
-from pvm_resources.store.labels import Verdict
 from pvm_resources.store.records import JobCounts, MatchStatus
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class Fault(BaseModel):
 
 @dataclass(frozen=True)
 class Counts(JobCounts):
-    """What a job holds so far; matches by status."""
+    """What a job holds so far; matches by status, a verdict standing over the score."""
 
 
 class Progress(_Answer):
@@ -179,7 +179,9 @@ class Result(_Answer):
     video_title: str
     ts: float = Field(description="Second of the video at which the product is seen best.")
     score: float = Field(ge=0, le=1)
-    status: MatchStatus
+    status: MatchStatus = Field(description="A verdict of people stands over what the score says.")
+    scored_status: MatchStatus = Field(description="What the score alone says.")
+    verdict: Verdict | None = Field(description="Of people on product and video; null: nobody judged it.")
     reason: str
     sim_deep: float | None
     sim_kp: float | None
@@ -195,7 +197,7 @@ class Result(_Answer):
     match_url: str
     media_purged_at: datetime | None
     created_at: datetime
-    label: Verdict | None = Field(description="The verdict of people on product and video; null: none.")
+    label: Verdict | None = Field(description="The same as `verdict`.")
 
 
 class LabelBody(_Model):
@@ -250,11 +252,11 @@ class IndustryPrecision(_Answer):
 
     industry: str
     job_id: str
-    accepted: int = Field(description="Accepted matches.")
+    accepted: int = Field(description="Matches accepted by their score.")
     right: int = Field(description="Those that people accept.")
     wrong: int = Field(description="Those that people reject.")
     unsure: int
-    missed: int = Field(description="Matches not accepted that people accept.")
+    missed: int = Field(description="Matches not accepted by their score that people accept.")
     precision: float | None = Field(description="right / (right + wrong); null where nobody judged any.")
     bound: float | None = Field(
         description="One-sided 95 % lower bound (Clopper and Pearson), were the judged ones drawn at random."

@@ -10,13 +10,14 @@ from fastapi import Request
 from pvm_api.auth import Gate
 from pvm_api.paging import Cursors
 from pvm_api.thumbnails import Thumbnails
+from pvm_core.scoring.verdict import Verdict
 from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_policies
 from pvm_resources.sources.admission import Places
 from pvm_resources.store.assembly import Store
-from pvm_resources.store.labels import Label, Verdict
+from pvm_resources.store.labels import Label
 from pvm_resources.store.match_queries import JobRow
 
 

@@ -36,7 +36,9 @@ def result(row: MatchView, base: str) -> models.Result:
     """A match with its links."""
     match, best = f"{base}/v1/matches/{row.match_id}", row.best
     return models.Result(
-        **row.row(),
+        **row.row() | {"status": row.effective_status},
+        scored_status=row.status,
+        verdict=row.label,
         reason=row.reason.text(),
         evidence_url=f"{match}/evidence" if row.evidence_path else None,
         product_image_url=f"{base}/v1/images/{best.img_id}" if best.img_id else None,

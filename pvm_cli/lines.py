@@ -26,22 +26,24 @@ _FIXED_WIDTH: Final = 32
 
 @dataclass(frozen=True)
 class ResultLine:
-    """One product-video pair with its score; the fields up to `reason` are the columns, in this order.
+    """One product-video pair with its score; the fields up to `scored_status` are the columns, in this order.
 
     Attributes:
         product: the product's id at its source.
         video: the video's name within the job.
         score: [0, 1]; accepted if and only if at least the rules' accept.
         ts: second of the video at which the product is seen best.
-        status: accepted, review or rejected.
+        status: accepted, review or rejected; a verdict stands over the score.
         evidence: path or URL of the picture that proves it, "" where none was drawn or it was purged.
         sim_deep, sim_kp, sim_edge, score_pair: calibrated terms of the best pair, [0, 1]; None: no evidence.
         consistency: independent shots that show it; coverage: product pictures that do.
         calibration, embed_model: the calibration of the terms, and the embedder that retrieved the pair.
-        reason: why it has this status.
+        reason: why the score is what it is.
+        verdict: people's: accept, reject or unsure; None: nobody judged it.
+        scored_status: the status that the score alone gives.
         title: the product's title; not a column.
         purged: its pictures were deleted by their source's terms; not a column.
-        label: people's verdict: accept, reject or unsure; None: no verdict; not a column.
+        label: the same as `verdict`; not a column.
     """
 
     product: str
@@ -59,6 +61,8 @@ class ResultLine:
     calibration: str
     embed_model: str
     reason: str
+    verdict: str | None = None
+    scored_status: str = ""
     title: str = ""
     purged: bool = False
     label: str | None = None
@@ -109,14 +113,17 @@ def show(
     widest = max((len(line.evidence) for line in lines), default=0)
     beside = console.width >= widest + _FIXED_WIDTH + 2 * _TITLE_WIDTH
     names = ("product", "title", "video")
-    columns = (*names, "score", "at", *(["status"] * with_status), *(["evidence"] * beside))
+    judged = any(line.verdict for line in lines)
+    columns = (
+        *names, "score", "at", *(["status"] * with_status), *(["verdict"] * judged), *(["evidence"] * beside)
+    )  # fmt: skip
     print_table(
         columns,
         ([_cell(line, column) for column in columns] for line in lines),
         title=title,
         cut=names,
         numbers=("score", "at"),
-        whole=("status", "evidence"),
+        whole=("status", "verdict", "evidence"),
         console=console,
     )
     proven = [line for line in lines if line.evidence]
@@ -137,6 +144,8 @@ def _cell(line: ResultLine, column: str) -> Cell:
             return line.status, style
         case "at":
             return clock_text(line.ts)
+        case "verdict":
+            return line.verdict or ""
         case "evidence":
             return line.evidence
         case _:

@@ -17,6 +17,7 @@ from pvm_core.errors import InputError
 if TYPE_CHECKING:
     from pvm_cli.session import Session
     from pvm_resources.media.store import MediaStore
+    from pvm_resources.store.labels import VerdictFilter
     from pvm_resources.store.match_record import MatchView
     from pvm_resources.store.records import Job, MatchStatus
 
@@ -37,7 +38,17 @@ def results(
     ] = None,
     status: Annotated[
         Literal["accepted", "review", "rejected"] | None,
-        typer.Option("--status", help="Only pairs of this status.", case_sensitive=False),
+        typer.Option(
+            "--status",
+            help="Only pairs of this status; a verdict stands over the score.",
+            case_sensitive=False,
+        ),
+    ] = None,
+    verdict: Annotated[
+        Literal["accept", "reject", "unsure", "none"] | None,
+        typer.Option(
+            "--verdict", help="Only pairs people judged so; none: not judged.", case_sensitive=False
+        ),
     ] = None,
     form: Annotated[
         Literal["table", "csv", "json", "jsonl"],
@@ -46,7 +57,8 @@ def results(
 ) -> None:
     """Shows which products appear in which videos.
 
-    Without --min-score and --status the accepted pairs are shown.
+    Without --min-score, --status and --verdict the accepted pairs are shown:
+    those people judged right, and those the score accepts unless people judged them wrong.
     CSV and JSON go to standard output, everything else to standard error.
 
     [bold]Examples[/bold]
@@ -56,14 +68,16 @@ def results(
       pvm results -i "gối công thái học" --min-score 0.8 --format csv
 
       pvm results --job 06bq3vwk5s7d1m2a --status review
+
+      pvm results -i "gối công thái học" --verdict reject
     """
     from pvm_cli.session import opened
 
     with opened() as session:
         chosen = _choose(session, industry, job)
-        if min_score is None and status is None:
+        if min_score is None and status is None and verdict is None:
             status = "accepted"
-        found = find_lines(session, chosen, min_score or 0.0, status)
+        found = find_lines(session, chosen, min_score or 0.0, status, verdict)
         if form == "table":
             _show(chosen, list(found), status)
         else:
@@ -71,20 +85,32 @@ def results(
 
 
 def find_lines(
-    session: Session, job: Job, min_score: float, status: MatchStatus | None
+    session: Session,
+    job: Job,
+    min_score: float,
+    status: MatchStatus | None,
+    verdict: VerdictFilter | None = None,
 ) -> Iterator[ResultLine]:
-    """The pairs of `job` from `min_score` on and of `status` (None: any), best first; streamed."""
+    """The pairs of `job` from `min_score` on, of `status` and with `verdict` (None: any), best first;
+    streamed."""
     from pvm_resources.media.store import MediaStore
 
     media = MediaStore(session.settings.media)
     statuses = (status,) if status is not None else ()
-    for row in session.store.matching.results(job.job_id, min_score=min_score, statuses=statuses):
+    verdicts = (verdict,) if verdict is not None else ()
+    rows = session.store.matching.results(
+        job.job_id, min_score=min_score, statuses=statuses, verdicts=verdicts
+    )
+    for row in rows:
         yield _line(row, media)
 
 
 def _line(match: MatchView, media: MediaStore) -> ResultLine:
     values = {
         **match.row(),
+        "status": match.effective_status,
+        "scored_status": match.status,
+        "verdict": match.label,
         "evidence": _place(match.evidence_path, media),
         "reason": match.reason.text(),
         "purged": match.media_purged_at is not None,

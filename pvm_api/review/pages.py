@@ -101,9 +101,8 @@ def shown_of(card: Card, services: Services) -> Shown:
     terms = (services.policies[card.source], services.policies.of_platform(card.platform))
     purged, restricted = card.media_purged_at is not None, not all(one.store_media for one in terms)
     there = any((card.evidence_path, card.best.img_id, card.best.frame_id))
-    drawn = (
-        f"{card.evidence_path}|{card.best.img_id}|{card.best.frame_id}|{card.ts}|{card.score}|{card.status}"
-    )
+    best, status = card.best, card.effective_status
+    drawn = f"{card.evidence_path}|{best.img_id}|{best.frame_id}|{card.ts}|{card.score}|{status}"
     video, plain = at_second(card.video_url, card.ts), web(card.video_url)
     return Shown(
         pictures=there and not restricted and not purged,

@@ -29,7 +29,8 @@ _SHOWN: Final[tuple[MatchStatus, ...]] = ("accepted", "review")
     code_version="1",
 )
 def evidence(stage: Stage) -> Report:
-    """One picture for each accepted or reviewable match: product and frame, inlier lines, terms, second.
+    """One picture for each accepted or reviewable match, by score or by verdict: product and frame, inlier
+    lines, terms, second.
 
     A match that is the same as before keeps its picture; one whose pictures were purged stays without.
     """
@@ -73,7 +74,8 @@ def _made(stage: Stage, item: EvidenceItem) -> bool:
 
 
 def _report(stage: Stage) -> Report:
-    rows = stage.services.store.matching.matches(stage.job_id, statuses=_SHOWN)
+    found = stage.services.store.matching.matches(stage.job_id)
+    rows = [m for m in found if m.status in _SHOWN or m.evidence_path is not None]
     best = sorted(rows, key=lambda m: (m.status != "accepted", -m.score))
     shown = [m.evidence_path for m in best if m.evidence_path]
     purged = sum(m.media_purged_at is not None for m in rows)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,9 +20,10 @@ from pvm_core.errors import InputError
 from pvm_core.ids import content_key
 from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
 from pvm_core.scoring.calibration import Calibration
-from pvm_core.scoring.decision import MatchDecision, decide
+from pvm_core.scoring.decision import STATUSES, MatchDecision, decide
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
+from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_core.verification import VerifyParams, evidence_from_row
 from pvm_resources.models.calibrations import calibration_of
 from pvm_resources.store.match_record import MatchRecord
@@ -36,6 +37,8 @@ from pvm_resources.store.records import (
 
 #: Frames whose recall against exact search is measured.
 _RECALL_SAMPLE = 20
+#: Verdicts as the figures of the asset name them.
+_JUDGED: Final[Mapping[Verdict, str]] = {"accept": "right", "reject": "wrong", "unsure": "unsure"}
 
 
 @job_asset(
@@ -122,7 +125,7 @@ def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Neare
         Column("product_id", "uuid"),
         Column("video_id", "uuid"),
         Column("score", "float8", "[0, 1]; accepted if and only if it reaches the rules' ACCEPT"),
-        Column("status", "text", "accepted, review or rejected"),
+        Column("status", "text", "by the score: accepted, review or rejected"),
         Column("reason_code", "text", "why it has this status"),
         Column("reason_values", "jsonb", "what the reason speaks of"),
         Column("ts", "float8", "second of the best frame"),
@@ -149,6 +152,9 @@ def matches(stage: Stage) -> Report:
     scoring = _Scoring(stage, verify_key, calibration_of(stage.services.settings.models, model), model)
     stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
+    said = stage.services.store.matching.verdicts(stage.job_id)
+    shown = [(m, verdict, effective_status(m.status, verdict)) for m in rows
+             for verdict in (said.get((m.product_id, m.video_id)),)]  # fmt: skip
     events = [
         stage.event(
             "match.result",
@@ -163,13 +169,15 @@ def matches(stage: Stage) -> Report:
             },
             score=m.score,
             ts=m.ts,
-            status=m.status,
+            status=status,
+            scored_status=m.status,
+            verdict=verdict,
         )
-        for m in rows
-        if m.status != "rejected"
+        for m, verdict, status in shown
+        if status != "rejected"
     ]
     stage.services.store.matching.replace_matches(stage.job_id, rows, events=events)
-    return _match_report(stage, rows, scoring)
+    return _match_report(stage, rows, scoring, said)
 
 
 def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mapping[uuid.UUID, Item]) -> None:
@@ -237,10 +245,18 @@ class _Scoring:
         )
 
 
-def _match_report(stage: Stage, rows: list[MatchRecord], scoring: _Scoring) -> Report:
-    by_status = {s: sum(m.status == s for m in rows) for s in ("accepted", "review", "rejected")}
-    facts = {
-        **by_status,
+def _match_report(
+    stage: Stage,
+    rows: list[MatchRecord],
+    scoring: _Scoring,
+    said: Mapping[tuple[uuid.UUID, uuid.UUID], Verdict],
+) -> Report:
+    verdicts = [said.get((m.product_id, m.video_id)) for m in rows]
+    shown = [effective_status(m.status, verdict) for m, verdict in zip(rows, verdicts, strict=True)]
+    facts: dict[str, Any] = {
+        **{status: shown.count(status) for status in STATUSES},
+        **{f"scored_{status}": sum(m.status == status for m in rows) for status in STATUSES},
+        **{f"judged_{what}": verdicts.count(verdict) for verdict, what in _JUDGED.items()},
         "pairs_scored": scoring.pairs,
         "pairs_without_keypoints": scoring.unmeasured,
         "model": scoring.model,

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pvm_core.errors import InputError
 from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store.base import Repository, listed
+from pvm_resources.store.labels import EFFECTIVE, SAID, VerdictFilter
 from pvm_resources.store.match_record import MatchView, one_match, page, reader, unknown_match, where
 from pvm_resources.store.records import MatchStatus, OutboxEvent
 
@@ -40,6 +41,8 @@ class ResultFilter:
 
     Attributes:
         jobs: of these jobs; none of them: nothing.
+        statuses: a verdict stands over the score.
+        verdicts: ``none``: nobody judged it.
     """
 
     jobs: Sequence[str] | None = None
@@ -47,6 +50,7 @@ class ResultFilter:
     statuses: Sequence[MatchStatus] = ()
     product: uuid.UUID | None = None
     video: uuid.UUID | None = None
+    verdicts: Sequence[VerdictFilter] = ()
 
 
 @dataclass(frozen=True)
@@ -374,14 +378,14 @@ class MatchQueries(Repository):
 def _where(wanted: ResultFilter, after: tuple[float, uuid.UUID] | None) -> tuple[str, dict[str, Any]]:
     jobs, statuses = wanted.jobs or (), wanted.statuses
     score, last = after or (None, None)
-    # With one job or status the index gives the order as well, and the score lets it start where a page does.
+    # The index by score gives the order as well, and the score lets it start where a page does.
     return where(
         (
             (len(jobs) == 1, "m.job_id = %(job)s", {"job": next(iter(jobs), None)}),
             (len(jobs) > 1, "m.job_id = ANY(%(jobs)s)", {"jobs": list(jobs)}),
             (wanted.min_score > 0, "m.score >= %(min)s", {"min": wanted.min_score}),
-            (len(statuses) == 1, "m.status = %(status)s", {"status": next(iter(statuses), None)}),
-            (len(statuses) > 1, "m.status = ANY(%(statuses)s)", {"statuses": list(statuses)}),
+            (bool(statuses), f"{EFFECTIVE} = ANY(%(statuses)s)", {"statuses": list(statuses)}),
+            (bool(wanted.verdicts), f"{SAID} = ANY(%(said)s)", {"said": list(wanted.verdicts)}),
             (wanted.product is not None, "m.product_id = %(product)s", {"product": wanted.product}),
             (wanted.video is not None, "m.video_id = %(video)s", {"video": wanted.video}),
             (

@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pvm_core.errors import InputError
-from pvm_core.scoring.decision import MatchDecision
+from pvm_core.scoring.decision import MatchDecision, Status
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
-from pvm_resources.store.labels import JOIN, Verdict
+from pvm_core.scoring.verdict import Verdict, effective_status
+from pvm_resources.store.labels import JOIN
 
 #: What of the best pair the table holds under other names.
 _RENAMED: Final = {"frame_id": "best_frame_id", "img_id": "best_img_id"}
@@ -29,6 +30,8 @@ STORED: Final = ", ".join(f"m.{name}" for name in (*DECIDED, "evidence_path", "m
 FIRST_NAME: Final = """LEFT JOIN LATERAL (
     SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
     ORDER BY v.position, v.given_name LIMIT 1) v ON true"""
+#: The job j of a match m, and its label l.
+LABELLED: Final = f"JOIN jobs j USING (job_id) {JOIN}"
 EVERY_NAME: Final = "JOIN job_videos v ON v.job_id = m.job_id AND v.video_id = m.video_id"
 _VIEW: Final = """
 SELECT {stored}, m.job_id, m.created_at, j.industry, p.asin_or_itemid AS product, p.src AS source, p.title,
@@ -71,7 +74,8 @@ class MatchRecord(MatchDecision):
 
 @dataclass(frozen=True, kw_only=True)
 class MatchView(MatchRecord):
-    """A match with names of its product and video for people.
+    """A match with names of its product and video for people. Its `status` is what the score says; what is
+    shown and counted is `effective_status`.
 
     Attributes:
         product: the product's id as its source gave it; video: the video's name in the job.
@@ -94,6 +98,11 @@ class MatchView(MatchRecord):
     label: Verdict | None
     label_who: str | None
     label_at: datetime | None
+
+    @property
+    def effective_status(self) -> Status:
+        """The status with a person's verdict standing over the score."""
+        return effective_status(self.status, self.label)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,8 +154,12 @@ def view(
     )  # fmt: skip
 
 
-def page(where: str, order: str, joins: str = "") -> str:
-    """A query of the first `limit` rows; cut first, so that names and titles are looked up for them alone."""
+def page(where: str, order: str, joins: str = LABELLED) -> str:
+    """A query of the first `limit` rows; cut first, so that names and titles are looked up for them alone.
+
+    Args:
+        joins: what `where` speaks of beside the match m; default its job j and its label l.
+    """
     cut = f"SELECT m.* FROM matches m {joins} {where} ORDER BY {order} LIMIT %(limit)s"
     return f"WITH page AS MATERIALIZED ({cut}) {view(order, source='page')}"
 

@@ -65,7 +65,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobCounts:
-    """What a job holds; matches by status."""
+    """What a job holds; matches by status, a verdict standing over the score."""
 
     products: int
     images: int

@@ -8,8 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
 from pvm_resources.store.base import Repository, clean
-from pvm_resources.store.labels import JOIN
-from pvm_resources.store.match_record import MatchView, one_match, page, reader, unknown_match, where
+from pvm_resources.store.labels import EFFECTIVE
+from pvm_resources.store.match_record import (
+    LABELLED,
+    MatchView,
+    one_match,
+    page,
+    reader,
+    unknown_match,
+    where,
+)
 from pvm_resources.store.records import MatchStatus
 
 Sort = Literal["best", "worst", "doubt", "video"]
@@ -27,8 +35,6 @@ _ORDER: Final[dict[Sort, tuple[tuple[str, bool], ...]]] = {
     "doubt": (("abs(m.score - m.accept)", False), ("m.match_id", False)),
     "video": (("m.video_id", False), ("m.ts", False), ("m.match_id", False)),
 }
-#: The job of a match and its label.
-_LABELS: Final = f"JOIN jobs j USING (job_id) {JOIN}"
 _TEXT: Final = """(
     EXISTS (SELECT 1 FROM products p WHERE p.product_id = m.product_id
             AND (p.title ILIKE %(text)s OR p.asin_or_itemid ILIKE %(text)s OR p.brand ILIKE %(text)s))
@@ -45,7 +51,7 @@ class Wanted:
     Attributes:
         sort: best first, worst first, ``doubt``: nearest to the threshold first, ``video``: by video and
             second.
-        statuses, said: any of these; none: all.
+        statuses, said: any of these; none: all. A status is the effective one: a verdict over the score.
         min_score, max_score: [0, 1], both included.
         text: part of a product's id, title or brand, or of a video's name or title; "" = any.
     """
@@ -101,12 +107,12 @@ class ReviewQueries(Repository):
         if after is not None:
             clause += f" AND {_beyond(order, list(after), values)}"
         by = ", ".join(f"{name} DESC" if down else name for name, down in order)
-        return self._db.all(reader(Card), page(clause, by, _LABELS), {**values, "limit": limit})
+        return self._db.all(reader(Card), page(clause, by), {**values, "limit": limit})
 
     def count(self, wanted: Wanted) -> int:
         """How many there are, counted up to one more than `COUNTED`."""
         clause, values = _where(wanted)
-        query = f"SELECT 1 FROM matches m {_LABELS} {clause} LIMIT {COUNTED + 1}"
+        query = f"SELECT 1 FROM matches m {LABELLED} {clause} LIMIT {COUNTED + 1}"
         return int(self._db.value(f"SELECT count(*) FROM ({query}) t", values))
 
     def card(self, match_id: uuid.UUID) -> Card:
@@ -144,7 +150,7 @@ def _where(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     return where(
         (
             (True, "m.job_id = %(job)s", {"job": wanted.job}),
-            (bool(wanted.statuses), "m.status = ANY(%(statuses)s)", {"statuses": list(wanted.statuses)}),
+            (bool(wanted.statuses), f"{EFFECTIVE} = ANY(%(statuses)s)", {"statuses": list(wanted.statuses)}),
             (bool(wanted.said), "coalesce(l.verdict, 'open') = ANY(%(said)s)", {"said": list(wanted.said)}),
             (wanted.min_score > 0, "m.score >= %(min)s", {"min": wanted.min_score}),
             (wanted.max_score < 1, "m.score <= %(max)s", {"max": wanted.max_score}),

@@ -17,6 +17,8 @@ from pvm_assets.graph import NODES
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_core.images import decode_stored
 from pvm_jobs.events import PER_JOB
+from pvm_jobs.source_policy import parse_policies
+from pvm_resources.store.records import Job
 from tests.outbox import Outbox
 
 
@@ -33,6 +35,34 @@ def _materialisations(instance: dg.DagsterInstance, partition: str) -> dict[str,
 
 def _tag(materialisation: Any, name: str) -> str | None:
     return (materialisation.tags or {}).get(name)
+
+
+def _judge_all_wrong_and_run_once_more(stand: Stand, instance: dg.DagsterInstance, known: Job) -> None:
+    """A new job of an industry where people judged everything says so from its first event on."""
+    repos = stand.repos
+    rows = list(repos.matching.results(known.job_id))
+    labels = repos.labels(parse_policies(""))
+    for row in rows:
+        labels.give(row.match_id, "accept" if row.status == "rejected" else "reject", "Lan")
+    job = stand.job()
+    assert stand.run(job).status == "completed"
+    told = [e for e in Outbox(repos.database).events(job.job_id, limit=10_000) if e.name == "match.result"]
+    flipped = [row for row in rows if row.status == "rejected"]
+    assert len(told) == len(flipped)
+    for event in told:
+        payload = event.payload
+        shown = (payload["status"], payload["scored_status"], payload["verdict"])
+        assert shown == ("accepted", "rejected", "accept")
+    metadata = _materialisations(instance, job.partition_key)["matches"].metadata
+    figures = {name: one.value for name, one in metadata.items()}
+    wrong = len(rows) - len(flipped)
+    assert (figures["accepted"], figures["rejected"], figures["review"]) == (len(flipped), wrong, 0)
+    assert (figures["judged_right"], figures["judged_wrong"]) == (len(flipped), wrong)
+    assert figures["scored_rejected"] == len(flipped)
+    proven = [r for r in repos.matching.results(job.job_id) if r.evidence_path is not None]
+    assert len(proven) == len(rows), "what a person overruled is proven like what the score says"
+    for row in rows:
+        labels.undo(row.match_id, "Lan")
 
 
 def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
@@ -103,6 +133,7 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
         assert progress[stage].reused == progress[stage].total, stage
     assert Outbox(repos.database).counts(second.job_id) == events
     scores = [(r.product, r.video, r.score, r.status, r.ts) for r in results]
+    _judge_all_wrong_and_run_once_more(stand, instance, second)
     assert [
         (r.product, r.video, r.score, r.status, r.ts) for r in repos.matching.results(second.job_id)
     ] == scores

@@ -37,7 +37,7 @@ LINE = ResultLine(
 
 def test_the_first_columns_are_the_documented_ones() -> None:
     assert COLUMNS[:6] == ("product", "video", "score", "ts", "status", "evidence")
-    assert COLUMNS[-1] == "reason"
+    assert COLUMNS[-3:] == ("reason", "verdict", "scored_status")
     assert "title" not in COLUMNS
 
 

@@ -56,6 +56,27 @@ def test_a_row_of_matches_is_judged_by_keys_alone(page: Page, site: Site) -> Non
     expect(page.locator(f"#m-{second} button.accept")).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_verdict_changes_the_status_that_is_shown(page: Page, site: Site) -> None:
+    first = site.shelf.matches[0]
+    _grid(page, site)
+    card = page.locator(f"#m-{first}")
+    expect(card.locator(".status")).to_have_text("Accepted")
+    expect(card.locator(".scored")).to_have_count(0)
+    page.keyboard.press("r")
+    expect(card.locator(".status")).to_have_text("Rejected")
+    expect(card.locator(".scored")).to_have_text("by score: Accepted")
+    expect(card.locator(".score")).to_have_class("score rejected")
+    expect(card.locator(".score")).to_contain_text("0.962")
+    _grid(page, site, "?status=accepted")
+    expect(page.locator(f"#m-{first}")).to_have_count(0)
+    expect(page.locator(".card")).to_have_count(3)
+    page.goto(f"{site.url}/review/match/{first}")
+    expect(page.locator(".naming .status")).to_have_text("Rejected")
+    page.goto(f"{site.url}/review")
+    expect(page.locator(".counts .accepted")).to_contain_text("3")
+    expect(page.locator(".counts .rejected")).to_contain_text("3")
+
+
 def test_keys_move_zoom_open_and_help(page: Page, site: Site) -> None:
     ids = [str(match) for match in site.shelf.matches]
     _grid(page, site)
