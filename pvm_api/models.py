@@ -171,12 +171,16 @@ class Result(_Answer):
     source: str
     title: str
     brand: str
+    price: str = Field(description="A plain decimal; empty where the source states none.")
+    currency: str = Field(description="ISO 4217; empty where unknown.")
     product_url: str
     video: str = Field(description="The video's name in the job.")
     video_id: uuid.UUID
     platform: str
-    video_url: str
+    video_url: str = Field(description="At the second of the match, where its site takes one.")
     video_title: str
+    channel: str = Field(description="Who published it, as its platform names them.")
+    published_at: datetime | None
     ts: float = Field(description="Second of the video at which the product is seen best.")
     score: float = Field(ge=0, le=1)
     status: MatchStatus = Field(description="A verdict of people stands over what the score says.")
@@ -192,6 +196,7 @@ class Result(_Answer):
     embed_model: str
     calibration: str
     evidence_url: str | None = Field(description="Picture that proves the match.")
+    review_url: str = Field(description="The match on the review page, for people.")
     product_image_url: str | None
     frame_url: str | None
     match_url: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pvm_api import models
+from pvm_core.links import at_second, fragment
 from pvm_resources.store.match_queries import JobRow, PictureRow, ProductRow, VideoRow
 from pvm_resources.store.match_record import MatchView
 from pvm_resources.store.records import Industry
@@ -36,7 +37,7 @@ def result(row: MatchView, base: str) -> models.Result:
     """A match with its links."""
     match, best = f"{base}/v1/matches/{row.match_id}", row.best
     return models.Result(
-        **row.row() | {"status": row.effective_status},
+        **row.row() | {"status": row.effective_status, "video_url": _video_at(row, base)},
         scored_status=row.status,
         verdict=row.label,
         reason=row.reason.text(),
@@ -44,7 +45,16 @@ def result(row: MatchView, base: str) -> models.Result:
         product_image_url=f"{base}/v1/images/{best.img_id}" if best.img_id else None,
         frame_url=f"{base}/v1/frames/{best.frame_id}" if best.frame_id else None,
         match_url=match,
+        review_url=f"{base}/review/match/{row.match_id}",
     )
+
+
+def _video_at(row: MatchView, base: str) -> str:
+    """The video's address at the second of the match; that of its kept file for a clip of a folder."""
+    found = at_second(row.video_url, row.ts)
+    if found is None and row.video_path:
+        return f"{base}/v1/videos/{row.video_id}/file#{fragment(row.ts)}"
+    return found or row.video_url
 
 
 def product(row: ProductRow, pictures: list[PictureRow], base: str) -> models.Product:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Final, TextIO
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from pvm_cli.console import shorten
 from pvm_cli.tables import Cell, print_table
+from pvm_core.figures import cut, score_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,7 @@ _FIXED_WIDTH: Final = 32
 
 @dataclass(frozen=True)
 class ResultLine:
-    """One product-video pair with its score; the fields up to `scored_status` are the columns, in this order.
+    """One product-video pair with its score; the fields up to `review_url` are the columns, in order.
 
     Attributes:
         product: the product's id at its source.
@@ -41,7 +41,11 @@ class ResultLine:
         reason: why the score is what it is.
         verdict: people's: accept, reject or unsure; None: nobody judged it.
         scored_status: the status that the score alone gives.
-        title: the product's title; not a column.
+        title, brand, price, currency, product_url: of the product as its source has them; the price is a
+            plain decimal, the currency an ISO 4217 code; "" where unknown.
+        video_title, platform, channel, published: of the video; `published` is ISO 8601.
+        video_url: the video's address at the match's second; of a folder's clip that of its file.
+        evidence_url, review_url: of the picture over REST, and of the match on the review page.
         purged: its pictures were deleted by their source's terms; not a column.
         label: the same as `verdict`; not a column.
     """
@@ -64,17 +68,40 @@ class ResultLine:
     verdict: str | None = None
     scored_status: str = ""
     title: str = ""
+    brand: str = ""
+    price: str = ""
+    currency: str = ""
+    product_url: str = ""
+    video_title: str = ""
+    video_url: str = ""
+    platform: str = ""
+    channel: str = ""
+    published: str = ""
+    evidence_url: str = ""
+    review_url: str = ""
     purged: bool = False
     label: str | None = None
 
 
-COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name not in ("title", "purged", "label"))
+COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name not in ("purged", "label"))
+
+
+#: Scores and terms, cut after three decimals; seconds after two.
+_DECIMALS: Final = {"score": 3, "sim_deep": 3, "sim_kp": 3, "sim_edge": 3, "score_pair": 3, "ts": 2}
+
+
+def rounded(line: ResultLine) -> ResultLine:
+    """The line with its numbers as they are shown everywhere: cut, so that none reads as a threshold that it
+    did not reach."""
+    values: dict[str, Any] = {name: getattr(line, name) for name in _DECIMALS}
+    shown: dict[str, Any] = {n: None if v is None else cut(v, _DECIMALS[n]) for n, v in values.items()}
+    return replace(line, **shown)
 
 
 def write_csv(lines: Iterable[ResultLine], stream: TextIO) -> None:
-    """Header and one row a line; numbers in full precision, missing terms empty."""
+    """Header and one row a line; numbers `rounded`, missing terms empty."""
     stream.write(_csv_row(COLUMNS))
-    for line in lines:
+    for line in map(rounded, lines):
         stream.write(_csv_row([getattr(line, column) for column in COLUMNS]))
 
 
@@ -87,13 +114,13 @@ def _csv_row(values: Sequence[object]) -> str:
 
 def write_jsonl(lines: Iterable[ResultLine], stream: TextIO) -> None:
     """One JSON object a line of text."""
-    for line in lines:
+    for line in map(rounded, lines):
         stream.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
 
 
 def write_json(lines: Iterable[ResultLine], stream: TextIO) -> None:
     """One JSON array."""
-    json.dump([asdict(line) for line in lines], stream, ensure_ascii=False, indent=2)
+    json.dump([asdict(line) for line in map(rounded, lines)], stream, ensure_ascii=False, indent=2)
     stream.write("\n")
 
 
@@ -150,12 +177,6 @@ def _cell(line: ResultLine, column: str) -> Cell:
             return line.evidence
         case _:
             return shorten(getattr(line, column), _TITLE_WIDTH)
-
-
-def score_text(score: float) -> str:
-    """Three decimals, cut and not rounded: a score just below a threshold never reads as that threshold."""
-    # 0.29 * 1000 is 289.999...: a nudge far below the third decimal keeps exact scores exact.
-    return f"{math.floor(score * 1000 + 1e-6) / 1000:.3f}"
 
 
 def clock_text(seconds: float) -> str:

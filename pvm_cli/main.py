@@ -20,6 +20,7 @@ from pvm_cli import (
     labels,
     models,
     purge,
+    report,
     results,
     rules,
     run,
@@ -85,6 +86,7 @@ _TUNE = "Industries, rules, models"
 
 app.command("run", rich_help_panel=_WORK, epilog=exits.help_text())(run.run)
 app.command("results", rich_help_panel=_WORK)(results.results)
+app.command("report", rich_help_panel=_WORK)(report.report)
 app.command("retry", rich_help_panel=_WORK, epilog=exits.help_text())(run.retry)
 app.command("demo", rich_help_panel=_WORK)(demo.demo)
 app.command("up", rich_help_panel=_SERVICE)(services.up)

@@ -57,7 +57,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
         "api bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events executor "
-        "fetch home.empty idempotency inbox industry job key label labels links queries "
+        "fetch home.empty idempotency inbox industry job key label labels links output queries "
         "purge.source request results review rules run.source settings source sources table translator "
         "upload videos webhook",
     ),
@@ -73,8 +73,8 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (FAILURE, "endpoint.test internal run step"),
     (
         MACHINE,
-        "bus dagster demo.write evidence home keypoints media models purge run.locked server service store "
-        "up",
+        "bus dagster demo.write evidence home keypoints media models output.write purge run.locked server "
+        "service store up",
     ),
     (replace(MACHINE, http=404), "media.missing"),
     (replace(MACHINE, http=409), "store.refused"),

@@ -6,18 +6,22 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 
+import dagster as dg
 import numpy as np
 
 from pvm_assets.data_version import version_of
 from pvm_assets.keys import key_of
+from pvm_assets.preview import ResultRow, results_table
 from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
 from pvm_core import ids
 from pvm_core.errors import InputError
+from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
+from pvm_core.links import at_second
 from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
 from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.decision import STATUSES, MatchDecision, decide
@@ -26,7 +30,7 @@ from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_core.verification import VerifyParams, evidence_from_row
 from pvm_resources.models.calibrations import calibration_of
-from pvm_resources.store.match_record import MatchRecord
+from pvm_resources.store.match_record import EvidenceItem, MatchRecord
 from pvm_resources.store.records import (
     Candidate,
     CandidatePair,
@@ -37,6 +41,8 @@ from pvm_resources.store.records import (
 
 #: Frames whose recall against exact search is measured.
 _RECALL_SAMPLE = 20
+#: Matches read for the table of results: one more than it shows says that there are more.
+_LISTED = 13
 #: Verdicts as the figures of the asset name them.
 _JUDGED: Final[Mapping[Verdict, str]] = {"accept": "right", "reject": "wrong", "unsure": "unsure"}
 
@@ -264,4 +270,42 @@ def _match_report(
         "calibrated": scoring.calibration.calibrated,
     }
     version = version_of(sorted(f"{m.match_id.hex}{m.score:.9f}{m.status}{m.reason.text()}" for m in rows))
-    return Report(len(rows), version, facts, facts, (stage.event("matchings.process.completed"),))
+    metadata = {**facts, **_results(stage)}
+    return Report(len(rows), version, metadata, facts, (stage.event("matchings.process.completed"),))
+
+
+def _results(stage: Stage) -> dict[str, Any]:
+    """The best accepted matches as a table; {} where there are none."""
+    found = stage.services.store.matching.match_items(stage.job_id, statuses=("accepted",))
+    shown = list(islice((one for one in found if one.effective_status == "accepted"), _LISTED))
+    if not shown:
+        return {}
+    keys = {one.match_id: _keys(one) for one in shown}
+    hidden = stage.redactor.restricted([key for pair in keys.values() for key in pair])
+    rows = [
+        _row(stage, one, () if any(key in hidden for key in keys[one.match_id]) else keys[one.match_id])
+        for one in shown
+    ]
+    return {"results": dg.MetadataValue.md(results_table(stage.services.media, rows))}
+
+
+def _row(stage: Stage, one: EvidenceItem, pictures: tuple[str, ...]) -> ResultRow:
+    """A row of the table. The event log cannot be purged: of limited material it gets ids alone."""
+    review_url = f"{stage.services.settings.public_url}/review/match/{one.match_id}"
+    product, price = one.title or one.product, f"{one.price} {one.currency}".strip()
+    video, video_url = one.video_title or one.video, at_second(one.video_url, one.ts)
+    if stage.policies[one.source].restricted:
+        product, price = one.product, ""
+    if stage.policies.of_platform(one.platform).restricted:
+        video, video_url = str(one.video_id), None
+    return ResultRow(
+        product, price, video, video_url, clock_text(one.ts), score_text(one.score), one.effective_status,
+        pictures, review_url,
+    )  # fmt: skip
+
+
+def _keys(item: EvidenceItem) -> tuple[str, ...]:
+    """Media keys of product picture and frame; () where one is gone."""
+    if item.image_path is None or item.frame_path is None:
+        return ()
+    return item.image_path, item.frame_path

@@ -207,6 +207,7 @@ def _described(video: Video, record: VideoRecord) -> Video:
         url=record.url,
         title=record.title,
         published_at=record.published_at,
+        channel=record.channel,
     )
 
 

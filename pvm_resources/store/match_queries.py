@@ -15,7 +15,15 @@ from pvm_core.errors import InputError
 from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store.base import Repository, listed
 from pvm_resources.store.labels import EFFECTIVE, SAID, VerdictFilter
-from pvm_resources.store.match_record import MatchView, one_match, page, reader, unknown_match, where
+from pvm_resources.store.match_record import (
+    LABELLED,
+    MatchView,
+    one_match,
+    page,
+    reader,
+    unknown_match,
+    where,
+)
 from pvm_resources.store.records import MatchStatus, OutboxEvent
 
 
@@ -205,6 +213,11 @@ class MatchQueries(Repository):
         clause, values = _where(wanted, after)
         query = page(clause, "m.score DESC, m.match_id")
         return self._db.all(reader(MatchView), query, {**values, "limit": limit})
+
+    def count(self, wanted: ResultFilter) -> int:
+        """How many matches there are."""
+        clause, values = _where(wanted, None)
+        return int(self._db.value(f"SELECT count(*) FROM matches m {LABELLED} {clause}", values))
 
     def match(self, match_id: uuid.UUID) -> MatchView:
         """One match.

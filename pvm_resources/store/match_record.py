@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pvm_core.errors import InputError
+from pvm_core.links import at_second, file_at_second
 from pvm_core.scoring.decision import MatchDecision, Status
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
@@ -28,16 +29,17 @@ DECIDED: Final = {
 STORED: Final = ", ".join(f"m.{name}" for name in (*DECIDED, "evidence_path", "media_purged_at"))
 #: The first name a video has in the job; every name, a row each.
 FIRST_NAME: Final = """LEFT JOIN LATERAL (
-    SELECT given_name FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
+    SELECT given_name, source_ref FROM job_videos v WHERE v.job_id = m.job_id AND v.video_id = m.video_id
     ORDER BY v.position, v.given_name LIMIT 1) v ON true"""
 #: The job j of a match m, and its label l.
 LABELLED: Final = f"JOIN jobs j USING (job_id) {JOIN}"
 EVERY_NAME: Final = "JOIN job_videos v ON v.job_id = m.job_id AND v.video_id = m.video_id"
 _VIEW: Final = """
 SELECT {stored}, m.job_id, m.created_at, j.industry, p.asin_or_itemid AS product, p.src AS source, p.title,
-       p.brand, p.url AS product_url, coalesce(v.given_name, '') AS video, w.platform, w.url AS video_url,
-       w.title AS video_title, w.duration_s, l.verdict AS label, l.who AS label_who,
-       l.created_at AS label_at{more}
+       p.brand, p.price, p.currency, p.url AS product_url, coalesce(v.given_name, '') AS video, w.platform,
+       w.url AS video_url, w.title AS video_title, w.channel, w.published_at, w.duration_s,
+       CASE WHEN w.platform = 'file' THEN coalesce(v.source_ref, '') ELSE '' END AS video_path,
+       l.verdict AS label, l.who AS label_who, l.created_at AS label_at{more}
 FROM {source} m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos w USING (video_id)
 {names} {joins} {labels} {where} ORDER BY {order}
 """
@@ -79,6 +81,8 @@ class MatchView(MatchRecord):
 
     Attributes:
         product: the product's id as its source gave it; video: the video's name in the job.
+        price, currency: a plain decimal and an ISO 4217 code, "" where unknown.
+        channel: who published the video, "" where unknown; video_path: its file, for a folder's clip.
         label: the verdict of a person on product and video; label_who, label_at: who and when; None: none.
     """
 
@@ -89,12 +93,17 @@ class MatchView(MatchRecord):
     source: str
     title: str
     brand: str
+    price: str
+    currency: str
     product_url: str
     video: str
     platform: str
     video_url: str
     video_title: str
+    channel: str
+    published_at: datetime | None
     duration_s: float | None
+    video_path: str
     label: Verdict | None
     label_who: str | None
     label_at: datetime | None
@@ -103,6 +112,11 @@ class MatchView(MatchRecord):
     def effective_status(self) -> Status:
         """The status with a person's verdict standing over the score."""
         return effective_status(self.status, self.label)
+
+    def video_at(self) -> str:
+        """The video's address at the match's second, that of the file for a folder's clip; "" where it has
+        none."""
+        return at_second(self.video_url, self.ts) or file_at_second(self.video_path, self.ts)
 
 
 @dataclass(frozen=True, kw_only=True)

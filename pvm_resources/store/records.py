@@ -81,7 +81,8 @@ class JobCounts:
 
 @dataclass(frozen=True)
 class Product:
-    """A product. `asin_or_itemid` is the id as given; `namespace` keeps two catalogues apart."""
+    """A product. `asin_or_itemid` is the id as given; `namespace` keeps two catalogues apart; `price` is a
+    plain decimal and `currency` an ISO 4217 code, "" where unknown."""
 
     product_id: uuid.UUID
     src: str
@@ -90,6 +91,8 @@ class Product:
     title: str = ""
     brand: str = ""
     url: str = ""
+    price: str = ""
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class Video:
-    """A video by content."""
+    """A video by content. `channel` is who published it, as its platform names them; "" where unknown."""
 
     video_id: uuid.UUID
     sha256: str
@@ -131,6 +134,7 @@ class Video:
     width: int | None = None
     height: int | None = None
     published_at: datetime | None = None
+    channel: str = ""
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,14 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
     for name, one in made.items():
         assert one.metadata["dagster/partition_row_count"].value == repos.state.asset(job.job_id, name).rows
         assert _tag(one, "dagster/data_version") == repos.state.asset(job.job_id, name).data_version
+    table = made["matches"].metadata["results"].value
+    accepted = list(repos.matching.results(job.job_id, statuses=["accepted"]))
+    assert table.count("data:image/jpeg;base64,") == table.count("/review/match/") == len(accepted) > 0
+    assert decode_stored(base64.b64decode(re.findall(r"base64,([^)]*)", table)[0])).shape == (90, 180, 3)
+    assert len(table) < 100_000
+    for verdict in repos.state.verdicts(job.job_id):
+        figures = [v for v in verdict.metadata.values() if isinstance(v, int | float)]
+        assert figures, f"{verdict.check_name} has nothing to plot"
     for name in ("product_images", "keyframes"):
         uri = re.search(r"base64,([^)]*)", made[name].metadata["preview"].value)
         assert uri is not None
