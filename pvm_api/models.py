@@ -190,7 +190,18 @@ class Result(_Answer):
     sim_deep: float | None
     sim_kp: float | None
     sim_edge: float | None
-    score_pair: float
+    score_pair: float = Field(
+        description="Of the best pair. `score` is more where further shots and pictures agree, less where a "
+        "rule keeps the match from being accepted."
+    )
+    rival_product_id: uuid.UUID | None = Field(
+        description="Another product that fits the same place of the frame and contests it; null: none does."
+    )
+    rival_product: str | None = Field(description="Its id as its source gave it.")
+    rival_title: str | None
+    rival_score: float | None = Field(description="Of its pair at that place, 0 to 1.")
+    rival_image_url: str | None = Field(description="Its picture; null where none is kept.")
+    rival_match_url: str | None = Field(description="Its own match in the same video.")
     consistency: int
     coverage: int
     embed_model: str

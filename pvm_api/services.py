@@ -8,6 +8,7 @@ from typing import Literal
 from fastapi import Request
 
 from pvm_api.auth import Gate
+from pvm_api.evidence import EvidencePictures
 from pvm_api.paging import Cursors
 from pvm_api.thumbnails import Thumbnails
 from pvm_core.scoring.verdict import Verdict
@@ -36,6 +37,7 @@ class Services:
         self.policies = load_policies(settings)
         self.labels = self.store.labels(self.policies)
         self.thumbnails = Thumbnails(media)
+        self.evidence = EvidencePictures(media, self.store, self.policies)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:
         """Each industry's job that completed last; of one industry (slug) where given."""

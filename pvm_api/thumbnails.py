@@ -51,9 +51,18 @@ class Thumbnails:
 
     def _draw(self, keys: tuple[str, ...], tag: str) -> bytes:
         # The tag is part of the cache's key: it changes with the picture.
-        from pvm_core.evidence.thumbnail import thumbnail
+        return small(*(self._media.get(key) for key in keys))
 
-        return thumbnail([self._media.get(key) for key in keys], WIDTH, HEIGHT)
+
+def small(*files: bytes) -> bytes:
+    """The thumbnail of an evidence picture, or of product and frame, JPEG.
+
+    Raises:
+        StoreError: ``media.missing``: a picture cannot be read.
+    """
+    from pvm_core.evidence.thumbnail import thumbnail
+
+    return thumbnail(files, WIDTH, HEIGHT)
 
 
 def _keys(pictures: Pictures) -> tuple[str, ...]:

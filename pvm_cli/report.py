@@ -14,8 +14,10 @@ from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
+    from pvm_core.evidence.words import Language
     from pvm_core.report.model import Report
     from pvm_resources.store.match_queries import ResultFilter
+    from pvm_resources.store.match_record import MatchView
     from pvm_resources.store.records import Job
 
 
@@ -90,22 +92,31 @@ def report(
         note(f"{made.left_out:,} further matches are not listed; --limit lists more")
 
 
-def _made(session: Session, job: Job, wanted: ResultFilter, limit: int, lang: str, max_bytes: int) -> Report:
+def _made(
+    session: Session, job: Job, wanted: ResultFilter, limit: int, lang: Language, max_bytes: int
+) -> Report:
     from datetime import UTC, datetime
 
     from pvm_api.review.i18n import language
+    from pvm_assets.work.evidence import evidence_page, weights_of
     from pvm_assets.work.industry_report import report_matches, report_of
     from pvm_resources.media.store import MediaStore
     from pvm_resources.models.calibrations import calibration_of
     from pvm_resources.settings import load_policies
 
     settings, store = session.settings, session.store
-    policies, spoken = load_policies(settings), language(lang)
+    policies, spoken, media = load_policies(settings), language(lang), MediaStore(settings.media)
+    weights = weights_of(job.rules or vars(session.rules_of(job)))
+
+    def reason(row: MatchView) -> str:
+        return spoken.reason(row.reason) or row.reason.text()
+
+    def page(row: MatchView) -> bytes:
+        item = store.match_queries.evidence_item(row.match_id)
+        return evidence_page(media, item, weights, policies, language=lang, reason=reason(row))
+
     rows = store.match_queries.results(wanted, limit + 1)
-    matches = report_matches(
-        rows[:limit], MediaStore(settings.media), policies,
-        lambda row: spoken.reason(row.reason) or row.reason.text(), max_bytes=max_bytes,
-    )  # fmt: skip
+    matches = report_matches(rows[:limit], page, policies, reason, max_bytes=max_bytes)
     left_out = store.match_queries.count(wanted) - limit if len(rows) > limit else 0
     return report_of(
         store.industries.get(job.industry), job, store.jobs.counts(job.job_id),

@@ -17,6 +17,12 @@ def score_text(value: float) -> str:
     return f"{cut(value):.3f}"
 
 
+def prose_text(value: float) -> str:
+    """The same number within a sentence: without zeros at its end beyond two decimals."""
+    text = score_text(value)
+    return text[:-1] if text.endswith("0") else text
+
+
 def clock_text(seconds: float) -> str:
     """``m:ss.d``, hours in front from one hour on; not a number, or before the start: ``--:--``."""
     if not math.isfinite(seconds * 10) or seconds < 0:

@@ -13,7 +13,6 @@ from pvm_core.proportions import lower_bound
 from pvm_core.report.model import Missing, Precision, Report, ReportMatch
 from pvm_core.scoring.calibration import Calibration
 from pvm_jobs.source_policy import Policies, SourcePolicy
-from pvm_resources.media.store import MediaStore
 from pvm_resources.store.labels import Tally
 from pvm_resources.store.match_record import MatchView
 from pvm_resources.store.records import Industry, Job, JobCounts
@@ -89,18 +88,23 @@ def report_match(row: MatchView, policies: Policies, drawn: Drawn, reason: str) 
 
 def report_matches(
     rows: Iterable[MatchView],
-    media: MediaStore,
+    page: Callable[[MatchView], bytes],
     policies: Policies,
     reason: Callable[[MatchView], str],
     *,
     max_bytes: int,
 ) -> list[ReportMatch]:
     """The matches with their pictures, as long as these stay below `max_bytes` of the file: evidence of the
-    best first, then thumbnails alone, then none."""
+    best first, then thumbnails alone, then none.
+
+    Args:
+        page: the evidence picture of a match that has one, JPEG; raises StoreError ``media.missing``.
+        reason: why its score is what it is, one sentence.
+    """
     room = max_bytes
     found: list[ReportMatch] = []
     for row in rows:
-        drawn = _drawn(row, media, policies, room)
+        drawn = _drawn(row, page, policies, room)
         room -= round(_BASE64 * sum(len(one) for one in (drawn.thumbnail, drawn.evidence) if one))
         found.append(report_match(row, policies, drawn, reason(row)))
     return found
@@ -110,7 +114,7 @@ def _terms(row: MatchView, policies: Policies) -> tuple[SourcePolicy, SourcePoli
     return policies[row.source], policies.of_platform(row.platform)
 
 
-def _drawn(row: MatchView, media: MediaStore, policies: Policies, room: int) -> Drawn:
+def _drawn(row: MatchView, page: Callable[[MatchView], bytes], policies: Policies, room: int) -> Drawn:
     from pvm_core.evidence.contact_sheet import encode_within
     from pvm_core.evidence.thumbnail import thumbnail
     from pvm_core.images import decode_stored, normalise
@@ -123,15 +127,15 @@ def _drawn(row: MatchView, media: MediaStore, policies: Policies, room: int) -> 
     if row.evidence_path is None:
         return Drawn(None, None, "none")
     try:
-        page = media.get(row.evidence_path)
+        picture = page(row)
     except StoreError as error:
         if error.code != "media.missing":
             raise
         return Drawn(None, None, "none")
-    small = thumbnail([page], *_THUMB, quality=74)
+    small = thumbnail([picture], *_THUMB, quality=74)
     if len(small) * _BASE64 > room:
         return Drawn(None, None, "left_out")
-    large = encode_within(normalise(decode_stored(page), _EVIDENCE_WIDTH), _EVIDENCE_BYTES)
+    large = encode_within(normalise(decode_stored(picture), _EVIDENCE_WIDTH), _EVIDENCE_BYTES)
     if (len(small) + len(large)) * _BASE64 > room:
         return Drawn(small, None, "left_out")
     return Drawn(small, large)

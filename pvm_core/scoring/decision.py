@@ -180,7 +180,7 @@ def _fault(
         return Reason("keypoints.none")
     if rival is not None:
         scores = {"rival_score": _score(rival), "best": top, "margin": rules.sibling_margin}
-        return Reason("rival", {"rival": str(rival.product_id), **scores})
+        return Reason("rival", {"rival": str(rival.product_id), "rival_image": str(rival.img_id), **scores})
     if not calibration.calibrated:
         return Reason("model.uncalibrated", {"model": calibration.embedder})
     if best.sim_deep is None:

@@ -16,7 +16,10 @@ from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store.base import Repository, listed
 from pvm_resources.store.labels import EFFECTIVE, SAID, VerdictFilter
 from pvm_resources.store.match_record import (
+    EVIDENCE,
     LABELLED,
+    PICTURES,
+    EvidenceItem,
     MatchView,
     one_match,
     page,
@@ -226,6 +229,17 @@ class MatchQueries(Repository):
             InputError: ``match.unknown``.
         """
         found = self._db.one(reader(MatchView), *one_match(match_id))
+        if found is None:
+            raise unknown_match(match_id)
+        return found
+
+    def evidence_item(self, match_id: uuid.UUID) -> EvidenceItem:
+        """One match with what its evidence picture shows.
+
+        Raises:
+            InputError: ``match.unknown``.
+        """
+        found = self._db.one(reader(EvidenceItem), *one_match(match_id, more=EVIDENCE, joins=PICTURES))
         if found is None:
             raise unknown_match(match_id)
         return found

@@ -39,9 +39,32 @@ SELECT {stored}, m.job_id, m.created_at, j.industry, p.asin_or_itemid AS product
        p.brand, p.price, p.currency, p.url AS product_url, coalesce(v.given_name, '') AS video, w.platform,
        w.url AS video_url, w.title AS video_title, w.channel, w.published_at, w.duration_s,
        CASE WHEN w.platform = 'file' THEN coalesce(v.source_ref, '') ELSE '' END AS video_path,
-       l.verdict AS label, l.who AS label_who, l.created_at AS label_at{more}
+       l.verdict AS label, l.who AS label_who, l.created_at AS label_at, r.product_id AS rival_id,
+       r.asin_or_itemid AS rival_product, r.title AS rival_title, r.src AS rival_source,
+       ri.img_id AS rival_img, ri.local_path AS rival_path{more}
 FROM {source} m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos w USING (video_id)
-{names} {joins} {labels} {where} ORDER BY {order}
+{names} {joins} {labels} {rival} {where} ORDER BY {order}
+"""
+#: The product that contests a match m and the picture it does so by, else the product's first one. A reason's
+#: values are data of any release: what is no id is cast to none.
+_ID: Final = """CASE WHEN m.reason_values ->> '{0}' ~ '^[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}$'
+    THEN (m.reason_values ->> '{0}')::uuid END"""
+_RIVAL: Final = f"""
+LEFT JOIN products r ON m.reason_code = 'rival' AND r.product_id = {_ID.format("rival")}
+LEFT JOIN LATERAL (
+    SELECT s.img_id, s.local_path FROM stored_images s WHERE s.product_id = r.product_id
+    ORDER BY s.img_id IS NOT DISTINCT FROM {_ID.format("rival_image")} DESC, s.created_at, s.img_id LIMIT 1
+) ri ON true"""
+#: What an evidence picture shows: `EvidenceItem`'s columns beyond `MatchView`, and where they come from.
+EVIDENCE: Final = (
+    ", i.local_path AS image_path, f.local_path AS frame_path, e.raw, k.mask_path AS product_mask"
+)
+PICTURES: Final = """
+LEFT JOIN stored_images i ON i.img_id = m.best_img_id
+LEFT JOIN stored_frames f ON f.frame_id = m.best_frame_id
+LEFT JOIN pair_evidence e ON e.frame_id = m.best_frame_id AND e.img_id = m.best_img_id
+     AND e.verify_key = j.keys ->> 'verify'
+LEFT JOIN masks k ON k.item_id = m.best_img_id AND k.kind = 'product' AND k.method_key = j.keys ->> 'masks'
 """
 T = TypeVar("T", bound="MatchRecord")
 
@@ -74,6 +97,24 @@ class MatchRecord(MatchDecision):
         return {**pair, **own, "reason_code": code, "reason_values": values}
 
 
+@dataclass(frozen=True)
+class Rival:
+    """The product that contests a match: it fits the same place of the frame.
+
+    Attributes:
+        product: its id as its source gave it; score: of its pair at that place, [0, 1].
+        img_id, path: its picture and that picture's media key; None where none is kept.
+    """
+
+    product_id: uuid.UUID
+    product: str
+    title: str
+    source: str
+    score: float
+    img_id: uuid.UUID | None
+    path: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class MatchView(MatchRecord):
     """A match with names of its product and video for people. Its `status` is what the score says; what is
@@ -84,6 +125,7 @@ class MatchView(MatchRecord):
         price, currency: a plain decimal and an ISO 4217 code, "" where unknown.
         channel: who published the video, "" where unknown; video_path: its file, for a folder's clip.
         label: the verdict of a person on product and video; label_who, label_at: who and when; None: none.
+        rival: the product that contests it; None where none does, or it is gone.
     """
 
     job_id: str
@@ -107,6 +149,7 @@ class MatchView(MatchRecord):
     label: Verdict | None
     label_who: str | None
     label_at: datetime | None
+    rival: Rival | None
 
     @property
     def effective_status(self) -> Status:
@@ -126,11 +169,13 @@ class EvidenceItem(MatchView):
     Attributes:
         image_path, frame_path: media keys of the stored pictures; None once purged.
         raw: the pair's raw measurements under the job's ``verify`` key, None where not stored.
+        product_mask: media key of the product picture's mask, None without.
     """
 
     image_path: str | None
     frame_path: str | None
     raw: dict[str, Any] | None
+    product_mask: str | None
 
 
 def reader(make: type[T]) -> Callable[..., T]:
@@ -146,9 +191,31 @@ def reader(make: type[T]) -> Callable[..., T]:
     ) -> T:
         pair = {f.name: columns.pop(f.name) for f in fields(PairScore) if f.name in columns}
         best = PairScore(frame_id=best_frame_id, img_id=best_img_id, **pair)
+        if "rival_id" in columns:
+            columns["rival"] = _rival(reason_values, *(columns.pop(name) for name in _RIVAL_COLUMNS))
         return make(best=best, reason=Reason.from_row(reason_code, reason_values), **columns)
 
     return read
+
+
+_RIVAL_COLUMNS: Final = (
+    "rival_id", "rival_product", "rival_title", "rival_source", "rival_img", "rival_path",
+)  # fmt: skip
+
+
+def _rival(
+    values: Mapping[str, Any],
+    product_id: uuid.UUID | None,
+    product: str,
+    title: str,
+    source: str,
+    img_id: uuid.UUID | None,
+    path: str | None,
+) -> Rival | None:
+    score = values.get("rival_score")
+    if product_id is None or score is None:
+        return None
+    return Rival(product_id, product, title, source, float(score), img_id, path)
 
 
 def view(
@@ -163,8 +230,8 @@ def view(
         more, joins: further columns and where they come from.
     """
     return _VIEW.format(
-        stored=STORED, more=more, source=source, names=names, joins=joins, labels=JOIN, where=where,
-        order=order,
+        stored=STORED, more=more, source=source, names=names, joins=joins, labels=JOIN,
+        rival=_RIVAL, where=where, order=order,
     )  # fmt: skip
 
 
@@ -178,9 +245,10 @@ def page(where: str, order: str, joins: str = LABELLED) -> str:
     return f"WITH page AS MATERIALIZED ({cut}) {view(order, source='page')}"
 
 
-def one_match(match_id: uuid.UUID) -> tuple[str, dict[str, Any]]:
-    """Query and values of one `MatchView`."""
-    return view("m.match_id", where="WHERE m.match_id = %(match)s"), {"match": match_id}
+def one_match(match_id: uuid.UUID, *, more: str = "", joins: str = "") -> tuple[str, dict[str, Any]]:
+    """Query and values of one `MatchView`, with what `view` takes beside it."""
+    query = view("m.match_id", where="WHERE m.match_id = %(match)s", more=more, joins=joins)
+    return query, {"match": match_id}
 
 
 def unknown_match(match_id: uuid.UUID) -> InputError:

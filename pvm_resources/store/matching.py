@@ -18,6 +18,8 @@ from pvm_resources.store.labels import EFFECTIVE, SAID, VerdictFilter
 from pvm_resources.store.match_record import (
     DECIDED,
     EVERY_NAME,
+    EVIDENCE,
+    PICTURES,
     STORED,
     EvidenceItem,
     MatchRecord,
@@ -61,12 +63,6 @@ _EITHER: Final = (
 _SHOWN_AS: Final = (
     _FILTER + _ANY.format(slot="statuses", what=EFFECTIVE) + _ANY.format(slot="verdicts", what=SAID)
 )
-_PICTURES: Final = """
-LEFT JOIN stored_images i ON i.img_id = m.best_img_id
-LEFT JOIN stored_frames f ON f.frame_id = m.best_frame_id
-LEFT JOIN pair_evidence e ON e.frame_id = m.best_frame_id AND e.img_id = m.best_img_id
-     AND e.verify_key = j.keys ->> 'verify'
-"""
 
 
 class Matching(Repository):
@@ -215,10 +211,7 @@ class Matching(Repository):
         Args:
             statuses: by the score or by a verdict.
         """
-        query = view(
-            "m.score DESC, m.match_id", where=_EITHER, joins=_PICTURES,
-            more=", i.local_path AS image_path, f.local_path AS frame_path, e.raw",
-        )  # fmt: skip
+        query = view("m.score DESC, m.match_id", where=_EITHER, joins=PICTURES, more=EVIDENCE)
         return self._db.stream(reader(EvidenceItem), query, _filter(job_id, statuses, min_score))
 
     def results(

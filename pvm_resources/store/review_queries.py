@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_resources.store.base import Repository, clean
 from pvm_resources.store.labels import EFFECTIVE
 from pvm_resources.store.match_record import (
@@ -89,6 +90,13 @@ class Pictures:
     evidence: str | None
     product: str | None
     frame: str | None
+    status: MatchStatus
+    label: Verdict | None
+
+    @property
+    def overruled(self) -> bool:
+        """A person decided otherwise than the score, which the stored evidence shows."""
+        return effective_status(self.status, self.label) != self.status
 
 
 class ReviewQueries(Repository):
@@ -135,8 +143,9 @@ class ReviewQueries(Repository):
         found = self._db.one(
             Pictures,
             "SELECT p.src AS source, w.platform, m.evidence_path AS evidence, i.local_path AS product, "
-            "f.local_path AS frame FROM matches m JOIN products p USING (product_id) "
-            "JOIN videos w USING (video_id) LEFT JOIN stored_images i ON i.img_id = m.best_img_id "
+            f"f.local_path AS frame, m.status, l.verdict AS label FROM matches m {LABELLED} "
+            "JOIN products p ON p.product_id = m.product_id "
+            "JOIN videos w ON w.video_id = m.video_id LEFT JOIN stored_images i ON i.img_id = m.best_img_id "
             "LEFT JOIN stored_frames f ON f.frame_id = m.best_frame_id WHERE m.match_id = %s",
             [match_id],
         )
