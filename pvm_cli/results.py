@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from pvm_cli import lines
-from pvm_cli.console import note, out
+from pvm_cli.console import data_stream, note, out
 from pvm_cli.lines import ResultLine
 from pvm_core.errors import InputError
 
@@ -100,7 +99,7 @@ def results(
         elif kind == "table":
             _show(chosen, list(found), status)
         else:
-            _WRITERS[kind](found, sys.stdout)
+            _WRITERS[kind](found, data_stream())
 
 
 def _form(form: _Form | None, output: Path | None) -> _Form:
