@@ -340,6 +340,38 @@ class SimilarList(BaseModel):
     items: list[Similar]
 
 
+class VideoHit(BaseModel):
+    """A video that shows the picture, flat."""
+
+    video_id: uuid.UUID
+    video: str = Field(description="Its newest name in a job.")
+    platform: str
+    video_title: str
+    channel: str
+    published_at: datetime | None
+    video_url: str = Field(description="At the second it is seen best, where its site takes one.")
+    ts: float = Field(description="Second of the video at which it is seen best.")
+    score: float = Field(ge=0, le=1)
+    status: MatchStatus
+    reason: str
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    consistency: int = Field(description="Independent shots that show it.")
+    frame_id: uuid.UUID
+    frame_url: str
+    video_api_url: str
+
+
+class VideoHits(BaseModel):
+    """Videos that show a picture, best first: accepted ones and those for review."""
+
+    embed_model: str
+    frames: int = Field(description="Keyframes that were verified.")
+    unknown: int = Field(description="Those of them that could not be measured under the rules of today.")
+    items: list[VideoHit]
+
+
 class Upload(BaseModel):
     """A stored catalogue; `source` is what a job names it by."""
 

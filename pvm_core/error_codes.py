@@ -58,8 +58,8 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
         INPUT,
         "api bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events executor "
         "fetch home.empty idempotency inbox industry job key label labels links output queries "
-        "purge.source request results review rules run.source settings source sources table translator "
-        "upload videos webhook",
+        "purge.source request results review rules run.source search settings source sources table "
+        "translator upload videos webhook",
     ),
     (
         ITEM,

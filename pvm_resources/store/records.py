@@ -288,6 +288,36 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
+class FoundFrame:
+    """A stored keyframe like a picture, with its video.
+
+    Attributes:
+        sim_rgb, sim_gray: cosine to the picture, greatest over the frame's views; None where not computed.
+        local_path, mask_path, kp_path: media keys; None without mask or keypoints under the keys asked for.
+        video: the video's newest name in a job; video_path: its file, for a folder's clip, else "".
+    """
+
+    frame_id: uuid.UUID
+    video_id: uuid.UUID
+    ts: float
+    shot: int
+    local_path: str
+    width: int
+    height: int
+    sim_rgb: float
+    sim_gray: float | None
+    mask_path: str | None
+    kp_path: str | None
+    platform: str
+    url: str
+    title: str
+    channel: str
+    published_at: datetime | None
+    video: str
+    video_path: str
+
+
+@dataclass(frozen=True)
 class Recall:
     """Recall of the index against exact search: `found` of `wanted` neighbours over `queries` queries."""
 
