@@ -9,9 +9,9 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pvm_core.scoring.verdict import Verdict
 from pvm_jobs.lifecycle import JobStatus
 from pvm_jobs.request import LANGUAGES_MAX, QUERIES_MAX, QUERY_MAX, SOURCE_MAX, SOURCES_MAX, JobRequest
-from pvm_resources.store.labels import Verdict
 from pvm_resources.store.records import JobCounts, MatchStatus
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class Fault(BaseModel):
 
 @dataclass(frozen=True)
 class Counts(JobCounts):
-    """What a job holds so far; matches by status."""
+    """What a job holds so far; matches by status, a verdict standing over the score."""
 
 
 class Progress(_Answer):
@@ -181,31 +181,49 @@ class Result(_Answer):
     source: str
     title: str
     brand: str
+    price: str = Field(description="A plain decimal; empty where the source states none.")
+    currency: str = Field(description="ISO 4217; empty where unknown.")
     product_url: str
     video: str = Field(description="The video's name in the job.")
     video_id: uuid.UUID
     platform: str
-    video_url: str
+    video_url: str = Field(description="At the second of the match, where its site takes one.")
     video_title: str
+    channel: str = Field(description="Who published it, as its platform names them.")
+    published_at: datetime | None
     ts: float = Field(description="Second of the video at which the product is seen best.")
     score: float = Field(ge=0, le=1)
-    status: MatchStatus
+    status: MatchStatus = Field(description="A verdict of people stands over what the score says.")
+    scored_status: MatchStatus = Field(description="What the score alone says.")
+    verdict: Verdict | None = Field(description="Of people on product and video; null: nobody judged it.")
     reason: str
     sim_deep: float | None
     sim_kp: float | None
     sim_edge: float | None
-    score_pair: float
+    score_pair: float = Field(
+        description="Of the best pair. `score` is more where further shots and pictures agree, less where a "
+        "rule keeps the match from being accepted."
+    )
+    rival_product_id: uuid.UUID | None = Field(
+        description="Another product that fits the same place of the frame and contests it; null: none does."
+    )
+    rival_product: str | None = Field(description="Its id as its source gave it.")
+    rival_title: str | None
+    rival_score: float | None = Field(description="Of its pair at that place, 0 to 1.")
+    rival_image_url: str | None = Field(description="Its picture; null where none is kept.")
+    rival_match_url: str | None = Field(description="Its own match in the same video.")
     consistency: int
     coverage: int
     embed_model: str
     calibration: str
     evidence_url: str | None = Field(description="Picture that proves the match.")
+    review_url: str = Field(description="The match on the review page, for people.")
     product_image_url: str | None
     frame_url: str | None
     match_url: str
     media_purged_at: datetime | None
     created_at: datetime
-    label: Verdict | None = Field(description="The verdict of people on product and video; null: none.")
+    label: Verdict | None = Field(description="The same as `verdict`.")
 
 
 class LabelBody(_Model):
@@ -260,11 +278,11 @@ class IndustryPrecision(_Answer):
 
     industry: str
     job_id: str
-    accepted: int = Field(description="Accepted matches.")
+    accepted: int = Field(description="Matches accepted by their score.")
     right: int = Field(description="Those that people accept.")
     wrong: int = Field(description="Those that people reject.")
     unsure: int
-    missed: int = Field(description="Matches not accepted that people accept.")
+    missed: int = Field(description="Matches not accepted by their score that people accept.")
     precision: float | None = Field(description="right / (right + wrong); null where nobody judged any.")
     bound: float | None = Field(
         description="One-sided 95 % lower bound (Clopper and Pearson), were the judged ones drawn at random."
@@ -330,6 +348,38 @@ class SimilarList(BaseModel):
 
     embed_model: str
     items: list[Similar]
+
+
+class VideoHit(BaseModel):
+    """A video that shows the picture, flat."""
+
+    video_id: uuid.UUID
+    video: str = Field(description="Its newest name in a job.")
+    platform: str
+    video_title: str
+    channel: str
+    published_at: datetime | None
+    video_url: str = Field(description="At the second it is seen best, where its site takes one.")
+    ts: float = Field(description="Second of the video at which it is seen best.")
+    score: float = Field(ge=0, le=1)
+    status: MatchStatus
+    reason: str
+    sim_deep: float | None
+    sim_kp: float | None
+    sim_edge: float | None
+    consistency: int = Field(description="Independent shots that show it.")
+    frame_id: uuid.UUID
+    frame_url: str
+    video_api_url: str
+
+
+class VideoHits(BaseModel):
+    """Videos that show a picture, best first: accepted ones and those for review."""
+
+    embed_model: str
+    frames: int = Field(description="Keyframes that were verified.")
+    unknown: int = Field(description="Those of them that could not be measured under the rules of today.")
+    items: list[VideoHit]
 
 
 class Upload(BaseModel):

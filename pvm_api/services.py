@@ -9,18 +9,20 @@ from fastapi import Request
 
 from pvm_api import models
 from pvm_api.auth import Gate
+from pvm_api.evidence import EvidencePictures
 from pvm_api.paging import Cursors
 from pvm_api.remembered import Remembered
 from pvm_api.slots import Slots
 from pvm_api.thumbnails import Thumbnails
 from pvm_api.uploads import Uploads
+from pvm_core.scoring.verdict import Verdict
 from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_policies
 from pvm_resources.sources.admission import Places
 from pvm_resources.store.assembly import Store
-from pvm_resources.store.labels import Label, Verdict
+from pvm_resources.store.labels import Label
 from pvm_resources.store.match_queries import JobRow
 
 #: Seconds for which what `/readyz` found is its answer.
@@ -45,6 +47,7 @@ class Services:
         self.readiness = Remembered[models.Ready](_READY_S)
         self.searches = Slots("search.busy", capacity=1, waiting=8, patience_s=20.0)
         self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
+        self.evidence = EvidencePictures(media, self.store, self.policies)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:
         """Each industry's job that completed last; of one industry (slug) where given."""

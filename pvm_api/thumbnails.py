@@ -6,16 +6,12 @@ import hashlib
 from functools import lru_cache
 from typing import Final
 
-from pvm_core.errors import StoreError
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.review_queries import Pictures
 
 #: Pixels; a card is at most 400 wide, on screens of one and a half pixels a point.
 WIDTH: Final = 600
 HEIGHT: Final = 268
-_QUALITY: Final = 80
-_PAPER: Final = 244
-_GAP: Final = 8
 #: Thumbnails in memory; one is 20 to 50 kB.
 _KEPT: Final = 1_200
 
@@ -55,33 +51,21 @@ class Thumbnails:
 
     def _draw(self, keys: tuple[str, ...], tag: str) -> bytes:
         # The tag is part of the cache's key: it changes with the picture.
-        return _drawn([self._media.get(key) for key in keys])
+        return small(*(self._media.get(key) for key in keys))
+
+
+def small(*files: bytes) -> bytes:
+    """The thumbnail of an evidence picture, or of product and frame, JPEG.
+
+    Raises:
+        StoreError: ``media.missing``: a picture cannot be read.
+    """
+    from pvm_core.evidence.thumbnail import thumbnail
+
+    return thumbnail(files, WIDTH, HEIGHT)
 
 
 def _keys(pictures: Pictures) -> tuple[str, ...]:
     if pictures.evidence is not None:
         return (pictures.evidence,)
     return tuple(key for key in (pictures.product, pictures.frame) if key is not None)
-
-
-def _drawn(files: list[bytes]) -> bytes:
-    import cv2
-    import numpy as np
-
-    from pvm_core.evidence.page import evidence_stage
-    from pvm_core.evidence.sheet import Rect, fit, resized
-    from pvm_core.images import encode_jpeg
-
-    # Decoded at half size: twice as fast, and still larger than what is shown.
-    read = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_2) for data in files]
-    pictures = [np.asarray(cv2.cvtColor(one, cv2.COLOR_BGR2RGB), np.uint8) for one in read if one is not None]
-    if len(pictures) < len(files):
-        raise StoreError("media.missing", "thumbnail", "a picture cannot be read", "Run the job again")
-    if len(pictures) == 1:
-        pictures = [evidence_stage(pictures[0])]
-    page = np.full((HEIGHT, WIDTH, 3), _PAPER, np.uint8)
-    room = (WIDTH - _GAP * (len(pictures) - 1)) // len(pictures)
-    for n, picture in enumerate(pictures):
-        at = fit(picture.shape, Rect(n * (room + _GAP), 0, room, HEIGHT))
-        page[at.y : at.bottom, at.x : at.right] = resized(picture, at.w, at.h)
-    return encode_jpeg(page, _QUALITY)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pvm_api import models
+from pvm_core import ids
 from pvm_core.errors import public_dict
+from pvm_core.links import at_second, fragment
 from pvm_resources.store.match_queries import JobRow, PictureRow, ProductRow, VideoRow
 from pvm_resources.store.match_record import MatchView
 from pvm_resources.store.records import Industry
@@ -37,13 +39,36 @@ def result(row: MatchView, base: str) -> models.Result:
     """A match with its links."""
     match, best = f"{base}/v1/matches/{row.match_id}", row.best
     return models.Result(
-        **row.row(),
+        **row.row() | {"status": row.effective_status, "video_url": _video_at(row, base)},
+        **_rival(row, base),
+        scored_status=row.status,
+        verdict=row.label,
         reason=row.reason.text(),
         evidence_url=f"{match}/evidence" if row.evidence_path else None,
         product_image_url=f"{base}/v1/images/{best.img_id}" if best.img_id else None,
         frame_url=f"{base}/v1/frames/{best.frame_id}" if best.frame_id else None,
         match_url=match,
+        review_url=f"{base}/review/match/{row.match_id}",
     )
+
+
+def _rival(row: MatchView, base: str) -> dict[str, Any]:
+    """What is said of the rival; nulls where there is none."""
+    rival = row.rival
+    names = ("product_id", "product", "title", "score")
+    found = {f"rival_{name}": getattr(rival, name) if rival else None for name in names}
+    image = f"{base}/v1/images/{rival.img_id}" if rival and rival.img_id else None
+    own = ids.match_id(row.job_id, rival.product_id, row.video_id) if rival else None
+    match = f"{base}/v1/matches/{own}" if own else None
+    return {**found, "rival_image_url": image, "rival_match_url": match}
+
+
+def _video_at(row: MatchView, base: str) -> str:
+    """The video's address at the second of the match; that of its kept file for a clip of a folder."""
+    found = at_second(row.video_url, row.ts)
+    if found is None and row.video_path:
+        return f"{base}/v1/videos/{row.video_id}/file#{fragment(row.ts)}"
+    return found or row.video_url
 
 
 def product(row: ProductRow, pictures: list[PictureRow], base: str) -> models.Product:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
@@ -25,6 +26,9 @@ _PICTURES: Final = 12
 _PAGES: Final = 2
 _PAGE_WIDTH: Final = 1_000
 _LINKS: Final = 12
+#: Rows of a table of results, and the pixels of their thumbnails: 2 to 4 kB each.
+RESULTS: Final = 12
+_ROW_SIZE: Final = (180, 90)
 _MARKUP: Final = re.compile(r"([\\`*_{}\[\]()<>#+!|~-])")
 
 
@@ -56,6 +60,42 @@ def page_preview(media: MediaStore, keys: Sequence[str], alt: str) -> str:
     return _inline(np.vstack(pages), alt)
 
 
+@dataclass(frozen=True)
+class ResultRow:
+    """A match in a table: texts of others, media keys of its pictures ("" for none), its review page."""
+
+    product: str
+    price: str
+    video: str
+    video_url: str | None
+    at: str
+    score: str
+    status: str
+    pictures: tuple[str, ...]
+    review_url: str
+
+
+def results_table(media: MediaStore, rows: Sequence[ResultRow]) -> str:
+    """A markdown table of matches: a thumbnail each, the second as a link into the video, and a link to the
+    review page. At most `RESULTS` rows are shown."""
+    from pvm_core.evidence.thumbnail import thumbnail
+
+    lines = ["| | score | status | product | price | video | at | |", "|---|---|---|---|---|---|---|---|"]
+    for row in rows[:RESULTS]:
+        picture = ""
+        if row.pictures:
+            small = thumbnail([media.get(key) for key in row.pictures], *_ROW_SIZE, quality=60)
+            picture = f"![]({_data_uri(small)})"
+        at = f"[{row.at}]({_address(row.video_url)})" if row.video_url else row.at
+        cells = (
+            picture, row.score, row.status, _plain(row.product), _plain(row.price), _plain(row.video), at,
+            f"[review]({_address(row.review_url)})",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    more = "\n\nThe best of them; the review page lists all." if len(rows) > RESULTS else ""
+    return "\n".join(lines) + more
+
+
 def links_preview(hidden: Sequence[Restricted], policies: Policies) -> str:
     """Markdown shown in place of restricted pictures: how many there are by source, the source's
     attribution, and links to the source's own pages.
@@ -80,7 +120,11 @@ def links_preview(hidden: Sequence[Restricted], policies: Policies) -> str:
 def _link(one: Restricted) -> str:
     if not one.url.startswith(("https://", "http://")):
         return _plain(one.name)
-    return f"[{_plain(one.name)}]({quote(one.url, safe=':/?&=%#@+,;~$')})"
+    return f"[{_plain(one.name)}]({_address(one.url)})"
+
+
+def _address(url: str) -> str:
+    return quote(url, safe=":/?&=%#@+,;~$")
 
 
 def _plain(text: str) -> str:
@@ -92,4 +136,8 @@ def _inline(sheet: NDArray[np.uint8], alt: str) -> str:
     from pvm_core.evidence.contact_sheet import encode_within
 
     jpeg = encode_within(sheet, _MAX_JPEG_BYTES)
-    return f"![{alt}](data:image/jpeg;base64,{base64.b64encode(jpeg).decode()})"
+    return f"![{alt}]({_data_uri(jpeg)})"
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

@@ -41,7 +41,7 @@ def add(
         list[str] | None,
         typer.Option(
             help="Events it gets; * stands for any characters. Default: *.completed, match.result, "
-            "job.failed, job.cancelled.",
+            "match.verdict, job.failed, job.cancelled.",
             show_default=False,
         ),
     ] = None,

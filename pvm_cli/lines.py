@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Final, TextIO
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from pvm_cli.console import shorten
 from pvm_cli.tables import Cell, print_table
+from pvm_core.figures import cut, score_text
 from pvm_core.printable import printable_json
 from pvm_core.spreadsheet import guarded
 
@@ -28,22 +28,28 @@ _FIXED_WIDTH: Final = 32
 
 @dataclass(frozen=True)
 class ResultLine:
-    """One product-video pair with its score; the fields up to `reason` are the columns, in this order.
+    """One product-video pair with its score; the fields up to `review_url` are the columns, in order.
 
     Attributes:
         product: the product's id at its source.
         video: the video's name within the job.
         score: [0, 1]; accepted if and only if at least the rules' accept.
         ts: second of the video at which the product is seen best.
-        status: accepted, review or rejected.
+        status: accepted, review or rejected; a verdict stands over the score.
         evidence: path or URL of the picture that proves it, "" where none was drawn or it was purged.
         sim_deep, sim_kp, sim_edge, score_pair: calibrated terms of the best pair, [0, 1]; None: no evidence.
         consistency: independent shots that show it; coverage: product pictures that do.
         calibration, embed_model: the calibration of the terms, and the embedder that retrieved the pair.
-        reason: why it has this status.
-        title: the product's title; not a column.
+        reason: why the score is what it is.
+        verdict: people's: accept, reject or unsure; None: nobody judged it.
+        scored_status: the status that the score alone gives.
+        title, brand, price, currency, product_url: of the product as its source has them; the price is a
+            plain decimal, the currency an ISO 4217 code; "" where unknown.
+        video_title, platform, channel, published: of the video; `published` is ISO 8601.
+        video_url: the video's address at the match's second; of a folder's clip that of its file.
+        evidence_url, review_url: of the picture over REST, and of the match on the review page.
         purged: its pictures were deleted by their source's terms; not a column.
-        label: people's verdict: accept, reject or unsure; None: no verdict; not a column.
+        label: the same as `verdict`; not a column.
     """
 
     product: str
@@ -61,18 +67,43 @@ class ResultLine:
     calibration: str
     embed_model: str
     reason: str
+    verdict: str | None = None
+    scored_status: str = ""
     title: str = ""
+    brand: str = ""
+    price: str = ""
+    currency: str = ""
+    product_url: str = ""
+    video_title: str = ""
+    video_url: str = ""
+    platform: str = ""
+    channel: str = ""
+    published: str = ""
+    evidence_url: str = ""
+    review_url: str = ""
     purged: bool = False
     label: str | None = None
 
 
-COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name not in ("title", "purged", "label"))
+COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name not in ("purged", "label"))
+
+
+#: Scores and terms, cut after three decimals; seconds after two.
+_DECIMALS: Final = {"score": 3, "sim_deep": 3, "sim_kp": 3, "sim_edge": 3, "score_pair": 3, "ts": 2}
+
+
+def rounded(line: ResultLine) -> ResultLine:
+    """The line with its numbers as they are shown everywhere: cut, so that none reads as a threshold that it
+    did not reach."""
+    values: dict[str, Any] = {name: getattr(line, name) for name in _DECIMALS}
+    shown: dict[str, Any] = {n: None if v is None else cut(v, _DECIMALS[n]) for n, v in values.items()}
+    return replace(line, **shown)
 
 
 def write_csv(lines: Iterable[ResultLine], stream: TextIO) -> None:
-    """Header and one row a line; numbers in full precision, missing terms empty, texts `guarded`."""
+    """Header and one row a line; numbers `rounded`, missing terms empty, texts `guarded`."""
     stream.write(_csv_row(COLUMNS))
-    for line in lines:
+    for line in map(rounded, lines):
         stream.write(_csv_row([getattr(line, column) for column in COLUMNS]))
 
 
@@ -87,13 +118,13 @@ def _csv_row(values: Sequence[object]) -> str:
 
 def write_jsonl(lines: Iterable[ResultLine], stream: TextIO) -> None:
     """One JSON object a line of text."""
-    for line in lines:
+    for line in map(rounded, lines):
         stream.write(printable_json(json.dumps(asdict(line), ensure_ascii=False)) + "\n")
 
 
 def write_json(lines: Iterable[ResultLine], stream: TextIO) -> None:
     """One JSON array."""
-    text = json.dumps([asdict(line) for line in lines], ensure_ascii=False, indent=2)
+    text = json.dumps([asdict(line) for line in map(rounded, lines)], ensure_ascii=False, indent=2)
     stream.write(printable_json(text) + "\n")
 
 
@@ -113,14 +144,17 @@ def show(
     widest = max((len(line.evidence) for line in lines), default=0)
     beside = console.width >= widest + _FIXED_WIDTH + 2 * _TITLE_WIDTH
     names = ("product", "title", "video")
-    columns = (*names, "score", "at", *(["status"] * with_status), *(["evidence"] * beside))
+    judged = any(line.verdict for line in lines)
+    columns = (
+        *names, "score", "at", *(["status"] * with_status), *(["verdict"] * judged), *(["evidence"] * beside)
+    )  # fmt: skip
     print_table(
         columns,
         ([_cell(line, column) for column in columns] for line in lines),
         title=title,
         cut=names,
         numbers=("score", "at"),
-        whole=("status", "evidence"),
+        whole=("status", "verdict", "evidence"),
         console=console,
     )
     proven = [line for line in lines if line.evidence]
@@ -141,16 +175,12 @@ def _cell(line: ResultLine, column: str) -> Cell:
             return line.status, style
         case "at":
             return clock_text(line.ts)
+        case "verdict":
+            return line.verdict or ""
         case "evidence":
             return line.evidence
         case _:
             return shorten(getattr(line, column), _TITLE_WIDTH)
-
-
-def score_text(score: float) -> str:
-    """Three decimals, cut and not rounded: a score just below a threshold never reads as that threshold."""
-    # 0.29 * 1000 is 289.999...: a nudge far below the third decimal keeps exact scores exact.
-    return f"{math.floor(score * 1000 + 1e-6) / 1000:.3f}"
 
 
 def clock_text(seconds: float) -> str:

@@ -25,9 +25,11 @@ from pvm_cli import (
     models,
     notify,
     purge,
+    report,
     results,
     rules,
     run,
+    search,
     services,
     sources,
     status,
@@ -93,6 +95,8 @@ _TUNE = "Industries, rules, models"
 
 app.command("run", rich_help_panel=_WORK, epilog=exits.help_text())(run.run)
 app.command("results", rich_help_panel=_WORK)(results.results)
+app.command("search", rich_help_panel=_WORK)(search.search)
+app.command("report", rich_help_panel=_WORK)(report.report)
 app.command("retry", rich_help_panel=_WORK, epilog=exits.help_text())(run.retry)
 app.command("demo", rich_help_panel=_WORK)(demo.demo)
 app.command("up", rich_help_panel=_SERVICE)(services.up)

@@ -57,9 +57,9 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
         "api backup bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events "
-        "executor fetch home.empty idempotency inbox industry job key label labels links notify queries "
-        "purge.source request restore results review rules run.source settings source sources table "
-        "translator upload videos webhook",
+        "executor fetch home.empty idempotency inbox industry job key label labels links notify output "
+        "queries purge.source request restore results review rules run.source search settings source sources "
+        "table translator upload videos webhook",
     ),
     (
         ITEM,
@@ -73,8 +73,8 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (FAILURE, "endpoint.test internal notify.test run step"),
     (
         MACHINE,
-        "backup.database backup.write bus dagster demo.write evidence home keypoints media models purge "
-        "restore.write run.locked server service store up",
+        "backup.database backup.write bus dagster demo.write evidence home keypoints media models "
+        "output.write purge restore.write run.locked server service store up",
     ),
     (replace(MACHINE, http=404), "media.missing"),
     (replace(MACHINE, http=409), "store.refused"),

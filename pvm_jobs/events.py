@@ -22,6 +22,7 @@ PER_ITEM: Final = (
     "video.embedding.ready",
     "video.keypoint.ready",
     "match.result",
+    "match.verdict",
 )
 BATCH: Final = (
     "products.images.ready.batch",

@@ -224,6 +224,12 @@ class Settings(RuleSettings):
         return self.home / "dagster"
 
     @property
+    def public_url(self) -> str:
+        """The address under which users reach the REST API and the review page, without a final slash."""
+        host = "127.0.0.1" if self.api_host in ("0.0.0.0", "::", "") else self.api_host
+        return (self.api_url or f"http://{host}:{self.api_port}").rstrip("/")
+
+    @property
     def needs_server(self) -> bool:
         """True where at least one of the two databases is in the embedded server."""
         return self.database_url is None or self.dagster_url is None

@@ -31,7 +31,7 @@ _TOGETHER = {
             "test_whole_job", "test_bad_inputs", "test_industries_and_rules", "test_models_and_evaluate",
             "test_cli_faults", "test_feed_job", "test_backup_restore",
         ),
-        "review page": ("test_browser", "test_accessible", "test_screens", "test_many"),
+        "review page": ("test_browser", "test_accessible", "test_screens", "test_many", "test_report_page"),
         "jobs in process": (
             "test_job", "test_faults", "test_purged_job", "test_written_events", "test_structure",
             "test_event_log_redactor", "test_inbox", "test_run_status", "test_dagster_resources",

@@ -1,39 +1,10 @@
-"""Addresses of products and videos as a page may link them."""
+"""Addresses that the review page links, its own among them."""
 
 from __future__ import annotations
 
-import math
-from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from pvm_core.links import at_second, web
 
-#: Sites whose addresses take a second, and the parameter that holds it.
-_SECONDS: Final = {"youtube.com": "t", "youtu.be": "t", "bilibili.com": "t"}
-
-
-def web(url: str) -> str | None:
-    """The address where it is one of the web; None for anything else, such as a script."""
-    try:
-        parts = urlsplit(url.strip())
-    except ValueError:
-        return None
-    return parts.geturl() if parts.scheme in ("http", "https") and parts.hostname else None
-
-
-def at_second(url: str, ts: float) -> str | None:
-    """A video's address at that second, where its site takes one; else its address as it is.
-
-    YouTube and bilibili begin at the whole second ``t``; a start a moment early loses nothing.
-    """
-    found = web(url)
-    if found is None:
-        return None
-    parts = urlsplit(found)
-    host = (parts.hostname or "").removeprefix("www.").removeprefix("m.")
-    name = _SECONDS.get(host)
-    if name is None:
-        return found
-    kept = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if key != name]
-    return urlunsplit(parts._replace(query=urlencode([*kept, (name, str(math.floor(ts)))])))
+__all__ = ["at_second", "web", "within"]
 
 
 def within(path: str) -> str:

@@ -35,7 +35,10 @@ from pvm_api.review.view import (
 )
 from pvm_api.services import Services
 from pvm_api.serving import first_file, not_modified, serve_bytes
+from pvm_api.thumbnails import small
+from pvm_core import ids
 from pvm_core.errors import InputError, PvmError, public_dict
+from pvm_core.scoring.composition import composition
 from pvm_resources.store.match_queries import JobRow
 from pvm_resources.store.records import Industry
 from pvm_resources.store.review_queries import COUNTED, SAID, SORTS, Card
@@ -85,6 +88,7 @@ class Shown:
         attributions: what the terms require beside the material.
         product_url, video_url: None where there is no address of the web; the video's is at the second
             where its site takes one (`video_seeks`).
+        rival_picture, rival_match: the rival's picture may be shown and is there; its own match in the video.
     """
 
     pictures: bool
@@ -94,6 +98,8 @@ class Shown:
     product_url: str | None
     video_url: str | None
     video_seeks: bool
+    rival_picture: bool
+    rival_match: uuid.UUID | None
 
 
 def shown_of(card: Card, services: Services) -> Shown:
@@ -101,9 +107,8 @@ def shown_of(card: Card, services: Services) -> Shown:
     terms = (services.policies[card.source], services.policies.of_platform(card.platform))
     purged, restricted = card.media_purged_at is not None, not all(one.store_media for one in terms)
     there = any((card.evidence_path, card.best.img_id, card.best.frame_id))
-    drawn = (
-        f"{card.evidence_path}|{card.best.img_id}|{card.best.frame_id}|{card.ts}|{card.score}|{card.status}"
-    )
+    best, status, rival = card.best, card.effective_status, card.rival
+    drawn = f"{card.evidence_path}|{best.img_id}|{best.frame_id}|{card.ts}|{card.score}|{status}"
     video, plain = at_second(card.video_url, card.ts), web(card.video_url)
     return Shown(
         pictures=there and not restricted and not purged,
@@ -113,6 +118,10 @@ def shown_of(card: Card, services: Services) -> Shown:
         product_url=web(card.product_url),
         video_url=video,
         video_seeks=video != plain,
+        rival_picture=rival is not None
+        and rival.img_id is not None
+        and services.policies[rival.source].store_media,
+        rival_match=ids.match_id(card.job_id, rival.product_id, card.video_id) if rival else None,
     )
 
 
@@ -188,9 +197,14 @@ def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visi
         raise ApiError("evidence.unknown", "there is no picture of it", "Open the match")
     # Material that the terms limit is cached nowhere: not here, not in the browser.
     limited = any(one.restricted for one in terms)
+    item = services.evidence.item(match_id) if pictures.overruled and pictures.evidence else None
+    tag = tag if item is None else services.evidence.tag(item, "en")
     if not limited and (same := not_modified(request, tag, _KEEP)):
         return same
-    data = services.thumbnails.make(pictures, tag, keep=not limited)
+    if item is None:
+        data = services.thumbnails.make(pictures, tag, keep=not limited)
+    else:
+        data = small(services.evidence.make(item, "en", tag, keep=not limited))
     return serve_bytes(data, f"evidence-{match_id}.jpg", "no-store" if limited else _KEEP, tag)
 
 
@@ -241,6 +255,7 @@ def match(
         next_pictures=any(one.evidence_path and shown_of(one, services).pictures for one in following),
         previous=before[0].match_id if before else None,
         last=judged if judged is not None and judged.label else None,
+        parts=composition(card.score, card.best.score_pair),
         kept=first_file(services.store.match_queries.video_places(card.video_id)) is not None,
         history=services.labels.history(match_id),
     )  # fmt: skip

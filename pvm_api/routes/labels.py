@@ -11,7 +11,7 @@ from pvm_api import models
 from pvm_api.auth import Principal, require
 from pvm_api.deps import Base, IndustryFilter, JobFilter, Reader, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
-from pvm_resources.store.labels import Verdict
+from pvm_core.scoring.verdict import Verdict
 
 router: Final = APIRouter(tags=["labels"])
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from pvm_api.deps import Reader, ServicesDep
 from pvm_api.problems import ApiError
+from pvm_api.review.i18n import language
 from pvm_api.services import Services
-from pvm_api.serving import first_file, serve_file, serve_stored
+from pvm_api.serving import first_file, not_modified, serve_bytes, serve_file, serve_stored
 from pvm_core.errors import InputError
+from pvm_core.evidence.words import Language
 
 router: Final = APIRouter(tags=["media"])
 
@@ -20,6 +22,9 @@ _FOREVER: Final = "private, max-age=31536000, immutable"
 _REVALIDATE: Final = "private, no-cache"
 #: Material that a source's terms limit in time must not stay in the caller's cache.
 _RESTRICTED: Final = "no-store"
+
+
+Lang = Annotated[Language, Query(description="Language of the texts in it.")]
 
 
 def _binary(kind: str) -> dict[int | str, dict[str, Any]]:
@@ -41,10 +46,23 @@ _JPEG: Final[dict[str, Any]] = {"response_class": Response, "responses": _binary
     summary="The picture that proves a match",
     **_JPEG,
 )
-def evidence(request: Request, match_id: uuid.UUID, services: ServicesDep, caller: Reader) -> Response:
-    """Product and frame side by side, with the points that agree."""
+def evidence(
+    request: Request, match_id: uuid.UUID, services: ServicesDep, caller: Reader, lang: Lang = "en"
+) -> Response:
+    """Product and frame side by side, with the points that agree, the score and why. A verdict of people
+    stands over the score."""
     key = services.store.match_queries.evidence_key(match_id)
-    return _picture(request, services, key, "evidence", match_id, _REVALIDATE)
+    if key is None:
+        raise _unknown("evidence", match_id)
+    item = services.evidence.item(match_id)
+    if lang == "en" and item.effective_status == item.status:
+        return _picture(request, services, key, "evidence", match_id, _REVALIDATE)
+    rule, tag = cache_rule(services, match_id, _REVALIDATE), services.evidence.tag(item, lang)
+    if (same := not_modified(request, tag, rule)) is not None:
+        return same
+    reason = language(lang).reason(item.reason) or ""
+    drawn = services.evidence.make(item, lang, tag, keep=rule == _REVALIDATE, reason=reason)
+    return serve_bytes(drawn, f"evidence-{match_id}.jpg", rule, tag)
 
 
 @router.get("/v1/images/{image_id}", operation_id="getImage", summary="A product picture", **_JPEG)
@@ -85,11 +103,15 @@ def _picture(
     request: Request, services: Services, key: str | None, kind: str, item: uuid.UUID, cache: str
 ) -> Response:
     if key is None:
-        raise InputError(
-            f"{kind}.unknown", str(item), f"there is no such {kind}", "Take the address from a result"
-        )
+        raise _unknown(kind, item)
     rule = cache_rule(services, item, cache)
     return serve_stored(request, services.media, key, f"{kind}-{item}.jpg", rule)
+
+
+def _unknown(kind: str, item: uuid.UUID) -> InputError:
+    return InputError(
+        f"{kind}.unknown", str(item), f"there is no such {kind}", "Take the address from a result"
+    )
 
 
 def cache_rule(services: Services, item: uuid.UUID, free: str) -> str:

@@ -13,12 +13,20 @@ from pvm_api.deps import Base, IndustryFilter, JobFilter, Reader, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.services import Services
 from pvm_api.serving import first_file
+from pvm_resources.store.labels import VerdictFilter
 from pvm_resources.store.match_queries import ResultFilter
 from pvm_resources.store.records import MatchStatus
 
 router: Final = APIRouter(tags=["results"])
 
 MinScore = Annotated[float, Query(ge=0, le=1, description="0.8 and above is accepted by default.")]
+Status = Annotated[
+    list[MatchStatus] | None,
+    Query(max_length=10, description="A verdict of people stands over what the score says."),
+]
+Said = Annotated[
+    list[VerdictFilter] | None, Query(description="What people say of it; `none`: nobody judged it.")
+]
 Everything = Annotated[
     bool, Query(alias="all", description="Matches of every job, not of each industry's latest one.")
 ]
@@ -38,7 +46,8 @@ def list_results(
     industry: IndustryFilter = None,
     job: JobFilter = None,
     min_score: MinScore = 0.0,
-    status: Annotated[list[MatchStatus] | None, Query(max_length=10)] = None,
+    status: Status = None,
+    verdict: Said = None,
     product: uuid.UUID | None = None,
     video: uuid.UUID | None = None,
     every_job: Everything = False,
@@ -49,14 +58,15 @@ def list_results(
     industry. One row per product and video, ids as the sources gave them."""
     filters = {
         "industry": industry, "job": job, "min_score": min_score, "status": status,
-        "product": product, "video": video, "all": every_job,
+        "product": product, "video": video, "all": every_job, "verdict": verdict,
     }  # fmt: skip
     place = services.cursors.read("results", filters, cursor) if cursor else None
     # Later pages are of the same jobs as the first one, whatever completes meanwhile.
     as_of = datetime.fromisoformat(place[2]) if place else services.store.match_queries.now()
     wanted = ResultFilter(
-        _jobs_of(services, industry, job, every_job, as_of), min_score, status or (), product, video
-    )
+        _jobs_of(services, industry, job, every_job, as_of), min_score, status or (), product, video,
+        verdict or (),
+    )  # fmt: skip
     after = (float(place[0]), uuid.UUID(place[1])) if place else None
     page, last = cut(services.store.match_queries.results(wanted, limit + 1, after), limit)
     here = [last.score, str(last.match_id), as_of.isoformat()] if last else None

@@ -1,27 +1,31 @@
-"""Products like a picture: the one embedder of the platform, the one index."""
+"""Products like a picture, and videos that show it: the one embedder of the platform, the one index."""
 
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from pvm_api import models
-from pvm_api.deps import Base, Reader, ServicesDep
+from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_core.errors import InputError, ModelError, PvmError
+from pvm_core.links import at_second, fragment
 from pvm_resources.store.records import Model
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pvm_assets.work.picture_search import FoundVideo
     from pvm_core.embedders import Embedder
+    from pvm_core.masks import Segmenter
 
 router: Final = APIRouter(tags=["search"])
+
+Found = TypeVar("Found", models.SimilarList, models.VideoHits)
 
 Count = Annotated[int, Query(ge=1, le=100, description="Most pictures wanted.")]
 _PICTURE: Final[dict[str, Any]] = {
@@ -70,6 +74,31 @@ async def similar_to_picture(
     request: Request, response: Response, services: ServicesDep, base: Base, caller: Reader, limit: Count = 20
 ) -> models.SimilarList:
     """Product pictures of all jobs, most alike first. JPEG, PNG or WebP; the picture is not kept."""
+    return await _searched(request, services, partial(_by_picture, request, services, base, limit))
+
+
+@router.post(
+    "/v1/videos/similar",
+    operation_id="findVideosOfPicture",
+    openapi_extra=_PICTURE,
+    summary="Videos that show a picture of yours",
+)
+async def videos_of_picture(
+    request: Request,
+    response: Response,
+    services: ServicesDep,
+    base: Base,
+    caller: Reader,
+    industry: IndustryFilter = None,
+    limit: Count = 20,
+) -> models.VideoHits:
+    """Videos whose stored keyframes show the product of the picture, best first, verified and decided like a
+    match, but without rivals. JPEG, PNG or WebP; the picture is not kept."""
+    return await _searched(request, services, partial(_videos, request, services, base, industry, limit))
+
+
+async def _searched(request: Request, services: Services, search: Callable[[bytes], Found]) -> Found:
+    """What a search finds for the file of the field `picture`; searches take turns."""
     from pvm_core.images import PictureLimits
 
     async with request.form(max_files=1, max_fields=1) as form:
@@ -80,20 +109,56 @@ async def similar_to_picture(
         async with services.searches.take():
             # One byte more than allowed is enough to be refused.
             data = await file.read(PictureLimits().max_bytes + 1)
-            return await run_in_threadpool(_by_picture, request, services, base, data, limit)
+            return await run_in_threadpool(search, data)
+
+
+def _videos(
+    request: Request, services: Services, base: str, industry: str | None, limit: int, data: bytes
+) -> models.VideoHits:
+    from pvm_assets.work.picture_search import search_picture, search_videos
+    from pvm_resources.models.calibrations import calibration_of
+
+    chosen = services.store.industries.get(industry) if industry else None
+    rules = services.settings.rules_of(*((chosen.rule_set, chosen.rules) if chosen else ("default", {})))
+    model = _active(services)
+    embedder = _embedder(request, services, model)
+    picture = search_picture(data, "the picture", embedder, _segmenter(services, model), model)
+    found = search_videos(
+        services.store, services.media, model, picture, rules,
+        calibration_of(services.settings.models, model.name), industry=chosen.slug if chosen else None,
+    )  # fmt: skip
+    shown = [one for one in found.videos if one.decision.status != "rejected"][:limit]
+    return models.VideoHits(
+        embed_model=model.name, frames=found.frames, unknown=found.unknown,
+        items=[_hit(one, base) for one in shown],
+    )  # fmt: skip
+
+
+def _hit(one: FoundVideo, base: str) -> models.VideoHit:
+    frame, decision = one.frame, one.decision
+    url = at_second(frame.url, frame.ts)
+    if url is None and frame.video_path:
+        url = f"{base}/v1/videos/{frame.video_id}/file#{fragment(frame.ts)}"
+    return models.VideoHit(
+        video_id=frame.video_id, video=frame.video, platform=frame.platform, video_title=frame.title,
+        channel=frame.channel, published_at=frame.published_at, video_url=url or frame.url, ts=frame.ts,
+        score=decision.score, status=decision.status, reason=decision.reason.text(),
+        sim_deep=decision.best.sim_deep, sim_kp=decision.best.sim_kp, sim_edge=decision.best.sim_edge,
+        consistency=decision.consistency, frame_id=frame.frame_id,
+        frame_url=f"{base}/v1/frames/{frame.frame_id}",
+        video_api_url=f"{base}/v1/videos/{frame.video_id}",
+    )  # fmt: skip
 
 
 def _by_picture(
-    request: Request, services: Services, base: str, data: bytes, limit: int
+    request: Request, services: Services, base: str, limit: int, data: bytes
 ) -> models.SimilarList:
-    from pvm_core.embedders import EmbedInput
-    from pvm_core.images import decode_picture, normalise
+    from pvm_assets.work.picture_search import search_picture
 
     model = _active(services)
-    rgb = normalise(decode_picture(data, "the picture").rgb)
     embedder = _embedder(request, services, model)
-    (views,) = embedder.embed_views([EmbedInput(rgb, _mask(services, model, rgb))], "product", False)
-    return _answer(services, base, model, views.rgb[0].tolist(), limit, None)
+    found = search_picture(data, "the picture", embedder, _segmenter(services, model), model)
+    return _answer(services, base, model, found.views.rgb[0].tolist(), limit, None)
 
 
 def _active(services: Services) -> Model:
@@ -116,8 +181,8 @@ def _embedder(request: Request, services: Services, model: Model) -> Embedder:
     return fresh
 
 
-def _mask(services: Services, model: Model, rgb: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """The product's region, where this machine has the segmenter that the stored vectors were made with."""
+def _segmenter(services: Services, model: Model) -> Segmenter | None:
+    """The segmenter that the stored vectors were made with, where this machine has it."""
     if model.spec.get("masks") in (None, "off"):
         return None
     from pvm_core.masks import load_segmenter
@@ -126,7 +191,7 @@ def _mask(services: Services, model: Model, rgb: NDArray[np.uint8]) -> NDArray[n
         segmenter = load_segmenter(services.settings.segmenter, services.settings.models)
     except PvmError:
         return None
-    return segmenter.segment(rgb, "product").mask if segmenter.key == model.spec.get("masks") else None
+    return segmenter if segmenter.key == model.spec.get("masks") else None
 
 
 def _answer(

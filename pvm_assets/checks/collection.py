@@ -14,7 +14,11 @@ def of_rows(found: RowCounts, what: str) -> CheckOutcome:
     """The verdict on counted rows; no rows at all is a failure."""
     passed = found.rows > 0 and found.failures == 0
     summary = f"{found.rows} {what}, {found.failures} failures"
-    return CheckOutcome(passed, summary, metadata={"rows": found.rows, "failures": list(found.examples)})
+    return CheckOutcome(
+        passed,
+        summary,
+        metadata={"rows": found.rows, "failing": found.failures, "failures": list(found.examples)},
+    )
 
 
 @job_check("products", blocking=True)
@@ -44,7 +48,8 @@ def _answered(context: CheckContext, kind: SourceKind) -> CheckOutcome:
     found = {
         s.source: {"state": s.state, "reason": s.reason, "remedy": s.remedy, "found": s.found} for s in states
     }
-    return CheckOutcome(not lacking, summary, "WARN", {"sources": found})
+    figures = {"asked": len(states), "answered": len(states) - len(lacking)}
+    return CheckOutcome(not lacking, summary, "WARN", {**figures, "sources": found})
 
 
 @job_check("product_images", blocking=True)
@@ -76,7 +81,7 @@ def _enough(context: CheckContext, good: int, given: int, what: str, bad: list[s
     return CheckOutcome(
         ratio >= wanted,
         f"{good} of {given} {what} can be used ({ratio:.0%}); wanted {wanted:.0%}",
-        metadata={"ratio": ratio, "threshold": wanted, "unusable": bad[:20]},
+        metadata={"ratio": ratio, "threshold": wanted, "usable": good, "given": given, "unusable": bad[:20]},
     )
 
 
@@ -92,7 +97,10 @@ def enough_frames(context: CheckContext) -> CheckOutcome:
     summary = (
         f"{len(names) - len(few)} of {len(names)} videos have at least {rules.min_frames_per_video} keyframes"
     )
-    metadata = {"ratio": share, "threshold": rules.min_decodable_ratio, "videos_with_too_few": few[:20]}
+    metadata = {
+        "ratio": share, "threshold": rules.min_decodable_ratio, "videos": len(names), "too_few": len(few),
+        "videos_with_too_few": few[:20],
+    }  # fmt: skip
     return CheckOutcome(not few, summary, "ERROR" if blocks else "WARN", metadata)
 
 

@@ -37,10 +37,12 @@ def masks_accounted(context: CheckContext) -> CheckOutcome:
     """Every picture has a mask, or the reason why it has none."""
     key = context.key("masks")
     if key == MASKS_OFF:
-        return CheckOutcome(True, "segmentation is off by rule")
+        return CheckOutcome(True, "segmentation is off by rule", metadata={"missing": 0, "pictures": 0})
     missing, total = _left_out(context, "masks", key)
     return CheckOutcome(
-        missing == 0, f"{total - missing} of {total} pictures have an outcome", metadata={"missing": missing}
+        missing == 0,
+        f"{total - missing} of {total} pictures have an outcome",
+        metadata={"missing": missing, "pictures": total},
     )
 
 
@@ -63,6 +65,8 @@ def vectors_sound(context: CheckContext) -> CheckOutcome:
     summary = f"{total - missing} of {total} pictures have vectors, {len(faults)} of them unsound"
     metadata = {
         "missing": missing,
+        "pictures": total,
+        "unsound_vectors": len(faults),
         "unsound": [str(f) for f in faults[:20]],
         "model": context.job.embed_model or "",
     }
@@ -123,7 +127,10 @@ def keypoints_accounted(context: CheckContext) -> CheckOutcome:
     summary = f"{total - missing} of {total} pictures accounted for, {excused} of them excused"
     if unreadable:
         summary += f", {len(unreadable)} files unreadable"
-    metadata = {"missing": missing, "excused": excused, "unreadable": unreadable[:20]}
+    metadata = {
+        "missing": missing, "pictures": total, "excused": excused, "unreadable_files": len(unreadable),
+        "unreadable": unreadable[:20],
+    }  # fmt: skip
     return CheckOutcome(missing == 0 and not unreadable, summary, metadata=metadata)
 
 

@@ -21,7 +21,8 @@ def candidates_valid(context: CheckContext) -> CheckOutcome:
     total = context.store.jobs.counts(context.job_id).frames
     verdict = of_rows(found, "candidates")
     summary = f"{verdict.summary}; {found.parents} of {total} frames have candidates"
-    return CheckOutcome(verdict.passed and found.parents == total, summary, metadata=verdict.metadata)
+    metadata = {**verdict.metadata, "frames": total, "frames_with_candidates": found.parents}
+    return CheckOutcome(verdict.passed and found.parents == total, summary, metadata=metadata)
 
 
 @job_check("candidate_pairs", blocking=False)
@@ -29,7 +30,7 @@ def retrieval_recall(context: CheckContext) -> CheckOutcome:
     """The search index finds what exact search finds (rule min_recall_at_k); a job's own search is exact."""
     recall, wanted = context.state.metadata.get("recall_at_k"), context.rules.min_recall_at_k
     if recall is None:
-        return CheckOutcome(True, "there was nothing to look for", "WARN")
+        return CheckOutcome(True, "there was nothing to look for", "WARN", {"threshold": wanted})
     k = context.state.metadata.get("recall_k")
     return CheckOutcome(
         recall >= wanted,
@@ -61,7 +62,8 @@ def accepted_over_threshold(context: CheckContext) -> CheckOutcome:
         f"{len(accepted)} accepted, {len(wrong)} against the threshold, {len(uncalibrated)} uncalibrated"
     )
     names = [str(m.match_id) for m in (*wrong, *uncalibrated)][:20]
-    return CheckOutcome(not wrong and not uncalibrated, summary, metadata={"wrong": names})
+    figures = {"accepted": len(accepted), "against": len(wrong), "uncalibrated": len(uncalibrated)}
+    return CheckOutcome(not wrong and not uncalibrated, summary, metadata={**figures, "wrong": names})
 
 
 @job_check("evidence", blocking=True)
@@ -83,7 +85,8 @@ def evidence_readable(context: CheckContext) -> CheckOutcome:
     purged = len(listed) - len(rows)
     if purged:
         summary += f"; {purged} had theirs deleted with their source's pictures"
-    return CheckOutcome(not bad, summary, metadata={"without": bad[:20], "purged": purged})
+    figures = {"matches": len(rows), "readable": len(rows) - len(bad), "purged": purged}
+    return CheckOutcome(not bad, summary, metadata={**figures, "without": bad[:20]})
 
 
 CHECKS = (candidates_valid, retrieval_recall, scores_valid, accepted_over_threshold, evidence_readable)

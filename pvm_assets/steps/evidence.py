@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
+from dataclasses import asdict
 from functools import partial
 from typing import Final
 
 from pvm_assets.data_version import version_of
-from pvm_assets.keys import key_of
 from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work import given
-from pvm_assets.work.evidence import EvidenceDone, EvidenceTask, render_item
+from pvm_assets.work.evidence import EvidenceDone, EvidenceTask, render_item, weights_of
 from pvm_resources.store.match_record import EvidenceItem
 from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.records import MatchStatus
@@ -29,7 +28,8 @@ _SHOWN: Final[tuple[MatchStatus, ...]] = ("accepted", "review")
     code_version="1",
 )
 def evidence(stage: Stage) -> Report:
-    """One picture for each accepted or reviewable match: product and frame, inlier lines, terms, second.
+    """One picture for each accepted or reviewable match, by score or by verdict: product and frame, inlier
+    lines, terms, second.
 
     A match that is the same as before keeps its picture; one whose pictures were purged stays without.
     """
@@ -37,16 +37,14 @@ def evidence(stage: Stage) -> Report:
     items = [i for i in services.store.matching.match_items(stage.job_id, statuses=_SHOWN) if _drawable(i)]
     todo = [item for item in items if not _made(stage, item)]
     stage.begin(len(items), reused=len(items) - len(todo))
-    masks = _product_masks(stage)
-    rules, policies = stage.rules, stage.policies
-    weights = (("sim_deep", rules.weight_deep), ("sim_kp", rules.weight_kp), ("sim_edge", rules.weight_edge))
+    policies, weights = stage.policies, weights_of(asdict(stage.rules))
     tasks = (
         EvidenceTask(
             item,
             evidence_key(stage.job_id, item.match_id),
-            masks.get(item.best.img_id) if item.best.img_id else None,
             weights,
             policies[item.source].attribution,
+            rival_shown=item.rival is None or not policies[item.rival.source].restricted,
         )
         for item in todo
     )
@@ -56,11 +54,6 @@ def evidence(stage: Stage) -> Report:
 
     stage.settle(services.pool.map(render_item, tasks, partial(given, services.media)), write)
     return _report(stage)
-
-
-def _product_masks(stage: Stage) -> dict[uuid.UUID, str | None]:
-    found = stage.services.store.features.masks(stage.job_id, key_of(stage, "masks"), "product")
-    return {mask.item_id: mask.mask_path for mask in found}
 
 
 def _drawable(item: EvidenceItem) -> bool:
@@ -73,7 +66,8 @@ def _made(stage: Stage, item: EvidenceItem) -> bool:
 
 
 def _report(stage: Stage) -> Report:
-    rows = stage.services.store.matching.matches(stage.job_id, statuses=_SHOWN)
+    found = stage.services.store.matching.matches(stage.job_id)
+    rows = [m for m in found if m.status in _SHOWN or m.evidence_path is not None]
     best = sorted(rows, key=lambda m: (m.status != "accepted", -m.score))
     shown = [m.evidence_path for m in best if m.evidence_path]
     purged = sum(m.media_purged_at is not None for m in rows)

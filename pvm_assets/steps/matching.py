@@ -6,26 +6,31 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
-from typing import Any
+from itertools import groupby, islice
+from typing import Any, Final
 
+import dagster as dg
 import numpy as np
 
 from pvm_assets.data_version import version_of
 from pvm_assets.keys import key_of
+from pvm_assets.preview import ResultRow, results_table
 from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
 from pvm_core import ids
 from pvm_core.errors import InputError
+from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
+from pvm_core.links import at_second
 from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
 from pvm_core.scoring.calibration import Calibration
-from pvm_core.scoring.decision import MatchDecision, decide
+from pvm_core.scoring.decision import STATUSES, MatchDecision, decide
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
+from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_core.verification import VerifyParams, evidence_from_row
 from pvm_resources.models.calibrations import calibration_of
-from pvm_resources.store.match_record import MatchRecord
+from pvm_resources.store.match_record import EvidenceItem, MatchRecord
 from pvm_resources.store.records import (
     Candidate,
     CandidatePair,
@@ -36,6 +41,10 @@ from pvm_resources.store.records import (
 
 #: Frames whose recall against exact search is measured.
 _RECALL_SAMPLE = 20
+#: Matches read for the table of results: one more than it shows says that there are more.
+_LISTED = 13
+#: Verdicts as the figures of the asset name them.
+_JUDGED: Final[Mapping[Verdict, str]] = {"accept": "right", "reject": "wrong", "unsure": "unsure"}
 
 
 @job_asset(
@@ -122,7 +131,7 @@ def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Neare
         Column("product_id", "uuid"),
         Column("video_id", "uuid"),
         Column("score", "float8", "[0, 1]; accepted if and only if it reaches the rules' ACCEPT"),
-        Column("status", "text", "accepted, review or rejected"),
+        Column("status", "text", "by the score: accepted, review or rejected"),
         Column("reason_code", "text", "why it has this status"),
         Column("reason_values", "jsonb", "what the reason speaks of"),
         Column("ts", "float8", "second of the best frame"),
@@ -149,6 +158,9 @@ def matches(stage: Stage) -> Report:
     scoring = _Scoring(stage, verify_key, calibration_of(stage.services.settings.models, model), model)
     stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
+    said = stage.services.store.matching.verdicts(stage.job_id)
+    shown = [(m, verdict, effective_status(m.status, verdict)) for m in rows
+             for verdict in (said.get((m.product_id, m.video_id)),)]  # fmt: skip
     events = [
         stage.event(
             "match.result",
@@ -163,13 +175,15 @@ def matches(stage: Stage) -> Report:
             },
             score=m.score,
             ts=m.ts,
-            status=m.status,
+            status=status,
+            scored_status=m.status,
+            verdict=verdict,
         )
-        for m in rows
-        if m.status != "rejected"
+        for m, verdict, status in shown
+        if status != "rejected"
     ]
     stage.services.store.matching.replace_matches(stage.job_id, rows, events=events)
-    return _match_report(stage, rows, scoring)
+    return _match_report(stage, rows, scoring, said)
 
 
 def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mapping[uuid.UUID, Item]) -> None:
@@ -237,10 +251,18 @@ class _Scoring:
         )
 
 
-def _match_report(stage: Stage, rows: list[MatchRecord], scoring: _Scoring) -> Report:
-    by_status = {s: sum(m.status == s for m in rows) for s in ("accepted", "review", "rejected")}
-    facts = {
-        **by_status,
+def _match_report(
+    stage: Stage,
+    rows: list[MatchRecord],
+    scoring: _Scoring,
+    said: Mapping[tuple[uuid.UUID, uuid.UUID], Verdict],
+) -> Report:
+    verdicts = [said.get((m.product_id, m.video_id)) for m in rows]
+    shown = [effective_status(m.status, verdict) for m, verdict in zip(rows, verdicts, strict=True)]
+    facts: dict[str, Any] = {
+        **{status: shown.count(status) for status in STATUSES},
+        **{f"scored_{status}": sum(m.status == status for m in rows) for status in STATUSES},
+        **{f"judged_{what}": verdicts.count(verdict) for verdict, what in _JUDGED.items()},
         "pairs_scored": scoring.pairs,
         "pairs_without_keypoints": scoring.unmeasured,
         "model": scoring.model,
@@ -248,4 +270,42 @@ def _match_report(stage: Stage, rows: list[MatchRecord], scoring: _Scoring) -> R
         "calibrated": scoring.calibration.calibrated,
     }
     version = version_of(sorted(f"{m.match_id.hex}{m.score:.9f}{m.status}{m.reason.text()}" for m in rows))
-    return Report(len(rows), version, facts, facts, (stage.event("matchings.process.completed"),))
+    metadata = {**facts, **_results(stage)}
+    return Report(len(rows), version, metadata, facts, (stage.event("matchings.process.completed"),))
+
+
+def _results(stage: Stage) -> dict[str, Any]:
+    """The best accepted matches as a table; {} where there are none."""
+    found = stage.services.store.matching.match_items(stage.job_id, statuses=("accepted",))
+    shown = list(islice((one for one in found if one.effective_status == "accepted"), _LISTED))
+    if not shown:
+        return {}
+    keys = {one.match_id: _keys(one) for one in shown}
+    hidden = stage.redactor.restricted([key for pair in keys.values() for key in pair])
+    rows = [
+        _row(stage, one, () if any(key in hidden for key in keys[one.match_id]) else keys[one.match_id])
+        for one in shown
+    ]
+    return {"results": dg.MetadataValue.md(results_table(stage.services.media, rows))}
+
+
+def _row(stage: Stage, one: EvidenceItem, pictures: tuple[str, ...]) -> ResultRow:
+    """A row of the table. The event log cannot be purged: of limited material it gets ids alone."""
+    review_url = f"{stage.services.settings.public_url}/review/match/{one.match_id}"
+    product, price = one.title or one.product, f"{one.price} {one.currency}".strip()
+    video, video_url = one.video_title or one.video, at_second(one.video_url, one.ts)
+    if stage.policies[one.source].restricted:
+        product, price = one.product, ""
+    if stage.policies.of_platform(one.platform).restricted:
+        video, video_url = str(one.video_id), None
+    return ResultRow(
+        product, price, video, video_url, clock_text(one.ts), score_text(one.score), one.effective_status,
+        pictures, review_url,
+    )  # fmt: skip
+
+
+def _keys(item: EvidenceItem) -> tuple[str, ...]:
+    """Media keys of product picture and frame; () where one is gone."""
+    if item.image_path is None or item.frame_path is None:
+        return ()
+    return item.image_path, item.frame_path

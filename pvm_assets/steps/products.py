@@ -26,6 +26,8 @@ from pvm_resources.store.records import Product
         Column("title", "text"),
         Column("brand", "text"),
         Column("url", "text"),
+        Column("price", "text", "a plain decimal; empty where the source states none"),
+        Column("currency", "text", "ISO 4217"),
     ),
     kinds={"python", "postgres"},
     code_version="2",
@@ -40,7 +42,7 @@ def products(stage: Stage) -> Report:
     found = {ids.product_id(record.namespace, record.external_id): record for _, record in records(gathered)}
     stage.begin(len(found))
     rows = [
-        Product(key, r.source, r.namespace, r.external_id, r.title, r.brand, r.url)
+        Product(key, r.source, r.namespace, r.external_id, r.title, r.brand, r.url, r.price, r.currency)
         for key, r in found.items()
     ]
     gallery = list(_gallery(found))

@@ -209,6 +209,7 @@ def _described(video: Video, record: VideoRecord) -> Video:
         url=shown_url(record.url).removesuffix(HIDDEN),
         title=record.title,
         published_at=record.published_at,
+        channel=record.channel,
     )
 
 

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
+from pvm_core.errors import StoreError
 from pvm_core.evidence.contact_sheet import encode_within
-from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, render_evidence
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, Rival, render_evidence
+from pvm_core.evidence.words import Language, say
 from pvm_core.images import decode_mask, decode_stored
+from pvm_core.scoring.verdict import Verdict
 from pvm_core.verification import PairEvidence, evidence_from_row
+from pvm_jobs.source_policy import Policies
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.match_record import EvidenceItem
+
+#: The terms of a score, as fields of a pair.
+TERMS: Final = ("sim_deep", "sim_kp", "sim_edge")
 
 
 @dataclass(frozen=True)
@@ -18,16 +27,21 @@ class EvidenceTask:
     """A match whose evidence picture is wanted under `key`.
 
     Attributes:
-        product_mask: key of the product's mask, None without.
         weights: of the terms, from the rules.
         attribution: what the product's source asks to be shown; "" for nothing.
+        verdict: shown as standing over the score; None: the score alone is shown.
+        language: of the picture; reason: why the score is what it is, in that language; "" in English.
+        rival_shown: the terms of the rival's source let its name and picture be drawn.
     """
 
     item: EvidenceItem
     key: str
-    product_mask: str | None
     weights: tuple[tuple[str, float], ...]
     attribution: str = ""
+    verdict: Verdict | None = None
+    language: Language = "en"
+    reason: str = ""
+    rival_shown: bool = True
 
     def __str__(self) -> str:
         return f"{self.item.product} in {self.item.video}"
@@ -43,8 +57,45 @@ class EvidenceDone:
 
 def render_item(media: MediaStore, task: EvidenceTask) -> EvidenceDone:
     """Renders and stores one evidence picture."""
-    media.put(task.key, encode_within(render_evidence(evidence_input(media, task)), MAX_EVIDENCE_BYTES))
+    media.put(task.key, drawn(media, task))
     return EvidenceDone(task.item.match_id, task.key)
+
+
+def drawn(media: MediaStore, task: EvidenceTask) -> bytes:
+    """The evidence picture, JPEG of at most `MAX_EVIDENCE_BYTES`."""
+    return encode_within(render_evidence(evidence_input(media, task)), MAX_EVIDENCE_BYTES)
+
+
+def evidence_page(
+    media: MediaStore,
+    item: EvidenceItem,
+    weights: tuple[tuple[str, float], ...],
+    policies: Policies,
+    *,
+    language: Language,
+    reason: str,
+) -> bytes:
+    """The evidence picture of a match that has one, JPEG: the stored one where it says what is true now, in
+    English; else drawn anew, with a verdict over the score.
+
+    Raises:
+        StoreError: ``media.missing``, or the store is out of reach.
+    """
+    assert item.evidence_path is not None
+    same = language == "en" and item.effective_status == item.status
+    if same or item.image_path is None or item.frame_path is None:
+        return media.get(item.evidence_path)
+    rival = item.rival
+    return drawn(media, EvidenceTask(
+        item, item.evidence_path, weights, policies[item.source].attribution, item.label, language, reason,
+        rival is None or not policies[rival.source].restricted,
+    ))  # fmt: skip
+
+
+def weights_of(rules: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
+    """Weight of each term, of rules as a job stores them."""
+    names = (("sim_deep", "weight_deep"), ("sim_kp", "weight_kp"), ("sim_edge", "weight_edge"))
+    return tuple((term, float(rules[name])) for term, name in names if name in rules)
 
 
 def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
@@ -60,34 +111,54 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
         inliers_product=evidence.points_product if evidence else (),
         inliers_frame=evidence.points_frame if evidence else (),
         inliers=evidence.inliers if evidence else None,
-        product_mask=decode_mask(media.get(task.product_mask)) if task.product_mask else None,
+        product_mask=decode_mask(media.get(item.product_mask)) if item.product_mask else None,
         score=item.score,
         status=item.status,
-        terms={name: getattr(item.best, name) for name, _ in task.weights},
+        verdict=task.verdict,
+        best=item.best.score_pair,
+        rival=_rival(media, task),
+        language=task.language,
+        terms={name: getattr(item.best, name) for name in TERMS},
         weights=dict(task.weights),
         accept=item.accept,
         ts=item.ts,
         product_title=item.title,
         product_ref=item.product,
         video_name=item.video,
-        reason=item.reason.text(),
-        facts=_facts(item, evidence),
+        reason=task.reason or item.reason.text(),
+        facts=_facts(item, evidence, task.language),
         small_print=(
             # First: what does not fit the line is cut at its end.
             *((task.attribution,) if task.attribution else ()),
-            f"model {item.embed_model}",
-            f"calibration {item.calibration}",
-            f"match {item.match_id}",
+            say(task.language, "model {name}", name=item.embed_model),
+            say(task.language, "calibration {name}", name=item.calibration),
+            say(task.language, "match {name}", name=item.match_id),
         ),
     )
 
 
-def _facts(match: EvidenceItem, evidence: PairEvidence | None) -> tuple[str, ...]:
-    reach = "shot reaches" if match.consistency == 1 else "shots reach"
-    shots = f"{match.consistency} independent {reach} the threshold"
-    tentative = (f"{evidence.tentative} tentative",) if evidence and evidence.inliers else ()
+def _rival(media: MediaStore, task: EvidenceTask) -> Rival | None:
+    found = task.item.rival
+    if found is None:
+        return None
+    if not task.rival_shown:
+        return Rival(found.product, found.score)
+    name = f"{found.title} ({found.product})" if found.title else found.product
+    rgb = None
+    if found.path is not None:
+        try:
+            rgb = decode_stored(media.get(found.path))
+        except StoreError as error:
+            # Its picture was purged a moment ago; the match's own are still there.
+            if error.code != "media.missing":
+                raise
+    return Rival(name, found.score, rgb)
+
+
+def _facts(match: EvidenceItem, evidence: PairEvidence | None, language: Language) -> tuple[str, ...]:
+    tentative = evidence.tentative if evidence and evidence.inliers else 0
     return (
-        *tentative,
-        shots,
-        f"{match.coverage} catalogue picture{'' if match.coverage == 1 else 's'} in them",
+        *((say(language, "tentative: {count}", count=tentative),) if tentative else ()),
+        say(language, "shots that reach the threshold: {count}", count=match.consistency),
+        say(language, "catalogue pictures in them: {count}", count=match.coverage),
     )

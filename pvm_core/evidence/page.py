@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from pvm_core.evidence.sheet import CARD, HAIRLINE, INK, MUTED, TRACK, Colour, Page, Rect, fit, resized
 from pvm_core.evidence.typography import width, wrap
+from pvm_core.evidence.words import Language, say
+from pvm_core.figures import score_text
 from pvm_core.images import Rgb
+from pvm_core.scoring.composition import composition
+from pvm_core.scoring.verdict import OVERRULES, Verdict
 
 #: Largest evidence file, bytes: what a chat or a review page loads at once.
 MAX_EVIDENCE_BYTES: Final = 300_000
@@ -29,23 +33,40 @@ _SIDE_WIDEST: Final = 520
 #: Lines and dots drawn at most; more hide what they point at.
 _MAX_LINES: Final = 32
 _MAX_DOTS: Final = 80
-#: Colour of a line by its residual, from exact to loose.
+#: Colour of a line by its residual, from exact to loose; the residual at which it is loose, frame pixels.
 _EXACT: Final[Colour] = (46, 224, 138)
 _LOOSE: Final[Colour] = (255, 184, 56)
-_OUTLINE: Final[Colour] = (46, 224, 138)
+_LOOSE_PX: Final = 6
+#: The rival's picture, pixels a side.
+_RIVAL_SIDE: Final = 104
 _HALO: Final[Colour] = (12, 20, 18)
-#: (fill, ink on it, words) of the status chip.
-_STATUS: Final[Mapping[str, tuple[Colour, str]]] = {
-    "accepted": ((22, 118, 78), "Accepted"),
-    "review": ((158, 96, 8), "For review"),
-    "rejected": ((166, 56, 44), "Rejected"),
+#: (fill of chip and bar, words, outline in the frame) of a status.
+_STATUS: Final[Mapping[str, tuple[Colour, str, Colour]]] = {
+    "accepted": ((22, 118, 78), "Accepted", (46, 224, 138)),
+    "review": ((158, 96, 8), "For review", (255, 184, 56)),
+    "rejected": ((166, 56, 44), "Rejected", (255, 104, 92)),
 }
+_JUDGED: Final[Mapping[Verdict, str]] = {"accept": "Judged right", "reject": "Judged wrong"}
 #: Terms in the order of their weight: (key, words, weight's name).
 _TERMS: Final = (
     ("sim_kp", "Matched points", "sim_kp"),
     ("sim_deep", "Overall look", "sim_deep"),
     ("sim_edge", "Print and colour", "sim_edge"),
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Rival:
+    """Another product that fits the same place of the frame.
+
+    Attributes:
+        title: its name, any script; score: of its pair, [0, 1].
+        rgb: its picture, RGB uint8 (H, W, 3); None where it is not kept.
+    """
+
+    title: str
+    score: float
+    rgb: Rgb | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +80,11 @@ class EvidenceInput:
         inliers: how many there are where only some of them are given.
         product_mask: uint8 (H, W), 255 = product; where None the outline follows the picture's plain ground.
         score: of the match, [0, 1]; None where there is none.
-        status: accepted, review or rejected.
+        status: accepted, review or rejected by the score.
+        verdict: what people said of it; the status shown is theirs where they decided.
+        best: score of the pair shown, [0, 1]; explains the match's score where it differs.
+        rival: the product that contests the pair, None without.
+        language: of every text but those given here.
         terms: calibrated terms by name (sim_kp, sim_deep, sim_edge), [0, 1]; None = not measured.
         weights: weight of each term by the same names, for the small print beside the bars.
         accept: the threshold of acceptance, [0, 1].
@@ -80,6 +105,10 @@ class EvidenceInput:
     product_mask: NDArray[np.uint8] | None = None
     score: float | None = None
     status: str = "review"
+    verdict: Verdict | None = None
+    best: float | None = None
+    rival: Rival | None = None
+    language: Language = "en"
     terms: Mapping[str, float | None] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     accept: float = 0.80
@@ -90,6 +119,11 @@ class EvidenceInput:
     reason: str = ""
     facts: Sequence[str] = ()
     small_print: Sequence[str] = ()
+
+    @property
+    def shown_status(self) -> str:
+        """The status with a verdict standing over the score."""
+        return OVERRULES.get(self.verdict, self.status) if self.verdict else self.status
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +139,10 @@ class _Geometry:
 
 
 def timestamp(seconds: float) -> str:
-    """``mm:ss.d``, with hours in front from one hour on; not a number becomes ``--:--``."""
+    """``mm:ss.d``, cut, with hours in front from one hour on; not a number becomes ``--:--``."""
     if not math.isfinite(seconds * 10) or seconds < 0:
         return "--:--"
-    tenths = round(seconds * 10)
+    tenths = math.floor(seconds * 10 + 1e-6)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
     clock = f"{minutes:02d}:{rest // 10:02d}.{rest % 10}"
@@ -124,7 +158,8 @@ def render_evidence(given: EvidenceInput) -> Rgb:
     Raises:
         ValueError: a picture is not uint8 (H, W, 3) with at least one pixel.
     """
-    for rgb in (given.product_rgb, given.frame_rgb):
+    rival = given.rival.rgb if given.rival is not None else None
+    for rgb in (given.product_rgb, given.frame_rgb, *(() if rival is None else (rival,))):
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
             raise ValueError(f"a picture must be uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
     geometry = _geometry(given)
@@ -250,23 +285,29 @@ def _standing_out(rgb: Rgb) -> NDArray[np.uint8] | None:
 
 
 def _header(page: Page, given: EvidenceInput) -> None:
-    fill, word = _STATUS.get(given.status, _STATUS["review"])
+    fill, word, _ = _colours(given)
+    word = say(given.language, word)
     right = _WIDTH - _MARGIN
-    score = "–" if given.score is None or not math.isfinite(given.score) else _floored(given.score)
+    score = "–" if given.score is None or not math.isfinite(given.score) else score_text(given.score)
     wide = page.text(right, 88, score, 62, fill, "bold", align="right")
     chip = int(width(word, 21, "bold")) + 60
     at = Rect(int(right - wide - 28 - chip), 46, chip, 44)
     page.box(at, fill, 22)
-    _mark(page, given.status, at.x + 26, at.y + 22)
+    _mark(page, given.shown_status, at.x + 26, at.y + 22)
     page.text(at.x + 44, at.y + 30, word, 21, CARD, "bold")
     room = at.x - _MARGIN - 40
-    title = given.product_title or given.product_ref or "Product"
+    title = given.product_title or given.product_ref or say(given.language, "Product")
     page.text(_MARGIN, 68, title, 32, INK, "bold", room=room)
     x = _MARGIN + page.text(_MARGIN, 104, given.product_ref, 20, MUTED, room=room * 0.35)
-    x += page.text(x, 104, "   in   " if given.product_ref else "in   ", 20, MUTED)
-    x += page.text(x, 104, given.video_name or "video", 20, INK, room=room * 0.4)
-    x += page.text(x, 104, "   at   ", 20, MUTED)
+    word_in, word_at = say(given.language, "in"), say(given.language, "at")
+    x += page.text(x, 104, f"   {word_in}   " if given.product_ref else f"{word_in}   ", 20, MUTED)
+    x += page.text(x, 104, given.video_name or say(given.language, "video"), 20, INK, room=room * 0.4)
+    x += page.text(x, 104, f"   {word_at}   ", 20, MUTED)
     page.text(x, 104, timestamp(given.ts), 20, INK, "bold")
+
+
+def _colours(given: EvidenceInput) -> tuple[Colour, str, Colour]:
+    return _STATUS.get(given.shown_status, _STATUS["review"])
 
 
 def _mark(page: Page, status: str, x: int, y: int) -> None:
@@ -296,13 +337,13 @@ def _stage(page: Page, given: EvidenceInput, geometry: _Geometry, stage: Rect) -
     left, right = _two_places(product.shape, given.frame_rgb.shape, Rect(inner.x, inner.y, room, inner.h))
     page.box(Rect(left.x - 1, left.y - 1, left.w + 2, left.h + 2), HAIRLINE, 7)
     page.picture(product, left)
-    page.picture(_outlined(given.frame_rgb, geometry, right), right)
+    page.picture(_outlined(given.frame_rgb, geometry, right, _colours(given)[2]), right)
     _lines(page, given, geometry, left, right)
     caption = inner.bottom + 28
-    page.text(left.x + left.w / 2, caption, "Catalogue picture", 17, MUTED, align="centre")
-    page.text(
-        right.x + right.w / 2, caption, f"Video frame at {timestamp(given.ts)}", 17, MUTED, align="centre"
-    )
+    name = say(given.language, "Catalogue picture")
+    page.text(left.x + left.w / 2, caption, name, 17, MUTED, align="centre")
+    name = say(given.language, "Video frame at {at}", at=timestamp(given.ts))
+    page.text(right.x + right.w / 2, caption, name, 17, MUTED, align="centre")
     if aligned:
         _comparison(page, given, geometry, Rect(inner.right - side, inner.y, side, inner.h), caption)
 
@@ -323,14 +364,14 @@ def _two_places(first: tuple[int, ...], second: tuple[int, ...], room: Rect) -> 
     return left, Rect(left.right + gap + spare, right.y, right.w, right.h)
 
 
-def _outlined(frame: Rgb, geometry: _Geometry, at: Rect) -> Rgb:
+def _outlined(frame: Rgb, geometry: _Geometry, at: Rect, colour: Colour) -> Rgb:
     shown = resized(frame, at.w, at.h)
     if geometry.outline_in_frame is not None:
         points = geometry.outline_in_frame * (at.w / frame.shape[1], at.h / frame.shape[0])
         soft = shown.copy()
         _polyline(soft, points, _HALO, 9, closed=True)
         shown = np.asarray(cv2.addWeighted(shown, 0.45, soft, 0.55, 0), np.uint8)
-        _polyline(shown, points, _OUTLINE, 3, closed=True)
+        _polyline(shown, points, colour, 3, closed=True)
     return np.asarray(shown, np.uint8)
 
 
@@ -370,12 +411,12 @@ def _within(points: NDArray[np.float64], at: Rect) -> NDArray[np.bool_]:
 
 
 def _looseness(geometry: _Geometry) -> NDArray[np.float64]:
-    """Residual of each inlier as a share of 6 frame pixels, [0, 1]; 0 without a transform."""
+    """Residual of each inlier as a share of `_LOOSE_PX`, [0, 1]; 0 without a transform."""
     if geometry.transform is None:
         return np.zeros(len(geometry.product))
     full = np.column_stack([geometry.product, np.ones(len(geometry.product))]) @ geometry.transform.T
     w = np.where(np.abs(full[:, 2:]) < 1e-9, 1e-9, full[:, 2:])
-    return np.asarray(np.clip(np.linalg.norm(full[:, :2] / w - geometry.frame, axis=1) / 6, 0, 1))
+    return np.asarray(np.clip(np.linalg.norm(full[:, :2] / w - geometry.frame, axis=1) / _LOOSE_PX, 0, 1))
 
 
 def _blend(first: Colour, last: Colour, share: float) -> Colour:
@@ -413,9 +454,10 @@ def _comparison(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect,
     )
     page.picture(_cut(given.product_rgb, crop), first, 4)
     page.picture(np.asarray(aligned, np.uint8), second, 4)
-    page.text(first.x + first.w / 2, second_label or caption, "Catalogue", 17, MUTED, align="centre")
+    name = say(given.language, "Catalogue")
+    page.text(first.x + first.w / 2, second_label or caption, name, 17, MUTED, align="centre")
     words = "Video, turned to match" if second_label or second.w > 180 else "Video, turned"
-    page.text(second.x + second.w / 2, caption, words, 17, MUTED, align="centre")
+    page.text(second.x + second.w / 2, caption, say(given.language, words), 17, MUTED, align="centre")
 
 
 def _twin_places(shape: tuple[int, int], at: Rect) -> tuple[Rect, Rect, int | None]:
@@ -429,32 +471,30 @@ def _twin_places(shape: tuple[int, int], at: Rect) -> tuple[Rect, Rect, int | No
 
 
 def _scores(page: Page, given: EvidenceInput, at: Rect) -> None:
-    fill, _ = _STATUS.get(given.status, _STATUS["review"])
+    fill, _, _ = _colours(given)
     left, long = at.x + 272, at.w - 272 - 110
     y = at.y + 6
     for key, words, name in _TERMS:
         value = given.terms.get(key)
-        page.text(at.x, y + 14, words, 19, INK)
+        page.text(at.x, y + 14, say(given.language, words), 19, INK)
         weight = given.weights.get(key)
         page.text(
             left - 16, y + 14, name if weight is None else f"{name} × {weight:g}", 14, MUTED, align="right"
         )
-        _bar(page, Rect(left, y + 2, long, 12), value, (88, 98, 112))
+        _bar(page, Rect(left, y + 2, long, 12), value, (88, 98, 112), given.language)
         y += 36
-    page.text(at.x, y + 20, "Score", 21, INK, "bold")
+    page.text(at.x, y + 20, say(given.language, "Score"), 21, INK, "bold")
     score = Rect(left, y + 6, long, 16)
-    _bar(page, score, given.score, fill, bold=True)
+    _bar(page, score, given.score, fill, given.language, bold=True)
     mark = left + round(long * min(max(given.accept, 0), 1))
     page.box(Rect(mark - 1, score.y - 7, 3, 30), INK)
-    page.text(mark, score.bottom + 26, f"accepted from {given.accept:.2f}", 15, MUTED, align="centre")
+    text = say(given.language, "accepted from {accept}", accept=score_text(given.accept))
+    page.text(mark, score.bottom + 26, text, 15, MUTED, align="centre")
 
 
-def _floored(value: float) -> str:
-    """Two decimals, cut off: a score just under the threshold must not read as one that reached it."""
-    return f"{math.floor(value * 100 + 1e-9) / 100:.2f}"
-
-
-def _bar(page: Page, at: Rect, value: float | None, colour: Colour, *, bold: bool = False) -> None:
+def _bar(
+    page: Page, at: Rect, value: float | None, colour: Colour, language: Language, *, bold: bool = False
+) -> None:
     page.box(at, TRACK, at.h // 2)
     known = value is not None and bool(np.isfinite(value))
     if value is not None and known:
@@ -462,7 +502,7 @@ def _bar(page: Page, at: Rect, value: float | None, colour: Colour, *, bold: boo
     page.text(
         at.right + 14,
         at.y + at.h / 2 + (8 if bold else 7),
-        "not measured" if value is None or not known else _floored(value),
+        say(language, "not measured") if value is None or not known else score_text(value),
         21 if bold else 19 if known else 16,
         INK if known else MUTED,
         "bold" if bold else "regular",
@@ -470,20 +510,77 @@ def _bar(page: Page, at: Rect, value: float | None, colour: Colour, *, bold: boo
 
 
 def _words(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect) -> None:
-    y = at.y + 20
+    y, room = at.y + 20, at.w - (_rival(page, given, at) if given.rival is not None else 0)
+    for text, colour in _sentences(given, geometry):
+        for line in wrap(text, 19, room, 2):
+            page.text(at.x, y, line, 19, colour)
+            y += 25
+    if given.rival is not None:
+        name = say(given.language, "Rival: {product}", product=given.rival.title)
+        page.text(at.x, y + 1, name, 16, INK, room=room)
+        y += 22
+    for line in wrap("  ·  ".join(_figures(given, geometry)), 16, room, 2):
+        if y + 3 < at.bottom - 42:
+            page.text(at.x, y + 3, line, 16, MUTED)
+            y += 22
+    if len(geometry.product):
+        _legend(page, given, geometry, Rect(at.x, at.bottom - 36, at.w, 20))
+    page.text(at.x, at.bottom + 2, "  ·  ".join(given.small_print), 15, MUTED, room=at.w)
+
+
+def _sentences(given: EvidenceInput, geometry: _Geometry) -> list[tuple[str, Colour]]:
+    """What is said in full: what people decided, that nothing was aligned, the reason."""
+    said: list[tuple[str, Colour]] = []
+    if given.verdict is not None and given.verdict in _JUDGED:
+        scored = say(given.language, _STATUS.get(given.status, _STATUS["review"])[1])
+        judged = say(given.language, _JUDGED[given.verdict])
+        by_score = say(given.language, "by score: {status}", status=scored)
+        said.append((f"{judged} ({by_score})", _colours(given)[0]))
     if geometry.transform is None:
         alone = "No alignment between the pictures was found; this rests on the overall look alone."
-        for line in wrap(alone, 19, at.w, 2):
-            page.text(at.x, y, line, 19, _STATUS["review"][0])
-            y += 27
-    for line in wrap(given.reason, 19, at.w, 2):
-        page.text(at.x, y, line, 19, INK)
-        y += 27
-    facts = list(given.facts)
+        said.append((say(given.language, alone), _STATUS["review"][0]))
+    return [*said, (given.reason, INK)]
+
+
+def _figures(given: EvidenceInput, geometry: _Geometry) -> list[str]:
+    """How the score comes about, how many points agree, and what else is known."""
+    found: list[str] = []
+    parts = None if given.score is None else composition(given.score, given.best)
+    if parts is not None and parts.kind == "raised":
+        text = "best pair {best} + {bonus} for further shots and pictures that agree"
+        found.append(say(given.language, text, best=parts.best, bonus=parts.change))
+    elif parts is not None and parts.kind == "held":
+        text = "best pair {best}, held down to {score}: it cannot be accepted by itself"
+        found.append(say(given.language, text, best=parts.best, score=parts.score))
     matched = len(geometry.product) if given.inliers is None else given.inliers
     if matched:
-        facts.insert(0, f"{matched} matched points")
-    for line in wrap("  ·  ".join(facts), 17, at.w, 2):
-        page.text(at.x, y + 6, line, 17, MUTED)
-        y += 25
-    page.text(at.x, at.bottom + 2, "  ·  ".join(given.small_print), 15, MUTED, room=at.w)
+        found.append(say(given.language, "matched points: {count}", count=matched))
+    return [*found, *given.facts]
+
+
+def _rival(page: Page, given: EvidenceInput, at: Rect) -> int:
+    """The rival's picture with its score, at the right; the width it takes."""
+    rival, side = given.rival, _RIVAL_SIDE
+    assert rival is not None
+    place = Rect(at.right - side, at.y, side, side)
+    page.box(Rect(place.x - 1, place.y - 1, side + 2, side + 2), CARD, 6, HAIRLINE)
+    if rival.rgb is not None:
+        page.picture(rival.rgb, fit(rival.rgb.shape, place), 5)
+    score = say(given.language, "Rival {score}", score=score_text(rival.score))
+    page.text(place.right, place.bottom + 18, score, 15, INK, "bold", align="right")
+    return side + 24
+
+
+def _legend(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect) -> None:
+    """What the colours of lines and outline mean, each beside a sample."""
+    y = at.y + 14
+    x = at.x + page.text(at.x, y, say(given.language, "Lines join points that agree:"), 14, MUTED) + 10
+    loose = say(given.language, "{pixels} px off", pixels=_LOOSE_PX)
+    for colour, text in ((_EXACT, say(given.language, "exactly")), (_LOOSE, loose)):
+        page.box(Rect(round(x), y - 7, 26, 4), colour, 2)
+        x += 32 + page.text(x + 32, y, text, 14, MUTED) + 16
+    if geometry.outline_in_frame is not None:
+        sample = np.array([(0, 0), (18, 0), (18, 12), (0, 12)]) + np.array([x, y - 11])
+        for colour, thick in ((_HALO, 4), (_colours(given)[2], 2)):
+            _polyline(page.rgb, sample, colour, thick, closed=True)
+        page.text(x + 26, y, say(given.language, "outline of the product"), 14, MUTED, room=at.right - x - 26)

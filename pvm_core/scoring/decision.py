@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.pair import PairScore
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _ROUNDING: Final = 1e-9
 
 Status = Literal["accepted", "review", "rejected"]
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 Point = tuple[float, float]
 #: A pair by its frame and picture.
 _Key = tuple[uuid.UUID | None, uuid.UUID | None]
@@ -179,7 +180,7 @@ def _fault(
         return Reason("keypoints.none")
     if rival is not None:
         scores = {"rival_score": _score(rival), "best": top, "margin": rules.sibling_margin}
-        return Reason("rival", {"rival": str(rival.product_id), **scores})
+        return Reason("rival", {"rival": str(rival.product_id), "rival_image": str(rival.img_id), **scores})
     if not calibration.calibrated:
         return Reason("model.uncalibrated", {"model": calibration.embedder})
     if best.sim_deep is None:

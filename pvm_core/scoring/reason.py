@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from pvm_core.figures import prose_text
+
 Value = str | int | float
 _NOTHING: Final[Mapping[str, Value]] = MappingProxyType({})
 
@@ -14,22 +16,22 @@ _NOTHING: Final[Mapping[str, Value]] = MappingProxyType({})
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "keypoints.none": "too few keypoints to compare the geometry",
-        "rival": "another product fits the same place with {rival_score:.2f} against {best:.2f}, "
-        "a lead of {margin:.2f} is asked for",
+        "rival": "another product fits the same place with {rival_score} against {best}, "
+        "a lead of {margin} is asked for",
         "model.uncalibrated": "the model {model} is not calibrated",
-        "deep.none": "similarity (none) is under {least:.2f}",
-        "deep.low": "similarity {value:.2f} is under {least:.2f}",
-        "geometry.low": "geometry {value:.2f} is under {least:.2f}",
-        "best.alone": "best pair {best:.2f} is under {least:.2f} and only {shots} of {needed} shots agree",
-        "best.low": "best pair {best:.2f} is under {least:.2f}",
-        "accepted.alone": "best pair {best:.2f}, shots that show it: {shots}",
-        "accepted.shots": "best pair {best:.2f}, shots that agree: {shots}",
+        "deep.none": "similarity (none) is under {least}",
+        "deep.low": "similarity {value} is under {least}",
+        "geometry.low": "geometry {value} is under {least}",
+        "best.alone": "best pair {best} is under {least} and only {shots} of {needed} shots agree",
+        "best.low": "best pair {best} is under {least}",
+        "accepted.alone": "best pair {best}, shots that show it: {shots}",
+        "accepted.shots": "best pair {best}, shots that agree: {shots}",
         # Written before reasons were data: the English text as it was.
         "legacy": "{text}",
     }
 )
 #: Of a match that is offered for review by its looks alone; `because` says why it lacks a proof.
-ALIKE: Final = "looks alike ({alike:.2f}) without a geometric proof: {because}"
+ALIKE: Final = "looks alike ({alike}) without a geometric proof: {because}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Reason:
 
     Attributes:
         code: a key of `REASONS`.
-        values: of the text: scores in [0, 1], counts, the rival's product id.
+        values: of the text: scores in [0, 1], counts; of a rival also the ids of product and picture.
         alike: calibrated `sim_deep` of a match offered for review by its looks alone; None for others.
     """
 
@@ -48,8 +50,11 @@ class Reason:
 
     def text(self, translate: Callable[[str], str] = str) -> str:
         """The reason in words; `translate` turns an English message into another language's."""
-        text = translate(REASONS[self.code]).format(**self.values)
-        return text if self.alike is None else translate(ALIKE).format(alike=self.alike, because=text)
+        values = {n: prose_text(v) if isinstance(v, float) else v for n, v in self.values.items()}
+        text = translate(REASONS[self.code]).format(**values)
+        if self.alike is None:
+            return text
+        return translate(ALIKE).format(alike=prose_text(self.alike), because=text)
 
     def to_row(self) -> tuple[str, dict[str, Value]]:
         """The code and the JSON-able values, `alike` among them; `from_row` gives an equal object back."""

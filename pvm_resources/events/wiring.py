@@ -67,7 +67,7 @@ def webhook_sink(settings: Settings) -> WebhookSink:
 
 def links(settings: Settings) -> Links:
     """Where users reach the REST API."""
-    return Links((settings.api_url or f"http://{settings.api_host}:{settings.api_port}").rstrip("/"))
+    return Links(settings.public_url)
 
 
 def keep_endpoints(settings: Settings, endpoints: Endpoints) -> None:

@@ -77,6 +77,7 @@ class ProductRecord:
         title, brand, url: whole, as given; "" where the source has none.
         pictures: the gallery in the source's order, without repeats, at least one.
         row: where the source has it (a line of a file), for messages; 0 where that means nothing.
+        price, currency: a plain decimal and an ISO 4217 code (`pvm_core.money`); "" where unknown.
     """
 
     source: str
@@ -87,6 +88,8 @@ class ProductRecord:
     url: str
     pictures: tuple[PictureRef, ...]
     row: int = 0
+    price: str = ""
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class VideoRecord:
         modified_ns: the file's time of change in nanoseconds since the epoch; None where unknown.
         duration_s: seconds, where the source says.
         published_at: when it was published, where the source says.
+        channel: who published it, as the platform names them; "" where the source does not say.
     """
 
     source: str
@@ -117,6 +121,7 @@ class VideoRecord:
     modified_ns: int | None = None
     duration_s: float | None = None
     published_at: datetime | None = None
+    channel: str = ""
 
 
 Record = TypeVar("Record", ProductRecord, VideoRecord)

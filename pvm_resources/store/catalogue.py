@@ -38,7 +38,7 @@ class Catalogue(Repository):
         also: Sequence[Write] = (),
     ) -> None:
         """Stores exactly these as the job's products, in this order; a product left out loses its pictures in
-        this job. Title, brand and URL of a known product take the new values, and its age starts again.
+        this job. Texts and price of a known product take the new values, and its age starts again.
 
         Args:
             reuse_h: source -> hours for which its stored answers are read in place of calling it. Its
@@ -49,7 +49,8 @@ class Catalogue(Repository):
         members = [(job_id, product, position) for position, product in enumerate(unique)]
         self._db.commit(
             Copy(
-                "products", _PRODUCT, stored, ("product_id",), update=("title", "brand", "url"),
+                "products", _PRODUCT, stored, ("product_id",),
+                update=("title", "brand", "url", "price", "currency"),
                 extra={"seen_at": "now()", "purged_at": "NULL::timestamptz"},
             ),
             Copy(

@@ -19,7 +19,7 @@ from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository, insert, listed
 
 #: What a webhook gets unless it subscribes to something else: never one message a picture.
-DEFAULT_EVENTS: Final = ("*.completed", "match.result", "job.failed", "job.cancelled")
+DEFAULT_EVENTS: Final = ("*.completed", "match.result", "match.verdict", "job.failed", "job.cancelled")
 #: What a job's own callback gets: that the job has ended.
 CALLBACK_EVENTS: Final = ("job.completed", "job.failed", "job.cancelled")
 #: How long the secret before still signs after a new one has come.

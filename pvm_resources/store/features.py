@@ -17,6 +17,7 @@ from pvm_resources.store.base import Repository, clean, json, listed, rows
 from pvm_resources.store.records import (
     Embedding,
     EmbeddingBatch,
+    FoundFrame,
     Item,
     KeypointSet,
     Kind,
@@ -117,6 +118,35 @@ HNSW_MAX_DIM: Final = 4_000
 #: Graph parameters of pgvector's defaults, written out so that an update cannot change them.
 _HNSW: Final = "m = 16, ef_construction = 64"
 _MODEL: Final = listed(Model)
+
+
+_FRAMES_LIKE: Final = """
+WITH near AS MATERIALIZED (
+    SELECT e.frame_id, max(1 - (e.emb_rgb <=> %(rgb)s::vector)) AS sim_rgb,
+           max(1 - (e.emb_gray <=> %(gray)s::vector)) AS sim_gray
+    FROM embeddings e WHERE e.model_key = %(model)s AND e.kind = 'frame' GROUP BY e.frame_id),
+ranked AS (
+    SELECT n.*, f.video_id, f.ts, f.shot, f.local_path, f.width, f.height,
+           greatest(n.sim_rgb, n.sim_gray) AS similarity,
+           row_number() OVER (PARTITION BY f.video_id
+               ORDER BY greatest(n.sim_rgb, n.sim_gray) DESC, n.frame_id) AS place
+    FROM near n JOIN stored_frames f USING (frame_id)
+    WHERE f.status = 'kept' AND (%(industry)s::text IS NULL OR EXISTS (
+        SELECT 1 FROM job_videos g JOIN jobs j USING (job_id)
+        WHERE g.video_id = f.video_id AND j.industry = %(industry)s))),
+page AS MATERIALIZED (
+    SELECT * FROM ranked WHERE place <= %(each)s ORDER BY similarity DESC, frame_id LIMIT %(k)s)
+SELECT r.frame_id, r.video_id, r.ts, r.shot, r.local_path, r.width, r.height, r.sim_rgb, r.sim_gray,
+       m.mask_path, p.kp_blob_path AS kp_path, w.platform, w.url, w.title, w.channel, w.published_at,
+       coalesce(g.given_name, '') AS video,
+       CASE WHEN w.platform = 'file' THEN coalesce(g.source_ref, '') ELSE '' END AS video_path
+FROM page r JOIN videos w USING (video_id)
+LEFT JOIN masks m ON m.item_id = r.frame_id AND m.method_key = %(masks)s
+LEFT JOIN keypoint_sets p ON p.item_id = r.frame_id AND p.method_key = %(keypoints)s
+LEFT JOIN LATERAL (SELECT given_name, source_ref FROM job_videos v WHERE v.video_id = r.video_id
+    ORDER BY v.job_id DESC, v.position, v.given_name LIMIT 1) g ON true
+ORDER BY r.similarity DESC, r.frame_id
+"""
 
 
 class Features(Repository):
@@ -368,6 +398,35 @@ class Features(Repository):
         ).format(key=sql.Literal(model_key))
         return self._search(near, vector, k, None)
 
+    def frames_like(
+        self,
+        model_key: str,
+        rgb: NDArray[np.float32],
+        gray: NDArray[np.float32] | None,
+        k: int,
+        per_video: int,
+        *,
+        mask_key: str,
+        keypoint_key: str,
+        industry: str | None = None,
+    ) -> list[FoundFrame]:
+        """The kept keyframes of all jobs, or of an industry's (slug), most like a picture, best first; every
+        one of them is compared.
+
+        Args:
+            rgb, gray: float32 (dim,), unit length; gray None: the colour vectors decide alone.
+            k: frames wanted; per_video: of one video.
+            mask_key, keypoint_key: under which their files are wanted.
+
+        Raises:
+            ModelError: ``model.unregistered``, or ``model.dimension`` where `rgb` is not of the model's.
+        """
+        self._dimension(model_key, rgb)
+        return self._db.all(FoundFrame, _FRAMES_LIKE, {
+            "model": model_key, "rgb": _vector(rgb), "gray": None if gray is None else _vector(gray),
+            "k": k, "each": per_video, "masks": mask_key, "keypoints": keypoint_key, "industry": industry,
+        })  # fmt: skip
+
     def recall_of_ann(
         self, job_id: str, model_key: str, k: int = 20, sample: int = 50, ef_search: int = 100
     ) -> Recall:
@@ -410,7 +469,7 @@ class Features(Repository):
             "FROM near n JOIN stored_images i USING (img_id) GROUP BY n.img_id, i.product_id "
             "ORDER BY similarity DESC, n.img_id LIMIT %(k)s"
         )
-        text = "[" + ",".join(map(repr, vector.tolist())) + "]"
+        text = _vector(vector)
         with self._db.transaction() as cursor:
             if ef_search is not None:
                 # The library is loaded with its first use; before that its settings are unknown.
@@ -421,6 +480,10 @@ class Features(Repository):
             # A prepared statement would get a generic plan, which no partial index fits.
             cursor.execute(query, {"v": text, "k": k}, prepare=False)
             return [Neighbour(*row) for row in cursor.fetchall()]
+
+
+def _vector(vector: NDArray[np.float32]) -> str:
+    return "[" + ",".join(map(repr, vector.tolist())) + "]"
 
 
 def _create_index(model_key: str, dim: int) -> sql.Composed:

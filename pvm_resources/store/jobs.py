@@ -12,21 +12,22 @@ from pvm_jobs import job_ids
 from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store import job_changes
 from pvm_resources.store.base import Repository, clean, listed
+from pvm_resources.store.labels import EFFECTIVE, JOIN
 from pvm_resources.store.records import Job, JobCounts
 
 _COLUMNS = listed(Job)
-_COUNTS = """
+_COUNTS = f"""
 SELECT (SELECT count(*) FROM job_products WHERE job_id = %(job)s) AS products,
        (SELECT count(*) FROM job_images WHERE job_id = %(job)s) AS images,
        (SELECT count(DISTINCT video_id) FROM job_videos WHERE job_id = %(job)s) AS videos,
        (SELECT count(*) FROM job_items WHERE job_id = %(job)s AND kind = 'frame') AS frames,
        (SELECT count(*) FROM candidate_pairs WHERE job_id = %(job)s) AS candidates,
        (SELECT count(*) FROM pair_scores WHERE job_id = %(job)s) AS scores,
-       count(*) FILTER (WHERE status = 'accepted') AS accepted,
-       count(*) FILTER (WHERE status = 'review') AS review,
-       count(*) FILTER (WHERE status = 'rejected') AS rejected,
+       count(*) FILTER (WHERE {EFFECTIVE} = 'accepted') AS accepted,
+       count(*) FILTER (WHERE {EFFECTIVE} = 'review') AS review,
+       count(*) FILTER (WHERE {EFFECTIVE} = 'rejected') AS rejected,
        (SELECT count(*) FROM problems WHERE job_id = %(job)s) AS problems
-FROM matches WHERE job_id = %(job)s
+FROM matches m JOIN jobs j USING (job_id) {JOIN} WHERE m.job_id = %(job)s
 """
 
 

@@ -8,25 +8,41 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from psycopg import sql
 
 from pvm_core.errors import InputError
 from pvm_core.proportions import lower_bound
+from pvm_core.scoring.verdict import OVERRULES, Verdict, effective_status
+from pvm_jobs.events import Event
 from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.base import Cursor, Repository, clean, columns, insert, listed
+from pvm_resources.store.job_changes import emit
 from pvm_resources.store.records import MatchStatus
 
-Verdict = Literal["accept", "reject", "unsure"]
+#: Verdicts to filter by; ``none``: nobody judged it.
+VerdictFilter = Literal["accept", "reject", "unsure", "none"]
 _WHO_MAX: Final = 100
 #: Joins the label that counts to a table of matches m of jobs j.
 JOIN: Final = """
 LEFT JOIN labels l ON l.industry = j.industry AND l.product_id = m.product_id AND l.video_id = m.video_id
      AND l.superseded_at IS NULL AND l.verdict <> 'none'
+"""
+_WHEN: Final = " ".join(f"WHEN '{said}' THEN '{status}'" for said, status in OVERRULES.items())
+#: The status of a match m under its label l (`JOIN`), as `effective_status` has it.
+EFFECTIVE: Final = f"(CASE l.verdict {_WHEN} ELSE m.status END)"
+#: The verdict on a match m under its label l; ``none`` where there is none.
+SAID: Final = "coalesce(l.verdict, 'none')"
+#: Matches of a pair that readers may hold: in the job it was judged in, and in the industry's latest one.
+_SAME_PAIR: Final = """
+SELECT m.match_id, m.job_id, m.product_id, m.video_id, m.score, m.ts, m.status
+FROM matches m WHERE m.product_id = %(product)s AND m.video_id = %(video)s AND m.job_id IN (%(job)s, (
+    SELECT job_id FROM jobs WHERE industry = %(industry)s AND status = 'completed'
+    ORDER BY finished_at DESC, job_id DESC LIMIT 1))
 """
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('pvm.label.' || %s || %s || %s, 0))"
 #: What a label copies from its match: column -> where it stands over `_MATCH`.
@@ -104,10 +120,11 @@ class Tally:
     """The matches of a job and the verdicts on them.
 
     Attributes:
-        accepted, review, rejected: matches by status.
+        accepted, review, rejected: matches by what the score says: precision is a measure of the score.
         right, wrong, unsure: verdicts on the accepted ones.
         judged: verdicts on all of them.
         missed: matches not accepted that are right by a verdict.
+        shown_accepted, shown_review, shown_rejected: matches by status, a verdict standing over the score.
     """
 
     job_id: str
@@ -119,6 +136,9 @@ class Tally:
     unsure: int = 0
     judged: int = 0
     missed: int = 0
+    shown_accepted: int = field(default=0, compare=False)
+    shown_review: int = field(default=0, compare=False)
+    shown_rejected: int = field(default=0, compare=False)
 
     @property
     def total(self) -> int:
@@ -170,7 +190,8 @@ class Labels(Repository):
         self._policies = policies
 
     def give(self, match_id: uuid.UUID, verdict: Verdict, who: str) -> Label:
-        """Adds a verdict on a match; the same verdict on the same version adds nothing.
+        """Adds a verdict on a match; the same verdict on the same version adds nothing. Where it changes the
+        status of the match, ``match.verdict`` is written with it.
 
         Raises:
             InputError: ``match.unknown``.
@@ -189,7 +210,8 @@ class Labels(Repository):
         return found
 
     def undo(self, match_id: uuid.UUID, who: str) -> Label | None:
-        """Withdraws the label that counts for the pair of this match; the one before it counts again.
+        """Withdraws the label that counts for the pair of this match; the one before it counts again. Writes
+        ``match.verdict`` as `give` does.
 
         Returns:
             the label that counts now, or None.
@@ -272,7 +294,10 @@ class Labels(Repository):
                    count(*) FILTER (WHERE m.status = 'accepted' AND l.verdict = 'reject') AS wrong,
                    count(*) FILTER (WHERE m.status = 'accepted' AND l.verdict = 'unsure') AS unsure,
                    count(l.verdict) AS judged,
-                   count(*) FILTER (WHERE m.status <> 'accepted' AND l.verdict = 'accept') AS missed
+                   count(*) FILTER (WHERE m.status <> 'accepted' AND l.verdict = 'accept') AS missed,
+                   count(*) FILTER (WHERE {EFFECTIVE} = 'accepted') AS shown_accepted,
+                   count(*) FILTER (WHERE {EFFECTIVE} = 'review') AS shown_review,
+                   count(*) FILTER (WHERE {EFFECTIVE} = 'rejected') AS shown_rejected
             FROM matches m JOIN jobs j USING (job_id) {JOIN}
             WHERE m.job_id = ANY(%s) GROUP BY m.job_id
         """
@@ -323,8 +348,35 @@ def _row(cursor: Cursor, where: str, values: Sequence[Any]) -> dict[str, Any] | 
 
 
 def _add(database: Database, cursor: Cursor, counting: dict[str, Any] | None, values: dict[str, Any]) -> None:
+    label_id = uuid.uuid4()
     if counting is not None:
         cursor.execute(
             "UPDATE labels SET superseded_at = clock_timestamp() WHERE label_id = %s", [counting["label_id"]]
         )
-    database.write(cursor, insert("labels", {"label_id": uuid.uuid4(), **values}))
+    database.write(cursor, insert("labels", {"label_id": label_id, **values}))
+    before = counting["verdict"] if counting is not None else "none"
+    emit(cursor, _changes(cursor, label_id, values, before))
+
+
+def _changes(cursor: Cursor, label_id: uuid.UUID, values: dict[str, Any], before: str) -> list[Event]:
+    """``match.verdict`` of each match whose status the new label changes; `before`: the verdict until now."""
+    pair = {"product": values["product_id"], "video": values["video_id"], "job": values["job_id"],
+            "industry": values["industry"]}  # fmt: skip
+    events: list[Event] = []
+    for match_id, job_id, product_id, video_id, score, ts, scored in cursor.execute(_SAME_PAIR, pair):
+        previous = effective_status(scored, _deciding(before))
+        status = effective_status(scored, _deciding(values["verdict"]))
+        if status == previous:
+            continue
+        payload = {
+            "match_id": str(match_id), "product_id": str(product_id), "video_id": str(video_id),
+            "verdict": values["verdict"], "status": status, "previous_status": previous,
+            "scored_status": scored, "score": score, "ts": ts,
+        }  # fmt: skip
+        # One label changes a match once, so its id tells one change from the next.
+        events.append(Event(job_id, "match.verdict", str(label_id), payload))
+    return events
+
+
+def _deciding(verdict: str) -> Verdict | None:
+    return None if verdict == "none" else cast("Verdict", verdict)

@@ -14,7 +14,19 @@ from typing import Any, Final
 from pvm_core.errors import InputError
 from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store.base import Repository, listed
-from pvm_resources.store.match_record import MatchView, one_match, page, reader, unknown_match, where
+from pvm_resources.store.labels import EFFECTIVE, SAID, VerdictFilter
+from pvm_resources.store.match_record import (
+    EVIDENCE,
+    LABELLED,
+    PICTURES,
+    EvidenceItem,
+    MatchView,
+    one_match,
+    page,
+    reader,
+    unknown_match,
+    where,
+)
 from pvm_resources.store.records import MatchStatus, OutboxEvent
 
 
@@ -40,6 +52,8 @@ class ResultFilter:
 
     Attributes:
         jobs: of these jobs; none of them: nothing.
+        statuses: a verdict stands over the score.
+        verdicts: ``none``: nobody judged it.
     """
 
     jobs: Sequence[str] | None = None
@@ -47,6 +61,7 @@ class ResultFilter:
     statuses: Sequence[MatchStatus] = ()
     product: uuid.UUID | None = None
     video: uuid.UUID | None = None
+    verdicts: Sequence[VerdictFilter] = ()
 
 
 @dataclass(frozen=True)
@@ -202,6 +217,11 @@ class MatchQueries(Repository):
         query = page(clause, "m.score DESC, m.match_id")
         return self._db.all(reader(MatchView), query, {**values, "limit": limit})
 
+    def count(self, wanted: ResultFilter) -> int:
+        """How many matches there are."""
+        clause, values = _where(wanted, None)
+        return int(self._db.value(f"SELECT count(*) FROM matches m {LABELLED} {clause}", values))
+
     def match(self, match_id: uuid.UUID) -> MatchView:
         """One match.
 
@@ -209,6 +229,17 @@ class MatchQueries(Repository):
             InputError: ``match.unknown``.
         """
         found = self._db.one(reader(MatchView), *one_match(match_id))
+        if found is None:
+            raise unknown_match(match_id)
+        return found
+
+    def evidence_item(self, match_id: uuid.UUID) -> EvidenceItem:
+        """One match with what its evidence picture shows.
+
+        Raises:
+            InputError: ``match.unknown``.
+        """
+        found = self._db.one(reader(EvidenceItem), *one_match(match_id, more=EVIDENCE, joins=PICTURES))
         if found is None:
             raise unknown_match(match_id)
         return found
@@ -374,14 +405,14 @@ class MatchQueries(Repository):
 def _where(wanted: ResultFilter, after: tuple[float, uuid.UUID] | None) -> tuple[str, dict[str, Any]]:
     jobs, statuses = wanted.jobs or (), wanted.statuses
     score, last = after or (None, None)
-    # With one job or status the index gives the order as well, and the score lets it start where a page does.
+    # The index by score gives the order as well, and the score lets it start where a page does.
     return where(
         (
             (len(jobs) == 1, "m.job_id = %(job)s", {"job": next(iter(jobs), None)}),
             (len(jobs) > 1, "m.job_id = ANY(%(jobs)s)", {"jobs": list(jobs)}),
             (wanted.min_score > 0, "m.score >= %(min)s", {"min": wanted.min_score}),
-            (len(statuses) == 1, "m.status = %(status)s", {"status": next(iter(statuses), None)}),
-            (len(statuses) > 1, "m.status = ANY(%(statuses)s)", {"statuses": list(statuses)}),
+            (bool(statuses), f"{EFFECTIVE} = ANY(%(statuses)s)", {"statuses": list(statuses)}),
+            (bool(wanted.verdicts), f"{SAID} = ANY(%(said)s)", {"said": list(wanted.verdicts)}),
             (wanted.product is not None, "m.product_id = %(product)s", {"product": wanted.product}),
             (wanted.video is not None, "m.video_id = %(video)s", {"video": wanted.video}),
             (

@@ -9,13 +9,17 @@ from typing import Any, Final
 from psycopg.rows import tuple_row
 
 from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.verdict import Verdict
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement
 from pvm_resources.store.base import Repository, clean, columns, json, listed, rows
 from pvm_resources.store.job_changes import outbox_write
+from pvm_resources.store.labels import EFFECTIVE, SAID, VerdictFilter
 from pvm_resources.store.match_record import (
     DECIDED,
     EVERY_NAME,
+    EVIDENCE,
+    PICTURES,
     STORED,
     EvidenceItem,
     MatchRecord,
@@ -48,16 +52,17 @@ WHERE c.job_id = %(job)s {where}
 ORDER BY f.video_id, f.ts, c.frame_id, c.rank, c.img_id
 """
 _COMPARED: Final = "e.frame_id = c.frame_id AND e.img_id = c.img_id AND e.verify_key = %(key)s"
-_FILTER: Final = (
-    "WHERE m.job_id = %(job)s AND m.score >= %(min)s "
-    "AND (cardinality(%(statuses)s::text[]) = 0 OR m.status = ANY(%(statuses)s))"
+_FILTER: Final = "WHERE m.job_id = %(job)s AND m.score >= %(min)s"
+_ANY: Final = " AND (cardinality(%({slot})s::text[]) = 0 OR {what} = ANY(%({slot})s))"
+#: By the score alone; by score or verdict; with a verdict standing over the score.
+_SCORED: Final = _FILTER + _ANY.format(slot="statuses", what="m.status")
+_EITHER: Final = (
+    f"{_FILTER} AND (cardinality(%(statuses)s::text[]) = 0 "
+    f"OR m.status = ANY(%(statuses)s) OR {EFFECTIVE} = ANY(%(statuses)s))"
 )
-_PICTURES: Final = """
-LEFT JOIN stored_images i ON i.img_id = m.best_img_id
-LEFT JOIN stored_frames f ON f.frame_id = m.best_frame_id
-LEFT JOIN pair_evidence e ON e.frame_id = m.best_frame_id AND e.img_id = m.best_img_id
-     AND e.verify_key = j.keys ->> 'verify'
-"""
+_SHOWN_AS: Final = (
+    _FILTER + _ANY.format(slot="statuses", what=EFFECTIVE) + _ANY.format(slot="verdicts", what=SAID)
+)
 
 
 class Matching(Repository):
@@ -182,21 +187,31 @@ class Matching(Repository):
     def matches(
         self, job_id: str, *, statuses: Sequence[MatchStatus] = (), min_score: float = 0.0
     ) -> list[MatchRecord]:
-        """The job's matches, best first."""
+        """The job's matches, best first; `statuses` are what the score says."""
         return self._db.all(
             reader(MatchRecord),
-            f"SELECT {STORED} FROM matches m {_FILTER} ORDER BY score DESC, match_id",
+            f"SELECT {STORED} FROM matches m {_SCORED} ORDER BY score DESC, match_id",
             _filter(job_id, statuses, min_score),
         )
+
+    def verdicts(self, job_id: str) -> dict[tuple[uuid.UUID, uuid.UUID], Verdict]:
+        """(product, video) -> what people said of it in the industry of the job."""
+        found = self._db.tuples(
+            "SELECT l.product_id, l.video_id, l.verdict FROM labels l JOIN jobs j USING (industry) "
+            "WHERE j.job_id = %s AND l.superseded_at IS NULL AND l.verdict <> 'none'",
+            [job_id],
+        )
+        return {(product, video): verdict for product, video, verdict in found}
 
     def match_items(
         self, job_id: str, *, statuses: Sequence[MatchStatus] = (), min_score: float = 0.0
     ) -> Iterator[EvidenceItem]:
-        """Matches with what their evidence pictures show, best first; streamed."""
-        query = view(
-            "m.score DESC, m.match_id", where=_FILTER, joins=_PICTURES,
-            more=", i.local_path AS image_path, f.local_path AS frame_path, e.raw",
-        )  # fmt: skip
+        """Matches with what their evidence pictures show, best first; streamed.
+
+        Args:
+            statuses: by the score or by a verdict.
+        """
+        query = view("m.score DESC, m.match_id", where=_EITHER, joins=PICTURES, more=EVIDENCE)
         return self._db.stream(reader(EvidenceItem), query, _filter(job_id, statuses, min_score))
 
     def results(
@@ -205,12 +220,18 @@ class Matching(Repository):
         *,
         min_score: float = 0.0,
         statuses: Sequence[MatchStatus] = (),
+        verdicts: Sequence[VerdictFilter] = (),
         limit: int | None = None,
     ) -> Iterator[MatchView]:
-        """Matches with ids as given, one row per given name of a video, best first; streamed."""
+        """Matches with ids as given, one row per given name of a video, best first; streamed.
+
+        Args:
+            statuses: a verdict stands over the score.
+            verdicts: ``none``: nobody judged it.
+        """
         order = "m.score DESC, p.asin_or_itemid, v.position, v.given_name LIMIT %(limit)s"
-        query = view(order, where=_FILTER, names=EVERY_NAME)
-        values = {**_filter(job_id, statuses, min_score), "limit": limit}
+        query = view(order, where=_SHOWN_AS, names=EVERY_NAME)
+        values = {**_filter(job_id, statuses, min_score), "verdicts": list(verdicts), "limit": limit}
         return self._db.stream(reader(MatchView), query, values)
 
 

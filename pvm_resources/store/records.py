@@ -65,7 +65,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobCounts:
-    """What a job holds; matches by status."""
+    """What a job holds; matches by status, a verdict standing over the score."""
 
     products: int
     images: int
@@ -81,7 +81,8 @@ class JobCounts:
 
 @dataclass(frozen=True)
 class Product:
-    """A product. `asin_or_itemid` is the id as given; `namespace` keeps two catalogues apart."""
+    """A product. `asin_or_itemid` is the id as given; `namespace` keeps two catalogues apart; `price` is a
+    plain decimal and `currency` an ISO 4217 code, "" where unknown."""
 
     product_id: uuid.UUID
     src: str
@@ -90,6 +91,8 @@ class Product:
     title: str = ""
     brand: str = ""
     url: str = ""
+    price: str = ""
+    currency: str = ""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class Video:
-    """A video by content."""
+    """A video by content. `channel` is who published it, as its platform names them; "" where unknown."""
 
     video_id: uuid.UUID
     sha256: str
@@ -131,6 +134,7 @@ class Video:
     width: int | None = None
     height: int | None = None
     published_at: datetime | None = None
+    channel: str = ""
 
 
 @dataclass(frozen=True)
@@ -281,6 +285,36 @@ class Neighbour:
     img_id: uuid.UUID
     product_id: uuid.UUID
     similarity: float
+
+
+@dataclass(frozen=True)
+class FoundFrame:
+    """A stored keyframe like a picture, with its video.
+
+    Attributes:
+        sim_rgb, sim_gray: cosine to the picture, greatest over the frame's views; None where not computed.
+        local_path, mask_path, kp_path: media keys; None without mask or keypoints under the keys asked for.
+        video: the video's newest name in a job; video_path: its file, for a folder's clip, else "".
+    """
+
+    frame_id: uuid.UUID
+    video_id: uuid.UUID
+    ts: float
+    shot: int
+    local_path: str
+    width: int
+    height: int
+    sim_rgb: float
+    sim_gray: float | None
+    mask_path: str | None
+    kp_path: str | None
+    platform: str
+    url: str
+    title: str
+    channel: str
+    published_at: datetime | None
+    video: str
+    video_path: str
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,9 @@ class Retention(Repository):
             videos = list({item.owner_id for item in batch.items})
             # Without its set the next job that uses the video extracts its keyframes again.
             cursor.execute("DELETE FROM keyframe_sets WHERE video_id = ANY(%s)", [videos])
-            cursor.execute("UPDATE videos SET title = '', url = '' WHERE video_id = ANY(%s)", [videos])
+            cursor.execute(
+                "UPDATE videos SET title = '', url = '', channel = '' WHERE video_id = ANY(%s)", [videos]
+            )
         return matches
 
     def _due(
@@ -311,8 +313,8 @@ class Retention(Repository):
         cursor.execute("DELETE FROM job_pictures WHERE product_id = ANY(%(ids)s)", ids)
         cursor.execute("DELETE FROM image_sources WHERE product_id = ANY(%(ids)s)", ids)
         cursor.execute(
-            "UPDATE products SET title = '', brand = '', url = '', purged_at = now() "
-            "WHERE product_id = ANY(%(ids)s)",
+            "UPDATE products SET title = '', brand = '', url = '', price = '', currency = '', "
+            "purged_at = now() WHERE product_id = ANY(%(ids)s)",
             ids,
         )
 

@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_resources.store.base import Repository, clean
-from pvm_resources.store.labels import JOIN
-from pvm_resources.store.match_record import MatchView, one_match, page, reader, unknown_match, where
+from pvm_resources.store.labels import EFFECTIVE
+from pvm_resources.store.match_record import (
+    LABELLED,
+    MatchView,
+    one_match,
+    page,
+    reader,
+    unknown_match,
+    where,
+)
 from pvm_resources.store.records import MatchStatus
 
 Sort = Literal["best", "worst", "doubt", "video"]
@@ -27,8 +36,6 @@ _ORDER: Final[dict[Sort, tuple[tuple[str, bool], ...]]] = {
     "doubt": (("abs(m.score - m.accept)", False), ("m.match_id", False)),
     "video": (("m.video_id", False), ("m.ts", False), ("m.match_id", False)),
 }
-#: The job of a match and its label.
-_LABELS: Final = f"JOIN jobs j USING (job_id) {JOIN}"
 _TEXT: Final = """(
     EXISTS (SELECT 1 FROM products p WHERE p.product_id = m.product_id
             AND (p.title ILIKE %(text)s OR p.asin_or_itemid ILIKE %(text)s OR p.brand ILIKE %(text)s))
@@ -45,7 +52,7 @@ class Wanted:
     Attributes:
         sort: best first, worst first, ``doubt``: nearest to the threshold first, ``video``: by video and
             second.
-        statuses, said: any of these; none: all.
+        statuses, said: any of these; none: all. A status is the effective one: a verdict over the score.
         min_score, max_score: [0, 1], both included.
         text: part of a product's id, title or brand, or of a video's name or title; "" = any.
     """
@@ -83,6 +90,13 @@ class Pictures:
     evidence: str | None
     product: str | None
     frame: str | None
+    status: MatchStatus
+    label: Verdict | None
+
+    @property
+    def overruled(self) -> bool:
+        """A person decided otherwise than the score, which the stored evidence shows."""
+        return effective_status(self.status, self.label) != self.status
 
 
 class ReviewQueries(Repository):
@@ -101,12 +115,12 @@ class ReviewQueries(Repository):
         if after is not None:
             clause += f" AND {_beyond(order, list(after), values)}"
         by = ", ".join(f"{name} DESC" if down else name for name, down in order)
-        return self._db.all(reader(Card), page(clause, by, _LABELS), {**values, "limit": limit})
+        return self._db.all(reader(Card), page(clause, by), {**values, "limit": limit})
 
     def count(self, wanted: Wanted) -> int:
         """How many there are, counted up to one more than `COUNTED`."""
         clause, values = _where(wanted)
-        query = f"SELECT 1 FROM matches m {_LABELS} {clause} LIMIT {COUNTED + 1}"
+        query = f"SELECT 1 FROM matches m {LABELLED} {clause} LIMIT {COUNTED + 1}"
         return int(self._db.value(f"SELECT count(*) FROM ({query}) t", values))
 
     def card(self, match_id: uuid.UUID) -> Card:
@@ -129,8 +143,9 @@ class ReviewQueries(Repository):
         found = self._db.one(
             Pictures,
             "SELECT p.src AS source, w.platform, m.evidence_path AS evidence, i.local_path AS product, "
-            "f.local_path AS frame FROM matches m JOIN products p USING (product_id) "
-            "JOIN videos w USING (video_id) LEFT JOIN stored_images i ON i.img_id = m.best_img_id "
+            f"f.local_path AS frame, m.status, l.verdict AS label FROM matches m {LABELLED} "
+            "JOIN products p ON p.product_id = m.product_id "
+            "JOIN videos w ON w.video_id = m.video_id LEFT JOIN stored_images i ON i.img_id = m.best_img_id "
             "LEFT JOIN stored_frames f ON f.frame_id = m.best_frame_id WHERE m.match_id = %s",
             [match_id],
         )
@@ -144,7 +159,7 @@ def _where(wanted: Wanted) -> tuple[str, dict[str, Any]]:
     return where(
         (
             (True, "m.job_id = %(job)s", {"job": wanted.job}),
-            (bool(wanted.statuses), "m.status = ANY(%(statuses)s)", {"statuses": list(wanted.statuses)}),
+            (bool(wanted.statuses), f"{EFFECTIVE} = ANY(%(statuses)s)", {"statuses": list(wanted.statuses)}),
             (bool(wanted.said), "coalesce(l.verdict, 'open') = ANY(%(said)s)", {"said": list(wanted.said)}),
             (wanted.min_score > 0, "m.score >= %(min)s", {"min": wanted.min_score}),
             (wanted.max_score < 1, "m.score <= %(max)s", {"max": wanted.max_score}),

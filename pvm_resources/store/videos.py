@@ -12,7 +12,7 @@ from pvm_resources.store.base import Repository, clean, columns, listed, rows, s
 from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import Frame, JobVideo, KeyframeSet, Video
 
-_VIDEO: Final = columns(Video)
+_VIDEO: Final = columns(Video, without=("channel",))
 _MEMBER: Final = {"job_id": "text", **columns(JobVideo, size="int8")}
 _FRAME: Final = columns(Frame, phash="int8")
 _SET: Final = columns(KeyframeSet)
@@ -35,7 +35,7 @@ class Videos(Repository):
             "DELETE FROM job_videos WHERE job_id = %s AND given_name NOT IN (SELECT given_name FROM {stage})"
         )
         self._db.commit(
-            _videos_write(videos),
+            *_videos_writes(videos),
             Copy(
                 "job_videos", _MEMBER, rows(members, [*_MEMBER][1:], job_id), ("job_id", "given_name"),
                 conflict="(job_id, name_hash)", update=[*_MEMBER][2:], before=[Statement(left, [job_id])],
@@ -45,7 +45,7 @@ class Videos(Repository):
 
     def add_videos(self, videos: Sequence[Video], *, also: Sequence[Write] = ()) -> None:
         """Stores videos that no job names yet; one stored before keeps what it has."""
-        self._db.commit(_videos_write(videos), *also)
+        self._db.commit(*_videos_writes(videos), *also)
 
     def cut_already(self, video_ids: Sequence[uuid.UUID], params_key: str) -> set[uuid.UUID]:
         """Those of the videos whose keyframes are done under `params_key`, in any job."""
@@ -75,7 +75,7 @@ class Videos(Repository):
         """The job's videos, each once, in the order of its first name."""
         return self._db.all(
             Video,
-            f"SELECT {listed(_VIDEO, 'v')} FROM videos v JOIN ("
+            f"SELECT {listed(Video, 'v')} FROM videos v JOIN ("
             "  SELECT video_id, min(position) AS place FROM job_videos WHERE job_id = %s GROUP BY video_id"
             ") j USING (video_id) ORDER BY j.place, v.video_id",
             [job_id],
@@ -122,8 +122,8 @@ class Videos(Repository):
         )
 
 
-def _videos_write(videos: Sequence[Video]) -> Write:
-    return Copy(
+def _videos_writes(videos: Sequence[Video]) -> Iterator[Write]:
+    yield Copy(
         "videos", _VIDEO, rows(videos, _VIDEO, url=clean, title=clean), ("video_id",),
         extra={
             **{n: f"coalesce(excluded.{n}, t.{n})" for n in ("duration_s", "width", "height")},
@@ -131,6 +131,14 @@ def _videos_write(videos: Sequence[Video]) -> Write:
             **{n: f"coalesce(nullif(t.{n}, ''), excluded.{n})" for n in ("title", "url")},
         },
     )  # fmt: skip
+    named = {video.video_id: clean(video.channel) for video in videos if video.channel}
+    if named:
+        yield Statement(
+            "UPDATE videos v SET channel = c.channel "
+            "FROM unnest(%s::uuid[], %s::text[]) c (video_id, channel) "
+            "WHERE v.video_id = c.video_id AND v.channel = ''",
+            [list(named), list(named.values())],
+        )
 
 
 def _frame(**columns: Any) -> Frame:

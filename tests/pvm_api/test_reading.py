@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from pvm_api.paging import Cursors
 from pvm_api.problems import ApiError
 from pvm_core import ids
+from pvm_core.images import decode_stored, encode_mask
+from pvm_core.scoring.reason import Reason
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store.assembly import Store
@@ -183,8 +185,60 @@ def test_results_are_filtered_and_flat(client: TestClient, done: World) -> None:
     assert [r["product"] for r in _pages(client, f"/results?product={product}")] == ["P1"]
     assert client.get("/results?status=maybe").status_code == 422
     assert client.get("/results?min_score=nan").status_code == 422
+    assert {value for name, value in row.items() if name.startswith("rival_")} == {None}
     for name in ("match_url", "evidence_url", "product_image_url", "frame_url"):
         assert client.get(row[name]).status_code == 200, name
+
+
+def test_a_contested_match_names_its_rival(client: TestClient, repos: Store, done: World) -> None:
+    match, rival = world.matches(done)[1], done.products[0]
+
+    def told(values: dict[str, str | float]) -> dict[str, Any]:
+        scores = {"rival_score": 0.83, "best": 0.85, "margin": 0.05}
+        contested = replace(match, reason=Reason("rival", {**scores, **values}))
+        repos.matching.replace_matches("job-1", [contested, world.matches(done)[0]])
+        found = client.get(f"/v1/matches/{match.match_id}").json()
+        return {name: found[name] for name in found if name.startswith("rival_")}
+
+    named: dict[str, str | float] = {"rival": str(rival.product_id)}
+    second = done.images[1]
+    found = told({**named, "rival_image": str(second.img_id)})
+    assert (found["rival_product"], found["rival_title"], found["rival_score"]) == ("P0", "Gối 0", 0.83)
+    assert found["rival_product_id"] == str(rival.product_id)
+    assert found["rival_image_url"].endswith(str(second.img_id))
+    assert client.get(found["rival_image_url"]).status_code == 200
+    assert client.get(found["rival_match_url"]).json()["product"] == "P0"
+    # Of a release before pictures were named: its first one.
+    assert told(named)["rival_image_url"] is not None
+    for odd in ("", "nobody", str(uuid.uuid4()), "-" * 36, "' OR 1=1 --"):
+        assert set(told({"rival": odd}).values()) == {None}
+
+
+def test_evidence_is_drawn_in_the_language_and_under_the_verdict(
+    client: TestClient, repos: Store, media: MediaStore, done: World
+) -> None:
+    match = world.matches(done)[0]
+    media.put(f"masks/{match.best.img_id}.png", encode_mask(np.full((90, 120), 255, np.uint8)))
+    measured = "UPDATE pair_evidence SET raw = raw || '{\"tentative\": 30}'"
+    repos.database.commit(Statement(measured))
+    address = f"/v1/matches/{match.match_id}/evidence"
+    stored = client.get(address)
+    assert stored.content == media.get(f"evidence/{match.match_id}.jpg")
+    vietnamese = client.get(f"{address}?lang=vi")
+    assert (vietnamese.status_code, vietnamese.headers["content-type"]) == (200, "image/jpeg")
+    assert decode_stored(vietnamese.content).shape[1] == 1500
+    assert client.get(f"{address}?lang=fr").status_code == 422
+    tag = vietnamese.headers["etag"]
+    same = client.get(f"{address}?lang=vi", headers={"If-None-Match": tag})
+    assert same.status_code == 304
+    client.post(f"/v1/matches/{match.match_id}/label", json={"verdict": "reject"})
+    judged = client.get(address)
+    assert judged.content != stored.content
+    assert judged.headers["etag"] != stored.headers["etag"]
+    changed = client.get(f"{address}?lang=vi", headers={"If-None-Match": tag})
+    assert changed.status_code == 200
+    client.post(f"/v1/matches/{match.match_id}/label", json={"verdict": "undo"})
+    assert client.get(address).content == stored.content
 
 
 def test_a_match_outlives_its_pictures(client: TestClient, database: Database, done: World) -> None:

@@ -19,9 +19,10 @@ from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_assets.work.pictures import store_picture
 from pvm_core.images import decode_stored
 from pvm_jobs.events import PER_JOB
+from pvm_jobs.source_policy import parse_policies
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.galleries import GalleryPicture
-from pvm_resources.store.records import Image
+from pvm_resources.store.records import Image, Job
 from tests.outbox import Outbox
 
 
@@ -38,6 +39,34 @@ def _materialisations(instance: dg.DagsterInstance, partition: str) -> dict[str,
 
 def _tag(materialisation: Any, name: str) -> str | None:
     return (materialisation.tags or {}).get(name)
+
+
+def _judge_all_wrong_and_run_once_more(stand: Stand, instance: dg.DagsterInstance, known: Job) -> None:
+    """A new job of an industry where people judged everything says so from its first event on."""
+    repos = stand.repos
+    rows = list(repos.matching.results(known.job_id))
+    labels = repos.labels(parse_policies(""))
+    for row in rows:
+        labels.give(row.match_id, "accept" if row.status == "rejected" else "reject", "Lan")
+    job = stand.job()
+    assert stand.run(job).status == "completed"
+    told = [e for e in Outbox(repos.database).events(job.job_id, limit=10_000) if e.name == "match.result"]
+    flipped = [row for row in rows if row.status == "rejected"]
+    assert len(told) == len(flipped)
+    for event in told:
+        payload = event.payload
+        shown = (payload["status"], payload["scored_status"], payload["verdict"])
+        assert shown == ("accepted", "rejected", "accept")
+    metadata = _materialisations(instance, job.partition_key)["matches"].metadata
+    figures = {name: one.value for name, one in metadata.items()}
+    wrong = len(rows) - len(flipped)
+    assert (figures["accepted"], figures["rejected"], figures["review"]) == (len(flipped), wrong, 0)
+    assert (figures["judged_right"], figures["judged_wrong"]) == (len(flipped), wrong)
+    assert figures["scored_rejected"] == len(flipped)
+    proven = [r for r in repos.matching.results(job.job_id) if r.evidence_path is not None]
+    assert len(proven) == len(rows), "what a person overruled is proven like what the score says"
+    for row in rows:
+        labels.undo(row.match_id, "Lan")
 
 
 def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
@@ -71,6 +100,14 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
     for name, one in made.items():
         assert one.metadata["dagster/partition_row_count"].value == repos.state.asset(job.job_id, name).rows
         assert _tag(one, "dagster/data_version") == repos.state.asset(job.job_id, name).data_version
+    table = made["matches"].metadata["results"].value
+    accepted = list(repos.matching.results(job.job_id, statuses=["accepted"]))
+    assert table.count("data:image/jpeg;base64,") == table.count("/review/match/") == len(accepted) > 0
+    assert decode_stored(base64.b64decode(re.findall(r"base64,([^)]*)", table)[0])).shape == (90, 180, 3)
+    assert len(table) < 100_000
+    for verdict in repos.state.verdicts(job.job_id):
+        figures = [v for v in verdict.metadata.values() if isinstance(v, int | float)]
+        assert figures, f"{verdict.check_name} has nothing to plot"
     for name in ("product_images", "keyframes"):
         uri = re.search(r"base64,([^)]*)", made[name].metadata["preview"].value)
         assert uri is not None
@@ -108,6 +145,7 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
         assert progress[stage].reused == progress[stage].total, stage
     assert Outbox(repos.database).counts(second.job_id) == events
     scores = [(r.product, r.video, r.score, r.status, r.ts) for r in results]
+    _judge_all_wrong_and_run_once_more(stand, instance, second)
     assert [
         (r.product, r.video, r.score, r.status, r.ts) for r in repos.matching.results(second.job_id)
     ] == scores

@@ -5,15 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 
 from pvm_cli import lines
 from pvm_cli.console import console_on
 from pvm_cli.lines import COLUMNS, ResultLine
+from pvm_cli.workbook import write_workbook
 from pvm_core.spreadsheet import unguarded
 
 LINE = ResultLine(
@@ -38,18 +43,21 @@ LINE = ResultLine(
 
 def test_the_first_columns_are_the_documented_ones() -> None:
     assert COLUMNS[:6] == ("product", "video", "score", "ts", "status", "evidence")
-    assert COLUMNS[-1] == "reason"
-    assert "title" not in COLUMNS
+    assert COLUMNS[14:] == (
+        "reason", "verdict", "scored_status", "title", "brand", "price", "currency", "product_url",
+        "video_title", "video_url", "platform", "channel", "published", "evidence_url", "review_url",
+    )  # fmt: skip
 
 
-def test_csv_keeps_full_precision_and_leaves_missing_terms_empty() -> None:
+def test_numbers_are_cut_as_they_are_shown_and_missing_terms_are_empty() -> None:
     stream = io.StringIO()
     lines.write_csv([LINE], stream)
     stream.seek(0)
 
     (row,) = csv.DictReader(stream)
 
-    assert float(row["score"]) == LINE.score
+    assert (row["score"], row["sim_deep"], row["ts"]) == ("0.912", "0.91", "75.5")
+    assert lines.score_text(LINE.score) == row["score"]
     assert row["sim_kp"] == ""
     assert row["video"] == "clips/đá gà"
 
@@ -76,6 +84,65 @@ def test_csv_runs_nothing_in_a_spreadsheet_and_keeps_numbers() -> None:
     assert first["video"] == """'=HYPERLINK("http://evil")"""
     assert (first["product"], float(first["sim_deep"]), first["reason"]) == ("-5", -0.5, "+1")
     assert second["reason"] == "'@SUM(A1)"
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "xlsx"])
+def test_no_form_lets_a_score_read_as_the_threshold_it_missed(form: str, tmp_path: Path) -> None:
+    just_below = replace(LINE, score=0.79996, score_pair=0.79999)
+
+    found = _written(just_below, form, tmp_path)
+
+    assert (float(found["score"]), float(found["score_pair"])) == (0.799, 0.799)
+    assert float(_written(replace(LINE, score=0.8), form, tmp_path)["score"]) == 0.8
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=60),
+    st.sampled_from(["", "=", "+", "-", "@", "\t=", "https://x.example/", "{=", "javascript:"]),
+)
+def test_a_workbook_holds_texts_as_texts(text: str, first: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        line = replace(LINE, title=first + text, product_url=first + text, price="1299000", video_url="")
+        write_workbook([line], Path(folder) / "x.xlsx")
+        sheet = load_workbook(Path(folder) / "x.xlsx")["results"]
+        names = [cell.value for cell in sheet[1]]
+        cells = dict(zip(names, sheet[2], strict=True))
+        assert all(cell.data_type != "f" for cell in sheet[2])
+        assert (cells["title"].value or "") == first + text
+        assert (cells["product_url"].value or "") == first + text
+        linked = cells["product_url"].hyperlink
+        assert linked is None or str(linked.target).startswith("https://")
+        assert (cells["price"].value, cells["price"].data_type) == (1_299_000, "n")
+
+
+def test_a_workbook_links_products_and_the_second_of_videos(tmp_path: Path) -> None:
+    line = replace(
+        LINE, product_url="https://shop.example/p/1", video_url="https://youtu.be/a?t=75",
+        evidence_url="https://x.example/" + "e" * 3_000, verdict="accept",
+    )  # fmt: skip
+    assert write_workbook([line, replace(line, product="=1+1")], tmp_path / "x.xlsx") == 2
+    sheet = load_workbook(tmp_path / "x.xlsx")["results"]
+    cells = dict(zip((cell.value for cell in sheet[1]), sheet[2], strict=True))
+    assert cells["product_url"].hyperlink.target == "https://shop.example/p/1"
+    assert cells["video_url"].value == "https://youtu.be/a?t=75"
+    assert (cells["evidence_url"].hyperlink, len(cells["evidence_url"].value)) == (None, 3_018)
+    assert sheet.auto_filter.ref is not None
+    assert sheet.freeze_panes == "B2"
+    assert [sheet.cell(row, 1).value for row in (2, 3)] == [LINE.title] * 2
+
+
+def _written(line: ResultLine, form: str, folder: Path) -> dict[str, Any]:
+    if form == "xlsx":
+        write_workbook([line], folder / "x.xlsx")
+        header, row = load_workbook(folder / "x.xlsx")["results"].values
+        return dict(zip(header, row, strict=True))
+    stream = io.StringIO()
+    {"csv": lines.write_csv, "json": lines.write_json, "jsonl": lines.write_jsonl}[form]([line], stream)
+    stream.seek(0)
+    if form == "csv":
+        return next(csv.DictReader(stream))
+    found = json.loads(stream.read())
+    return dict(found[0] if form == "json" else found)
 
 
 def test_json_and_json_lines_hold_the_same_objects() -> None:

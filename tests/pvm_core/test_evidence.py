@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvm_core.evidence.contact_sheet import contact_sheet, encode_within, mask_overlay, preview_sheet
-from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, render_evidence, timestamp
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, Rival, render_evidence, timestamp
 from pvm_core.evidence.typography import runs, shorten, system_cjk_face, width, wrap
+from pvm_core.evidence.words import VIETNAMESE
+from pvm_core.scoring.composition import composition
 
 RNG = np.random.default_rng(4)
 
@@ -83,6 +87,99 @@ def test_both_pictures_outline_and_aligned_crop_are_on_the_page() -> None:
     column = page[:, 1300]
     assert (np.abs(column.astype(int) - (220, 30, 30)).max(axis=1) < 12).sum() > 100
     assert (np.abs(column.astype(int) - (30, 30, 220)).max(axis=1) < 12).sum() > 100
+
+
+def _near(page: np.ndarray, colour: tuple[int, int, int]) -> int:
+    return int((np.abs(page.astype(int) - colour).max(axis=2) < 12).sum())
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "outline", "chip"),
+    [
+        ("accepted", None, (46, 224, 138), (22, 118, 78)), ("review", None, (255, 184, 56), (158, 96, 8)),
+        ("rejected", None, (255, 104, 92), (166, 56, 44)),
+        ("accepted", "reject", (255, 104, 92), (166, 56, 44)),
+        ("rejected", "accept", (46, 224, 138), (22, 118, 78)),
+        ("review", "unsure", (255, 184, 56), (158, 96, 8)),
+    ],
+)  # fmt: skip
+def test_outline_chip_and_bar_follow_the_status_people_see(
+    status: str, verdict: Any, outline: tuple[int, int, int], chip: tuple[int, int, int]
+) -> None:
+    grey = np.full((600, 600, 3), 128, np.uint8)
+    page = render_evidence(
+        aligned(
+            product_rgb=grey, frame_rgb=grey, transform=np.eye(3), inliers_product=(), inliers_frame=(),
+            status=status, verdict=verdict,
+        )
+    )  # fmt: skip
+    colours = [(46, 224, 138), (255, 184, 56), (255, 104, 92)]
+    assert max(colours, key=lambda colour: _near(page, colour)) == outline
+    chips = [(22, 118, 78), (158, 96, 8), (166, 56, 44)]
+    assert max(chips, key=lambda colour: _near(page, colour)) == chip
+
+
+def test_the_rival_is_on_the_page() -> None:
+    violet = np.full((300, 200, 3), (150, 20, 200), np.uint8)
+    rival = Rival("Sibling", 0.91, violet)
+    with_it, without = render_evidence(aligned(rival=rival)), render_evidence(aligned())
+    assert _near(with_it[830:], (150, 20, 200)) > 5_000
+    assert _near(without[830:], (150, 20, 200)) == 0
+    assert with_it.shape == without.shape
+    assert render_evidence(aligned(rival=Rival("x" * 5_000, 0.91))).size
+    with pytest.raises(ValueError, match="uint8"):
+        render_evidence(aligned(rival=Rival("x", 0.9, np.zeros((4, 4), np.uint8))))
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"transform": None}, {"verdict": "reject"}, {"score": 1.0, "best": 0.98}]
+)
+def test_a_page_is_drawn_in_both_languages(changes: dict[str, Any]) -> None:
+    given = aligned(**changes)
+    assert not np.array_equal(render_evidence(given), render_evidence(replace(given, language="vi")))
+
+
+def test_every_text_of_the_page_is_translated_with_its_values() -> None:
+    source = Path("pvm_core/evidence/page.py").read_text(encoding="utf-8")
+    source += Path("pvm_assets/work/evidence.py").read_text(encoding="utf-8")
+    used = set(re.findall(r'say\(\s*[\w.]+,\s*"((?:[^"\\]|\\.)+)"', source))
+    assert len(used) > 12
+    assert used <= VIETNAMESE.keys()
+    for english, vietnamese in VIETNAMESE.items():
+        assert set(re.findall(r"\{\w+\}", english)) == set(re.findall(r"\{\w+\}", vietnamese)), english
+
+
+def test_lines_have_a_legend_where_there_are_lines() -> None:
+    bare = aligned(inliers_product=(), inliers_frame=(), inliers=None)
+    foot = slice(900, 1046)
+    # The loose colour is in the legend alone: every point of this page is exact.
+    assert _near(render_evidence(aligned())[foot], (255, 184, 56)) > 40
+    assert _near(render_evidence(bare)[foot], (255, 184, 56)) == 0
+
+
+@pytest.mark.parametrize(
+    ("score", "best", "kind", "shown"),
+    [
+        (1.0, 0.98, "raised", ("0.980", "1.000", "0.020")), (0.9, 0.9, "same", ("0.900", "0.900", "0.000")),
+        (0.7999, 0.941, "held", ("0.941", "0.799", "0.142")),
+        (0.98765, 0.98761, "same", ("0.987", "0.987", "0.000")),
+    ],
+)  # fmt: skip
+def test_a_score_is_explained_by_its_best_pair(
+    score: float, best: float, kind: str, shown: tuple[str, str, str]
+) -> None:
+    found = composition(score, best)
+    assert found is not None
+    assert (found.kind, (found.best, found.score, found.change)) == (kind, shown)
+    assert composition(score, None) is None
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_figures_shown_add_up(score: float, best: float) -> None:
+    found = composition(score, best)
+    assert found is not None
+    sign = -1 if found.kind == "held" else 1
+    assert float(found.best) + sign * float(found.change) == pytest.approx(float(found.score), abs=1e-9)
 
 
 def test_without_a_transform_the_page_says_so() -> None:
@@ -217,7 +314,7 @@ def test_a_page_is_quick() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "shown"),
-    [(0, "00:00.0"), (12.34, "00:12.3"), (59.96, "01:00.0"), (3599.99, "1:00:00.0"), (7325.5, "2:02:05.5"),
+    [(0, "00:00.0"), (12.34, "00:12.3"), (59.96, "00:59.9"), (3599.99, "59:59.9"), (7325.5, "2:02:05.5"),
      (float("nan"), "--:--"), (float("inf"), "--:--"), (-1, "--:--")],
 )  # fmt: skip
 def test_timestamp(seconds: float, shown: str) -> None:

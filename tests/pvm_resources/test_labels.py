@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from pvm_core import ids
 from pvm_core.errors import InputError
+from pvm_jobs import contracts
 from pvm_jobs.source_policy import parse_policies
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.labels import Labels, Tally
+from pvm_resources.store.match_queries import ResultFilter
+from pvm_resources.store.review_queries import Wanted
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
 
@@ -142,6 +145,78 @@ def test_a_rerun_and_a_later_job_find_the_verdict(repos: Store, labels: Labels, 
     assert kept is not None
     assert (kept.job_id, kept.product, kept.video) == ("job-1", "P0", "clip0")
     assert labels.tallies(["job-1", "job-2"])["job-2"].right == 1
+
+
+def _changes(repos: Store, job: str = "job-1") -> list[tuple[str, str, str]]:
+    """(verdict, status before, status now) of the events that changed a match, in order; each keeps its
+    contract."""
+    found = [e for e in repos.match_queries.events(job, 1_000) if e.name == "match.verdict"]
+    for event in found:
+        contracts.validate("match.verdict", {**event.payload, "job_id": job, "event_id": str(event.event_id)})
+    return [(e.payload["verdict"], e.payload["previous_status"], e.payload["status"]) for e in found]
+
+
+def test_a_verdict_stands_over_the_score_everywhere(repos: Store, labels: Labels, done: World) -> None:
+    accepted, review, rejected = _ids(done)
+    labels.give(accepted, "reject", "Lan")
+    labels.give(rejected, "accept", "Lan")
+    labels.give(review, "unsure", "Lan")
+    assert [(r.status, r.effective_status) for r in repos.matching.results("job-1")] == [
+        ("accepted", "rejected"), ("review", "review"), ("rejected", "accepted"),
+    ]  # fmt: skip
+    found = [r.match_id for r in repos.matching.results("job-1", statuses=["accepted"])]
+    assert found == [rejected]
+    pages = repos.match_queries.results(ResultFilter(statuses=["rejected"]), 10)
+    assert [r.match_id for r in pages] == [accepted]
+    said = repos.match_queries.results(ResultFilter(jobs=["job-1"], verdicts=["unsure", "reject"]), 10)
+    assert [r.match_id for r in said] == [accepted, review]
+    assert repos.match_queries.results(ResultFilter(jobs=["job-1"], verdicts=["none"]), 10) == []
+    cards = repos.review_queries.cards(Wanted("job-1", statuses=["accepted"]), 10)
+    assert [card.match_id for card in cards] == [rejected]
+    counts = repos.jobs.counts("job-1")
+    assert (counts.accepted, counts.review, counts.rejected) == (1, 1, 1)
+    tally = labels.tallies(["job-1"])["job-1"]
+    # The precision is of the score: what a person overruled is its fault.
+    assert (tally.accepted, tally.wrong, tally.precision, tally.missed) == (1, 1, 0.0, 1)
+    assert (tally.shown_accepted, tally.shown_review, tally.shown_rejected) == (1, 1, 1)
+    drawn = {item.match_id for item in repos.matching.match_items("job-1", statuses=["accepted"])}
+    assert drawn == {accepted, rejected}, "accepted by the score or by a person: both are proven"
+
+
+def test_an_event_tells_who_listens_that_a_status_changed(repos: Store, labels: Labels, done: World) -> None:
+    accepted, review, _ = _ids(done)
+    labels.give(accepted, "accept", "Lan")
+    labels.give(accepted, "unsure", "Lan")
+    assert _changes(repos) == [], "what the score says already is no change"
+    labels.give(accepted, "reject", "Lan")
+    labels.give(accepted, "reject", "Lan")
+    labels.give(review, "accept", "Lan")
+    labels.undo(review, "Lan")
+    labels.undo(accepted, "Lan")
+    assert _changes(repos) == [
+        ("reject", "accepted", "rejected"), ("accept", "review", "accepted"),
+        ("none", "accepted", "review"), ("unsure", "rejected", "accepted"),
+    ]  # fmt: skip
+
+
+def test_a_verdict_on_an_old_job_is_told_of_the_latest_one_too(
+    repos: Store, labels: Labels, done: World
+) -> None:
+    for job in ("job-2", "job-3"):
+        world.write(repos, world.make(repos, job_id=job))
+    labels.give(_ids(done)[0], "reject", "Lan")
+    assert [len(_changes(repos, job)) for job in ("job-1", "job-2", "job-3")] == [1, 0, 1]
+
+
+def test_a_verdict_survives_a_rerun_under_other_rules(repos: Store, labels: Labels, done: World) -> None:
+    match = world.matches(done)[0]
+    labels.give(match.match_id, "reject", "Lan")
+    for accept, score, status in ((0.95, 0.9, "review"), (0.7, 0.9, "accepted")):
+        again = replace(match, accept=accept, score=score, status=status, rules_key="r2")
+        repos.matching.replace_matches("job-1", [again])
+        (found,) = repos.matching.results("job-1")
+        assert (found.status, found.effective_status, found.label) == (status, "rejected", "reject")
+    assert list(repos.matching.results("job-1", statuses=["accepted"])) == []
 
 
 def test_another_industry_with_the_same_video_is_not_judged(

@@ -138,8 +138,8 @@ def test_a_reason_is_stored_as_data_and_a_record_comes_back_whole(repos: Store, 
     (found,) = repos.matching.matches(job)
     assert found == given
     assert found.reason.text() == (
-        "looks alike (0.93) without a geometric proof: another product fits the same place with 0.83 against "
-        "0.85, a lead of 0.05 is asked for"
+        "looks alike (0.93) without a geometric proof: another product fits the same place with 0.831 "
+        "against 0.85, a lead of 0.05 is asked for"
     )
     (shown,) = repos.matching.results(job)
     assert (shown.reason, shown.best) == (given.reason, given.best)

@@ -53,6 +53,16 @@ def test_a_gallery_is_gathered_under_its_id(tmp_path: Path) -> None:
     assert (second.external_id, second.title, second.namespace, second.row) == ("B", "", "pillows", 4)
 
 
+def test_a_price_is_read_and_that_of_the_first_variant_stands(tmp_path: Path) -> None:
+    text = (
+        "product_id,image,price,currency\nA,a.jpg,,\nA,b.jpg,19.99 USD,\nA,c.jpg,24.99 USD,\n"
+        'B,b.jpg,"1.299.000",vnd\nC,c.jpg,ask us,\n'
+    )
+    found = collect(catalogue(tmp_path, text))
+    assert [(r.price, r.currency) for r in found.records] == [("19.99", "USD"), ("1299000", "VND"), ("", "")]
+    assert found.problems == ()
+
+
 @pytest.mark.parametrize(
     "data",
     [

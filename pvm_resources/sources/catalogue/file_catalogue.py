@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pvm_core.errors import InputError, Problem
+from pvm_core.money import Price, parse_price
 from pvm_core.shown_url import shown_url
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.sources.base import (
@@ -43,10 +44,10 @@ _FOLDERS_KNOWN: Final = 10_000
 class FileCatalogue:
     """A catalogue file as a product source.
 
-    Columns ``product_id`` and ``image`` are required, ``title``, ``brand`` and ``url`` may follow, others are
-    ignored; Google's product data names (``id``, ``image_link``, ``additional_image_link``, ``link``) are
-    taken as well. ``image`` is a path relative to the file, inside its folder, or an http(s) URL. Ids are
-    kept as given and never become part of a path.
+    Columns ``product_id`` and ``image`` are required, ``title``, ``brand``, ``url``, ``price``,
+    ``currency`` may follow, others are ignored; Google's product data names (``id``, ``image_link``,
+    ``additional_image_link``, ``link``) are taken as well. ``image`` is a path relative to the file, inside
+    its folder, or an http(s) URL. Ids are kept as given and never become part of a path.
 
     Args:
         path: the file.
@@ -186,11 +187,15 @@ class _Draft:
     external_id: str
     row: int
     texts: dict[str, str] = field(default_factory=dict)
+    price: Price = field(default_factory=Price)
     pictures: dict[PictureRef, None] = field(default_factory=dict)
 
     def add(self, subject: str, row: Row, pictures: Sequence[PictureRef]) -> Iterator[InputError]:
         """Takes a row; gives where it says otherwise than those before it."""
         self.pictures.update(dict.fromkeys(pictures))
+        # Variants of a product differ in price and are no conflict: the first one stands for it.
+        if not self.price.amount:
+            self.price = parse_price(row.values.get("price", ""), row.values.get("currency", ""))
         for name in ("title", "brand", "url"):
             value = row.values.get(name, "")
             known = self.texts.setdefault(name, value) or value
@@ -215,6 +220,8 @@ class _Draft:
             url=self.texts.get("url", ""),
             pictures=tuple(self.pictures),
             row=self.row,
+            price=self.price.amount,
+            currency=self.price.currency,
         )
 
 

@@ -29,6 +29,7 @@ _COLUMNS: Final = {
     "brand": "brand",
     "link": "url",
     "image_link": "image",
+    "price": "price",
 }
 #: A feed nests five deep (rss, channel, item, shipping, price).
 _MAX_DEPTH: Final = 32

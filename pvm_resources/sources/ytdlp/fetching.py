@@ -288,7 +288,7 @@ class YtdlpSource(ABC):
 
 
 def detailed(record: VideoRecord, info: Mapping[str, Any] | None) -> VideoRecord:
-    """The record with what the video's own page says of title, length and date."""
+    """The record with what the video's own page says of title, length, date and channel."""
     if not info:
         return record
     return replace(
@@ -296,6 +296,7 @@ def detailed(record: VideoRecord, info: Mapping[str, Any] | None) -> VideoRecord
         title=record.title or str(info.get("title") or ""),
         duration_s=info.get("duration") or record.duration_s,
         published_at=search.published(info) or record.published_at,
+        channel=search.channel(info) or record.channel,
     )
 
 

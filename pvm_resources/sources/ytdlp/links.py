@@ -219,6 +219,7 @@ def _recorded(source: str, link: Link, info: Mapping[str, Any]) -> VideoRecord:
         url=link.url,
         duration_s=info.get("duration"),
         published_at=search.published(info),
+        channel=search.channel(info),
     )
 
 

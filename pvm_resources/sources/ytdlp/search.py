@@ -34,6 +34,7 @@ class Hit:
         duration_s: seconds; None where the list does not say.
         published_at: at the latest then ("1 year ago" says at least a year); None where the list has no date.
         live: it is live, or has not begun.
+        channel: who published it; "" where the list does not say.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Hit:
     duration_s: float | None
     published_at: datetime | None
     live: bool
+    channel: str = ""
 
 
 def entry_json(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def hits(entries: Iterable[Mapping[str, Any]]) -> Iterator[Hit]:
                 duration_s=entry.get("duration"),
                 published_at=moment(entry.get("timestamp")),
                 live=entry.get("live_status") in _LIVE,
+                channel=channel(entry),
             )
 
 
@@ -72,6 +75,11 @@ def moment(timestamp: object) -> datetime | None:
         return datetime.fromtimestamp(timestamp, UTC)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def channel(info: Mapping[str, Any]) -> str:
+    """Who published a video, as its platform names them; "" where unknown."""
+    return " ".join(str(info.get("channel") or info.get("uploader") or "").split())
 
 
 def published(info: Mapping[str, Any]) -> datetime | None:

@@ -210,6 +210,7 @@ class _SearchedVideos(YtdlpSource):
             url=hit.url,
             duration_s=hit.duration_s,
             published_at=hit.published_at if self._DATED else None,
+            channel=hit.channel,
         )
 
     def _summary(self, chosen: int, gathering: _Gathering) -> str:

@@ -56,6 +56,72 @@ def test_a_row_of_matches_is_judged_by_keys_alone(page: Page, site: Site) -> Non
     expect(page.locator(f"#m-{second} button.accept")).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_verdict_changes_the_status_that_is_shown(page: Page, site: Site) -> None:
+    first = site.shelf.matches[0]
+    _grid(page, site)
+    card = page.locator(f"#m-{first}")
+    expect(card.locator(".status")).to_have_text("Accepted")
+    expect(card.locator(".scored")).to_have_count(0)
+    page.keyboard.press("r")
+    expect(card.locator(".status")).to_have_text("Rejected")
+    expect(card.locator(".scored")).to_have_text("by score: Accepted")
+    expect(card.locator(".score")).to_have_class("score rejected")
+    expect(card.locator(".score")).to_contain_text("0.962")
+    _grid(page, site, "?status=accepted")
+    expect(page.locator(f"#m-{first}")).to_have_count(0)
+    expect(page.locator(".card")).to_have_count(3)
+    page.goto(f"{site.url}/review/match/{first}")
+    expect(page.locator(".naming .status")).to_have_text("Rejected")
+    page.goto(f"{site.url}/review")
+    expect(page.locator(".counts .accepted")).to_contain_text("3")
+    expect(page.locator(".counts .rejected")).to_contain_text("3")
+
+
+def test_the_rival_is_shown_with_its_picture_and_score(page: Page, site: Site) -> None:
+    contested, rival = site.shelf.matches[4], site.shelf.products[1]
+    page.goto(f"{site.url}/review/match/{contested}")
+    box = page.locator(".rival")
+    expect(box).to_contain_text("Rival 0.830")
+    expect(box).to_contain_text(rival.title)
+    picture = box.locator("img")
+    assert picture.evaluate("(i) => i.decode().then(() => i.naturalWidth)") > 100
+    expect(page.locator("#parts")).to_have_text(
+        "Best pair 0.850, held down to 0.799: it cannot be accepted by itself."
+    )
+    page.goto(f"{site.url}/review/match/{site.shelf.matches[0]}")
+    expect(page.locator(".rival")).to_have_count(0)
+
+
+def test_evidence_speaks_the_language_of_the_page_and_follows_the_verdict(page: Page, site: Site) -> None:
+    match = site.shelf.matches[0]
+    page.goto(f"{site.url}/review/match/{match}")
+    expect(page.locator("#evidence")).to_have_attribute("src", f"/v1/matches/{match}/evidence")
+    english = _pixels(page)
+    assert english == _pixels(page)
+    page.locator("header a[lang=vi]").click()
+    expect(page.locator("#evidence")).to_have_attribute("src", f"/v1/matches/{match}/evidence?lang=vi")
+    assert _pixels(page) != english
+    page.locator("header a[lang=en]").click()
+    page.goto(f"{site.url}/review/{site.shelf.industry}")
+    thumb = page.locator(f"#m-{match} img")
+    before = thumb.get_attribute("src")
+    page.locator(f"#m-{match} button.reject").click()
+    expect(page.locator(f"#m-{match} .status")).to_have_text("Rejected")
+    assert thumb.get_attribute("src") != before
+    thumb.evaluate("(i) => i.decode()")
+    page.goto(f"{site.url}/review/match/{match}")
+    assert _pixels(page) != english, "what people judged wrong is drawn as rejected"
+
+
+def _pixels(page: Page) -> str:
+    """The evidence picture in short."""
+    return str(page.evaluate(
+        "(async () => { const i = document.querySelector('#evidence'); await i.decode();"
+        "const c = document.createElement('canvas'); c.width = i.naturalWidth; c.height = i.naturalHeight;"
+        "c.getContext('2d').drawImage(i, 0, 0); return c.toDataURL('image/png').length; })()"
+    ))  # fmt: skip
+
+
 def test_keys_move_zoom_open_and_help(page: Page, site: Site) -> None:
     ids = [str(match) for match in site.shelf.matches]
     _grid(page, site)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,3 +90,60 @@ def test_the_command_line(
     assert (out / "pairs.csv").read_text().count("\n") == 3
     results = runner.invoke(cli, ["results", "--job", "job-1", "--min-score", "0", "--format", "json"])
     assert [one["label"] for one in json.loads(results.stdout)] == ["accept", "reject", None]
+    assert [one["verdict"] for one in json.loads(results.stdout)] == ["accept", "reject", None]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], [("P1", "accepted", "review")]),
+        (["--status", "rejected"], [("P0", "rejected", "accepted"), ("P2", "rejected", "rejected")]),
+        (["--verdict", "reject"], [("P0", "rejected", "accepted")]),
+        (["--verdict", "none"], [("P2", "rejected", "rejected")]),
+        (["--verdict", "accept", "--status", "rejected"], []),
+        (["--min-score", "0.8"], [("P0", "rejected", "accepted")]),
+    ],
+)
+def test_the_command_line_shows_what_people_decided(
+    client: TestClient,
+    done: World,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    expected: list[tuple[str, str, str]],
+) -> None:
+    monkeypatch.setenv("PVM_HOME", str(tmp_path))
+    monkeypatch.setenv("PVM_DATABASE_URL", database_url)
+    for match, verdict in zip(world.matches(done), ("reject", "accept"), strict=False):
+        client.post(f"/v1/matches/{match.match_id}/label", json={"verdict": verdict})
+    found = CliRunner().invoke(cli, ["results", "--job", "job-1", "--format", "csv", *options])
+    rows = csv.DictReader(io.StringIO(found.stdout))
+    assert [(row["product"], row["status"], row["scored_status"]) for row in rows] == expected
+    table = CliRunner().invoke(cli, ["results", "--job", "job-1", *options])
+    assert ("verdict" in table.stdout) == any(product != "P2" for product, *_ in expected)
+
+
+def test_rest_returns_no_match_as_accepted_that_people_judged_wrong(client: TestClient, done: World) -> None:
+    wrong, right, _ = (match.match_id for match in world.matches(done))
+    client.post(f"/v1/matches/{wrong}/label", json={"verdict": "reject"})
+    client.post(f"/v1/matches/{right}/label", json={"verdict": "accept"})
+
+    def found(query: str) -> list[tuple[str, str, str, str | None]]:
+        items = client.get(f"/v1/results?{query}").json()["items"]
+        return [(one["product"], one["status"], one["scored_status"], one["verdict"]) for one in items]
+
+    p0, p1 = ("P0", "rejected", "accepted", "reject"), ("P1", "accepted", "review", "accept")
+    p2 = ("P2", "rejected", "rejected", None)
+    assert found("status=accepted") == [p1]
+    assert found("status=rejected&status=review") == [p0, p2]
+    assert found("verdict=reject&verdict=none") == [p0, p2]
+    assert found("verdict=reject&status=accepted") == []
+    assert client.get("/v1/results?verdict=wrong").status_code == 422
+    one = client.get(f"/v1/matches/{wrong}").json()
+    assert (one["status"], one["scored_status"], one["score"]) == ("rejected", "accepted", 0.9)
+    assert client.get("/v1/jobs/job-1").json()["counts"]["accepted"] == 1
+    first = client.get("/v1/results?status=rejected&limit=1").json()
+    assert [one["product"] for one in client.get(first["next"]).json()["items"]] == ["P2"]
+    other = client.get(first["next"].replace("status=rejected", "status=rejected&verdict=none"))
+    assert other.status_code == 422, "a cursor belongs to its filters"

@@ -1,0 +1,1 @@
+"""The report on an industry: what it says as data, and one HTML file that says it."""
