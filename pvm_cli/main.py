@@ -10,6 +10,7 @@ import typer
 
 from pvm_cli import (
     api,
+    calibrate,
     demo,
     endpoints,
     evaluate,
@@ -100,6 +101,7 @@ app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)
 app.add_typer(rules.app, name="rules", rich_help_panel=_TUNE)
 app.add_typer(models.app, name="models", rich_help_panel=_TUNE)
 app.add_typer(labels.app, name="labels", rich_help_panel=_TUNE)
+app.command("calibrate", rich_help_panel=_TUNE)(calibrate.calibrate)
 app.command("evaluate", rich_help_panel=_TUNE)(evaluate.evaluate)
 
 

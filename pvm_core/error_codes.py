@@ -56,10 +56,10 @@ def _status(http: int) -> ErrorTraits:
 _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
-        "api bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events executor "
-        "fetch home.empty idempotency inbox industry job key label labels links queries "
-        "purge.source request results review rules run.source settings source sources table translator "
-        "upload videos webhook",
+        "api bus.none calibration.labels calibration.options calibration.samples catalogue contract cursor "
+        "demo endpoint evaluate events executor fetch home.empty idempotency inbox industry job key label "
+        "labels links queries purge.source request results review rules run.source settings source sources "
+        "table translator upload videos webhook",
     ),
     (
         ITEM,
@@ -70,6 +70,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (replace(INPUT, exit=Exit.NOTHING), "pictures.none products.none videos.none"),
     (replace(INPUT, exit=Exit.FAILED), "embeddings.none keyframes.none partition upstream"),
     (MODEL, "calibration model"),
+    (replace(MODEL, exit=Exit.FAILED), "calibration.worse"),
     (FAILURE, "endpoint.test internal run step"),
     (
         MACHINE,
