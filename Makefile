@@ -7,6 +7,17 @@ BASE := $(VENV)/.base
 FULL := $(VENV)/.full
 ROOMS := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_cli pvm_api sensors
 
+# Pins for every system and Python that the project supports, with the hashes of their files. No index is written
+# into them: each machine asks its own.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+    --no-emit-index-url --no-emit-find-links --no-annotate
+# Nothing is installed whose hash is not in the file, nor anything to build it with.
+INSTALL := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes \
+    --build-constraints requirements-build.txt --require-build-hashes
+# Apart: a folder has no hash. Its dependencies are those installed before.
+INSTALL_PROJECT := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps \
+    --build-constraints requirements-build.txt --require-build-hashes -e .
+
 .PHONY: help setup base demo up down test suite test-long test-n8n bench lint format pin clean
 
 help: ## list the targets
@@ -60,23 +71,27 @@ test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the sta
 bench: $(FULL) ## time per item and stage, keyframes a second, peak memory
 	$(BIN)/python bench/bench_pipeline.py
 
-pin: $(FULL) ## compile requirements.txt from pyproject.toml, keeping pins that still fit
-	$(BIN)/uv pip compile --quiet --no-header --no-emit-index-url --no-annotate --extra models --extra dev \
-	    -o requirements.txt pyproject.toml >/dev/null
+pin: $(FULL) ## compile the three requirements files from pyproject.toml, keeping pins that still fit
+	@$(COMPILE) --extra models --extra dev -o requirements.txt pyproject.toml >/dev/null
+	@$(COMPILE) -c requirements.txt -o requirements-base.txt pyproject.toml >/dev/null
+	@$(COMPILE) -c requirements.txt --group build -o requirements-build.txt >/dev/null
 
 clean: ## remove the virtual environment and caches, never the data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build dist
 
-$(BIN)/uv:
-	@bash tools/venv.sh $(VENV)
+$(BIN)/uv: requirements-build.txt
+	@bash tools/venv.sh $(VENV) requirements-build.txt
+	@touch $(BIN)/uv
 
 # One stamp a kind of install. The full install contains the base, so it also renews the base's stamp.
-$(BASE): pyproject.toml requirements.txt | $(BIN)/uv
+$(BASE): pyproject.toml requirements-base.txt | $(BIN)/uv
 	@echo "installing the base packages into $(VENV)"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -c requirements.txt -e .
+	@$(INSTALL) -r requirements-base.txt
+	@$(INSTALL_PROJECT)
 	@touch $(BASE)
 
 $(FULL): pyproject.toml requirements.txt | $(BIN)/uv
 	@echo "installing all packages into $(VENV) (torch is large)"
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode -c requirements.txt -e '.[models,dev]'
+	@$(INSTALL) -r requirements.txt
+	@$(INSTALL_PROJECT)
 	@touch $(FULL) $(BASE)

@@ -15,6 +15,7 @@ from pvm_assets.steps.matching import candidate_pairs, matches
 from pvm_assets.steps.product_images import product_images
 from pvm_assets.steps.products import products
 from pvm_assets.steps.videos import videos
+from pvm_resources.private import keep_private
 from pvm_resources.settings import load_settings
 from pvm_resources.signals import restore_handlers
 from sensors import EXTERNAL, EXTERNAL_CHECKS, JOBS, SCHEDULES, SENSORS
@@ -51,4 +52,5 @@ def definitions(executor: str) -> dg.Definitions:
 
 # Code servers and run workers start here, whoever started Dagster.
 restore_handlers()
+keep_private()
 defs = definitions(load_settings().executor)

@@ -11,6 +11,7 @@ from pvm_resources import logs
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
+from pvm_resources.private import keep_private
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.signals import restore_handlers
 
@@ -47,4 +48,5 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
 if __name__ == "__main__":
     restore_handlers()
+    keep_private()
     serve(load_settings())

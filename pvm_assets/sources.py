@@ -13,6 +13,7 @@ from pvm_core.errors import InputError, Problem
 from pvm_jobs.request import JobRequest
 from pvm_jobs.source_kinds import SourceKind
 from pvm_resources.sources.base import Collected, Query, Record, Source, SourceStatus, VideoSource
+from pvm_resources.sources.confined import Confinement
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.sources.search_terms import query_for
 from pvm_resources.store.source_runs import SourceState
@@ -111,7 +112,7 @@ class _Collector:
     def collect(self, spec: SourceSpec[Record], request: JobRequest) -> Gathered[Record]:
         self._log(spec.label, "queried")
         try:
-            source = spec.make(self._context(spec))
+            source = spec.make(self._context(spec, request))
             self._made.append(source)
             answer = source.collect(self._query(spec, request))
         except InputError as error:
@@ -121,7 +122,7 @@ class _Collector:
         self._log(spec.label, f"{status.state}, {len(answer.records)} found {status.reason}".strip())
         return Gathered(spec, source, replace(answer, status=status))
 
-    def _context(self, spec: SourceSpec[Record]) -> SourceContext:
+    def _context(self, spec: SourceSpec[Record], request: JobRequest) -> SourceContext:
         services, job = self._stage.services, self._stage.job
         policy = self._policies[spec.name]
         return SourceContext(
@@ -134,6 +135,7 @@ class _Collector:
             policy=policy,
             folder=services.settings.home / "downloads",
             report=lambda line: self._log(spec.label, line),
+            confinement=Confinement.of(services.settings, anywhere=request.allow_outside),
         )
 
     def _query(self, spec: SourceSpec[Record], request: JobRequest) -> Query:

@@ -54,7 +54,7 @@ def openapi(
     """Prints the API's OpenAPI description; needs no database."""
     text = described()
     if write is None:
-        out().print(text, markup=False, soft_wrap=True, end="")
+        out().print(text, soft_wrap=True, end="")
         return
     write.write_text(text, encoding="utf-8")
     note(f"wrote {write}")

@@ -7,26 +7,63 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, TextIO, cast
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from pvm_core.errors import PvmError
+from pvm_core.printable import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderHook
+    from rich.segment import Segment
 
 
 def out() -> Console:
     """The console of results (stdout)."""
-    from rich.console import Console
-
-    return Console(highlight=False)
+    return console_on()
 
 
 def err() -> Console:
     """The console of progress, notes and errors (stderr)."""
+    return console_on(stderr=True)
+
+
+def console_on(**where: Any) -> Console:
+    """A console, made as Rich makes one, that reads no markup and lets no command in foreign text pass."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False, **where)
+    console.push_render_hook(cast("RenderHook", _Cleaned))
+    return console
+
+
+class _Cleaned:
+    """Prints what it wraps, cleaned; Rich's own commands for cursor and colour are no text and stay."""
+
+    def __init__(self, inner: RenderableType) -> None:
+        self._inner = inner
+
+    @classmethod
+    def process_renderables(cls, renderables: list[RenderableType]) -> list[RenderableType]:
+        """The hook that Rich calls with what is about to be printed."""
+        return [cls(one) for one in renderables]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        for part in console.render(self._inner, options):
+            yield part if part.control else part._replace(text=printable(part.text))
+
+
+def data_stream() -> TextIO:
+    """Where CSV and JSON go: standard output as it is, so that programs get every character; a terminal
+    gets text that cannot command it."""
+    return cast("TextIO", _TerminalText(sys.stdout)) if sys.stdout.isatty() else sys.stdout
+
+
+class _TerminalText:
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+
+    def write(self, text: str) -> int:
+        return self._terminal.write(printable(text))
 
 
 def logs_are_json() -> bool:
@@ -37,8 +74,6 @@ def logs_are_json() -> bool:
 @contextmanager
 def own_stderr() -> Iterator[Console]:
     """A console on this process's stderr that stays there while Dagster captures what the process writes."""
-    from rich.console import Console
-
     try:
         handle = os.dup(sys.stderr.fileno())
     except OSError:
@@ -46,7 +81,7 @@ def own_stderr() -> Iterator[Console]:
         yield err()
         return
     with os.fdopen(handle, "w", encoding="utf-8", buffering=1) as stream:
-        yield Console(file=stream, highlight=False)
+        yield console_on(file=stream)
 
 
 def note(text: str, to: Console | None = None, **fields: object) -> None:
@@ -59,7 +94,7 @@ def note(text: str, to: Console | None = None, **fields: object) -> None:
     if logs_are_json():
         _log(console.file).info(text, extra=fields)
     else:
-        console.print(text, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
 
 def show_error(error: PvmError) -> None:
@@ -69,14 +104,13 @@ def show_error(error: PvmError) -> None:
         return
     console = err()
     if not console.is_terminal:
-        console.print(f"error: {shorten(str(error), 2_000)}", markup=False, soft_wrap=True)
+        console.print(f"error: {shorten(str(error), 2_000)}", soft_wrap=True)
         return
     from rich.panel import Panel
     from rich.text import Text
 
-    body = Text.assemble(
-        (shorten(error.subject, 400), "bold"), "\n", error.reason, ".\n", (f"→ {error.remedy}", "green")
-    )
+    reason, remedy = printable(error.reason), printable(error.remedy)
+    body = Text.assemble((shorten(error.subject, 400), "bold"), "\n", reason, ".\n", (f"→ {remedy}", "green"))
     title = "try again later" if error.retryable else "error"
     console.print(Panel(body, title=title, subtitle=error.code, border_style="red", title_align="left"))
 
@@ -95,5 +129,5 @@ def shorten(text: str, width: int) -> str:
 
 
 def flat(text: str) -> str:
-    """The text on one line."""
-    return " ".join(text.split())
+    """The text on one line, `printable`."""
+    return " ".join(printable(text).split())

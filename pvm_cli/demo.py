@@ -72,13 +72,13 @@ def _judge(session: Session, job: Job, case: CaseInfo) -> None:
     rows = [ResultRow(line.product, line.video, line.score, line.ts) for line in found]
     accept = session.rules_of(job).accept
     out().print(_sentence(score_results(case.folder, rows, accept=accept)), soft_wrap=True)
-    out().print(_NEXT, markup=False, soft_wrap=True)
+    out().print(_NEXT, soft_wrap=True)
 
 
 def _sentence(score: CaseScore) -> str:
     lines = [
-        f"\nAgainst the known truth: precision [bold]{score.precision:.3f}[/bold], "
-        f"recall [bold]{score.recall:.3f}[/bold] ({score.right} right of {score.accepted} accepted, "
+        f"\nAgainst the known truth: precision {score.precision:.3f}, "
+        f"recall {score.recall:.3f} ({score.right} right of {score.accepted} accepted, "
         f"{score.true} true); right second in {score.seconds_right} of {score.right}"
     ]
     lines += [f"  wrong   {product} in {video}" for product, video in score.wrong]

@@ -58,7 +58,7 @@ def add(
     signing.key_of(given)
     with opened(create=True) as session:
         made = session.store.endpoints.add(url, secret=given, events=events or DEFAULT_EVENTS, name=name)
-    out().print(f"id      {made.endpoint_id}", markup=False)
+    out().print(f"id      {made.endpoint_id}")
     _show_secret(given)
 
 
@@ -153,5 +153,5 @@ def _webhook(found: Endpoint) -> Endpoint:
 
 
 def _show_secret(secret: str) -> None:
-    out().print(f"secret  {secret}", markup=False, soft_wrap=True)
+    out().print(f"secret  {secret}", soft_wrap=True)
     note("keep the secret: it is not shown again")

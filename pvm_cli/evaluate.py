@@ -12,6 +12,7 @@ import typer
 from pvm_cli.console import err, note, out
 from pvm_cli.tables import print_table
 from pvm_core.errors import InputError
+from pvm_core.printable import printable
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
@@ -164,11 +165,14 @@ def without_colour(pairs: Sequence[RawPair]) -> list[RawPair]:
 
 
 def _report(each: _Measured, measured: Sequence[_Measured], shipped: Calibration, rules: Rules) -> None:
+    from rich.text import Text
+
     from pvm_evaluation.metrics import retrieval_recall, score_pairs, true_count
 
     folder, pairs = each.folder, each.pairs
     recalls = ", ".join(f"{share:.3f} at {k}" for k, share in retrieval_recall(pairs).items())
-    out().print(f"\n[bold]{folder.name}[/bold]: {true_count(pairs)} true pairs; retrieval recall {recalls}")
+    found = f": {true_count(pairs)} true pairs; retrieval recall {recalls}"
+    out().print(Text.assemble("\n", (printable(folder.name), "bold"), found))
     scored = score_pairs(pairs, shipped, rules)
     rows = [*terms(scored), variant(f"score, {shipped.name}", pairs, scored, shipped, rules)]
     if each.bare is not None:
@@ -258,7 +262,6 @@ def _fit(target: Path, measured: dict[str, list[RawPair]], setting: Setting) -> 
         f"\nfitted on {', '.join(sorted(measured))}: {target}\n"
         f"judged without their product: {said.accepted} accepted, {said.wrong} wrong, "
         f"precision {said.precision:.3f} (>= {said.bound:.3f}), recall {said.recall:.3f}",
-        markup=False,
         soft_wrap=True,
     )
     _print_reliability(decided)

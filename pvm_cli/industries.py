@@ -70,7 +70,7 @@ def add(name: _Name, products: _Products = None, videos: _Videos = None) -> None
         given = sources_of(products, videos)
         if given:
             session.store.industries.set_sources(industry.slug, {**industry.sources, **given})
-    out().print(f"{industry.name} ({industry.slug})", markup=False)
+    out().print(f"{industry.name} ({industry.slug})")
 
 
 @app.command()
@@ -88,7 +88,7 @@ def show(name: _Name) -> None:
         *(f"job       {job.job_id}  {job.status}" for job in jobs),
     ]
     for line in lines:
-        out().print(line, markup=False, soft_wrap=True)
+        out().print(line, soft_wrap=True)
 
 
 @app.command()
@@ -162,7 +162,7 @@ def queries(
             )
             industry = session.store.industries.get(industry.slug)
     for line in _query_lines(industry):
-        out().print(line, markup=False, soft_wrap=True)
+        out().print(line, soft_wrap=True)
 
 
 @app.command()
@@ -192,8 +192,11 @@ def _standing(industry: Industry) -> str:
 
 
 def _listed(value: object) -> str:
-    """One source, or a list of them."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "-")
+    """One source, or a list of them; an address without what may be a key in it."""
+    from pvm_core.shown_url import shown_url
+
+    listed = value if isinstance(value, list) else [value or "-"]
+    return ", ".join(shown_url(str(one)) for one in listed)
 
 
 def _query_lines(industry: Industry) -> list[str]:

@@ -35,7 +35,7 @@ def create(
     with opened(create=True) as session:
         key, token = session.store.keys.create(name, scope or ["read"])
     note(f"key {key.key_id} of {key.name} may: {', '.join(key.scopes)}. It is shown only now:")
-    out().print(token, markup=False, soft_wrap=True)
+    out().print(token, soft_wrap=True)
 
 
 @app.command("list")

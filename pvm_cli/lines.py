@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from pvm_cli.console import shorten
 from pvm_cli.tables import Cell, print_table
+from pvm_core.printable import printable_json
+from pvm_core.spreadsheet import guarded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +74,7 @@ COLUMNS: Final = tuple(f.name for f in fields(ResultLine) if f.name not in ("tit
 
 
 def write_csv(lines: Iterable[ResultLine], stream: TextIO) -> None:
-    """Header and one row a line; numbers in full precision, missing terms empty."""
+    """Header and one row a line; numbers in full precision, missing terms empty, texts `guarded`."""
     stream.write(_csv_row(COLUMNS))
     for line in lines:
         stream.write(_csv_row([getattr(line, column) for column in COLUMNS]))
@@ -81,20 +83,22 @@ def write_csv(lines: Iterable[ResultLine], stream: TextIO) -> None:
 def _csv_row(values: Sequence[object]) -> str:
     # The writer quotes only the characters of its own line end, so a lone carriage return needs this one.
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\r\n").writerow("" if value is None else value for value in values)
+    csv.writer(buffer, lineterminator="\r\n").writerow(
+        "" if value is None else guarded(value) for value in values
+    )
     return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
 def write_jsonl(lines: Iterable[ResultLine], stream: TextIO) -> None:
     """One JSON object a line of text."""
     for line in lines:
-        stream.write(json.dumps(asdict(line), ensure_ascii=False) + "\n")
+        stream.write(printable_json(json.dumps(asdict(line), ensure_ascii=False)) + "\n")
 
 
 def write_json(lines: Iterable[ResultLine], stream: TextIO) -> None:
     """One JSON array."""
-    json.dump([asdict(line) for line in lines], stream, ensure_ascii=False, indent=2)
-    stream.write("\n")
+    text = json.dumps([asdict(line) for line in lines], ensure_ascii=False, indent=2)
+    stream.write(printable_json(text) + "\n")
 
 
 def show(
@@ -132,7 +136,7 @@ def show(
     console.print("evidence" if paths is None or paths >= len(proven) else "evidence, e.g.")
     for line in proven[:paths]:
         what = f"{shorten(line.product, _CELL_WIDTH)} in {shorten(line.video, _CELL_WIDTH)}"
-        console.print(f"  {what}: {line.evidence}", markup=False, soft_wrap=True)
+        console.print(f"  {what}: {line.evidence}", soft_wrap=True)
 
 
 def _cell(line: ResultLine, column: str) -> Cell:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from pvm_cli import (
     api,
@@ -28,7 +31,10 @@ from pvm_cli import (
     sources,
     status,
 )
+from pvm_cli.doctor import command as doctor
 from pvm_cli.group import PvmGroup
+from pvm_core.printable import printable
+from pvm_resources.private import keep_private
 from pvm_resources.signals import restore_handlers
 
 _ABOUT = """Finds which products of a catalogue appear in which videos, and proves each match
@@ -96,6 +102,7 @@ app.add_typer(keys.app, name="keys", rich_help_panel=_SERVICE)
 app.add_typer(events.app, name="events", rich_help_panel=_SERVICE)
 app.add_typer(endpoints.app, name="endpoints", rich_help_panel=_SERVICE)
 app.command("purge", rich_help_panel=_SERVICE)(purge.purge)
+app.command("doctor", rich_help_panel=_SERVICE)(doctor.doctor)
 app.command("sources", rich_help_panel=_TUNE)(sources.sources)
 app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)
 app.add_typer(rules.app, name="rules", rich_help_panel=_TUNE)
@@ -108,7 +115,16 @@ app.command("evaluate", rich_help_panel=_TUNE)(evaluate.evaluate)
 def main() -> None:
     """The command `pvm`."""
     restore_handlers()
-    app()
+    keep_private()
+    sys.excepthook = _print_traceback
+    # Not `app()`, which would put Typer's own hook in its place.
+    get_command(app)()
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
+    sys.stderr.write(printable("".join(traceback.format_exception(kind, error, trace))))
 
 
 if __name__ == "__main__":

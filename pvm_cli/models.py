@@ -83,12 +83,15 @@ def verify(
     ] = None,
 ) -> None:
     """Hashes weights again; exit code 1 where one is not what it was."""
+    from rich.text import Text
+
     store = _store(_settings())
     chosen = names or [s.spec.name for s in store.list() if s.status in {"present", "builtin", "broken"}]
     found = [store.verify(name) for name in chosen]
     for each in found:
-        mark = "[green]ok[/green]     " if each.ok else "[red]differs[/red]"
-        out().print(f"{mark}  {each.name}  {each.sha256[:16]}  {each.note}", soft_wrap=True)
+        mark = ("ok     ", "green") if each.ok else ("differs", "red")
+        said = f"  {each.name}  {each.sha256[:16]}  {each.note}"
+        out().print(Text.assemble(mark, said), soft_wrap=True)
     if not all(each.ok for each in found):
         raise typer.Exit(Exit.FAILED.value)
 

@@ -51,10 +51,10 @@ def print_problems(console: Console, problems: Sequence[Problem], *, full: bool 
     shown = groups if full else groups[:_GROUPS]
     for group in shown:
         count = f"{len(group.members)}x {group.stage}: {shorten(group.message, 200)} [{group.code}]"
-        console.print(f"  {count}", markup=False, soft_wrap=True)
+        console.print(f"  {count}", soft_wrap=True)
         limit = len(group.members) if full else _EXAMPLES
         for problem in group.members[:limit]:
-            console.print(f"      {_item(problem, group)}", markup=False, soft_wrap=True, style="dim")
+            console.print(f"      {_item(problem, group)}", soft_wrap=True, style="dim")
         if len(group.members) > limit:
             console.print(f"      and {len(group.members) - limit} more", style="dim")
     if len(groups) > len(shown):

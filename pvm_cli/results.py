@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from pvm_cli import lines
-from pvm_cli.console import note, out
+from pvm_cli.console import data_stream, note, out
 from pvm_cli.lines import ResultLine
 from pvm_core.errors import InputError
 
@@ -81,7 +80,7 @@ def results(
         if form == "table":
             _show(chosen, list(found), status)
         else:
-            _WRITERS[form](found, sys.stdout)
+            _WRITERS[form](found, data_stream())
 
 
 def find_lines(

@@ -91,6 +91,13 @@ def run(
         str | None,
         typer.Option("--rule-set", help="Named rules; the industry keeps them.", show_default=False),
     ] = None,
+    allow_outside: Annotated[
+        bool,
+        typer.Option(
+            "--allow-outside",
+            help="Pictures of a catalogue, and links in a folder of clips, may lie outside its folder.",
+        ),
+    ] = False,
 ) -> None:
     """Finds products of catalogues and shops in clips and online videos.
 
@@ -112,7 +119,7 @@ def run(
     from pvm_cli.session import ready
     from pvm_resources.settings import load_settings
 
-    given = sources_of(products, videos)
+    given = sources_of(products, videos, allow_outside=allow_outside)
     with ready(load_settings()) as session:
         chosen = session.store.industries.ensure(industry)
         if rule_set is not None:
@@ -124,6 +131,7 @@ def run(
             recency_days=recency_days,
             queries=query or (),
             embed_model=embed_model,
+            allow_outside=allow_outside,
         )
         note_missing_phrases(session, chosen, request)
         made = session.store.jobs.create(chosen.slug, request.to_json(), job)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -26,14 +27,16 @@ API: Final = "api"
 RELAY: Final = "relay"
 #: In the order they are stopped: first those that accept work.
 SERVICES: Final = (API, WEBSERVER, DAEMON, RELAY)
+#: Where the Dagster UI listens by default.
+UI_PORT: Final = 3000
 _READY_S: Final = 90.0
 
 
 def up(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = UI_PORT,
     host: Annotated[
         str,
-        typer.Option(help="Address to listen on. The UI has no login: open it to a trusted network only."),
+        typer.Option(help="Address of the Dagster UI. Where others reach it, one has to sign in."),
     ] = "127.0.0.1",
     api_port: Annotated[
         int | None,
@@ -59,9 +62,10 @@ def up(
     folder = ServiceFolder(settings.home)
     with _one_at_a_time(settings.home):
         webserver, api = _start_missing(settings, folder, host, port)
-    out().print(f"Dagster UI   [bold]{webserver.url}[/bold]")
-    out().print(f"REST API     [bold]{api.url}[/bold]")
-    out().print(f"review page  [bold]{api.url}/review[/bold]")
+    _print_place("Dagster UI", webserver.url)
+    _print_link(webserver.url)
+    _print_place("REST API", api.url)
+    _print_place("review page", f"{api.url}/review")
     out().print(f"logs         {folder.log_path(WEBSERVER).parent}", soft_wrap=True)
     if foreground:
         _stay(settings, folder)
@@ -89,9 +93,18 @@ def down(
     note(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
 
 
+def _print_place(name: str, url: str) -> None:
+    from rich.text import Text
+
+    out().print(Text.assemble(f"{name:<12} ", (url, "bold")))
+
+
 def _start_missing(
     settings: Settings, folder: ServiceFolder, host: str, port: int
 ) -> tuple[Service, Service]:
+    from pvm_api.dagster_ui.options import Options
+
+    ui = Options.of(settings, host, port)
     if folder.find(WEBSERVER) is None:
         _check_port(host, port, "--port", "the Dagster UI")
     if folder.find(API) is None:
@@ -100,12 +113,11 @@ def _start_missing(
         check_api_host(settings)
         _check_port(settings.api_host, settings.api_port, "--api-port", "the REST API")
     env = _prepare(settings)
-    ui = ["dagster_webserver", "-h", host, "-p", str(port), *_workspace()]
     commands = {
         DAEMON: (["dagster._daemon", "run", *_workspace()], ""),
         RELAY: (["pvm_cli.main", "events", "relay"], ""),
         API: (["pvm_api.server"], f"http://{_reachable(settings.api_host)}:{settings.api_port}"),
-        WEBSERVER: (ui, f"http://{_reachable(host)}:{port}"),
+        WEBSERVER: (["pvm_api.dagster_ui.server", "-h", host, "-p", str(port), *_workspace()], ui.url),
     }
     services = {
         name: folder.find(name) or folder.start(name, [sys.executable, "-m", *command], env, url=url)
@@ -129,6 +141,21 @@ def _check_port(host: str, port: int, option: str, user: str) -> None:
         )
 
 
+def _print_link(url: str) -> None:
+    """Prints a link that signs a browser in, where the Dagster UI asks for it."""
+    # The running one is asked: it may have been started with other settings.
+    if _status(f"{url}/robots.txt") != HTTPStatus.UNAUTHORIZED:
+        return
+    from pvm_api.dagster_ui.links import LASTS_S, SECRET, new_link
+    from pvm_cli.session import opened
+
+    with opened() as session:
+        link = new_link(url, session.store.keys.secret(SECRET))
+    out().print(f"sign in      {link}", markup=False, soft_wrap=True)
+    minutes = LASTS_S // 60
+    note(f"the link signs one browser in, within {minutes} minutes; pvm up prints another, a key serves too")
+
+
 def _note_on_keys(settings: Settings) -> None:
     """Notes how to create the first key: the API cannot be called without one."""
     from pvm_cli.session import opened
@@ -145,7 +172,10 @@ def _prepare(settings: Settings) -> Mapping[str, str]:
     """Server up, schema and Dagster's home ready; the environment of the processes."""
     from pvm_assets.execution.bootstrap import bootstrap
 
-    return {**os.environ, **bootstrap(settings, keep=True).environment}
+    platform = bootstrap(settings, keep=True)
+    if platform.open_home is not None:
+        note(f"warning: {platform.open_home}")
+    return {**os.environ, **platform.environment}
 
 
 def _workspace() -> list[str]:
@@ -178,15 +208,23 @@ def _wait_ready(folder: ServiceFolder, service: Service, path: str) -> None:
 
 def answers(url: str) -> bool:
     """True where a server answers at `url` with 200."""
+    return _status(url) == HTTPStatus.OK
+
+
+def _status(url: str) -> int | None:
+    """The status of the answer; None where there is none."""
+    import urllib.error
     import urllib.request
 
     try:
         # Proxies of the environment must not stand between us and our own server.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(url, timeout=2) as response:
-            return bool(response.status == 200)
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
     except OSError:
-        return False
+        return None
 
 
 def _stop_all(settings: Settings, folder: ServiceFolder, keep_database: bool) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pvm_cli.console import note
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def ready(settings: Settings) -> Iterator[Session]:
 
     _log_own_lines(settings)
     platform = bootstrap(settings)
+    if platform.open_home is not None:
+        note(f"warning: {platform.open_home}")
     try:
         with Database(platform.dsn, max_connections=2) as database:
             yield Session(settings, database)

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from pvm_resources.store.records import Industry
 
 
-def sources_of(products: Sequence[str] | None, videos: Sequence[str] | None) -> dict[str, list[str]]:
+def sources_of(
+    products: Sequence[str] | None, videos: Sequence[str] | None, *, allow_outside: bool = False
+) -> dict[str, list[str]]:
     """The given sources, paths made absolute, as a job's request and an industry keep them.
 
     Files and folders are opened, without reading a pixel, so that a wrong one is refused before a job exists.
     No request goes to the net.
+
+    Args:
+        allow_outside: pictures and links may lead out of a source's folder.
 
     Raises:
         InputError: ``source.unknown``, ``source.missing``, ``source.folder``, and what a file's own source
@@ -29,7 +34,7 @@ def sources_of(products: Sequence[str] | None, videos: Sequence[str] | None) -> 
     for kind, values in given.items():
         tokens = dict.fromkeys(token for value in values or () for token in split(value, named(kind)))
         if tokens:
-            found[kind] = [_checked(kind, token) for token in tokens]
+            found[kind] = [_checked(kind, token, allow_outside) for token in tokens]
     return found
 
 
@@ -70,6 +75,7 @@ def request_of(
     recency_days: int | None = None,
     queries: Sequence[str] = (),
     embed_model: str | None = None,
+    allow_outside: bool = False,
 ) -> JobRequest:
     """A job's request: what the command line gives, completed by the industry's standing request.
 
@@ -84,7 +90,7 @@ def request_of(
 
     fields = {**given, **_tops(top), "recency_days": recency_days, "queries": phrases(queries)}
     return complete(
-        JobRequest.parse({**fields, "embed_model": embed_model}),
+        JobRequest.parse({**fields, "embed_model": embed_model, "allow_outside": allow_outside}),
         JobRequest.parse(industry.sources),
         refused=lambda kind: InputError(
             "run.source",
@@ -121,7 +127,7 @@ def _tops(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _checked(kind: SourceKind, token: str) -> str:
+def _checked(kind: SourceKind, token: str, allow_outside: bool) -> str:
     from pvm_resources.sources.registry import product_specs, video_specs
 
     if token in named(kind) or _is_url(token):
@@ -132,7 +138,7 @@ def _checked(kind: SourceKind, token: str) -> str:
         # Too long for a name of any file: refused below as missing.
         source = ""
     place = _existing(Path(token), f"--{kind}")
-    _check_content(source, place)
+    _check_content(source, place, allow_outside)
     return str(place)
 
 
@@ -150,18 +156,22 @@ def _existing(path: Path, option: str) -> Path:
     return place
 
 
-def _check_content(source: str, place: Path) -> None:
+def _check_content(source: str, place: Path, allow_outside: bool) -> None:
     """Raises where the source itself cannot use that file or folder."""
+    from pvm_resources.settings import load_settings
     from pvm_resources.sources.base import Query
+    from pvm_resources.sources.confined import Confinement
+
+    confinement = Confinement.of(load_settings(), anywhere=allow_outside)
 
     if source == "file":
         from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
 
-        FileCatalogue(place, namespace="").collect(Query(""))
+        FileCatalogue(place, "", confinement).collect(Query(""))
     elif source == "folder":
         from pvm_resources.sources.folder.videos import FolderVideos
 
-        FolderVideos(place).collect(Query(""))
+        FolderVideos(place, confinement).collect(Query(""))
     elif source == "links":
         _check_list(place)
 

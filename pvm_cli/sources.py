@@ -69,7 +69,7 @@ def _print(views: Sequence[SourceView]) -> None:
     out().print()
     for view in views:
         for line in _remarks(view):
-            out().print(f"{view.ready.status.source}: {line}", markup=False, soft_wrap=True)
+            out().print(f"{view.ready.status.source}: {line}", soft_wrap=True)
     note("what a machine of yours may do besides is set in PVM_SOURCE_POLICIES; see docs/sources.md")
 
 

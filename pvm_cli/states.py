@@ -27,7 +27,7 @@ def print_states(console: Console, states: Sequence[SourceState]) -> None:
     """A line for each source that is not ok or has something to say; nothing where all are well."""
     for state in states:
         if state.state != "ok" or state.reason:
-            console.print(state_line(state), markup=False, soft_wrap=True)
+            console.print(state_line(state), soft_wrap=True)
 
 
 def states_table(console: Console, states: Sequence[SourceState]) -> None:

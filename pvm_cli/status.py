@@ -117,7 +117,7 @@ def _percent(job: Job, progress: list[Progress]) -> int:
 
 def _print_services(services: dict[str, str]) -> None:
     for name, value in services.items():
-        out().print(f"{name:<12} {value}", markup=False, soft_wrap=True)
+        out().print(f"{name:<12} {value}", soft_wrap=True)
 
 
 def _print_jobs(views: list[JobView]) -> None:
@@ -154,13 +154,13 @@ def _state(view: JobView) -> str:
 
 def _print_detail(session: Session, view: JobView) -> None:
     job = view.job
-    out().print(f"{'job':<12} {job.job_id} of {job.industry}: {_state(view)}", markup=False)
+    out().print(f"{'job':<12} {job.job_id} of {job.industry}: {_state(view)}")
     if job.status == "running" and not view.alive:
         note(f"its process is gone; resume with pvm retry {job.job_id}")
     if job.error:
-        out().print(f"{'error':<12} {error_text(job.error)}", markup=False, soft_wrap=True)
+        out().print(f"{'error':<12} {error_text(job.error)}", soft_wrap=True)
     if job.rules:
-        out().print(f"{'rules':<12} {rules_text(job.rules)}", markup=False, soft_wrap=True)
+        out().print(f"{'rules':<12} {rules_text(job.rules)}", soft_wrap=True)
     failed = [v for v in session.store.state.verdicts(job.job_id) if not v.passed]
     done = {p.stage: p for p in view.progress}
     print_table(

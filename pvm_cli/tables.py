@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pvm_cli.console import out
+from pvm_core.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +51,7 @@ def print_table(
     from rich.text import Text
 
     styled = ((cell if isinstance(cell, tuple) else (cell, "") for cell in row) for row in rows)
-    texts = [[Text(cell_text(value), style=style) for value, style in row] for row in styled]
+    texts = [[Text(printable(cell_text(value)), style=style) for value, style in row] for row in styled]
     table = Table(
         title=title,
         title_justify="left",
@@ -101,7 +102,7 @@ def cell_text(value: object) -> str:
 
 def print_json(value: object) -> None:
     """Prints `value` as indented JSON; times are ISO 8601, ids are text."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    typer.echo(printable_json(json.dumps(value, ensure_ascii=False, indent=2, default=_plain)))
 
 
 def _plain(value: object) -> str:

@@ -80,8 +80,9 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (replace(MACHINE, http=404), "media.missing"),
     (replace(MACHINE, http=409), "store.refused"),
     (replace(MACHINE, http=422), "store.text"),
-    (_status(401), "auth"),
-    (_status(403), "auth.host auth.scope review.foreign"),
+    (_status(400), "ui.request"),
+    (_status(401), "auth ui.signed_out"),
+    (_status(403), "auth.host auth.scope review.foreign ui.foreign ui.read_only"),
     (
         _status(404),
         "evidence.unknown frame.unknown image.unknown industry.unknown job.unknown key.unknown "
@@ -89,9 +90,11 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     ),
     (_status(409), "industry.in_use job.ended job.open label.none"),
     (replace(ITEM, http=413), "picture.too_large"),
-    (_status(413), "upload.large"),
-    (_status(415), "request.type"),
+    (_status(405), "ui.method"),
+    (_status(413), "ui.large upload.large"),
+    (_status(415), "request.type ui.type"),
     (_status(416), "range.outside"),
+    (_status(421), "ui.host"),
     (_status(429), "rate.limited"),
 )
 _RETRYABLE: Final = (

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from pvm_core.error_codes import FAILURE, INPUT, ITEM, MACHINE, MODEL, ErrorTraits, Exit, exit_of, traits_of
+from pvm_core.shown_url import without_secrets
 
 
 class PvmError(Exception):
     """A failure with a stable code; scope, HTTP status and exit code follow from the code.
+
+    Addresses in its texts lose what may be a key (`pvm_core.shown_url`): errors reach logs and answers.
 
     Args:
         code: dotted lower-case identifier, stable across releases, e.g. ``picture.truncated``; registered in
@@ -29,8 +32,8 @@ class PvmError(Exception):
         self, code: str, subject: str, reason: str, remedy: str, *, retryable: bool | None = None
     ) -> None:
         self.code = code
-        self.subject = subject
-        self.reason = reason
+        self.subject = subject = without_secrets(subject)
+        self.reason = reason = without_secrets(reason)
         self.remedy = remedy
         self.traits = traits_of(code) or self.unregistered
         self.retryable = self.traits.retryable if retryable is None else retryable
@@ -121,5 +124,9 @@ class Problem:
     def of(cls, stage: str, error: PvmError, item: str | None = None) -> Problem:
         """The problem that `error` is for `item` (default: the error's own subject)."""
         return cls(
-            stage, item or error.subject, error.code, f"{error.reason}. {error.remedy}", error.retryable
+            stage,
+            without_secrets(item or error.subject),
+            error.code,
+            f"{error.reason}. {error.remedy}",
+            error.retryable,
         )

@@ -13,10 +13,11 @@ from typing import Any, Final, NoReturn, TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms
 
 from pvm_core.errors import MediaError
 from pvm_core.file_type import describe
+from pvm_core.picture_structure import check_structure
 
 Rgb: TypeAlias = NDArray[np.uint8]
 Gray: TypeAlias = NDArray[np.uint8]
@@ -44,8 +45,9 @@ class PictureLimits:
         max_bytes: size of the file.
         max_pixels: width x height as the header says, checked before anything is decoded.
         min_side: shortest side, in pixels, that still shows a product.
-        decode_side: a JPEG whose sides are both at least twice this long is decoded at 1/2, 1/4 or 1/8 of its
-            size (never below this), because stored pictures are smaller still.
+        decode_side: a picture whose sides are both at least twice this long is scaled down while decoding (a
+            JPEG) or right after it, never below this, because stored pictures are smaller still. Whatever is
+            computed next then costs as much as for a small one.
     """
 
     max_bytes: int = 15_000_000
@@ -79,16 +81,18 @@ def decode_picture(data: bytes, subject: str, limits: PictureLimits | None = Non
 
     Raises:
         MediaError: ``picture.empty``, ``picture.too_large`` (bytes), ``picture.type``, ``picture.bomb``
-            (pixels), ``picture.too_small``, ``picture.truncated``, ``picture.corrupt``.
+            (pixels, scans, parts of the file), ``picture.too_small``, ``picture.truncated``,
+            ``picture.corrupt``.
     """
     limits = limits or PictureLimits()
     _check_bytes(data, subject, limits)
+    check_structure(data, subject)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image.size, subject, limits)
             image.draft("RGB", (limits.decode_side, limits.decode_side))
             image.load()
-            rgb = _to_rgb(image)
+            rgb = _to_rgb(image, limits.decode_side)
     except MediaError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -165,24 +169,51 @@ def _looks_finished(data: bytes) -> bool:
     return len(data) >= 12 and len(data) >= int.from_bytes(data[4:8], "little") + 8
 
 
-def _to_rgb(image: Image.Image) -> Rgb:
+#: EXIF orientation (TIFF 6.0, tag 274) -> what makes the picture upright.
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION: Final = 0x0112
+
+
+def _to_rgb(image: Image.Image, decode_side: int) -> Rgb:
     """RGB uint8 of a loaded Pillow image: upright, sRGB, alpha on white."""
-    # In place: the other form copies a picture that stands upright already.
-    ImageOps.exif_transpose(image, in_place=True)
-    upright = image
-    if upright.mode.startswith("I") or upright.mode == "F":
-        # Pillow clips 16-bit grey to 255 on conversion; the high byte is the picture.
-        grey = (np.asarray(upright, dtype=np.float64) / 257.0).clip(0, 255).astype(np.uint8)
-        return np.ascontiguousarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    alpha = None
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        alpha = np.asarray(upright.getchannel("A"))
-    rgb = np.ascontiguousarray(_to_srgb(upright), dtype=np.uint8)
-    if alpha is None or int(alpha.min()) == 255:
-        return rgb
-    weight = alpha[..., None].astype(np.uint16)
-    return ((rgb * weight + 255 * (255 - weight) + 127) // 255).astype(np.uint8)
+    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    upright = _shrunk(_eight_bit(image), decode_side)
+    if turn is not None:
+        upright = upright.transpose(turn)
+    if not upright.has_transparency_data:
+        return np.ascontiguousarray(_to_srgb(upright), dtype=np.uint8)
+    upright = upright.convert("RGBA")
+    white = Image.new("RGB", upright.size, (255, 255, 255))
+    white.paste(_to_srgb(upright), mask=upright.getchannel("A"))
+    return np.ascontiguousarray(white, dtype=np.uint8)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits as 8 bits: the high byte is the picture, and Pillow would clip it to 255."""
+    if not (image.mode.startswith("I") or image.mode == "F"):
+        return image
+    values = np.asarray(image)
+    if values.dtype != np.uint16:
+        values = values.clip(0, 65_535).astype(np.uint16)
+    return Image.fromarray((values // 257).astype(np.uint8))
+
+
+def _shrunk(image: Image.Image, decode_side: int) -> Image.Image:
+    """The picture by a whole factor smaller, so that neither side falls below `decode_side`."""
+    factor = min(image.size) // decode_side
+    if factor < 2:
+        return image
+    if image.mode in ("P", "PA", "1"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.reduce(factor)
 
 
 def _to_srgb(image: Image.Image) -> Image.Image:

@@ -36,6 +36,7 @@ class Rules:
         keyframe_max_gap_s: longest stretch of video, in seconds, that may go without a sampled frame.
         video_max_s: seconds of a video that are sampled.
         grey_clahe, segmentation, edge_term: feature flags.
+        picture_timeout_s: seconds a product picture may take to decode before it is left out, with a problem.
         mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
         detector: `sift` or `akaze`.
         max_keypoints: strongest keypoints kept per picture, spatially spread.
@@ -74,6 +75,8 @@ class Rules:
     grey_clahe: bool = True
     segmentation: bool = True
     edge_term: bool = True
+    #: One of 40 million pixels takes 1 to 2 s of one core.
+    picture_timeout_s: float = 20.0
     mask_timeout_s: float = 5.0
     detector: str = "sift"
     max_keypoints: int = 800
@@ -85,9 +88,9 @@ class Rules:
     @property
     def key(self) -> str:
         """A short key of all values that decide a result, stored with what was computed under them."""
-        deciding = (f.name for f in fields(self) if f.name not in _RETENTION)
+        deciding = (f.name for f in fields(self) if f.name not in _NOT_DECIDING)
         return content_key(*(f"{name}={getattr(self, name)!r}" for name in deciding))
 
 
-#: Fields that say how long something is kept: no result depends on them.
-_RETENTION: Final = frozenset({"keep_videos_days"})
+#: Fields that say how long something is kept or waited for: no stored result depends on them.
+_NOT_DECIDING: Final = frozenset({"keep_videos_days", "picture_timeout_s"})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvm_core.errors import InputError
+from pvm_core.spreadsheet import unguarded
 
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 _VIDEOS = frozenset({".mp4", ".mkv", ".webm", ".mov"})
@@ -142,4 +143,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             raise InputError(
                 "evaluate.columns", str(path), f"lacks the column {missing[0]}", f"Give {', '.join(columns)}"
             )
-        return list(reader)
+        # Fields beyond the header's are a list, under no name.
+        return [
+            {name: unguarded(text) for name, text in row.items() if isinstance(text, str)} for row in reader
+        ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pvm_core.errors import InputError, StoreError
+from pvm_core.spreadsheet import guarded
 from pvm_jobs.source_policy import Policies
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.labels import Judged
@@ -57,7 +58,9 @@ def export_labels(judged: Iterable[Judged], media: MediaStore, policies: Policie
             else:
                 rows.append((*names, str(one.product_id), one.verdict))
         with (folder / "pairs.csv").open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("reference", "scene", "product", "verdict"), *rows])
+            writer = csv.writer(file)
+            writer.writerow(("reference", "scene", "product", "verdict"))
+            writer.writerows(map(guarded, row) for row in rows)
     except OSError as error:
         raise _unfit(folder, str(error.strerror)) from error
     accepted = sum(row[3] == "accept" for row in rows)

@@ -119,6 +119,9 @@ class JobRequest(BaseModel):
     embed_model: Annotated[str | None, _Text] = Field(
         default=None, max_length=100, description="Embedder by name."
     )
+    allow_outside: bool = Field(
+        default=False, description="Files outside a source's folder are read: the command line alone sets it."
+    )
     callback_url: Annotated[str | None, _Text] = Field(
         default=None, max_length=2000, description="Called once when the job has ended; n8n's resume URL."
     )
@@ -143,7 +146,9 @@ class JobRequest(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """As `parse` reads it; unset fields are left out."""
         found = self.model_dump(mode="json", include=set(JobRequest.model_fields))
-        return {name: value for name, value in found.items() if name in KINDS or value not in (None, {})}
+        return {
+            name: value for name, value in found.items() if name in KINDS or value not in (None, {}, False)
+        }
 
 
 def _input_error(error: ValidationError) -> InputError:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
 from pvm_core.errors import PvmError, error_to_dict
+from pvm_core.printable import printable, printable_json
 
 _OWN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -29,20 +30,23 @@ class JsonFormatter(logging.Formatter):
             line["error"] = error_to_dict(record.exc_info[1])
             if not isinstance(record.exc_info[1], PvmError):
                 line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return printable_json(json.dumps(line, ensure_ascii=False, default=str))
 
 
 class PlainFormatter(logging.Formatter):
-    """``12:30:01 WARNING message key=value``; a `PvmError` as one line, anything else with its trace."""
+    """``12:30:01 WARNING message key=value``, one line; what is no `PvmError` has its trace below. All of it
+    `printable`."""
 
     def format(self, record: logging.LogRecord) -> str:
         stamp = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         extra = "".join(f" {k}={v}" for k, v in record.__dict__.items() if k not in _OWN)
-        line = f"{stamp} {record.levelname:<7} {record.getMessage()}{extra}"
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, PvmError):
-            return f"{line}: {error}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info and error else line
+        said = f"{record.getMessage()}{extra}" + (f": {error}" if isinstance(error, PvmError) else "")
+        # A line of foreign text must not look like one of ours.
+        line = f"{stamp} {record.levelname:<7} {' '.join(printable(said).splitlines())}"
+        if record.exc_info and error and not isinstance(error, PvmError):
+            return f"{line}\n{printable(self.formatException(record.exc_info))}"
+        return line
 
 
 def setup(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from pvm_jobs.rules import resolve
 from pvm_jobs.source_policy import Policies, parse_policies
 
 _CHECKOUT: Final = Path(__file__).resolve().parent.parent
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: Addresses that only this machine reaches.
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -36,6 +39,10 @@ _VARIABLES: Final = {
     "cons_min": ("MATCH_CONS_MIN", "CONS_MIN"),
     "accept": ("MATCH_ACCEPT", "ACCEPT"),
 }
+
+
+#: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples.
+_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY"})
 
 
 def _variables(field: str) -> AliasChoices:
@@ -107,6 +114,10 @@ class Settings(RuleSettings):
         api_*: where the REST API listens, whether it requires keys, the URL under which users reach it,
             folders whose files its callers may name as sources, requests a minute of one caller, megabytes
             of an upload, origins of browsers it answers; see docs/api.md.
+        ui_*: the Dagster UI: whether it asks who one is (None: unless only this machine reaches it),
+            further hosts it answers to, whether it refuses all changes, its path; see docs/security.md.
+        trusted_proxies: addresses and networks of proxies whose ``X-Forwarded-For`` and
+            ``X-Forwarded-Proto`` are believed, comma-separated; "": nobody's (``PVM_TRUSTED_PROXIES``).
         callback_allow: hosts or networks that callbacks may reach though they are not public
             (``CALLBACK_ALLOWED_HOSTS``).
         callback_secret: signs callbacks of single jobs, ``whsec_...``; None: they are not signed.
@@ -156,6 +167,11 @@ class Settings(RuleSettings):
     api_rate: int = Field(600, ge=1)
     api_upload_mb: int = Field(50, ge=1, le=2_000)
     api_cors: str = ""
+    ui_auth: bool | None = None
+    ui_hosts: str = ""
+    ui_read_only: bool = False
+    ui_path_prefix: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    trusted_proxies: str = ""
     callback_allow: str = ""
     callback_secret: SecretStr | None = None
     webhook_url: str | None = None
@@ -172,6 +188,11 @@ class Settings(RuleSettings):
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        return ",".join(map(str, networks_of(value)))
 
     @property
     def media(self) -> str:
@@ -199,26 +220,71 @@ class Settings(RuleSettings):
         return self.workers or len(os.sched_getaffinity(0))
 
 
-def load_settings(env_file: Path | None = None, **overrides: Any) -> Settings:
+def networks_of(text: str) -> tuple[Network, ...]:
+    """Networks from ``127.0.0.1, 10.1.0.0/16``; an address is a network of one.
+
+    Raises:
+        ValueError: an entry is neither.
+    """
+    return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+
+
+def env_file() -> Path:
+    """Where settings are kept beside the environment; there or not."""
+    return project_root() / ".env"
+
+
+def known_variables() -> frozenset[str]:
+    """Names of all variables that are read."""
+    names = {str(name) for field in Settings.model_fields for name in _variables(field).choices}
+    return frozenset(names | _ELSEWHERE)
+
+
+def given_variables() -> frozenset[str]:
+    """Names of all variables that the environment or `.env` sets, ours and others', in upper case."""
+    from dotenv import dotenv_values
+
+    place = env_file()
+    kept = dotenv_values(place, interpolate=False) if place.is_file() else {}
+    return frozenset(name.upper() for values in (os.environ, kept) for name, value in values.items() if value)
+
+
+def readable_settings() -> tuple[Settings, list[InputError]]:
+    """The settings with the default in place of each that is not valid, and what is wrong with those."""
+    fields = {str(name): field for field in Settings.model_fields for name in _variables(field).choices}
+    try:
+        return _read(env_file(), {}), []
+    except ValidationError as error:
+        found = [_invalid(one) for one in error.errors()]
+        bad = {fields[one.subject] for one in found if one.subject in fields}
+    return load_settings(**{field: Settings.model_fields[field].default for field in bad}), found
+
+
+def load_settings(env: Path | None = None, **overrides: Any) -> Settings:
     """The settings of this process: environment, then `.env`, then defaults.
 
     Args:
-        env_file: the `.env` file; default the one in the project root, read where it exists.
+        env: the `.env` file; default the one in the project root, read where it exists.
         overrides: fields by name that win over the environment.
 
     Raises:
         InputError: code ``settings.invalid``, naming the variable and never its value.
     """
     try:
-        # By alias only: a field named `home` would otherwise be filled from the variable HOME.
-        given = {str(_variables(name).choices[0]): value for name, value in overrides.items()}
-        return Settings(_env_file=env_file or project_root() / ".env", **given)  # type: ignore[call-arg]
+        return _read(env or env_file(), overrides)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise InputError(
-            "settings.invalid", name, first["msg"], "Correct it in the environment or in .env"
-        ) from None
+        raise _invalid(error.errors()[0]) from None
+
+
+def _read(env: Path, overrides: Mapping[str, Any]) -> Settings:
+    # By alias only: a field named `home` would otherwise be filled from the variable HOME.
+    given = {str(_variables(name).choices[0]): value for name, value in overrides.items()}
+    return Settings(_env_file=env, **given)  # type: ignore[call-arg]
+
+
+def _invalid(error: Mapping[str, Any]) -> InputError:
+    name = str(error["loc"][0]) if error["loc"] else "settings"
+    return InputError("settings.invalid", name, error["msg"], "Correct it in the environment or in .env")
 
 
 def environment(settings: Settings) -> Mapping[str, str]:

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Makes a virtual environment with uv in it: venv.sh FOLDER
+# Makes a virtual environment with uv in it: venv.sh FOLDER PINS
+# PINS is a requirements file with hashes that names uv.
 # PYTHON names an interpreter; by default the first one found that is 3.11 or newer.
 set -euo pipefail
-venv=${1:?usage: venv.sh FOLDER}
+venv=${1:?usage: venv.sh FOLDER PINS}
+pins=${2:?usage: venv.sh FOLDER PINS}
 
 recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
@@ -42,4 +44,4 @@ if ! message=$(make_venv); then
   fi
 fi
 
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$pins"

@@ -14,6 +14,7 @@ from pvm_resources.postgres import migrate
 from pvm_resources.postgres.connect import dagster_url, database_dsn
 from pvm_resources.postgres.dagster_history import migrate_partition_keys
 from pvm_resources.postgres.server import EmbeddedServer
+from pvm_resources.private import OpenPlace, close_home
 from pvm_resources.settings import Settings, environment, project_root
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Platform:
         environment: what a child process needs to find this platform; secret.
         server: the embedded server this process uses; None where both databases are elsewhere.
         started_server: this process started it.
+        open_home: the home where other users of the machine may look into it; None where they may not.
     """
 
     settings: Settings
@@ -39,6 +41,7 @@ class Platform:
     environment: dict[str, str]
     server: EmbeddedServer | None
     started_server: bool
+    open_home: OpenPlace | None = None
 
     def close(self) -> None:
         """Stops the embedded server where this process started it and nobody else uses it."""
@@ -49,7 +52,7 @@ class Platform:
 
 
 def bootstrap(settings: Settings, *, keep: bool = False) -> Platform:
-    """Makes the platform ready and exports its environment to this process.
+    """Makes the platform ready, closes its home to others, and exports its environment to this process.
 
     Safe to call from several processes at once; cheap where all stands already. Leaves Dagster unimported.
 
@@ -59,6 +62,7 @@ def bootstrap(settings: Settings, *, keep: bool = False) -> Platform:
     Raises:
         StoreError: server, database or home cannot be made ready.
     """
+    open_home = close_home(settings.home)
     server = EmbeddedServer(settings.home) if settings.needs_server else None
     started = server.up(keep=keep) if server is not None else False
     dsn = database_dsn(settings)
@@ -72,7 +76,7 @@ def bootstrap(settings: Settings, *, keep: bool = False) -> Platform:
         "DAGSTER_HOME": str(settings.dagster_home),
     }
     os.environ.update(found)
-    return Platform(settings, dsn, found, server, started)
+    return Platform(settings, dsn, found, server, started, open_home)
 
 
 def link_dagster_home(folder: Path) -> None:

@@ -59,20 +59,23 @@ def product_images(stage: Stage) -> Report:
     kept, tasks = _plan(stage)
     stage.begin(len(kept) + len(tasks), reused=len(kept))
     _write_images(stage, kept, [])
-    marks = {(task.product_id, task.source_ref): task.fingerprint for task in tasks}
+    by_ref = {(task.product_id, task.source_ref): task for task in tasks}
 
     def write(images: list[Image]) -> None:
         kept.extend(images)
+        read = [by_ref[i.product_id, i.source_ref] for i in images]
         sources = [
-            ImageSource(i.product_id, i.source_ref, mark, i.img_id)
-            for i in images
-            if (mark := marks[i.product_id, i.source_ref])
+            ImageSource(i.product_id, i.source_ref, task.fingerprint, i.img_id)
+            for i, task in zip(images, read, strict=True)
+            if task.fingerprint
         ]
         _write_images(stage, images, sources)
+        downloaded = [str(task) for task in read if task.fingerprint == _BY_URL]
+        stage.services.store.source_runs.resolve(stage.job_id, stage.name, downloaded)
 
-    setup = partial(given, stage.services.media)
+    setup, limit = partial(given, stage.services.media), stage.rules.picture_timeout_s
     for some in _small_batches(_with_bytes(stage, web_fetcher(stage), tasks)):
-        stage.settle(stage.services.pool.map(store_picture, some, setup), write)
+        stage.settle(stage.services.pool.map(store_picture, some, setup, limit), write)
     if not kept:
         raise _none_usable(stage)
     return _report(stage, kept)
@@ -129,7 +132,7 @@ def _with_bytes(stage: Stage, web: Fetcher, tasks: Sequence[GalleryPicture]) -> 
     remote = [task for task in tasks if task.file is None]
     for task, answer in web.fetch_many(remote, lambda task: task.source_ref):
         if isinstance(answer, MediaError):
-            stage.give_up(task.source_ref, answer, dead_letter=True)
+            stage.give_up(str(task), answer, dead_letter=True)
             stage.advance(1)
         else:
             yield replace(task, data=answer.data)
@@ -166,8 +169,6 @@ def _write_images(stage: Stage, images: list[Image], sources: list[ImageSource])
     fetched = [source for source in sources if source.fingerprint == _BY_URL]
     renewed = [Catalogue.renewed_write([source.img_id for source in fetched])] if fetched else []
     stage.services.store.catalogue.write_images(stage.job_id, images, sources, events=events, also=renewed)
-    refs = [source.source_ref for source in fetched]
-    stage.services.store.source_runs.resolve(stage.job_id, stage.name, refs)
 
 
 def _report(stage: Stage, stored: Sequence[Image]) -> Report:

@@ -16,6 +16,7 @@ from pvm_assets.stage import Column, Report, Stage, job_asset, timed_batches
 from pvm_assets.work.frames import VideoTask, read_video
 from pvm_core.errors import InputError, MediaError
 from pvm_core.keyframes import KeyframeParams
+from pvm_core.shown_url import HIDDEN, shown_url
 from pvm_resources.sources.base import VideoRecord, VideoSource
 from pvm_resources.sources.registry import video_specs
 from pvm_resources.store.records import JobVideo, Video
@@ -204,7 +205,8 @@ def _described(video: Video, record: VideoRecord) -> Video:
     return replace(
         video,
         platform=record.platform,
-        url=record.url,
+        # A row is read by everyone who may read results; the record keeps what the download needs.
+        url=shown_url(record.url).removesuffix(HIDDEN),
         title=record.title,
         published_at=record.published_at,
     )

@@ -13,6 +13,7 @@ from pvm_core.images import FRAME_FORMAT, stored_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, RejectedFrame, iter_keyframes
 from pvm_core.video import probe
 from pvm_resources.media.store import MediaStore
+from pvm_resources.sources.confined import held, led_away
 from pvm_resources.store.records import Frame, JobVideo, Video
 
 
@@ -51,16 +52,12 @@ def read_video(_: None, task: VideoTask) -> Video:
         MediaError: it is missing, empty or no video.
     """
     try:
-        with task.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with held(task.path) as path:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            info = probe(path)
     except OSError as error:
-        raise MediaError(
-            "video.missing",
-            task.name,
-            f"cannot be read ({error.strerror or error})",
-            "check that the file exists and that this user may read it",
-        ) from error
-    info = probe(task.path)
+        raise _unreadable(task.name, error) from error
     return Video(
         ids.video_id(digest), digest, "", duration_s=info.duration_s, width=info.width, height=info.height
     )
@@ -77,13 +74,26 @@ def cut_video(state: FrameWorkerState, video: JobVideo) -> CutVideo:
     """
     frames: list[Frame] = []
     try:
-        for found in iter_keyframes(Path(video.source_ref), state.params):
-            frames.append(_stored(state, video.video_id, found))
+        with held(Path(video.source_ref)) as path:
+            for found in iter_keyframes(path, state.params):
+                frames.append(_stored(state, video.video_id, found))
+    except OSError as error:
+        raise _unreadable(video.given_name, error) from error
     except MediaError as error:
         if not any(f.status == "kept" for f in frames):
             raise
         return CutVideo(video.video_id, tuple(frames), Problem.of("keyframes", error, video.given_name))
     return CutVideo(video.video_id, tuple(frames), None)
+
+
+def _unreadable(name: str, error: OSError) -> MediaError:
+    if led_away(error):
+        reason = "a part of its path was replaced by a link after the folder was read"
+        return MediaError("video.outside", name, reason, "Put the file itself there, then run the job again")
+    reason = f"cannot be read ({error.strerror or error})"
+    return MediaError(
+        "video.missing", name, reason, "check that the file exists and that this user may read it"
+    )
 
 
 def _stored(state: FrameWorkerState, video: uuid.UUID, found: Keyframe | RejectedFrame) -> Frame:

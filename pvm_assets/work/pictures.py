@@ -21,7 +21,7 @@ def store_picture(media: MediaStore, task: GalleryPicture) -> Image:
         StoreError: the media store refused it.
     """
     data = task.data if task.data is not None else Pictures().read(ref_of(task))
-    picture = decode_picture(data, task.source_ref)
+    picture = decode_picture(data, str(task))
     rgb = normalise(picture.rgb)
     img_id = ids.image_id(task.product_id, picture.sha256)
     path = f"products/{task.product_id}/{img_id}.jpg"

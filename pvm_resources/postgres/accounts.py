@@ -16,6 +16,7 @@ from typing import Any, Final
 import psutil
 
 from pvm_core.errors import StoreError
+from pvm_resources.private import OTHERS
 
 #: Usual owners of databases: Debian's and Red Hat's account, and that of the wheel's own handle.
 _ACCOUNTS: Final = ("postgres", "pgserver")
@@ -59,11 +60,11 @@ class ServerAccount:
         return "/proc/self/cwd" if self.other and Path("/proc/self/cwd").exists() else str(folder)
 
     def popen(self) -> dict[str, Any]:
-        """Arguments of `subprocess.run` that change to the account."""
+        """Arguments of `subprocess.run` that change to the account, whose files are its own alone."""
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         if not self.other:
-            return {"env": clean}
-        return {"user": self.uid, "group": self.gid, "extra_groups": [], "umask": 0o077, "env": clean}
+            return {"umask": OTHERS, "env": clean}
+        return {"user": self.uid, "group": self.gid, "extra_groups": [], "umask": OTHERS, "env": clean}
 
     def reachable(self, binaries: Path) -> Path:
         """`binaries`, or a copy of their installation where the account cannot enter a parent folder."""

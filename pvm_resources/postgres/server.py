@@ -206,7 +206,7 @@ class EmbeddedServer:
 
     def _make_folders(self) -> None:
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._root.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise self._home_error(error, "Set PVM_HOME to a folder you may write") from error

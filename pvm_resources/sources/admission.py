@@ -11,8 +11,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
+from pvm_core.shown_url import HIDDEN, shown_url
 from pvm_jobs.request import JobRequest, complete
 from pvm_resources.settings import Settings
+from pvm_resources.sources.confined import source_roots
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
 from pvm_resources.store.records import Industry
 
@@ -35,8 +37,7 @@ class Places:
     @classmethod
     def of(cls, settings: Settings) -> Places:
         """The places this machine's settings allow."""
-        listed = [part for part in settings.api_source_roots.split(os.pathsep) if part.strip()]
-        return cls(settings.home / "uploads", tuple(Path(part.strip()).expanduser() for part in listed))
+        return cls(settings.home / "uploads", source_roots(settings))
 
     def admit(self, request: JobRequest) -> JobRequest:
         """The request with every location checked, uploads as the files they are.
@@ -44,6 +45,9 @@ class Places:
         Raises:
             InputError: ``source.forbidden``, ``source.url``, ``upload.unknown``.
         """
+        if request.allow_outside:
+            reason = "only the command line of this machine can allow files outside a source's folder"
+            raise InputError("source.forbidden", "allow_outside", reason, "Leave it out")
         return request.model_copy(
             update={
                 "products": tuple(self._admit(token, PRODUCT_SOURCES) for token in request.products),
@@ -52,9 +56,10 @@ class Places:
         )
 
     def shown(self, token: str) -> str:
-        """A source as callers may see it: an upload or a file by its name, never by its folder."""
+        """A source as callers may see it: an upload or a file by its name, never by its folder; an address
+        without what may be a key in it."""
         if not token.startswith("/"):
-            return token
+            return shown_url(token)
         path = Path(token)
         return f"upload:{path.name}" if path.parent == self.uploads else path.name
 
@@ -108,6 +113,9 @@ def _shops(settings: Settings) -> tuple[str, ...]:
 
 def _url(token: str) -> str:
     parts = urlsplit(token)
+    if token.endswith(HIDDEN):
+        reason = "it is an address as answers show it, without its query"
+        raise InputError("source.url", token[:200], reason, "Give the whole address")
     if len(token) > _URL_MAX or not parts.hostname or parts.username is not None:
         raise InputError(
             "source.url", token[:200], "it is no address that can be fetched", "Write http(s)://host/path"

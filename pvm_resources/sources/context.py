@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.settings import Settings
 from pvm_resources.sources.base import Answers
+from pvm_resources.sources.confined import Confinement
 from pvm_resources.store.oauth_tokens import OAuthTokens
 from pvm_resources.store.quotas import Quotas
 
@@ -30,6 +31,7 @@ class SourceContext:
         policy: what the source's terms allow, with what this machine sets.
         folder: where downloads go.
         report: logs a line: counts and rates.
+        confinement: which files of this machine a source may lead to.
     """
 
     settings: Settings
@@ -41,3 +43,4 @@ class SourceContext:
     policy: SourcePolicy
     folder: Path
     report: Callable[[str], None]
+    confinement: Confinement = field(default_factory=Confinement)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stat import S_ISREG
 from typing import Final
 
 from pvm_core.errors import MediaError
 from pvm_resources.sources.base import PictureRef
+from pvm_resources.sources.confined import led_away, opened_unlinked
 
 #: As much as `pvm_core.images.PictureLimits` decodes and `pvm_resources.http.PICTURE` downloads.
 _MAX_BYTES: Final = 15_000_000
@@ -26,21 +26,27 @@ class Pictures:
         """The bytes of a picture that is a file.
 
         Raises:
-            MediaError: ``picture.missing``, ``picture.unreadable``, ``picture.type``, ``picture.too_large``.
+            MediaError: ``picture.missing``, ``picture.unreadable``, ``picture.type``, ``picture.outside``,
+                ``picture.too_large``.
             ValueError: the picture is a URL.
         """
         if picture.path is None:
             raise ValueError(f"{picture.ref} is no file")
         subject = picture.ref
         try:
-            if not S_ISREG(picture.path.stat().st_mode):
-                reason = "it is a folder or a device, not a file"
-                raise MediaError("picture.type", subject, reason, "Name a picture")
-            with picture.path.open("rb") as file:
+            # The path was resolved when the catalogue was read: a link in it was put there since.
+            with opened_unlinked(picture.path) as file:
                 data = file.read(self._max_bytes + 1)
+        except IsADirectoryError as error:
+            reason = "it is a folder or a device, not a file"
+            raise MediaError("picture.type", subject, reason, "Name a picture") from error
         except FileNotFoundError as error:
             raise MediaError("picture.missing", subject, "there is no such file", "Check the path") from error
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and led_away(error):
+                reason = "a part of its path is a link that was not there before, or is no folder"
+                remedy = "Put the picture itself there"
+                raise MediaError("picture.outside", subject, reason, remedy) from error
             reason = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
             raise MediaError(
                 "picture.unreadable", subject, reason, "Check its name and permissions"

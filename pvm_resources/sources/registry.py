@@ -7,7 +7,8 @@ catalogue, of videos a folder, a file, a list of links (``*.txt``) or one link.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Final, Generic
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
+from pvm_core.shown_url import shown_url
 from pvm_resources.sources.base import (
     ProductRecord,
     ProductSource,
@@ -80,19 +82,34 @@ def _specs(
             found.append(SourceSpec(token, token, token, named[token]))
         else:
             found.append(location(token, tuple(named)))
-    names = [spec.name for spec in found]
-    # Two catalogues in one job are labelled by their location.
     return tuple(
-        spec if names.count(spec.name) == 1 else SourceSpec(spec.token, spec.name, spec.token, spec.make)
-        for spec in found
+        SourceSpec(spec.token, spec.name, label, spec.make)
+        for spec, label in zip(found, _labels(found), strict=True)
     )
+
+
+def _labels(specs: Sequence[SourceSpec[Any]]) -> Iterator[str]:
+    """The name of each source; of several of one name their locations, without what may be a key in them."""
+    names = Counter(spec.name for spec in specs)
+    places = Counter(shown_url(spec.token) for spec in specs)
+    met: Counter[str] = Counter()
+    for spec in specs:
+        place = shown_url(spec.token)
+        met[place] += 1
+        numbered = f"{place} ({met[place]})" if places[place] > 1 else place
+        yield spec.name if names[spec.name] == 1 else numbered
 
 
 def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductRecord]:
     if is_url(token):
         return SourceSpec(token, "file", "file", lambda context: _web_catalogue(token, context))
     _check_place(token, names)
-    return SourceSpec(token, "file", "file", lambda context: _file_catalogue(Path(token), context.namespace))
+    return SourceSpec(
+        token,
+        "file",
+        "file",
+        lambda context: _file_catalogue(Path(token), context.namespace, context.confinement),
+    )
 
 
 def _video_location(token: str, names: Sequence[str]) -> SourceSpec[VideoRecord]:
@@ -100,7 +117,7 @@ def _video_location(token: str, names: Sequence[str]) -> SourceSpec[VideoRecord]
         _check_place(token, names)
     if is_url(token) or Path(token).suffix.lower() in _LISTS:
         return SourceSpec(token, "links", "links", lambda context: _links(token, context))
-    return SourceSpec(token, "folder", "folder", lambda _: _folder(Path(token)))
+    return SourceSpec(token, "folder", "folder", lambda context: _folder(Path(token), context.confinement))
 
 
 def _check_place(token: str, names: Sequence[str]) -> None:

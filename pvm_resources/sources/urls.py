@@ -16,9 +16,3 @@ def is_web_url(text: str, longest: int = _LONGEST) -> bool:
     except ValueError:
         return False
     return usable and len(text) <= longest and text.isprintable() and " " not in text
-
-
-def without_query(url: str) -> str:
-    """The address for messages: what follows ``?`` may be a key."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from pvm_core.shown_url import shown_url
 from pvm_resources.postgres.driver import Copy, Statement, Write
 from pvm_resources.store.base import Repository, columns, listed, rows
 
@@ -21,6 +22,7 @@ class GalleryPicture:
         file: the path on this machine, None for a URL.
         fingerprint: what changes when the picture does, None where that is not known.
         data: its bytes, where it was downloaded.
+        external_id: the product's id as given, to name the picture where its address cannot be shown whole.
     """
 
     product_id: uuid.UUID
@@ -29,12 +31,19 @@ class GalleryPicture:
     file: str | None
     fingerprint: str | None = None
     data: bytes | None = field(default=None, repr=False)
+    external_id: str = ""
 
     def __str__(self) -> str:
-        return self.source_ref
+        """Its name in messages, the same in every run of the job."""
+        shown = shown_url(self.source_ref)
+        if shown == self.source_ref:
+            return shown
+        return f"{shown} (picture {self.position + 1} of product {self.external_id})"
 
 
-_PICTURE: Final = {"job_id": "text", **columns(GalleryPicture, without=("fingerprint", "data"))}
+_PICTURE: Final = {
+    "job_id": "text", **columns(GalleryPicture, without=("fingerprint", "data", "external_id"))
+}  # fmt: skip
 
 
 class Galleries(Repository):
@@ -57,8 +66,10 @@ class Galleries(Repository):
         """The job's references in catalogue order; streamed."""
         return self._db.stream(
             GalleryPicture,
-            f"SELECT {listed([*_PICTURE][1:], 'g')} FROM job_pictures g "
-            "JOIN job_products jp USING (job_id, product_id) WHERE g.job_id = %s "
+            f"SELECT {listed([*_PICTURE][1:], 'g')}, p.asin_or_itemid AS external_id "
+            "FROM job_pictures g "
+            "JOIN job_products jp USING (job_id, product_id) JOIN products p USING (product_id) "
+            "WHERE g.job_id = %s "
             "ORDER BY jp.position, g.product_id, g.position",
             [job_id],
         )

@@ -298,11 +298,13 @@ class Retention(Repository):
         """Blanks the products' texts and deletes every address of their pictures; their ids stay."""
         ids = {"ids": list(product_ids)}
         for table in ("problems", "dead_letters"):
-            # Their items are the references of pictures that could not be had.
+            # Their items are references of pictures that could not be had, as `GalleryPicture` shows them.
             cursor.execute(
                 sql.SQL(
                     f"DELETE FROM {table} d USING job_pictures g WHERE g.product_id = ANY(%(ids)s) "
-                    "AND d.job_id = g.job_id AND d.stage = 'product_images' AND d.item = g.source_ref"
+                    "AND d.job_id = g.job_id AND d.stage = 'product_images' "
+                    "AND (d.item = g.source_ref OR (strpos(g.source_ref, '?') > 0 "
+                    "AND starts_with(d.item, split_part(g.source_ref, '?', 1) || '?…')))"
                 ),
                 ids,
             )

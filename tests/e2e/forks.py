@@ -29,7 +29,7 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[2]
 _PRELOADED = (
     "definitions", "dagster_postgres", "alembic.command", "pvm_assets.execution.runner", "pvm_cli.session",
-    "pandera.pandas", "av", "sqlalchemy.dialects.postgresql.psycopg2",
+    "av", "sqlalchemy.dialects.postgresql.psycopg2",
 )  # fmt: skip
 
 
@@ -192,10 +192,10 @@ def _main() -> None:
     arguments = server.serve()
     if arguments is None:
         return
-    from pvm_cli.main import app
+    from pvm_cli.main import main
 
     sys.argv = ["pvm", *arguments]
-    app()
+    main()
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -60,7 +61,9 @@ class Pvm:
     def kept_up(self) -> None:
         """Starts the embedded server so that it stays between commands, which saves each its start."""
         from pvm_resources.postgres.server import EmbeddedServer
+        from pvm_resources.private import keep_private
 
+        keep_private()
         EmbeddedServer(self.home).up(keep=True)
 
     def torn_down(self) -> None:
@@ -90,6 +93,21 @@ class Started:
         for port in (self.ui_port, self.api_port):
             assert f"http://127.0.0.1:{port}" in started.stdout
         return started
+
+
+def open_to_others(home: Path) -> list[str]:
+    """What of a home the group or others may read, write or enter; links have no modes of their own."""
+    found = [home, *home.rglob("*")]
+    return [f"{path}: {path.stat().st_mode:o}" for path in found if not path.is_symlink() and _is_open(path)]
+
+
+def _is_open(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    # Whoever may enter its folder needs the password behind a socket of PostgreSQL.
+    return bool(mode & 0o077) and not stat.S_ISSOCK(mode)
 
 
 def free_port() -> int:

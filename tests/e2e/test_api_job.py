@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 import pytest
 import tiny
-from harness import Pvm, Started
+from harness import Pvm, Started, open_to_others
 
 from pvm_resources.postgres.server import EmbeddedServer
 
@@ -86,6 +88,22 @@ def test_one_post_ends_in_matches_with_their_proof(platform: Platform) -> None:
     picture = platform.client.get(rows[0]["evidence_url"])
     assert picture.headers["content-type"] == "image/jpeg"
     assert len(picture.content) > 5_000
+
+
+def test_other_users_of_the_machine_see_nothing_of_it(platform: Platform) -> None:
+    uploaded = platform.client.post(
+        "/v1/uploads?filename=products.csv", content=platform.case.products.read_bytes()
+    )
+    assert uploaded.status_code == 201, uploaded.text
+    home = platform.pvm.home
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert {"dagster", "logs", "media", "uploads"} <= {path.name for path in home.iterdir()}
+    assert open_to_others(home) == []
+    status = EmbeddedServer(home).status()
+    assert stat.S_IMODE(status.socket_dir.stat().st_mode) == 0o700
+    services = [json.loads(path.read_text())["pid"] for path in (home / "run").glob("*.json")]
+    for pid in (*services, status.pid):
+        assert "Umask:\t0077" in Path(f"/proc/{pid}/status").read_text()
 
 
 def test_a_running_job_is_cancelled_and_deleted(platform: Platform) -> None:

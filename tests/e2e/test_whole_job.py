@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from harness import Finished, Pvm
+from harness import Finished, Pvm, open_to_others
 
 from pvm_jobs.job_ids import slugify
 
@@ -34,6 +34,11 @@ def test_what_each_clip_shows_is_found_at_the_right_second(finished: Finished) -
     assert all(1.4 <= float(row["ts"]) <= 3.0 for row in rows)
     assert all(row["status"] == "accepted" for row in rows)
     assert all(Path(row["evidence"]).read_bytes()[:2] == b"\xff\xd8" for row in rows)
+
+
+def test_other_users_of_the_machine_see_nothing_that_a_run_wrote(finished: Finished) -> None:
+    assert {"dagster", "media", "pg"} <= {path.name for path in finished.pvm.home.iterdir()}
+    assert open_to_others(finished.pvm.home) == []
 
 
 def test_the_run_ends_with_the_table_of_accepted_matches(finished: Finished) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from stand import Stand
 
 from pvm_assets.graph import NODES
 from pvm_assets.partitions import PARTITIONS_NAME
+from pvm_assets.work.pictures import store_picture
 from pvm_core.images import decode_stored
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
 from pvm_evaluation.industry_calibration import install, propose
 from pvm_jobs.events import PER_JOB
 from pvm_jobs.source_policy import parse_policies
-from pvm_resources.store.records import Job
+from pvm_resources.media.store import MediaStore
+from pvm_resources.store.galleries import GalleryPicture
+from pvm_resources.store.records import Image, Job
 from tests.outbox import Outbox
 
 
@@ -193,6 +197,27 @@ def test_broken_items_are_problems_and_the_rest_is_done(stand: Stand, tmp_path: 
     assert {"product_images", "videos"} <= {p.stage for p in problems}
     assert any("p3.jpg" in p.item for p in problems)
     assert all(p.message and p.code for p in problems)
+    assert own.repos.jobs.counts(job.job_id).images == 3
+
+
+def _slow_for_one(media: MediaStore, task: GalleryPicture) -> Image:
+    if "p3.jpg" in task.source_ref:
+        time.sleep(120)
+    return store_picture(media, task)
+
+
+def test_a_picture_over_its_time_limit_costs_that_picture(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("pvm_assets.steps.product_images.store_picture", _slow_for_one)
+    own = _case(stand, tmp_path)
+    job = own.job()
+    own.repos.industries.set_rules(job.industry, "default", {"picture_timeout_s": 5})
+    outcome = own.run(job)
+    assert outcome.status == "completed", outcome.error
+    late = [p for p in own.repos.state.problems(job.job_id) if p.stage == "product_images"]
+    assert [(p.code, p.item) for p in late] == [("worker.timeout", "images/p3.jpg")]
+    assert "longer than 5 s" in late[0].message
     assert own.repos.jobs.counts(job.job_id).images == 3
 
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from pvm_cli import lines
+from pvm_cli.console import console_on
 from pvm_cli.lines import COLUMNS, ResultLine
+from pvm_core.spreadsheet import unguarded
 
 LINE = ResultLine(
     product="P-1",
@@ -61,7 +62,20 @@ def test_csv_gives_every_text_back(text: str) -> None:
 
     (row,) = csv.DictReader(stream)
 
-    assert row["product"] == text
+    assert unguarded(row["product"]) == text
+
+
+def test_csv_runs_nothing_in_a_spreadsheet_and_keeps_numbers() -> None:
+    stream = io.StringIO(newline="")
+    shown = replace(LINE, product="-5", video='=HYPERLINK("http://evil")', sim_deep=-0.5, reason="+1")
+    lines.write_csv([shown, replace(LINE, reason="@SUM(A1)")], stream)
+    stream.seek(0)
+
+    first, second = csv.DictReader(stream)
+
+    assert first["video"] == """'=HYPERLINK("http://evil")"""
+    assert (first["product"], float(first["sim_deep"]), first["reason"]) == ("-5", -0.5, "+1")
+    assert second["reason"] == "'@SUM(A1)"
 
 
 def test_json_and_json_lines_hold_the_same_objects() -> None:
@@ -87,7 +101,7 @@ def test_a_second_reads_as_a_clock(seconds: float, shown: str) -> None:
 
 
 def _shown(*found: ResultLine, width: int) -> str:
-    console = Console(file=io.StringIO(), width=width)
+    console = console_on(file=io.StringIO(), width=width)
     lines.show(console, found, "Matches")
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 

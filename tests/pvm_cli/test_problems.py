@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 
-from rich.console import Console
-
+from pvm_cli.console import console_on
 from pvm_cli.problems import grouped, print_problems
 from pvm_core.errors import Problem
 
 
 def _shown(problems: list[Problem], *, full: bool = False) -> str:
-    console = Console(file=io.StringIO(), width=100)
+    console = console_on(file=io.StringIO(), width=100)
     print_problems(console, problems, full=full)
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 

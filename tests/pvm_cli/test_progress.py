@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterator, Sequence
 
 import pytest
-from rich.console import Console
 
+from pvm_cli.console import console_on
 from pvm_cli.progress import LiveProgress, Meter
 from pvm_core.errors import StoreError
 from pvm_resources.store.records import Progress
@@ -28,7 +28,7 @@ def test_without_a_terminal_each_finished_stage_is_one_line_in_graph_order(
 ) -> None:
     counts = [Progress("masks", 4, 4, 1), Progress("products", 2, 2, 0), Progress("matches", 1, 9, 0)]
 
-    with LiveProgress(lambda: counts, Console(stderr=True)):
+    with LiveProgress(lambda: counts, console_on(stderr=True)):
         pass
 
     assert capsys.readouterr().err.splitlines() == ["products         2/2", "masks            4/4  1 reused"]
@@ -38,7 +38,7 @@ def test_json_logs_carry_the_counts_as_fields(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PVM_LOG_FORMAT", "json")
-    with LiveProgress(lambda: [Progress("masks", 4, 4, 1)], Console(stderr=True)):
+    with LiveProgress(lambda: [Progress("masks", 4, 4, 1)], console_on(stderr=True)):
         pass
 
     record = json.loads(capsys.readouterr().err)
@@ -46,7 +46,7 @@ def test_json_logs_carry_the_counts_as_fields(
 
 
 def test_on_a_terminal_bars_name_stage_and_counts() -> None:
-    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    console = console_on(file=io.StringIO(), width=100, force_terminal=True)
 
     with LiveProgress(lambda: [Progress("keyframes", 3, 12, 0)], console):
         pass
@@ -61,7 +61,7 @@ def test_a_database_out_of_reach_ends_the_display_and_not_the_run(
     def poll() -> Sequence[Progress]:
         raise StoreError("database.unreachable", "database", "it is down", "start it", retryable=True)
 
-    with LiveProgress(poll, Console(stderr=True)):
+    with LiveProgress(poll, console_on(stderr=True)):
         done = True
 
     assert done
@@ -69,5 +69,5 @@ def test_a_database_out_of_reach_ends_the_display_and_not_the_run(
 
 
 def test_an_error_of_the_run_passes_through() -> None:
-    with pytest.raises(ZeroDivisionError), LiveProgress(list, Console(file=io.StringIO())):
+    with pytest.raises(ZeroDivisionError), LiveProgress(list, console_on(file=io.StringIO())):
         raise ZeroDivisionError

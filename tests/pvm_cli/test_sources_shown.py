@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from rich.console import Console
 from typer.testing import CliRunner
 
+from pvm_cli.console import console_on
 from pvm_cli.main import app
 from pvm_cli.run import note_missing_phrases
 from pvm_cli.session import Session
@@ -66,7 +66,7 @@ def test_a_state_is_one_line_with_reason_remedy_and_code() -> None:
 
 
 def test_after_a_run_a_line_is_printed_for_each_source_that_has_something_to_say() -> None:
-    console = Console(file=io.StringIO(), width=60)
+    console = console_on(file=io.StringIO(), width=60)
     said = SourceState("products", "amazon", "ok", "Amazon shows 100 products a phrase", found=100)
     print_states(console, [*STATES, said])
 

@@ -8,8 +8,8 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
-from rich.console import Console
 
+from pvm_cli.console import console_on
 from pvm_cli.tables import cell_text, print_json, print_table
 
 _AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -17,7 +17,7 @@ _AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 def _printed(width: int, *rows: tuple[object, ...]) -> str:
     stream = io.StringIO()
-    console = Console(file=stream, width=width, highlight=False)
+    console = console_on(file=stream, width=width)
     print_table(
         ("id", "text", "count"), rows, whole=("id",), cut=("text",), numbers=("count",), console=console
     )

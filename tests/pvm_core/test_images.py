@@ -235,6 +235,72 @@ def test_refusals_name_the_thing_the_reason_and_the_remedy(data: bytes, code: st
     assert not caught.value.retryable
 
 
+def scanned(scans: int, side: int = 64) -> bytes:
+    """A progressive JPEG whose last scan is there again and again, with nothing new to say."""
+    data = saved(Image.new("L", (side, side), 90), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * (scans - data.count(b"\xff\xda")) + data[-2:]
+
+
+def png_chunks(count: int) -> bytes:
+    empty = struct.pack(">I", 0) + b"noTh" + struct.pack(">I", zlib.crc32(b"noTh"))
+    return png()[:33] + empty * count + png()[33:]
+
+
+def jpeg_comments(count: int) -> bytes:
+    return JPEG[:2] + b"\xff\xfe\x00\x02" * count + JPEG[2:]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (scanned(1_000, 5_000), "more than 100 scans"),
+        (scanned(2_000, 5_000), "more than 100 scans"),
+        (scanned(10_000, 5_000), "more than 100 scans"),
+        (scanned(101), "more than 100 scans"),
+        (jpeg_comments(60_000), "more than 50,000 segments"),
+        (jpeg_comments(120_000), "more than 50,000 segments"),
+        (jpeg_comments(600_000), "more than 50,000 segments"),
+        (png_chunks(60_000), "more than 50,000 chunks"),
+        (png_chunks(120_000), "more than 50,000 chunks"),
+        (png_chunks(600_000), "more than 50,000 chunks"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)}",
+)
+def test_a_file_that_makes_its_decoder_work_is_refused_undecoded(
+    data: bytes, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("it reached the decoder"))
+    with pytest.raises(MediaError) as caught:
+        decode_picture(data, "x")
+    assert caught.value.code == "picture.bomb"
+    assert says in caught.value.reason
+
+
+def test_scans_and_parts_of_a_usual_picture_pass() -> None:
+    assert decode_picture(scanned(100), "x").rgb.shape == (64, 64, 3)
+    assert decode_picture(jpeg_comments(1_000), "x").rgb.shape == PICTURE.shape
+    assert decode_picture(png_chunks(1_000), "x").rgb.shape == PICTURE.shape
+
+
+def test_what_only_looks_like_scans_is_not_counted() -> None:
+    thumbnail = b"\xff\xda\x00\x02" * 200
+    inside = b"\xff\xe1" + struct.pack(">H", 2 + len(thumbnail)) + thumbnail
+    for data in (JPEG[:2] + inside + JPEG[2:], JPEG + thumbnail * 20):
+        assert decode_picture(data, "x").rgb.shape == PICTURE.shape
+
+
+def test_alpha_and_depth_of_a_large_picture_are_worked_off_small(tmp_path: Path) -> None:
+    large = Image.new("RGBA", (6_400, 3_200), (200, 40, 40, 128))
+    for data in (saved(large, "PNG"), saved(large.convert("P"), "PNG", transparency=0)):
+        rgb = decode_picture(data, "x").rgb
+        assert rgb.shape == (1_600, 3_200, 3)
+    deep = np.full((3_200, 6_400), 32_896, np.uint16)
+    rgb = decode_picture(saved(Image.fromarray(deep), "PNG"), "x").rgb
+    assert rgb.shape == (1_600, 3_200, 3)
+    assert abs(int(rgb[7, 7, 0]) - 128) <= 1
+
+
 @pytest.mark.parametrize("cut", range(1, 20))
 def test_a_picture_cut_anywhere_is_refused(cut: int) -> None:
     for whole in (JPEG, png(), saved(Image.fromarray(PICTURE), "WEBP")):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+import tracemalloc
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -60,6 +62,14 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
         probe(clip)
 
 
+def test_a_picture_of_too_many_pixels_is_refused_too(tmp_path: Path) -> None:
+    clip = write_clip(
+        tmp_path / "c.avi", [np.zeros((6_000, 6_000, 3), np.uint8)], codec="mjpeg", pix_fmt="yuvj420p"
+    )
+    with pytest.raises(MediaError, match=r"6,000 x 6,000 pixels, over 35\.7 million"):
+        probe(clip)
+
+
 def test_key_frames_alone_are_decoded_where_they_suffice(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "c.mp4", panned(drawing(1, 400, 500), 6), gop=10)
     found = times(clip, SamplingPlan(step_s=1.0, max_gap_s=2.0, max_s=60))
@@ -98,6 +108,89 @@ def test_late_times_count_from_the_start(tmp_path: Path) -> None:
     found = times(clip)
     assert found[0] == 0
     assert found[-1] < 1
+
+
+@pytest.mark.parametrize("gap_s", [10**8, 2 * 10**8, 10**9])
+def test_frames_years_apart_cost_no_plan_for_the_years(tmp_path: Path, gap_s: int) -> None:
+    gap = gap_s * 1_000
+    clip = write_clip(tmp_path / "c.mkv", [drawing(i) for i in range(3)], times_ms=[0, gap, 2 * gap])
+    tracemalloc.start()
+    try:
+        endless = SamplingPlan(step_s=0.05, max_gap_s=2.0, max_s=float("inf"))
+        assert times(clip, endless) == pytest.approx([0.0, 0.1, 0.2], abs=0.05)
+        assert probe(clip).duration_s < 1
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_nothing_beyond_the_longest_length_is_sampled(tmp_path: Path) -> None:
+    slow = write_clip(tmp_path / "c.mkv", [drawing(i) for i in range(3)], times_ms=[0, 50_000, 100_000])
+    assert times(slow, SamplingPlan(step_s=0.3, max_gap_s=2.0, max_s=60)) == [0.0, 50.0]
+    whole = times(slow, SamplingPlan(step_s=0.3, max_gap_s=2.0, max_s=1_800))
+    assert whole == [0.0, 50.0, 100.0]
+
+
+def element(data: bytes, element_id: bytes, body: bytes) -> bytes:
+    """A Matroska file with the first element of that id given another body of the same length."""
+    at = data.index(element_id) + len(element_id)
+    assert data[at] & 0x7F == len(body)
+    return data[: at + 1] + body + data[at + 1 + len(body) :]
+
+
+@pytest.mark.parametrize(
+    "length", [float("nan"), float("inf"), float("-inf"), -5e9, 1e300, 0.0, 4_000.0 * 10**9]
+)
+def test_a_length_that_cannot_be_is_measured(tmp_path: Path, length: float) -> None:
+    clip = write_clip(tmp_path / "c.mkv", panned(drawing(1, 400, 500), 4), gop=10)
+    clip.write_bytes(element(clip.read_bytes(), b"\x44\x89", struct.pack(">d", length)))
+    assert probe(clip).duration_s == pytest.approx(4.0, abs=0.25)
+    found = times(clip)
+    assert found == sorted(set(found))
+    assert found[-1] == pytest.approx(3.8, abs=0.3)
+
+
+@pytest.mark.parametrize("scale", [0, 1, 2**24 - 1])
+def test_any_unit_of_time_gives_frames_in_order(tmp_path: Path, scale: int) -> None:
+    clip = write_clip(tmp_path / "c.mkv", panned(drawing(1, 400, 500), 4), gop=10)
+    clip.write_bytes(element(clip.read_bytes(), b"\x2a\xd7\xb1", scale.to_bytes(3, "big")))
+    found: list[float] = []
+    with suppress(MediaError):
+        found.extend(look.ts for look in iter_sampled_frames(clip, PLAN))
+    assert found
+    assert found == sorted(set(found))
+
+
+def test_times_that_wrap_around_run_on(tmp_path: Path) -> None:
+    wraps_after_s = 2**33 / 90_000
+    clip = write_clip(
+        tmp_path / "c.ts",
+        panned(drawing(1, 400, 500), 4),
+        gop=10,
+        container={"output_ts_offset": f"{wraps_after_s - 3.4}"},
+    )
+    found = times(clip)
+    assert found == sorted(set(found))
+    assert found[-1] == pytest.approx(3.8, abs=0.3)
+    assert probe(clip).duration_s == pytest.approx(4.0, abs=0.25)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_times_in_any_order_give_frames_in_order(tmp_path: Path, seed: int) -> None:
+    clip = write_clip(tmp_path / "c.mkv", panned(drawing(1, 400, 500), 4), gop=10)
+    data, random = bytearray(clip.read_bytes()), np.random.default_rng(seed)
+    at = -1
+    # The time of each cluster: an id, a size and a number of one or two bytes.
+    while (at := data.find(b"\xe7", at + 1)) > 0:
+        if data[at + 1] in (0x81, 0x82):
+            for digit in range(data[at + 1] & 0x7F):
+                data[at + 2 + digit] = int(random.integers(0, 256))
+    clip.write_bytes(bytes(data))
+    found: list[float] = []
+    with suppress(MediaError):
+        found.extend(look.ts for look in iter_sampled_frames(clip, PLAN))
+    assert found == sorted(set(found))
+    assert len(found) >= 3
 
 
 def test_a_still_file_of_one_frame(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import random
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,13 +20,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import InputError
+from pvm_jobs.request import JobRequest
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.http.address_policy import AllowList
 from pvm_resources.http.fetcher import Fetcher
 from pvm_resources.http.retry import RetryPolicy
 from pvm_resources.settings import load_settings
+from pvm_resources.sources.admission import Places
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
-from pvm_resources.sources.catalogue import content as feed_content
+from pvm_resources.sources.catalogue import limits
 from pvm_resources.sources.catalogue.content import held
 from pvm_resources.sources.catalogue.file_catalogue import REQUIRED, FileCatalogue
 from pvm_resources.sources.catalogue.tables import read_rows
@@ -159,13 +162,14 @@ def test_elements_of_other_vocabularies_are_passed_over(tmp_path: Path) -> None:
     assert (record.external_id, record.title) == ("1", "This")
 
 
-def test_ten_further_pictures_are_used_and_more_are_said(tmp_path: Path) -> None:
+def test_further_pictures_are_used_up_to_a_limit_and_more_are_said(tmp_path: Path) -> None:
     more = "".join(
-        f"<g:additional_image_link>https://i.example/m{n}.jpg</g:additional_image_link>" for n in range(14)
+        f"<g:additional_image_link>https://i.example/m{n}.jpg</g:additional_image_link>"
+        for n in range(limits.MAX_MORE + 4)
     )
     found = collect(tmp_path, rss(item(more=more)))
 
-    assert len(found.records[0].pictures) == 11
+    assert len(found.records[0].pictures) == 1 + limits.MAX_MORE
     assert (codes(found), found.status.state) == (["catalogue.more"], "ok")
 
 
@@ -273,7 +277,7 @@ def test_a_bomb_costs_no_memory(tmp_path: Path) -> None:
 def test_a_packed_file_that_grows_past_all_measure_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed_content, "MAX_UNPACKED", 100_000)
+    monkeypatch.setattr(limits, "MAX_UNPACKED", 100_000)
     with pytest.raises(InputError, match=r"more than the 100,000 bytes.*table\.too_large"):
         collect(tmp_path, gzip.compress(rss(item() * 5_000).encode()))
 
@@ -289,8 +293,9 @@ def test_a_feed_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
 
 
 def test_thousands_of_items_are_read_in_bounded_memory() -> None:
-    filler = f"<g:description>{'word ' * 400}</g:description>"
-    data = gzip.compress(rss("".join(item(str(n), more=filler) for n in range(10_000))).encode())
+    chance = random.Random(7)
+    fillers = (f"<g:description>{chance.randbytes(900).hex()}</g:description>" for _ in range(10_000))
+    data = gzip.compress(rss("".join(item(str(n), more=one) for n, one in enumerate(fillers))).encode())
     tracemalloc.start()
     count = sum(1 for _ in read_rows(held("feed", data), REQUIRED))
     _, peak = tracemalloc.get_traced_memory()
@@ -504,7 +509,7 @@ def test_a_feed_of_a_private_network_is_refused_with_the_setting_that_allows_it(
 def test_no_message_shows_what_may_be_a_key(stand: Stand) -> None:
     found = stand.put(rss(item("1") + item(""))).collect()
 
-    assert found.problems[0].item == f"{stand.at('/feeds/all.xml')} line 2"
+    assert found.problems[0].item == f"{stand.at('/feeds/all.xml')}?… line 2"
     assert "geheim" not in repr(found.problems) + repr(found.status)
     failed = stand.put("", 404).collect()
     assert "geheim" not in repr(failed)
@@ -577,3 +582,25 @@ def test_no_content_gets_past_the_stated_errors(tmp_path: Path, data: bytes) -> 
     for record in found.records:
         for picture in record.pictures:
             assert picture.path is None or picture.path.is_relative_to(tmp_path.resolve())
+
+
+def test_two_feeds_of_one_address_keep_their_own_names_without_their_keys() -> None:
+    feeds = [
+        "https://s.example/f.csv?key=geheim1",
+        "https://s.example/f.csv?key=geheim2",
+        "https://s.example/g.csv",
+    ]
+    labels = [spec.label for spec in product_specs(feeds)]
+    assert labels == [
+        "https://s.example/f.csv?… (1)",
+        "https://s.example/f.csv?… (2)",
+        "https://s.example/g.csv",
+    ]
+    assert [spec.label for spec in product_specs(feeds[:1])] == ["file"]
+
+
+def test_an_address_as_answers_show_it_is_no_address_to_fetch(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    shown = places.shown("https://s.example/f.csv?key=geheim")
+    with pytest.raises(InputError, match=r"without its query.*source\.url"):
+        places.admit(JobRequest(products=(shown,)))

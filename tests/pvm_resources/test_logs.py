@@ -51,6 +51,19 @@ def test_plain_is_one_line_for_what_the_user_can_mend() -> None:
     assert lines[-1].startswith("ZeroDivisionError")
 
 
+def test_foreign_text_forges_no_line_and_commands_no_terminal() -> None:
+    for form in ("plain", "json"):
+        stream = io.StringIO()
+        handler = setup(form, "info", stream)  # type: ignore[arg-type]
+        logging.getLogger("pvm.test").info(
+            "a\x1b]0;owned\x07\n12:00:00 ERROR forged", extra={"title": "\x9b2J"}
+        )
+        logging.getLogger("pvm").removeHandler(handler)
+        (line,) = stream.getvalue().splitlines()
+        assert not {"\x1b", "\x07", "\x9b"} & set(line)
+        assert "forged" in line
+
+
 def test_a_second_setup_replaces_the_first() -> None:
     first, second = io.StringIO(), io.StringIO()
     setup("plain", "info", first)

@@ -16,7 +16,7 @@ from tests.standins.running import ended
 _ROOT = Path(__file__).resolve().parents[2]
 _TELL = "print(*(signal.getsignal(n) not in (signal.SIG_IGN, None) for n in (signal.SIGINT, signal.SIGTERM)))"
 _ENTRIES = {
-    "command line": f"import pvm_cli.main as m; m.app = lambda: {_TELL}; m.main()",
+    "command line": f"import pvm_cli.main as m; m.get_command = lambda app: lambda: {_TELL}; m.main()",
     "API": "import runpy, uvicorn, pvm_resources.postgres.driver; "
     f"uvicorn.run = lambda *a, **k: {_TELL}; runpy.run_module('pvm_api.server', run_name='__main__')",
     "code server": f"import definitions; {_TELL}",

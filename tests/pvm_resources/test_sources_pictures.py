@@ -38,7 +38,7 @@ def test_unreadable_files_say_why(tmp_path: Path) -> None:
         tmp_path: "picture.type",
         pipe: "picture.type",
         big: "picture.too_large",
-        loop: "picture.unreadable",
+        loop: "picture.outside",
         tmp_path / ("n" * 300): "picture.unreadable",
     }
     for path, code in expected.items():

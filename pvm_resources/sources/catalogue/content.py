@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +12,9 @@ from pathlib import Path
 from typing import IO, Final, Protocol
 
 from pvm_core.errors import InputError
+from pvm_resources.sources.catalogue import limits
+from pvm_resources.sources.confined import Bounds
 
-#: Past this, unpacked, it is no catalogue of one job.
-MAX_BYTES: Final = 500_000_000
-#: What a packed file may become: text packs ten to one, and a bomb a thousand to one.
-MAX_UNPACKED: Final = 200_000_000
 _GZIP: Final = b"\x1f\x8b"
 _HEAD: Final = 4_096
 _CHUNK: Final = 65_536
@@ -32,12 +31,14 @@ class Content:
         subject: the table as its user knows it.
         stream: where the bytes come from; its opener closes it.
         limit: most bytes that may come.
+        packed: bytes of the file that is being unpacked; None where it is none.
     """
 
-    def __init__(self, subject: str, stream: _Stream, limit: int) -> None:
+    def __init__(self, subject: str, stream: _Stream, limit: int, packed: int | None = None) -> None:
         self.subject = subject
         self._stream = stream
         self._limit = limit
+        self._packed = packed
         self._read = 0
         self._head = b""
 
@@ -55,8 +56,8 @@ class Content:
         """All bytes, piece by piece.
 
         Raises:
-            InputError: ``table.too_large``, ``table.unreadable``, ``table.truncated`` (a packed file that
-                ends early).
+            InputError: ``table.too_large``, ``table.limits`` (a packed file that grows beyond measure),
+                ``table.unreadable``, ``table.truncated`` (a packed file that ends early).
         """
         piece = self.head()
         while piece:
@@ -84,43 +85,51 @@ class Content:
         self._read += len(piece)
         if self._read > self._limit:
             raise too_large(self.subject, self._limit)
+        if self._packed is not None:
+            self._check_ratio(self._packed)
         return piece
+
+    def _check_ratio(self, packed: int) -> None:
+        if self._read > max(limits.RATIO_FREE, limits.MAX_RATIO * packed):
+            reason = f"its {packed:,} packed bytes become more than {limits.MAX_RATIO} times as many"
+            raise InputError("table.limits", self.subject, reason, "Give the file as it was before packing")
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Content]:
+def opened(path: Path, bounds: Bounds) -> Iterator[Content]:
     """The content of a file, unpacked where it is a gzip file.
 
     Raises:
-        InputError: ``table.missing``, ``table.type`` (a folder), ``table.too_large``, ``table.unreadable``.
+        InputError: ``table.missing``, ``table.type`` (a folder), ``table.too_large``, ``table.unreadable``;
+            ``source.outside``.
     """
     subject = str(path)
     try:
         if path.is_dir():
             raise InputError("table.type", subject, "it is a folder, not a file", "Name the CSV file in it")
-        file = path.open("rb")
+        file = bounds.opened(path)
     except FileNotFoundError as error:
         raise InputError("table.missing", subject, "there is no such file", "Check the name") from error
     except (OSError, ValueError) as error:
         reason = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
         raise InputError("table.unreadable", subject, reason, "Check its name and permissions") from error
     with file:
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise too_large(subject, MAX_BYTES, size)
-        yield _unpacked(subject, file)
+        if (size := os.fstat(file.fileno()).st_size) > limits.MAX_BYTES:
+            raise too_large(subject, limits.MAX_BYTES, size)
+        yield _unpacked(subject, file, size)
 
 
 def held(subject: str, data: bytes) -> Content:
     """The content of bytes in memory, unpacked where they are a gzip file."""
-    return _unpacked(subject, io.BytesIO(data))
+    return _unpacked(subject, io.BytesIO(data), len(data))
 
 
-def _unpacked(subject: str, file: IO[bytes]) -> Content:
+def _unpacked(subject: str, file: IO[bytes], size: int) -> Content:
     packed = file.read(len(_GZIP)) == _GZIP
     file.seek(0)
     if packed:
-        return Content(subject, gzip.GzipFile(fileobj=file, mode="rb"), MAX_UNPACKED)
-    return Content(subject, file, MAX_BYTES)
+        return Content(subject, gzip.GzipFile(fileobj=file, mode="rb"), limits.MAX_UNPACKED, size)
+    return Content(subject, file, limits.MAX_BYTES)
 
 
 def too_large(subject: str, limit: int, size: int | None = None) -> InputError:

@@ -5,13 +5,14 @@ One row is one picture, the id repeated for a gallery; a row may name further pi
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
 
 from pvm_core.errors import InputError, Problem
+from pvm_core.shown_url import shown_url
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.sources.base import (
     Collected,
@@ -20,10 +21,12 @@ from pvm_resources.sources.base import (
     Query,
     SourceStatus,
 )
-from pvm_resources.sources.catalogue import schema
+from pvm_resources.sources.catalogue import limits, schema
 from pvm_resources.sources.catalogue.content import Content, opened
-from pvm_resources.sources.catalogue.rows import MAX_MORE, Row
+from pvm_resources.sources.catalogue.problems import ProblemList
+from pvm_resources.sources.catalogue.rows import Row
 from pvm_resources.sources.catalogue.tables import read_rows
+from pvm_resources.sources.confined import Bounds, Confinement
 from pvm_resources.sources.urls import is_web_url
 
 #: What the source is called in commands, statuses and rows.
@@ -31,10 +34,10 @@ NAME: Final = "file"
 REQUIRED: Final = ("product_id", "image")
 #: The stage these problems belong to.
 STAGE: Final = "products"
-#: Rows that are checked at once.
-_BATCH: Final = 1_000
 #: The longest path Linux opens; anything longer is no file name.
 _MAX_PATH: Final = 4_096
+#: Folders whose links were followed that are kept in memory.
+_FOLDERS_KNOWN: Final = 10_000
 
 
 class FileCatalogue:
@@ -48,14 +51,16 @@ class FileCatalogue:
     Args:
         path: the file.
         namespace: what its ids are unique within: the industry's slug.
+        confinement: which files it may lead to.
     """
 
     name = NAME
     policy = SourcePolicy()
 
-    def __init__(self, path: Path, namespace: str) -> None:
+    def __init__(self, path: Path, namespace: str, confinement: Confinement | None = None) -> None:
         self._path = path
         self._namespace = namespace
+        self._confinement = confinement or Confinement()
 
     def collect(self, query: Query) -> Collected[ProductRecord]:
         """All products of the file, in its order; what the query asks is for other sources.
@@ -64,8 +69,9 @@ class FileCatalogue:
             InputError: the file as a whole cannot be used (``table.*``), or holds no usable row
                 (``catalogue.no_products``).
         """
-        with opened(self._path) as content:
-            return read_catalogue(content, _Folder(self._path), self._namespace)
+        with opened(self._path, self._confinement.around(self._path.parent)) as content:
+            place = _Folder(self._path, self._confinement)
+            return read_catalogue(content, place, self._namespace)
 
 
 class Place(Protocol):
@@ -95,11 +101,10 @@ def read_catalogue(content: Content, place: Place, namespace: str) -> Collected[
             (``catalogue.no_products``).
     """
     reading = _Reading(place)
-    rows = read_rows(content, REQUIRED)
-    while batch := list(islice(rows, _BATCH)):
-        reading.add(batch)
+    for row in read_rows(content, REQUIRED):
+        reading.add(row)
     records = tuple(draft.record(namespace) for draft in reading.drafts.values())
-    problems = reading.problems()
+    problems = reading.problems.listed(place.label)
     if not records:
         raise _no_products(content.subject, reading.rows, problems)
     return Collected(reading.status(), records, problems)
@@ -111,47 +116,44 @@ class _Reading:
     def __init__(self, place: Place) -> None:
         self.rows = 0
         self.drafts: dict[str, _Draft] = {}
+        self.problems = ProblemList(STAGE)
         self._place = place
-        self._problems: list[Problem] = []
         self._refused_rows = 0
         self._refused_pictures = 0
 
-    def add(self, batch: Sequence[Row]) -> None:
-        """Takes the rows that keep the schema and whose picture can be found; the others are problems."""
-        refused = schema.refused(batch)
-        for place, row in enumerate(batch):
-            self.rows += 1
-            subject = f"{self._place.label} line {row.line}"
-            try:
-                if place in refused:
-                    rule, cell = refused[place]
-                    raise rule.error(subject, cell)
-                self._add(subject, row)
-            except InputError as error:
-                self._refused_rows += 1
-                self._problems.append(Problem.of(STAGE, error))
+    def add(self, row: Row) -> None:
+        """Takes a row that keeps the schema and whose picture can be found; another is a problem."""
+        self.rows += 1
+        subject = f"{self._place.label} line {row.line}"
+        try:
+            broken = schema.refused(row)
+            if broken is not None:
+                rule, cell = broken
+                raise rule.error(subject, cell)
+            self._add(subject, row)
+        except InputError as error:
+            self._refused_rows += 1
+            self.problems.add(error)
 
     def _add(self, subject: str, row: Row) -> None:
         external_id = row.values["product_id"]
         picture = self._place.picture(subject, row.values["image"])
         draft = self.drafts.setdefault(external_id, _Draft(external_id, row.line))
-        draft.add(subject, row, (picture, *self._further(subject, row.more)))
+        for conflict in draft.add(subject, row, (picture, *self._further(subject, row.more))):
+            self.problems.add(conflict)
 
     def _further(self, subject: str, images: Sequence[str]) -> Iterator[PictureRef]:
         """The pictures beside a row's own; one that cannot be used costs itself alone."""
-        for image in images[:MAX_MORE]:
+        for image in images[: limits.MAX_MORE]:
             try:
                 yield self._place.picture(subject, image)
             except InputError as error:
                 self._refused_pictures += 1
-                self._problems.append(Problem.of(STAGE, error))
-        if len(images) > MAX_MORE:
-            reason = f"it names more than {MAX_MORE} further pictures"
-            remedy = f"The first {MAX_MORE} are used; give the others rows of their own"
-            self._problems.append(Problem.of(STAGE, InputError("catalogue.more", subject, reason, remedy)))
-
-    def problems(self) -> tuple[Problem, ...]:
-        return (*self._problems, *(p for draft in self.drafts.values() for p in draft.problems))
+                self.problems.add(error)
+        if len(images) > limits.MAX_MORE:
+            reason = f"it names more than {limits.MAX_MORE} further pictures"
+            remedy = f"The first {limits.MAX_MORE} are used; give the others rows of their own"
+            self.problems.add(InputError("catalogue.more", subject, reason, remedy))
 
     def status(self) -> SourceStatus:
         """``partial`` where a row or a picture was refused; a conflict is a problem and no loss."""
@@ -185,23 +187,23 @@ class _Draft:
     row: int
     texts: dict[str, str] = field(default_factory=dict)
     pictures: dict[PictureRef, None] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
 
-    def add(self, subject: str, row: Row, pictures: Sequence[PictureRef]) -> None:
+    def add(self, subject: str, row: Row, pictures: Sequence[PictureRef]) -> Iterator[InputError]:
+        """Takes a row; gives where it says otherwise than those before it."""
         self.pictures.update(dict.fromkeys(pictures))
         for name in ("title", "brand", "url"):
             value = row.values.get(name, "")
             known = self.texts.setdefault(name, value) or value
             self.texts[name] = known
             if value and value != known:
-                self.problems.append(self._conflict(f"{subject}, {name}", name, known, value))
+                yield self._conflict(f"{subject}, {name}", name, known, value)
 
-    def _conflict(self, subject: str, name: str, known: str, other: str) -> Problem:
+    def _conflict(self, subject: str, name: str, known: str, other: str) -> InputError:
         reason = (
-            f"product {_short(self.external_id)} has the {name} {_short(known)!r} and here {_short(other)!r}"
+            f"product {_short(self.external_id)} has the {name} {_short(shown_url(known))!r} and here "
+            f"{_short(shown_url(other))!r}"
         )
-        error = InputError("catalogue.conflict", subject, reason, "The first one is used; make them alike")
-        return Problem.of(STAGE, error)
+        return InputError("catalogue.conflict", subject, reason, "The first one is used; make them alike")
 
     def record(self, namespace: str) -> ProductRecord:
         return ProductRecord(
@@ -219,14 +221,52 @@ class _Draft:
 class _Folder:
     """A catalogue file's folder: its pictures lie in it, or on the net."""
 
-    def __init__(self, catalogue: Path) -> None:
+    def __init__(self, catalogue: Path, confinement: Confinement) -> None:
         self.label = catalogue.name
         self._folder = catalogue.parent.resolve()
+        self._bounds = Bounds(None) if confinement.anywhere else Bounds((self._folder,))
+        self._real: dict[str, str] = {}
 
     def picture(self, subject: str, image: str) -> PictureRef:
         if is_address(subject, image):
             return web_picture(subject, image)
-        return PictureRef(image, _inside(subject, image, self._folder))
+        try:
+            target = self._resolved(image)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = f"its image is no usable path ({error})"
+            raise InputError(
+                "catalogue.bad_image", subject, reason, "Give a path or an http(s) URL"
+            ) from error
+        if not self._bounds.admits(target):
+            reason = f"its image {_short(image)!r} lies outside the catalogue's folder, or a link leads there"
+            remedy = "Put the pictures beside the catalogue file, or run it with --allow-outside"
+            raise InputError("catalogue.outside", subject, reason, remedy)
+        return PictureRef(image, target)
+
+    def _resolved(self, image: str) -> Path:
+        """The file that `image` names, with links followed.
+
+        Raises:
+            ValueError: no file has such a name.
+        """
+        if len(image) > _MAX_PATH or "\x00" in image:
+            raise ValueError("no file has such a name")
+        if len(image.replace("\\", "/").split("/")) > limits.MAX_FOLDERS:
+            raise ValueError(f"more than {limits.MAX_FOLDERS} folders")
+        # Spreadsheets on Windows write backslashes; a file here may hold one in its name.
+        given = os.path.join(self._folder, image)  # noqa: PTH118 - pathlib takes ten times as long
+        if "\\" in image and not os.path.lexists(given):
+            given = os.path.join(self._folder, image.replace("\\", "/"))  # noqa: PTH118
+        folder, name = os.path.split(given)
+        if name in ("", ".", ".."):
+            return Path(os.path.realpath(given))
+        # A gallery's pictures share their folder: its links are followed once.
+        if folder not in self._real:
+            if len(self._real) >= _FOLDERS_KNOWN:
+                self._real.clear()
+            self._real[folder] = os.path.realpath(folder)
+        target = f"{self._real[folder]}/{name}"
+        return Path(os.path.realpath(target) if os.path.islink(target) else target)  # noqa: PTH114
 
 
 def is_address(subject: str, image: str) -> bool:
@@ -246,29 +286,9 @@ def web_picture(subject: str, image: str) -> PictureRef:
         InputError: ``catalogue.bad_image``: it is no usable one.
     """
     if not is_web_url(image):
-        reason = f"its image is no usable URL ({_short(image)})"
+        reason = f"its image is no usable URL ({_short(shown_url(image))})"
         raise InputError("catalogue.bad_image", subject, reason, "Copy the picture's address again")
     return PictureRef(image)
-
-
-def _inside(subject: str, image: str, folder: Path) -> Path:
-    """The file that `image` names, with links followed, inside the catalogue's folder."""
-    try:
-        if len(image) > _MAX_PATH or "\x00" in image:
-            raise ValueError("no file has such a name")
-        # Spreadsheets on Windows write backslashes; a file here may hold one in its name.
-        given = folder / image
-        if "\\" in image and not given.exists():
-            given = folder / image.replace("\\", "/")
-        target = given.resolve()
-        within = target.is_relative_to(folder)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = f"its image is no usable path ({error})"
-        raise InputError("catalogue.bad_image", subject, reason, "Give a path or an http(s) URL") from error
-    if not within:
-        reason = f"its image {_short(image)!r} lies outside the catalogue's folder"
-        raise InputError("catalogue.outside", subject, reason, "Put the pictures beside the catalogue file")
-    return target
 
 
 def _short(text: str, limit: int = 80) -> str:

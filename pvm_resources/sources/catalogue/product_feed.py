@@ -13,8 +13,9 @@ from typing import Final
 from xml.parsers import expat
 
 from pvm_core.errors import InputError
+from pvm_resources.sources.catalogue import limits
 from pvm_resources.sources.catalogue.content import Content
-from pvm_resources.sources.catalogue.rows import MAX_MORE, Row
+from pvm_resources.sources.catalogue.rows import Row
 
 _GOOGLE: Final = ("http://base.google.com/ns/1.0", "https://base.google.com/ns/1.0")
 #: RSS 2.0, Atom, RSS 1.0 (which Google takes too).
@@ -45,8 +46,8 @@ def feed_rows(content: Content) -> Iterator[Row]:
 
     Raises:
         InputError: ``table.type`` (other XML), ``table.unsafe`` (a document type declaration, nesting or a
-            tag beyond all measure), ``table.encoding``, ``table.syntax`` (broken before its first item), and
-            what reading `content` raises.
+            tag beyond all measure), ``table.limits``, ``table.encoding``, ``table.syntax`` (broken before its
+            first item), and what reading `content` raises.
     """
     reader = _Reader(content.subject)
     try:
@@ -79,7 +80,7 @@ class _FeedItem:
             return
         if name == _MORE:
             # One past what is used shows that there were more; a feed may hold a million.
-            if len(self.more) <= MAX_MORE:
+            if len(self.more) <= limits.MAX_MORE:
                 self.more.append(value)
         else:
             (self.google if is_google else self.plain).setdefault(name, value)
@@ -118,6 +119,7 @@ class _Reader:
         self._item: _FeedItem | None = None
         self._field: _Field | None = None
         self._rows: list[Row] = []
+        self._counted = limits.Counted(subject)
         self.met = False
 
     def feed(self, chunk: bytes) -> None:
@@ -175,6 +177,7 @@ class _Reader:
         if self._item is None:
             self._declare(attributes)
             if local.lower() in _ITEMS and self._depth > 1:
+                self._counted.row()
                 self._item = _FeedItem(self._parser.CurrentLineNumber, self._depth)
         elif self._field is None and self._depth == self._item.depth + 1:
             self._begin(prefix, local.lower(), attributes)

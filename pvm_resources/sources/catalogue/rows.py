@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
-
-#: Pictures beside the first that one row may name, as many as Google takes.
-MAX_MORE: Final = 10
 
 
 @dataclass(frozen=True)
@@ -19,7 +15,7 @@ class Row:
         values: cell by column name (lower case, blanks as underscores, Google's names as ours), stripped of
             blanks around it.
         fault: why the row cannot be used; "" where it can.
-        more: pictures beside the row's own, as given; one past `MAX_MORE` stands for all beyond.
+        more: pictures beside the row's own, as given; one past `limits.MAX_MORE` stands for all beyond.
     """
 
     line: int

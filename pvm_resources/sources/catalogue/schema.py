@@ -1,20 +1,13 @@
-"""What a catalogue's rows must hold, checked with pandera in batches; each bad row with its column and why.
-
-pandera and pandas are imported by the first check, since only a job that reads a catalogue needs them.
-"""
+"""What a catalogue's rows must hold; each bad row with its column and why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pvm_core.errors import InputError
 from pvm_resources.sources.catalogue.rows import Row
-
-if TYPE_CHECKING:
-    from pandera.pandas import DataFrameSchema
 
 #: An id is a key in the database and in results, not a text.
 _MAX_ID: Final = 500
@@ -85,24 +78,13 @@ RULES: Final = (
 )
 
 
-def refused(rows: Sequence[Row]) -> dict[int, tuple[Rule, str]]:
-    """The rows that break a rule, by their place in `rows`: the first rule that each breaks, and the cell."""
-    import pandas as pd
-    from pandera.errors import SchemaErrors
-
-    table = pd.DataFrame(
-        {column: [_cell(row, column) for row in rows] for column in _columns()}, dtype="object"
-    )
-    try:
-        _schema().validate(table, lazy=True)
-    except SchemaErrors as error:
-        cases = error.failure_cases
-        broken = sorted(
-            {(int(place), int(number)) for place, number in zip(cases["index"], cases["check"], strict=True)}
-        )
-        # The first of each row stays, as the last one put in.
-        return {place: (RULES[n], _cell(rows[place], RULES[n].column)) for place, n in reversed(broken)}
-    return {}
+def refused(row: Row) -> tuple[Rule, str] | None:
+    """The first rule that a row breaks, and the cell; None where it keeps them all."""
+    for rule in RULES:
+        cell = row.fault if rule.column == "fault" else row.values.get(rule.column, "")
+        if not rule.passes(cell):
+            return rule, cell
+    return None
 
 
 def check_image(subject: str, image: str) -> None:
@@ -114,27 +96,3 @@ def check_image(subject: str, image: str) -> None:
     for rule in RULES:
         if rule.column == "image" and not rule.passes(image):
             raise rule.error(subject, image)
-
-
-def _cell(row: Row, column: str) -> str:
-    return row.fault if column == "fault" else row.values.get(column, "")
-
-
-def _columns() -> list[str]:
-    return list(dict.fromkeys(rule.column for rule in RULES))
-
-
-@cache
-def _schema() -> DataFrameSchema:
-    import pandera.pandas as pa
-
-    def check(number: int, rule: Rule) -> pa.Check:
-        return pa.Check(rule.passes, element_wise=True, error=str(number))
-
-    numbered = list(enumerate(RULES))
-    return pa.DataFrameSchema(
-        {
-            column: pa.Column("object", [check(n, rule) for n, rule in numbered if rule.column == column])
-            for column in _columns()
-        }
-    )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import io
-import itertools
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -13,9 +11,10 @@ from typing import Final
 
 from pvm_core.errors import InputError
 from pvm_core.file_type import describe
+from pvm_resources.sources.catalogue import limits
 from pvm_resources.sources.catalogue.content import Content
 from pvm_resources.sources.catalogue.product_feed import feed_rows
-from pvm_resources.sources.catalogue.rows import MAX_MORE, Row
+from pvm_resources.sources.catalogue.rows import Row
 
 #: Separators a spreadsheet may export with, in order of preference where a header holds only one column.
 _DELIMITERS: Final = (",", ";", "\t", "|")
@@ -34,12 +33,12 @@ _ALIASES: Final = {
     "additional_image_links": "additional_image_link",
 }
 _MORE: Final = "additional_image_link"
-_SEPARATED: Final = re.compile(r"\s*,\s*")
-#: A comma may stand inside an address, but not before one.
-_SEPARATED_URLS: Final = re.compile(r"\s*,\s*(?=https?://)", re.IGNORECASE)
-#: Python's csv refuses fields over 128 KiB; titles and URLs of that length are data all the same.
-_MAX_FIELD: Final = 10_000_000
-#: Rows with unmatched quotation marks after which the file is given up: each costs a pass over the rest.
+#: A row's lines end as in RFC 4180, or at a lone carriage return (Excel for Mac). Other marks that
+#: `str.splitlines` splits at belong to a title.
+_LINE: Final = re.compile(r"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]++")
+#: Characters in which the header is looked for.
+_HEAD: Final = 1_000_000
+#: Rows with unmatched quotation marks after which the file is given up: each costs a pass over one cell.
 _MAX_FAULTS: Final = 100
 _AS_UTF8: Final = "Save the file as CSV UTF-8 (in Excel: File, Save As, CSV UTF-8)"
 
@@ -55,14 +54,14 @@ def read_rows(content: Content, required: tuple[str, ...]) -> Iterator[Row]:
 
     Raises:
         InputError: ``table.empty``, ``table.type``, ``table.encoding``, ``table.columns``,
-            ``table.syntax``, ``table.unsafe``, and what reading `content` raises.
+            ``table.limits``, ``table.syntax``, ``table.unsafe``, and what reading `content` raises.
     """
     if _is_feed(content.head()):
         yield from feed_rows(content)
         return
     text = _decoded(content.subject, content.whole())
     if text.lstrip()[:1] == "{":
-        yield from _json_rows(text, required)
+        yield from _json_rows(content.subject, text, required)
     else:
         yield from _csv_rows(content.subject, text, required)
 
@@ -118,20 +117,36 @@ def _utf16_by_zeros(data: bytes) -> str:
     return "utf-16-be" if even > 0.8 * half and not odd else ""
 
 
+class _Lines:
+    """The lines of a text from a place on; `end` is where the next one begins."""
+
+    def __init__(self, text: str, start: int) -> None:
+        self._found = _LINE.finditer(text, start)
+        self.end = start
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for match in self._found:
+            self.end = match.end()
+            self.count += 1
+            yield match.group()
+
+
 def _csv_rows(subject: str, text: str, required: tuple[str, ...]) -> Iterator[Row]:
-    csv.field_size_limit(_MAX_FIELD)
-    # Splits at row ends alone; str.splitlines would also split at marks that belong to a title.
-    lines = io.StringIO(text, newline="").readlines()
-    at, delimiter = _dialect(lines, required)
+    csv.field_size_limit(limits.MAX_CELL)
+    counted = limits.Counted(subject)
+    line, start, delimiter = _dialect(text, required)
     header: list[str] | None = None
     faults = 0
-    while at < len(lines):
-        reader = csv.reader(itertools.islice(lines, at, None), delimiter=delimiter, strict=True)
-        begin = start = at
+    while start < len(text):
+        lines = _Lines(text, start)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        first = begin = line
         try:
             for cells in reader:
-                row, begin = begin + 1, start + reader.line_num
-                if not any(cell.strip() for cell in cells):
+                row, begin, start = begin + 1, first + lines.count, lines.end
+                counted.row(len(cells))
+                if not any(map(str.strip, cells)):
                     continue
                 if header is None:
                     header = _header(subject, cells, required)
@@ -140,10 +155,17 @@ def _csv_rows(subject: str, text: str, required: tuple[str, ...]) -> Iterator[Ro
             return
         except csv.Error as error:
             # A stray quotation mark swallows what follows; reading goes on at the next line.
-            at, faults = begin + 1, faults + 1
+            line, faults = begin + 1, faults + 1
+            start = _next_line(text, start)
             if header is None or faults > _MAX_FAULTS:
-                raise _bad_syntax(subject, at, error) from error
-            yield Row(at, {}, f"its quotation marks do not match ({error})")
+                raise _bad_syntax(subject, line, error) from error
+            counted.row()
+            yield Row(line, {}, f"its quotation marks do not match ({error})")
+
+
+def _next_line(text: str, start: int) -> int:
+    found = _LINE.match(text, start)
+    return found.end() if found else len(text)
 
 
 def _bad_syntax(subject: str, line: int, error: csv.Error) -> InputError:
@@ -162,9 +184,22 @@ def _csv_row(line: int, header: list[str], cells: list[str]) -> Row:
 
 
 def _listed(cell: str) -> tuple[str, ...]:
-    """Pictures that stand in one cell, separated by commas."""
-    between = _SEPARATED_URLS if "://" in cell else _SEPARATED
-    return tuple(one for one in between.split(cell.strip(" ,")) if one)[: MAX_MORE + 1]
+    """Pictures that stand in one cell, separated by commas; a comma may stand inside an address, but not
+    before one."""
+    parts = [part.strip() for part in cell.split(",")]
+    if "://" in cell:
+        parts = _rejoined(cell.split(","))
+    return tuple(one for one in parts if one)[: limits.MAX_MORE + 1]
+
+
+def _rejoined(parts: Sequence[str]) -> list[str]:
+    """Parts of a list of addresses, those that begin none joined to the one before."""
+    found: list[list[str]] = []
+    for part in parts:
+        if not found or part.lstrip().lower().startswith(("http://", "https://")):
+            found.append([])
+        found[-1].append(part)
+    return [",".join(one).strip(" ,\t\r\n") for one in found]
 
 
 def _column(name: str) -> str:
@@ -175,24 +210,32 @@ def _column(name: str) -> str:
 def _columns(names: Sequence[str]) -> list[str]:
     """The columns' names, Google's turned into ours where ours is not there already."""
     given = [_column(name) for name in names]
-    return [ours if (ours := _ALIASES.get(name)) and ours not in given else name for name in given]
+    known = frozenset(given)
+    return [ours if (ours := _ALIASES.get(name)) and ours not in known else name for name in given]
 
 
-def _dialect(lines: list[str], required: tuple[str, ...]) -> tuple[int, str]:
-    """Index of the line the header is on, and the separator under which it has all required columns."""
-    at = next((index for index, line in enumerate(lines) if line.strip("\ufeff \t\r\n")), 0)
-    first = lines[at].strip("\ufeff\r\n")
+def _dialect(text: str, required: tuple[str, ...]) -> tuple[int, int, str]:
+    """Index of the line the header is on and where it begins, and the separator under which it has all
+    required columns."""
+    at = start = 0
+    first = ""
+    for at, match in enumerate(_LINE.finditer(text, 0, _HEAD)):  # noqa: B007 - counts lines
+        start, first = match.start(), match.group().strip("\ufeff\r\n")
+        if first.strip():
+            break
     if first.lower().startswith("sep=") and len(first) == 5:
         # Excel's own note of the separator, above the header.
-        return at + 1, first[4]
+        return at + 1, _next_line(text, start), first[4]
     for delimiter in _DELIMITERS:
         columns = _columns(next(csv.reader([first], delimiter=delimiter), []))
         if set(columns).issuperset(required):
-            return at, delimiter
-    return at, max(_DELIMITERS, key=first.count)
+            return at, start, delimiter
+    return at, start, max(_DELIMITERS, key=first.count)
 
 
 def _header(subject: str, cells: list[str], required: tuple[str, ...]) -> list[str]:
+    if len(cells) > limits.MAX_COLUMNS:
+        raise limits.over(subject, "columns", limits.MAX_COLUMNS, len(cells))
     header = _columns(cells)
     missing = [name for name in required if name not in header]
     if missing:
@@ -210,10 +253,15 @@ def _header(subject: str, cells: list[str], required: tuple[str, ...]) -> list[s
     return header
 
 
-def _json_rows(text: str, required: tuple[str, ...]) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _json_rows(subject: str, text: str, required: tuple[str, ...]) -> Iterator[Row]:
+    counted = limits.Counted(subject)
+    for number, line in enumerate(_split(text), start=1):
         content = line.strip().removeprefix("﻿")
         if not content:
+            continue
+        counted.row()
+        if len(content) > limits.MAX_RECORD:
+            yield Row(number, {}, f"a JSON object of more than {limits.MAX_RECORD:,} characters")
             continue
         try:
             record = json.loads(content)
@@ -227,12 +275,24 @@ def _json_rows(text: str, required: tuple[str, ...]) -> Iterator[Row]:
             yield Row(number, {}, f"a JSON {type(record).__name__}, not an object")
 
 
+def _split(text: str) -> Iterator[str]:
+    """The lines of a text, one at a time; only a line feed ends one."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start)
+        end = len(text) if end < 0 else end
+        yield text[start:end]
+        start = end + 1
+
+
 def _json_row(line: int, record: dict[str, object], required: tuple[str, ...]) -> Row:
+    if len(record) > limits.MAX_COLUMNS:
+        return Row(line, {}, f"{len(record):,} names, more than the {limits.MAX_COLUMNS:,} allowed")
     values: dict[str, str] = {}
     more: tuple[str, ...] = ()
     for column, value in zip(_columns(list(record)), record.values(), strict=True):
         if column == _MORE and isinstance(value, list):
-            more = tuple(str(one).strip() for one in value[: MAX_MORE + 1])
+            more = tuple(str(one).strip() for one in value[: limits.MAX_MORE + 1])
         elif isinstance(value, (bool, dict, list)):
             if column in required:
                 return Row(line, {}, f"its {column} is a {type(value).__name__}; write one row a picture")

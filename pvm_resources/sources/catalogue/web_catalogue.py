@@ -8,13 +8,13 @@ from typing import Any, Final
 from urllib.parse import urljoin
 
 from pvm_core.errors import InputError
+from pvm_core.shown_url import shown_url
 from pvm_resources.http.faults import FetchError
 from pvm_resources.http.limits import FEED
 from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus
 from pvm_resources.sources.catalogue.content import held
 from pvm_resources.sources.catalogue.file_catalogue import NAME, is_address, read_catalogue, web_picture
 from pvm_resources.sources.context import SourceContext
-from pvm_resources.sources.urls import without_query
 from pvm_resources.store.base import clean
 
 _KEY: Final = "products|"
@@ -37,7 +37,7 @@ class WebCatalogue:
         self.policy = context.policy
         self._url = url
         self._context = context
-        self._subject = without_query(url)
+        self._subject = shown_url(url)
 
     def collect(self, query: Query) -> Collected[ProductRecord]:
         """All products of the feed, in its order; what the query asks is for other sources.

@@ -12,6 +12,7 @@ from typing import Final
 from pvm_core.errors import InputError, MediaError, Problem
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.sources.base import Collected, Query, SourceStatus, VideoRecord
+from pvm_resources.sources.confined import Confinement, outside
 
 SUFFIXES: Final = frozenset((".mp4", ".mkv", ".webm", ".mov"))
 #: The stage these problems belong to.
@@ -23,25 +24,30 @@ class FolderVideos:
 
     A video's given name is its file name without suffix; where two clash, all of these carry their path
     relative to the folder, without suffix; where that clashes too, with it. Hidden files and folders are
-    passed over. Links to files are followed, links to folders are too, each folder being entered once.
+    passed over. Links to files are followed, links to folders are too, each folder being entered once; a link
+    that leads out of the folder (or out of the root it lies in) is refused.
 
     Args:
         path: the folder, or one video file.
+        confinement: which files it may lead to.
     """
 
     name = "folder"
     policy = SourcePolicy()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, confinement: Confinement | None = None) -> None:
         self._path = path
+        self._bounds = (confinement or Confinement()).around(path)
 
     def collect(self, query: Query) -> Collected[VideoRecord]:
         """All videos of the folder, sorted by path; what the query asks is for other sources.
 
         Raises:
-            InputError: ``videos.missing``, ``videos.unreadable``, ``videos.none``.
+            InputError: ``videos.missing``, ``videos.unreadable``, ``videos.none``; ``source.outside``.
         """
         problems: list[Problem] = []
+        if self._bounds.rooted and not self._bounds.admits(Path(os.path.realpath(self._path))):
+            raise outside(self._path)
         found: list[tuple[str, Path, os.stat_result]] = []
         for path in sorted(self._files(problems), key=lambda p: p.as_posix()):
             try:
@@ -49,8 +55,11 @@ class FolderVideos:
                 if not S_ISREG(stat.st_mode):
                     # Opening a pipe would wait for a writer for ever.
                     raise OSError(0, "it is not a regular file")
+                if not self._bounds.admits(real := Path(os.path.realpath(path))):
+                    problems.append(self._leads_out(path))
+                    continue
                 with path.open("rb"):
-                    found.append((self._relative(path), path, stat))
+                    found.append((self._relative(path), real, stat))
             except OSError as error:
                 problems.append(_unreadable(self._relative(path), error))
         if not found:
@@ -63,7 +72,7 @@ class FolderVideos:
                 external_id=relative,
                 given_name=name,
                 title=name,
-                path=path.absolute(),
+                path=path,
                 size=stat.st_size,
                 modified_ns=stat.st_mtime_ns,
             )
@@ -112,7 +121,18 @@ class FolderVideos:
                 continue
             visible = [entry for entry in entries if not entry.name.startswith(".")]
             yield from (e for e in visible if e.suffix.lower() in SUFFIXES and not e.is_dir())
-            waiting += [entry for entry in visible if entry.is_dir()]
+            waiting += [entry for entry in visible if entry.is_dir() and self._may_enter(entry, problems)]
+
+    def _may_enter(self, folder: Path, problems: list[Problem]) -> bool:
+        if not folder.is_symlink() or self._bounds.admits(Path(os.path.realpath(folder))):
+            return True
+        problems.append(self._leads_out(folder))
+        return False
+
+    def _leads_out(self, path: Path) -> Problem:
+        reason = "it is a link that leads out of the folder"
+        remedy = "Put the file or folder itself there, or run it with --allow-outside"
+        return Problem.of(STAGE, MediaError("video.outside", self._relative(path), reason, remedy))
 
     def _relative(self, path: Path) -> str:
         relative = Path(path.name) if path == self._path else path.relative_to(self._path)

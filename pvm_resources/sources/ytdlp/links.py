@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -204,7 +205,7 @@ def _key(url: str) -> str:
 def _recorded(source: str, link: Link, info: Mapping[str, Any]) -> VideoRecord:
     platform = str(info.get("extractor_key") or info.get("extractor") or "site").lower()
     platform = _PLATFORMS.get(platform, platform)
-    external_id = str(info["id"])
+    external_id = _id_of(str(info["id"]), link.url)
     if platform == "bilibili":
         # The first part of a video in parts is what a search calls the video.
         external_id = external_id.removesuffix("_p1")
@@ -219,6 +220,12 @@ def _recorded(source: str, link: Link, info: Mapping[str, Any]) -> VideoRecord:
         duration_s=info.get("duration"),
         published_at=search.published(info),
     )
+
+
+def _id_of(given: str, url: str) -> str:
+    """The video's id; a hash stands for the query that yt-dlp makes part of the id of a plain file."""
+    name, mark, _ = given.partition("?")
+    return f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:10]}" if mark else given
 
 
 def _unique(records: Iterable[VideoRecord]) -> Iterator[VideoRecord]:

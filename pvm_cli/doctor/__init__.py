@@ -1,0 +1,1 @@
+"""`pvm doctor`: what is installed, missing or mis-set on this machine, each fault with its remedy."""

@@ -1,0 +1,6 @@
+"""Video files: what they hold, and their frames at the sampled moments."""
+
+from pvm_core.video.frame import SampledFrame
+from pvm_core.video.reading import SamplingPlan, VideoInfo, iter_sampled_frames, probe
+
+__all__ = ["SampledFrame", "SamplingPlan", "VideoInfo", "iter_sampled_frames", "probe"]
