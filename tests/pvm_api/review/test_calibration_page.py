@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -20,6 +21,7 @@ from tests.pvm_api.review.conftest import opened, serving
 from tests.pvm_evaluation.judged import CLASSIC, PAIRS_OF_12, Pair, clear_cut, contrary, judge, write_job
 
 SLUG = "goi-cong-thai-hoc"
+AUDIT = (Path(__file__).parent / "audit.js").read_text(encoding="utf-8").partition("\n")[2].strip()
 ADDRESS = f"/review/calibration/{SLUG}"
 
 
@@ -100,6 +102,19 @@ def test_a_fit_that_fares_worse_needs_a_tick(page: Page, desk: Desk) -> None:
     page.get_by_role("button", name="Put it in force").click()
     expect(page.locator("#say")).to_have_text("It is in force.")
     assert desk.in_force == f"{CLASSIC.name}+{SLUG}.1"
+
+
+@pytest.mark.browser
+def test_the_page_can_be_read_and_used_by_everybody(browser: Browser, desk: Desk) -> None:
+    desk.begin(contrary())
+    for scheme in ("light", "dark"):
+        page = opened(browser, color_scheme=scheme, viewport={"width": 360, "height": 780}, has_touch=True)
+        page.goto(f"{desk.url}{ADDRESS}")
+        assert page.evaluate(f"{AUDIT}.structure()") == []
+        assert page.evaluate(f"{AUDIT}.contrast()")["faults"] == []
+        assert page.evaluate(f"{AUDIT}.targets()") == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.context.close()
 
 
 @pytest.mark.browser
