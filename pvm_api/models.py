@@ -283,6 +283,7 @@ class IndustryPrecision(_Answer):
     wrong: int = Field(description="Those that people reject.")
     unsure: int
     missed: int = Field(description="Matches not accepted by their score that people accept.")
+    open: int = Field(description="Matches accepted or for review that nobody judged.")
     precision: float | None = Field(description="right / (right + wrong); null where nobody judged any.")
     bound: float | None = Field(
         description="One-sided 95 % lower bound (Clopper and Pearson), were the judged ones drawn at random."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from fastapi import Request
 
@@ -24,6 +24,10 @@ from pvm_resources.sources.admission import Places
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.labels import Label
 from pvm_resources.store.match_queries import JobRow
+from pvm_resources.store.records import Industry
+
+if TYPE_CHECKING:
+    from pvm_evaluation.industry_calibration import Proposal
 
 #: Seconds for which what `/readyz` found is its answer.
 _READY_S: Final = 1.0
@@ -59,6 +63,38 @@ class Services:
         if verdict == "undo":
             return self.labels.undo(match_id, who)
         return self.labels.give(match_id, verdict, who)
+
+    def propose_calibration(self, industry: Industry) -> Proposal:
+        """What the industry's verdicts teach, compared with what is in force.
+
+        Raises:
+            InputError: ``job.none``, ``calibration.labels``, ``calibration.embedder``.
+        """
+        # Fitting loads scipy's optimiser, and pages that do not fit must not wait for it.
+        from pvm_evaluation.industry_calibration import propose
+
+        rules = self.settings.rules_of(industry.rule_set, industry.rules)
+        return propose(self.store, self.policies, self.settings.models, rules, industry)
+
+    def install_calibration(self, proposal: Proposal, who: str) -> None:
+        """Puts a proposal in force.
+
+        Raises:
+            InputError: ``calibration.changed``.
+        """
+        from pvm_evaluation.industry_calibration import install
+
+        install(self.store, proposal, who)
+
+    def revert_calibration(self, industry: Industry) -> None:
+        """Takes the industry's calibration in force back.
+
+        Raises:
+            InputError: ``job.none``, ``calibration.none``.
+        """
+        from pvm_evaluation.industry_calibration import revert
+
+        revert(self.store, industry)
 
     def base(self, request: Request) -> str:
         """The address under which callers reach us, without a final slash."""

@@ -14,6 +14,7 @@ from typer.main import get_command
 from pvm_cli import (
     api,
     backup,
+    calibrate,
     demo,
     endpoints,
     evaluate,
@@ -116,6 +117,7 @@ app.add_typer(industries.app, name="industries", rich_help_panel=_TUNE)
 app.add_typer(rules.app, name="rules", rich_help_panel=_TUNE)
 app.add_typer(models.app, name="models", rich_help_panel=_TUNE)
 app.add_typer(labels.app, name="labels", rich_help_panel=_TUNE)
+app.command("calibrate", rich_help_panel=_TUNE)(calibrate.calibrate)
 app.command("evaluate", rich_help_panel=_TUNE)(evaluate.evaluate)
 
 

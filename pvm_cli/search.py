@@ -72,7 +72,7 @@ def _search(session: Session, data: bytes, picture: Path, industry: str | None) 
     from pvm_assets.work.picture_search import search_picture, search_videos
     from pvm_core.embedders import load_embedder
     from pvm_resources.media.store import MediaStore
-    from pvm_resources.models.calibrations import calibration_of
+    from pvm_resources.models.calibrations import calibration_for
 
     settings, store = session.settings, session.store
     chosen = store.industries.get(industry) if industry else None
@@ -81,10 +81,11 @@ def _search(session: Session, data: bytes, picture: Path, industry: str | None) 
         raise InputError("search.none", str(picture), "no picture was embedded yet", "Run a job first")
     embedder = load_embedder(model.name, settings.models)
     wanted = search_picture(data, picture.name, embedder, _segmenter(session, model), model)
+    slug = chosen.slug if chosen else None
     return search_videos(
         store, MediaStore(settings.media), model, wanted,
         settings.rules_of(*((chosen.rule_set, chosen.rules) if chosen else ("default", {}))),
-        calibration_of(settings.models, model.name), industry=chosen.slug if chosen else None,
+        calibration_for(store.calibrations, settings.models, slug, model.name), industry=slug,
     )  # fmt: skip
 
 

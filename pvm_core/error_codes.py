@@ -56,10 +56,10 @@ def _status(http: int) -> ErrorTraits:
 _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
-        "api backup bus.none calibration.samples catalogue contract cursor demo endpoint evaluate events "
-        "executor fetch home.empty idempotency inbox industry job key label labels links notify output "
-        "queries purge.source request restore results review rules run.source search settings source sources "
-        "table translator upload videos webhook",
+        "api backup bus.none calibration.labels calibration.options calibration.samples catalogue contract "
+        "cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox industry job key "
+        "label labels links notify output purge.source queries request restore results review rules "
+        "run.source search settings source sources table translator upload videos webhook",
     ),
     (
         ITEM,
@@ -70,6 +70,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (replace(INPUT, exit=Exit.NOTHING), "pictures.none products.none videos.none"),
     (replace(INPUT, exit=Exit.FAILED), "embeddings.none keyframes.none partition upstream"),
     (MODEL, "calibration model"),
+    (replace(MODEL, exit=Exit.FAILED), "calibration.worse"),
     (FAILURE, "endpoint.test internal notify.test run step"),
     (
         MACHINE,

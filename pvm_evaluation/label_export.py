@@ -49,7 +49,7 @@ def export_labels(judged: Iterable[Judged], media: MediaStore, policies: Policie
     try:
         _ready(folder)
         for one in judged:
-            if (source := _forbidding(one, policies)) is not None:
+            if (source := policies.forbidding(one.source, one.platform, then=one.may_train)) is not None:
                 forbidden[source] = forbidden.get(source, 0) + 1
                 continue
             names = _copied(one, media, folder)
@@ -74,15 +74,6 @@ def _ready(folder: Path) -> None:
         raise _unfit(folder, "it holds files already")
     for name in ("reference", "scene"):
         (folder / name).mkdir()
-
-
-def _forbidding(one: Judged, policies: Policies) -> str | None:
-    """The source whose terms forbid learning from this label; None where none does."""
-    if not policies.may_train(one.source):
-        return one.source
-    if not policies.of_platform(one.platform).may_train:
-        return one.platform
-    return None if one.may_train else one.source
 
 
 def _copied(one: Judged, media: MediaStore, folder: Path) -> tuple[str, str] | None:

@@ -115,6 +115,19 @@ class Policies(Mapping[str, SourcePolicy]):
         """The policy of videos by `videos.platform`: a site's name, or ``file`` for a local folder."""
         return self["folder" if platform == "file" else platform]
 
+    def forbidding(self, source: str, platform: str, *, then: bool) -> str | None:
+        """The source whose terms forbid learning from a label; None where none does.
+
+        Args:
+            source, platform: of the product and of the video that were judged.
+            then: the terms of both allowed it when the label was given.
+        """
+        if not self.may_train(source):
+            return source
+        if not self.of_platform(platform).may_train:
+            return platform
+        return None if then else source
+
     @property
     def ages_h(self) -> dict[str, float]:
         """Hours after which a source's material must go, of those sources that have such a limit."""

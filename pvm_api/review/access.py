@@ -18,6 +18,7 @@ from pvm_api.auth import LOCAL, KeyCache, Principal, address_of
 from pvm_api.limits import RateLimiter
 from pvm_api.paging import DIGEST
 from pvm_api.problems import ApiError
+from pvm_resources.store.api_keys import ApiKey
 from pvm_resources.store.assembly import Store
 
 COOKIE: Final = "pvm_review"
@@ -57,12 +58,14 @@ class Visitor:
         principal: None where nobody is signed in.
         session: as the request brought it, else a new one (`fresh`), which the answer has to set.
         csrf_token: what the page's forms must send.
+        may_change: the key may change what jobs accept, beyond judging matches.
     """
 
     principal: Principal | None
     session: Session
     fresh: bool
     csrf_token: str
+    may_change: bool = False
 
 
 class SignIn(Exception):  # noqa: N818 - leads to the sign-in page
@@ -104,7 +107,9 @@ class Sessions:
         principal = self._principal(found)
         self._pages.take(principal.caller if principal else address_of(request))
         token = self._csrf.get_signature(session.nonce).decode()
-        return Visitor(principal, session, found is None, token)
+        key = self._key(found)
+        may_change = not self.auth or (key is not None and "admin" in key.allows)
+        return Visitor(principal, session, found is None, token, may_change)
 
     def sign_in(self, request: Request, token: str) -> Session | None:
         """A session for the holder of this key; None where it is wrong or may not review.
@@ -154,10 +159,13 @@ class Sessions:
     def _principal(self, session: Session | None) -> Principal | None:
         if not self.auth:
             return LOCAL
-        key = self._open.get(session.nonce) if session is not None and session.key_id else None
+        key = self._key(session)
         if key is None or "review" not in key.allows:
             return None
         return Principal(key.name, f"key:{key.key_id}", frozenset({"read", "review"}))
+
+    def _key(self, session: Session | None) -> ApiKey | None:
+        return self._open.get(session.nonce) if session is not None and session.key_id else None
 
     def _read(self, request: Request) -> Session | None:
         try:

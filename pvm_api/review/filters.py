@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, get_args
 from urllib.parse import urlencode
 
@@ -24,6 +24,11 @@ _Share = Annotated[
     Field(ge=0, le=1),
 ]
 _Text = Annotated[str, BeforeValidator(lambda given: " ".join(given[:_TEXT_MAX].split()))]
+
+
+def usual_sort(said: Sequence[str]) -> Sort:
+    """The order of a page whose address names none: what is open is a queue, closest calls first."""
+    return "doubt" if tuple(said) == ("open",) else "best"
 
 
 class Filters(BaseModel):
@@ -51,6 +56,7 @@ class Filters(BaseModel):
         several = {
             name: [one for one in params.getlist(name)[:_SEVERAL_MAX] if one] for name in ("status", "said")
         }
+        given.setdefault("sort", usual_sort(several["said"]))
         try:
             return cls.model_validate({**given, **several})
         except ValidationError as error:
@@ -74,10 +80,11 @@ class Filters(BaseModel):
     def query(self, **more: object) -> str:
         """The query string with its question mark; "" where everything is at its default."""
         values: Mapping[str, Any] = {**dict(self), **more}
+        usual = usual_sort(values["said"])
         pairs = [
             (name, str(one))
             for name, value in values.items()
             for one in (value if isinstance(value, tuple | list) else [value])
-            if one not in (None, "") and (name, one) != ("sort", "best")
+            if one not in (None, "") and (name, one) != ("sort", usual)
         ]
         return f"?{urlencode(pairs)}" if pairs else ""

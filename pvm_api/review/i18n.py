@@ -63,6 +63,16 @@ LABELS: Final[Mapping[str, Mapping[str, str]]] = {
     "strength": {
         "strong": N_("strong"), "fair": N_("fair"), "weak": N_("weak"), "none": N_("not measured"),
     },
+    "doubt": {
+        "few": N_("Fewer than 12 verdicts say too little."),
+        "one_product": N_("Verdicts of a single product compare nothing."),
+        "one_sided": N_("All verdicts say the same, so nothing can be told apart."),
+        "log_loss": N_("It fares worse: its log loss is greater."),
+        "precision": N_("It fares worse: its precision is lower."),
+        "net_benefit": N_(
+            "It fares worse: it loses more right matches than the wrong ones it avoids are worth."
+        ),
+    },
     "error": {
         "missing": N_("There is no such page"), "refused": N_("That is not possible"),
         "ours": N_("It did not work"),

@@ -14,7 +14,7 @@ from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.services import Services
 from pvm_api.serving import first_file
 from pvm_resources.store.labels import VerdictFilter
-from pvm_resources.store.match_queries import ResultFilter
+from pvm_resources.store.match_queries import ResultFilter, ResultSort
 from pvm_resources.store.records import MatchStatus
 
 router: Final = APIRouter(tags=["results"])
@@ -26,6 +26,13 @@ Status = Annotated[
 ]
 Said = Annotated[
     list[VerdictFilter] | None, Query(description="What people say of it; `none`: nobody judged it.")
+]
+Order = Annotated[
+    ResultSort,
+    Query(
+        description="`doubt`: nearest to the threshold first, where a verdict says most; with `verdict=none` "
+        "and `status` accepted and review the queue of the review page."
+    ),
 ]
 Everything = Annotated[
     bool, Query(alias="all", description="Matches of every job, not of each industry's latest one.")
@@ -51,6 +58,7 @@ def list_results(
     product: uuid.UUID | None = None,
     video: uuid.UUID | None = None,
     every_job: Everything = False,
+    sort: Order = "best",
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -58,18 +66,18 @@ def list_results(
     industry. One row per product and video, ids as the sources gave them."""
     filters = {
         "industry": industry, "job": job, "min_score": min_score, "status": status,
-        "product": product, "video": video, "all": every_job, "verdict": verdict,
+        "product": product, "video": video, "all": every_job, "verdict": verdict, "sort": sort,
     }  # fmt: skip
     place = services.cursors.read("results", filters, cursor) if cursor else None
     # Later pages are of the same jobs as the first one, whatever completes meanwhile.
     as_of = datetime.fromisoformat(place[2]) if place else services.store.match_queries.now()
     wanted = ResultFilter(
         _jobs_of(services, industry, job, every_job, as_of), min_score, status or (), product, video,
-        verdict or (),
+        verdict or (), sort,
     )  # fmt: skip
     after = (float(place[0]), uuid.UUID(place[1])) if place else None
     page, last = cut(services.store.match_queries.results(wanted, limit + 1, after), limit)
-    here = [last.score, str(last.match_id), as_of.isoformat()] if last else None
+    here = [wanted.place(last), str(last.match_id), as_of.isoformat()] if last else None
     follow = services.cursors.write("results", filters, here) if here else None
     found = models.Page[models.Result](
         items=[views.result(row, base) for row in page], next=next_url(request, base, follow)

@@ -116,16 +116,18 @@ def _videos(
     request: Request, services: Services, base: str, industry: str | None, limit: int, data: bytes
 ) -> models.VideoHits:
     from pvm_assets.work.picture_search import search_picture, search_videos
-    from pvm_resources.models.calibrations import calibration_of
+    from pvm_resources.models.calibrations import calibration_for
 
     chosen = services.store.industries.get(industry) if industry else None
     rules = services.settings.rules_of(*((chosen.rule_set, chosen.rules) if chosen else ("default", {})))
     model = _active(services)
     embedder = _embedder(request, services, model)
     picture = search_picture(data, "the picture", embedder, _segmenter(services, model), model)
+    slug = chosen.slug if chosen else None
     found = search_videos(
         services.store, services.media, model, picture, rules,
-        calibration_of(services.settings.models, model.name), industry=chosen.slug if chosen else None,
+        calibration_for(services.store.calibrations, services.settings.models, slug, model.name),
+        industry=slug,
     )  # fmt: skip
     shown = [one for one in found.videos if one.decision.status != "rejected"][:limit]
     return models.VideoHits(

@@ -8,7 +8,7 @@ from pvm_assets.checks.collection import of_rows
 from pvm_assets.checks.factory import CheckContext, CheckOutcome, job_check
 from pvm_core.errors import PvmError
 from pvm_core.images import decode_stored
-from pvm_resources.models.calibrations import calibration_of
+from pvm_resources.models.calibrations import calibration_for
 
 #: Evidence pictures opened; of the others the file must be there.
 _SAMPLE: Final = 25
@@ -56,8 +56,8 @@ def accepted_over_threshold(context: CheckContext) -> CheckOutcome:
     wrong = [m for m in rows if (m.status == "accepted") != (m.score >= m.accept)]
     accepted = [m for m in rows if m.status == "accepted"]
     models, name = context.services.settings.models, context.job.embed_model or ""
-    calibrated = calibration_of(models, name).calibrated
-    uncalibrated = [] if calibrated else accepted
+    counts = calibration_for(context.store.calibrations, models, context.job.industry, name)
+    uncalibrated = [] if counts.calibrated else accepted
     summary = (
         f"{len(accepted)} accepted, {len(wrong)} against the threshold, {len(uncalibrated)} uncalibrated"
     )

@@ -29,7 +29,7 @@ from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_core.verification import VerifyParams, evidence_from_row
-from pvm_resources.models.calibrations import calibration_of
+from pvm_resources.models.calibrations import calibration_for
 from pvm_resources.store.match_record import EvidenceItem, MatchRecord
 from pvm_resources.store.records import (
     Candidate,
@@ -154,8 +154,12 @@ def matches(stage: Stage) -> Report:
     stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
     items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
     _verify(stage, params, verify_key, {item.item_id: item for item in items if item.kp_path is not None})
-    model = stage.services.store.jobs.get(stage.job_id).embed_model or ""
-    scoring = _Scoring(stage, verify_key, calibration_of(stage.services.settings.models, model), model)
+    job = stage.services.store.jobs.get(stage.job_id)
+    model = job.embed_model or ""
+    calibration = calibration_for(
+        stage.services.store.calibrations, stage.services.settings.models, job.industry, model
+    )
+    scoring = _Scoring(stage, verify_key, calibration, model)
     stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
     said = stage.services.store.matching.verdicts(stage.job_id)

@@ -7,13 +7,17 @@ pairs, the other half on false ones, of which hard negatives (pairs that pass th
 their own. Brier is bounded, so a pair labelled false whose product is in truth on the shelf behind does not
 dominate the fit. Weights never point against their feature (`Feature.sign`), so more evidence never lowers a
 term.
+
+`adapt_calibration` fits the same terms to the few labels of one industry, held to a calibration that was
+fitted on many: the maximum a posteriori of Chelba & Acero (2006), whose prior on each coefficient is a
+Gaussian around its value in the model that is adapted.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +36,11 @@ RIDGE: Final = 1e-3
 #: Share of all weight that hard negatives have. They are rare among candidates and the sibling margin rejects
 #: most of them, but a sibling whose true partner is not in the catalogue is rejected by its score alone.
 HARD_NEGATIVE_SHARE: Final = 0.12
+#: How much a standardised coefficient's distance from the prior weighs, in labels: without labels the prior
+#: alone counts, with n labels it weighs this over n. Measured in docs/accuracy.md.
+PRIOR_LABELS: Final = 1.0
+#: A feature that varies less than this does not vary.
+_CONSTANT: Final = 1e-6
 #: The shipped calibration whose geometry and appearance serve every embedder.
 BASE: Final = "classic"
 
@@ -156,6 +165,26 @@ class Sample:
     shown: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, eq=False)
+class FeatureScale:
+    """Mean and standard deviation of each feature, by term: sim_deep, sim_kp, sim_edge; a feature that is the
+    same everywhere has a deviation of 1."""
+
+    terms: tuple[tuple[F64, F64], ...]
+
+    @classmethod
+    def of(cls, samples: Iterable[Sample]) -> FeatureScale:
+        """Of the pairs whose geometry could be tried, with a cosine."""
+        known = [v for s in samples if (v := _values(s)) is not None]
+        return cls(tuple(_scale([v[i] for v in known], len(signs)) for i, signs in enumerate(_term_signs())))
+
+
+def _scale(rows: Sequence[F64 | None], width: int) -> tuple[F64, F64]:
+    values = np.stack([r for r in rows if r is not None] or [np.zeros(width)])
+    deviation = values.std(axis=0)
+    return values.mean(axis=0), np.where(deviation > _CONSTANT, deviation, 1.0)
+
+
 def fit_calibration(
     samples: Iterable[Sample],
     embedder: str,
@@ -179,12 +208,65 @@ def fit_calibration(
     alike = np.array([s.evidence.transform is not None for s, _ in known], bool)
     _enough(label, alike)
     names = (("cosine",), tuple(KP_FEATURES), tuple(EDGE_FEATURES))
-    signs = [np.array([1.0]), *(_signs(f) for f in (KP_FEATURES, EDGE_FEATURES))]
-    designs = [_Design.of([v[i] for _, v in known], signs[i]) for i in range(3)]
-    fitted = _minimise(designs, label, balanced_weights(label, alike), weights)
+    designs = [_Design.of([v[i] for _, v in known], signs) for i, signs in enumerate(_term_signs())]
+    share = balanced_weights(label, alike)
+    fitted = _minimise(designs, label, share, weights)
     deep, kp, edge = (d.logistic(n, c) for d, n, c in zip(designs, names, fitted, strict=True))
     counted = {"true_pairs": int(label.sum()), "false_pairs": int((~label).sum()), "weights": list(weights)}
     return Calibration(name, embedder, deep, kp, edge, embedder_key, {**counted, **(provenance or {})})
+
+
+def adapt_calibration(
+    samples: Iterable[Sample],
+    prior: Calibration,
+    name: str,
+    weights: tuple[float, float, float],
+    *,
+    scale: FeatureScale | None = None,
+    prior_labels: float = PRIOR_LABELS,
+    provenance: Mapping[str, Any] | None = None,
+) -> Calibration:
+    """`prior` adapted to labels of the very pairs it is meant for, however few.
+
+    Without samples its coefficients are those of `prior`; the more there are, the less `prior` counts. Every
+    label weighs the same: unlike the negatives of a photo set, which are as many as one likes, labels are in
+    the proportions in which such pairs are right and wrong.
+
+    Args:
+        samples: pairs whose geometry could not be tried, or without a cosine, are left out.
+        prior: a calibration with all three terms.
+        weights: of sim_deep, sim_kp, sim_edge in the rules the score is meant for.
+        scale: how widely features vary, for standardising them; default as in `samples`, which are few to
+            say it: give that of all pairs, labelled or not.
+        prior_labels: how many labels the prior weighs.
+
+    Raises:
+        InputError: `calibration.embedder`: `prior` has no `sim_deep`.
+    """
+    if prior.deep is None:
+        raise InputError(
+            "calibration.embedder", prior.embedder,
+            "its cosine is not calibrated, so labels have nothing to adapt",
+            f"Run pvm models calibrate {prior.embedder} first",
+        )  # fmt: skip
+    known = [(s, v) for s in samples if (v := _values(s)) is not None]
+    true = sum(s.label for s, _ in known)
+    counted = {"true_pairs": true, "false_pairs": len(known) - true, "weights": list(weights)}
+    said = {**counted, "prior": prior.name, **(provenance or {})}
+    if not known:
+        return replace(prior, name=name, provenance=said)
+    scale = scale or FeatureScale.of(s for s, _ in known)
+    terms = (prior.deep, prior.kp, prior.edge)
+    designs = [
+        _Design.scaled([v[i] for _, v in known], *scale.terms[i], signs)
+        for i, signs in enumerate(_term_signs())
+    ]
+    centre = [d.standardised(t) for d, t in zip(designs, terms, strict=True)]
+    label = np.array([s.label for s, _ in known], bool)
+    even = np.full(len(known), 1.0 / len(known))
+    fitted = _minimise(designs, label, even, weights, centre, prior_labels / len(known))
+    deep, kp, edge = (d.logistic(t.features, c) for d, t, c in zip(designs, terms, fitted, strict=True))
+    return Calibration(name, prior.embedder, deep, kp, edge, prior.embedder_key, said)
 
 
 def _values(sample: Sample) -> tuple[F64, F64, F64 | None] | None:
@@ -192,8 +274,10 @@ def _values(sample: Sample) -> tuple[F64, F64, F64 | None] | None:
     return None if deep is None or kp is None else (deep, kp, edge_features(sample.evidence))
 
 
-def _signs(features: Mapping[str, Feature]) -> F64:
-    return np.array([f.sign for f in features.values()], np.float64)
+def _term_signs() -> tuple[F64, F64, F64]:
+    """The signs of the features of sim_deep, sim_kp and sim_edge."""
+    kp, edge = (np.array([f.sign for f in x.values()], np.float64) for x in (KP_FEATURES, EDGE_FEATURES))
+    return np.array([1.0]), kp, edge
 
 
 def _enough(label: Bools, alike: Bools) -> None:
@@ -231,11 +315,26 @@ class _Design:
 
     @classmethod
     def of(cls, given: Sequence[F64 | None], signs: F64) -> _Design:
+        values = np.stack([r for r in given if r is not None])
+        return cls.scaled(given, values.mean(axis=0), values.std(axis=0) + 1e-9, signs)
+
+    @classmethod
+    def scaled(cls, given: Sequence[F64 | None], mean: F64, deviation: F64, signs: F64) -> _Design:
+        """Standardised by a mean and a deviation of each feature."""
         known = np.array([r is not None for r in given], bool)
-        values = np.stack([r if r is not None else np.zeros(len(signs)) for r in given])
-        mean, deviation = values[known].mean(axis=0), values[known].std(axis=0) + 1e-9
+        values = np.stack([r if r is not None else mean for r in given])
         unit = np.c_[(values - mean) / deviation, np.ones(len(values))]
         return cls(unit * known[:, None], known, mean, deviation, signs)
+
+    @property
+    def start(self) -> F64:
+        """Coefficients to begin with: every feature counts alike."""
+        return np.append(0.9 * self.signs / np.sqrt(len(self.signs)), 0.0)
+
+    def standardised(self, term: Logistic) -> F64:
+        """The coefficients of a term for standardised features, the bias last."""
+        weights = np.array(term.weights)
+        return np.append(weights * self.deviation, term.bias + weights @ self.mean)
 
     def probabilities(self, coefficients: F64) -> F64:
         """(N,), 0 where the evidence is missing."""
@@ -249,30 +348,47 @@ class _Design:
         return Logistic(names, tuple(float(w) for w in scaled), bias)
 
 
-def _minimise(designs: Sequence[_Design], label: Bools, share: F64, weights: Sequence[float]) -> list[F64]:
-    """Coefficients of each term, the bias last; the same samples give the same fit."""
+def _minimise(
+    designs: Sequence[_Design],
+    label: Bools,
+    share: F64,
+    weights: Sequence[float],
+    prior: Sequence[F64] | None = None,
+    pull: float = 0.0,
+) -> list[F64]:
+    """Coefficients of each term, the bias last; the same samples give the same fit.
+
+    Args:
+        share: of each sample in the loss.
+        prior: coefficients that those found are held at; pull: how strongly.
+    """
     # Only a fit needs it: it costs 0.4 s of start-up.
     from scipy.optimize import minimize
 
     ends = np.cumsum([d.rows.shape[1] for d in designs])[:-1]
+    neutral = np.concatenate([d.start for d in designs])
+    centre = np.concatenate(prior) if prior is not None else neutral
 
     def loss(coefficients: F64) -> tuple[float, F64]:
         parts = np.split(coefficients, ends)
         found = [d.probabilities(c) for d, c in zip(designs, parts, strict=True)]
         error: F64 = sum((w * p for w, p in zip(weights, found, strict=True)), np.zeros(len(label))) - label
-        ridge = RIDGE * coefficients
+        ridge, away = RIDGE * coefficients, coefficients - centre
         ridge[[*(ends - 1), -1]] = 0.0
         slopes = [
             d.rows.T @ (2.0 * share * error * w * p * (1.0 - p))
             for d, w, p in zip(designs, weights, found, strict=True)
         ]
-        return float(share @ error**2 + ridge @ coefficients / 2), np.concatenate(slopes) + ridge
+        held = ridge @ coefficients / 2 + pull * (away @ away) / 2
+        return float(share @ error**2 + held), np.concatenate(slopes) + ridge + pull * away
 
-    start = np.concatenate([np.append(0.9 * d.signs / np.sqrt(len(d.signs)), 0.0) for d in designs])
-    inside = [(0.0, None) if v > 0 else (None, 0.0) if v < 0 else (None, None) for v in start]
+    signs = np.concatenate([np.append(d.signs, 0.0) for d in designs])
+    inside = [(0.0, None) if v > 0 else (None, 0.0) if v < 0 else (None, None) for v in signs]
     options = {"maxiter": 5_000, "maxfun": 50_000, "ftol": 1e-14, "gtol": 1e-9}
-    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=inside, options=options)
-    return np.split(best.x, ends)
+    # The loss of a sum of sigmoids has several minima: where the prior is sure of what is wrong it is flat.
+    starts = [neutral] if prior is None else [centre, neutral]
+    found = [minimize(loss, s, jac=True, method="L-BFGS-B", bounds=inside, options=options) for s in starts]
+    return np.split(min(found, key=lambda end: float(end.fun)).x, ends)
 
 
 def to_json(calibration: Calibration) -> str:

@@ -1,4 +1,5 @@
-"""Calibrations of this machine: fitted by `pvm models calibrate`, they stand before the shipped ones."""
+"""Which calibration counts: an industry's own (`pvm calibrate`), else this machine's (`pvm models
+calibrate`), else the shipped one."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from pathlib import Path
 
 from pvm_core.scoring.calibration import Calibration, calibrated_embedders, from_json, load_calibration
 from pvm_core.weights import folder_of
+from pvm_resources.store.calibrations import Calibrations
 
 
 def own_file(models_dir: Path, embedder: str) -> Path:
@@ -22,6 +24,19 @@ def calibration_of(models_dir: Path, embedder: str) -> Calibration:
     """
     own = own_file(models_dir, embedder)
     return load_calibration(own if own.is_file() else None, embedder)
+
+
+def calibration_for(
+    calibrations: Calibrations, models_dir: Path, industry: str | None, embedder: str
+) -> Calibration:
+    """The calibration that jobs of an industry (slug) score with: its own, else `calibration_of`; None: of no
+    industry.
+
+    Raises:
+        ModelError: ``calibration.corrupt``.
+    """
+    own = calibrations.in_force(industry, embedder) if industry is not None else None
+    return own.calibration if own is not None else calibration_of(models_dir, embedder)
 
 
 def calibrated(models_dir: Path) -> frozenset[str]:

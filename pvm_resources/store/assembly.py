@@ -8,6 +8,7 @@ from typing import get_type_hints
 from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.api_keys import Keys
+from pvm_resources.store.calibrations import Calibrations
 from pvm_resources.store.catalogue import Catalogue
 from pvm_resources.store.deliveries import Deliveries
 from pvm_resources.store.endpoints import Endpoints
@@ -49,6 +50,7 @@ class Store:
     quotas: Quotas
     features: Features
     matching: Matching
+    calibrations: Calibrations
     state: State
     row_checks: RowChecks
     match_queries: MatchQueries

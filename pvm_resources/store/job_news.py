@@ -6,21 +6,22 @@ from typing import Final
 
 from pvm_jobs.notices import SHOWN, JobNews, NewMatch
 from pvm_resources.store.base import Repository
+from pvm_resources.store.labels import EFFECTIVE, JOIN
 
 _JOB: Final = """
 SELECT i.name, j.error, EXISTS (SELECT FROM inbox b WHERE b.job_id = j.job_id AND b.source = 'schedule')
 FROM jobs j JOIN industries i ON i.slug = j.industry WHERE j.job_id = %s
 """
-_MATCHES: Final = """
+_MATCHES: Final = f"""
 SELECT p.title, p.asin_or_itemid, coalesce(v.given_name, ''), m.score, m.ts, NOT EXISTS (
     SELECT FROM matches e JOIN jobs o USING (job_id)
     WHERE e.product_id = m.product_id AND e.video_id = m.video_id AND e.status = 'accepted'
       AND o.industry = j.industry AND o.status = 'completed' AND o.job_id <> j.job_id
       AND o.created_at < j.created_at) AS fresh
 FROM matches m JOIN jobs j USING (job_id) JOIN products p USING (product_id)
-LEFT JOIN LATERAL (SELECT given_name FROM job_videos w
+{JOIN} LEFT JOIN LATERAL (SELECT given_name FROM job_videos w
     WHERE w.job_id = m.job_id AND w.video_id = m.video_id ORDER BY position LIMIT 1) v ON true
-WHERE m.job_id = %s AND m.status = 'accepted' ORDER BY m.score DESC, m.match_id
+WHERE m.job_id = %s AND {EFFECTIVE} = 'accepted' ORDER BY m.score DESC, m.match_id
 """
 
 

@@ -124,6 +124,7 @@ class Tally:
         right, wrong, unsure: verdicts on the accepted ones.
         judged: verdicts on all of them.
         missed: matches not accepted that are right by a verdict.
+        open: accepted ones and those for review that nobody has judged.
         shown_accepted, shown_review, shown_rejected: matches by status, a verdict standing over the score.
     """
 
@@ -136,6 +137,7 @@ class Tally:
     unsure: int = 0
     judged: int = 0
     missed: int = 0
+    open: int = field(default=0, compare=False)
     shown_accepted: int = field(default=0, compare=False)
     shown_review: int = field(default=0, compare=False)
     shown_rejected: int = field(default=0, compare=False)
@@ -294,6 +296,7 @@ class Labels(Repository):
                    count(*) FILTER (WHERE m.status = 'accepted' AND l.verdict = 'reject') AS wrong,
                    count(*) FILTER (WHERE m.status = 'accepted' AND l.verdict = 'unsure') AS unsure,
                    count(l.verdict) AS judged,
+                   count(*) FILTER (WHERE m.status <> 'rejected' AND l.verdict IS NULL) AS open,
                    count(*) FILTER (WHERE m.status <> 'accepted' AND l.verdict = 'accept') AS missed,
                    count(*) FILTER (WHERE {EFFECTIVE} = 'accepted') AS shown_accepted,
                    count(*) FILTER (WHERE {EFFECTIVE} = 'review') AS shown_review,

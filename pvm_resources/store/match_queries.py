@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pvm_core.errors import InputError
 from pvm_jobs.lifecycle import JobStatus
@@ -46,6 +46,16 @@ class JobRow:
     archived_at: datetime | None
 
 
+#: Orders of results: best first; ``doubt``: nearest to the threshold first, where a verdict says most.
+ResultSort = Literal["best", "doubt"]
+_ORDER: Final[dict[ResultSort, str]] = {"best": "m.score DESC", "doubt": "abs(m.score - m.accept)"}
+#: What comes after a place in that order.
+_BEYOND: Final[dict[ResultSort, str]] = {
+    "best": "m.score <= %(place)s AND (m.score < %(place)s OR m.match_id > %(match)s)",
+    "doubt": "(abs(m.score - m.accept), m.match_id) > (%(place)s::float8, %(match)s::uuid)",
+}
+
+
 @dataclass(frozen=True)
 class ResultFilter:
     """Which matches are wanted; None: any.
@@ -54,6 +64,7 @@ class ResultFilter:
         jobs: of these jobs; none of them: nothing.
         statuses: a verdict stands over the score.
         verdicts: ``none``: nobody judged it.
+        sort: the order of the pages.
     """
 
     jobs: Sequence[str] | None = None
@@ -62,6 +73,11 @@ class ResultFilter:
     product: uuid.UUID | None = None
     video: uuid.UUID | None = None
     verdicts: Sequence[VerdictFilter] = ()
+    sort: ResultSort = "best"
+
+    def place(self, row: MatchView) -> float:
+        """What `row` is ordered by: its score, or how far it is from the threshold."""
+        return row.score if self.sort == "best" else abs(row.score - row.accept)
 
 
 @dataclass(frozen=True)
@@ -210,11 +226,12 @@ class MatchQueries(Repository):
     def results(
         self, wanted: ResultFilter, limit: int, after: tuple[float, uuid.UUID] | None = None
     ) -> list[MatchView]:
-        """Matches, best first; `after` is score and id of the last one of the page before."""
+        """Matches in the order wanted; `after` is `ResultFilter.place` and id of the last one of the page
+        before."""
         if wanted.jobs is not None and not wanted.jobs:
             return []
         clause, values = _where(wanted, after)
-        query = page(clause, "m.score DESC, m.match_id")
+        query = page(clause, f"{_ORDER[wanted.sort]}, m.match_id")
         return self._db.all(reader(MatchView), query, {**values, "limit": limit})
 
     def count(self, wanted: ResultFilter) -> int:
@@ -404,7 +421,7 @@ class MatchQueries(Repository):
 
 def _where(wanted: ResultFilter, after: tuple[float, uuid.UUID] | None) -> tuple[str, dict[str, Any]]:
     jobs, statuses = wanted.jobs or (), wanted.statuses
-    score, last = after or (None, None)
+    place, last = after or (None, None)
     # The index by score gives the order as well, and the score lets it start where a page does.
     return where(
         (
@@ -417,8 +434,8 @@ def _where(wanted: ResultFilter, after: tuple[float, uuid.UUID] | None) -> tuple
             (wanted.video is not None, "m.video_id = %(video)s", {"video": wanted.video}),
             (
                 after is not None,
-                "m.score <= %(score)s AND (m.score < %(score)s OR m.match_id > %(match)s)",
-                {"score": score, "match": last},
+                _BEYOND[wanted.sort],
+                {"place": place, "match": last},
             ),
         )
     )

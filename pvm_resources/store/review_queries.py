@@ -23,7 +23,8 @@ from pvm_resources.store.records import MatchStatus
 
 Sort = Literal["best", "worst", "doubt", "video"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
-#: Verdicts to filter by; ``open``: none yet.
+#: Verdicts to filter by; ``open``: none yet, of a match that is accepted or for review. Nobody is asked about
+#: the rejected ones, which are most, unless they are filtered for.
 Said = Literal["open", "accept", "reject", "unsure"]
 SAID: Final[tuple[Said, ...]] = get_args(Said)
 #: Matches counted at most; beyond them a page says "more than".
@@ -36,6 +37,9 @@ _ORDER: Final[dict[Sort, tuple[tuple[str, bool], ...]]] = {
     "doubt": (("abs(m.score - m.accept)", False), ("m.match_id", False)),
     "video": (("m.video_id", False), ("m.ts", False), ("m.match_id", False)),
 }
+_SAID: Final = """(l.verdict = ANY(%(said)s) OR (
+    'open' = ANY(%(said)s) AND l.verdict IS NULL AND m.status = ANY(%(asked)s)))
+"""
 _TEXT: Final = """(
     EXISTS (SELECT 1 FROM products p WHERE p.product_id = m.product_id
             AND (p.title ILIKE %(text)s OR p.asin_or_itemid ILIKE %(text)s OR p.brand ILIKE %(text)s))
@@ -160,7 +164,7 @@ def _where(wanted: Wanted) -> tuple[str, dict[str, Any]]:
         (
             (True, "m.job_id = %(job)s", {"job": wanted.job}),
             (bool(wanted.statuses), f"{EFFECTIVE} = ANY(%(statuses)s)", {"statuses": list(wanted.statuses)}),
-            (bool(wanted.said), "coalesce(l.verdict, 'open') = ANY(%(said)s)", {"said": list(wanted.said)}),
+            (bool(wanted.said), _SAID, {"said": list(wanted.said), "asked": _asked(wanted)}),
             (wanted.min_score > 0, "m.score >= %(min)s", {"min": wanted.min_score}),
             (wanted.max_score < 1, "m.score <= %(max)s", {"max": wanted.max_score}),
             (wanted.product is not None, "m.product_id = %(product)s", {"product": wanted.product}),
@@ -168,6 +172,11 @@ def _where(wanted: Wanted) -> tuple[str, dict[str, Any]]:
             (bool(wanted.text), _TEXT, {"text": text}),
         )
     )
+
+
+def _asked(wanted: Wanted) -> list[MatchStatus]:
+    """Statuses of which a match without a verdict is open."""
+    return list(wanted.statuses) if "rejected" in wanted.statuses else ["accepted", "review"]
 
 
 def _literal(text: str) -> str:

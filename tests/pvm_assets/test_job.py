@@ -18,6 +18,9 @@ from pvm_assets.graph import NODES
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_assets.work.pictures import store_picture
 from pvm_core.images import decode_stored
+from pvm_core.rules import Rules
+from pvm_core.scoring.calibration import load_calibration
+from pvm_evaluation.industry_calibration import install, propose
 from pvm_jobs.events import PER_JOB
 from pvm_jobs.source_policy import parse_policies
 from pvm_resources.media.store import MediaStore
@@ -41,6 +44,18 @@ def _tag(materialisation: Any, name: str) -> str | None:
     return (materialisation.tags or {}).get(name)
 
 
+def _install_own_calibration(stand: Stand, known: Job, judged: int) -> None:
+    """The industry has a calibration of its own, of the shipped coefficients, after one fitted to verdicts on
+    a real job's measurements."""
+    repos, industry = stand.repos, stand.repos.industries.get(known.industry)
+    found = propose(repos, parse_policies(""), Path("none"), Rules(), industry)
+    assert (found.comparison.labels, found.gone) == (judged, 0)
+    shipped = load_calibration(None, "classic")
+    assert found.calibration.edge != shipped.edge
+    install(repos, found, "Lan")
+    repos.calibrations.install(industry.slug, 2, replace(shipped, name="own"), {}, "Lan")
+
+
 def _judge_all_wrong_and_run_once_more(stand: Stand, instance: dg.DagsterInstance, known: Job) -> None:
     """A new job of an industry where people judged everything says so from its first event on."""
     repos = stand.repos
@@ -48,8 +63,10 @@ def _judge_all_wrong_and_run_once_more(stand: Stand, instance: dg.DagsterInstanc
     labels = repos.labels(parse_policies(""))
     for row in rows:
         labels.give(row.match_id, "accept" if row.status == "rejected" else "reject", "Lan")
+    _install_own_calibration(stand, known, len(rows))
     job = stand.job()
     assert stand.run(job).status == "completed"
+    assert {m.calibration for m in repos.matching.matches(job.job_id)} == {"own"}
     told = [e for e in Outbox(repos.database).events(job.job_id, limit=10_000) if e.name == "match.result"]
     flipped = [row for row in rows if row.status == "rejected"]
     assert len(told) == len(flipped)
@@ -67,6 +84,8 @@ def _judge_all_wrong_and_run_once_more(stand: Stand, instance: dg.DagsterInstanc
     assert len(proven) == len(rows), "what a person overruled is proven like what the score says"
     for row in rows:
         labels.undo(row.match_id, "Lan")
+    for _ in range(2):
+        repos.calibrations.revert(known.industry, "classic")
 
 
 def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pvm_core.errors import InputError, ModelError
 from pvm_core.rules import Rules
@@ -14,7 +16,9 @@ from pvm_core.scoring.calibration import (
     HARD_NEGATIVE_SHARE,
     KP_FEATURES,
     Calibration,
+    FeatureScale,
     Sample,
+    adapt_calibration,
     balanced_weights,
     calibrated_embedders,
     edge_features,
@@ -197,3 +201,85 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load_calibration(tmp_path / "bad.json", "classic")
     assert caught.value.code == "calibration.corrupt"
+
+
+SHIPPED = load_calibration(None, "classic")
+
+
+def scores(calibration: Calibration, pairs: list[Sample]) -> np.ndarray:
+    """The score of each pair, (N,)."""
+    found = (score_terms(s.evidence, s.sim_rgb, None, calibration, Rules()).score_pair for s in pairs)
+    return np.array(list(found), np.float64)
+
+
+@given(
+    bias=st.floats(-5, 5),
+    stretch=st.floats(0.1, 5),
+    prior_labels=st.floats(1e-3, 1e6),
+)
+def test_without_labels_the_prior_stays_to_the_last_bit(
+    bias: float, stretch: float, prior_labels: float
+) -> None:
+    kp = replace(SHIPPED.kp, bias=bias, weights=tuple(stretch * w for w in SHIPPED.kp.weights))
+    prior = replace(SHIPPED, kp=kp)
+    unusable = [replace(s, sim_rgb=None) for s in samples(n=3)]
+    for nothing in ([], unusable):
+        found = adapt_calibration(nothing, prior, "x", WEIGHTS, prior_labels=prior_labels)
+        assert (found.deep, found.kp, found.edge) == (prior.deep, prior.kp, prior.edge)
+
+
+def test_the_more_labels_the_less_the_prior_counts() -> None:
+    judged = samples(3, 90)
+    scale = FeatureScale.of(judged)
+    gaps = []
+    # The same labels again and again: the fit of the labels alone stays what it is.
+    for times in (1, 8, 64, 512):
+        adapted = adapt_calibration(judged * times, SHIPPED, "x", WEIGHTS, scale=scale)
+        alone = adapt_calibration(judged, SHIPPED, "x", WEIGHTS, scale=scale, prior_labels=0.0)
+        gaps.append(float(np.abs(scores(adapted, judged) - scores(alone, judged)).mean()))
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[-1] < 0.01 < gaps[0]
+
+
+def test_a_heavier_prior_is_left_less() -> None:
+    judged = samples(4, 24)
+    away = []
+    for prior_labels in (0.1, 1.0, 10.0, 1e3, 1e9):
+        found = adapt_calibration(judged, SHIPPED, "x", WEIGHTS, prior_labels=prior_labels)
+        away.append(float(np.abs(scores(found, judged) - scores(SHIPPED, judged)).max()))
+    assert away == sorted(away, reverse=True)
+    assert away[-1] < 1e-6
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), n=st.integers(1, 60), flipped=st.floats(0, 1))
+def test_few_labels_never_turn_evidence_around(seed: int, n: int, flipped: float) -> None:
+    rng = np.random.default_rng(seed)
+    judged = [replace(s, label=s.label ^ bool(rng.random() < flipped)) for s in samples(seed, n)]
+    found = adapt_calibration(judged, SHIPPED, "x", WEIGHTS)
+    for term, features in ((found.kp, KP_FEATURES), (found.edge, EDGE_FEATURES)):
+        assert all(w * f.sign >= 0 for w, f in zip(term.weights, features.values(), strict=True))
+    assert np.isfinite(scores(found, judged)).all()
+    assert from_json(to_json(found)) == found
+
+
+def test_a_dozen_labels_of_one_kind_of_pair_help_with_others_of_the_kind() -> None:
+    # The shipped calibration takes these wrong ones for right.
+    def kind(seed: int, n: int) -> list[Sample]:
+        rng = np.random.default_rng(seed)
+        alike = [float(np.clip(rng.normal(0.35 if i % 2 else 0.6, 0.05), 0, 1)) for i in range(n)]
+        return [Sample(evidence(0.45, a), 0.5, None, i % 2 == 0, f"p{i}") for i, a in enumerate(alike)]
+
+    found, others = adapt_calibration(kind(0, 12), SHIPPED, "x", WEIGHTS), kind(1, 200)
+    label = np.array([s.label for s in others])
+    before, after = scores(SHIPPED, others), scores(found, others)
+    assert (before >= 0.8)[~label].mean() > 0.8
+    assert (after >= 0.8)[~label].mean() < 0.1
+    assert (after >= 0.8)[label].mean() > 0.8
+
+
+def test_an_uncalibrated_embedder_is_calibrated_first() -> None:
+    with pytest.raises(InputError) as caught:
+        adapt_calibration(samples(), load_calibration(None, "clip-vit-b32"), "x", WEIGHTS)
+    assert caught.value.code == "calibration.embedder"
+    assert "pvm models calibrate clip-vit-b32" in caught.value.remedy

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pvm_core import ids
 from pvm_core.errors import Problem
+from pvm_core.scoring.calibration import load_calibration
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_jobs.events import Event
@@ -130,6 +131,10 @@ def write(repos: Store, world: World) -> None:
     )
     repos.state.write_verdicts(job, [CheckVerdict("evidence", "readable", "d1", True, True)])
     _collected(repos, world)
+    version = repos.calibrations.next_version(world.industry.slug, "classic")
+    repos.calibrations.install(
+        world.industry.slug, version, load_calibration(None, "classic"), {"labels": 12}, "Lan"
+    )
     repos.jobs.complete(job)
 
 

@@ -264,7 +264,10 @@ const filters = $(".filters");
 if (filters) {
   const apply = () => {
     // Empty fields would only make the address long.
-    for (const field of all("input, select", filters)) field.disabled = !field.value || (field.name === "sort" && field.value === "best");
+    // Without a word on it the order follows from the filters.
+    const usual = (select) => !new URLSearchParams(location.search).has("sort")
+      && $(`option[value="${select.value}"]`, select).defaultSelected;
+    for (const field of all("input, select", filters)) field.disabled = !field.value || (field.name === "sort" && usual(field));
     filters.submit();
   };
   // Text is applied by Enter alone: leaving the field changes nothing.

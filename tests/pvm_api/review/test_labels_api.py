@@ -124,6 +124,30 @@ def test_the_command_line_shows_what_people_decided(
     assert ("verdict" in table.stdout) == any(product != "P2" for product, *_ in expected)
 
 
+def test_rest_gives_the_queue_closest_calls_first(client: TestClient, repos: Store, done: World) -> None:
+    queue = "/v1/results?sort=doubt&verdict=none&status=accepted&status=review"
+
+    def found(query: str) -> list[tuple[str, float]]:
+        first = client.get(f"{query}&limit=1").json()
+        items = list(first["items"])
+        while first["next"]:
+            first = client.get(first["next"]).json()
+            items += first["items"]
+        return [(one["product"], one["score"]) for one in items]
+
+    assert found(queue) == [("P0", 0.9), ("P1", 0.6)]
+    assert found("/v1/results?sort=doubt") == [("P0", 0.9), ("P1", 0.6), ("P2", 0.3)]
+    with repos.database.transaction() as cursor:
+        cursor.execute("UPDATE matches SET score = 0.79 WHERE score = 0.6")
+    assert found(queue) == [("P1", 0.79), ("P0", 0.9)]
+    assert found("/v1/results?sort=best") == [("P0", 0.9), ("P1", 0.79), ("P2", 0.3)]
+    (figures,) = client.get("/v1/labels/precision").json()["items"]
+    assert figures["open"] == 2
+    client.post(f"/v1/matches/{world.matches(done)[0].match_id}/label", json={"verdict": "accept"})
+    assert found(queue) == [("P1", 0.79)]
+    assert client.get("/v1/results?sort=worst").status_code == 422
+
+
 def test_rest_returns_no_match_as_accepted_that_people_judged_wrong(client: TestClient, done: World) -> None:
     wrong, right, _ = (match.match_id for match in world.matches(done))
     client.post(f"/v1/matches/{wrong}/label", json={"verdict": "reject"})
