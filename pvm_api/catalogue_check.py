@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import resource
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,8 @@ _MEGABYTE: Final = 1_000_000
 _SMALL: Final = 1_000_000
 #: Errors after which its worker is of no further use.
 _SPENT: Final = frozenset({"worker.timeout", "worker.died", "upload.heavy"})
+#: A file, and the columns that its caller named.
+_Checked = tuple[Path, Mapping[str, str] | None]
 _REMEDY: Final = "Split it, or check it with another program"
 
 
@@ -54,9 +57,10 @@ class _Cap:
 
     def __call__(self) -> None:
         # Imports first: what libraries reserve is no measure of the file.
-        from pvm_resources.sources.catalogue import file_catalogue
+        from pvm_resources.sources.catalogue import file_catalogue, schema
 
         assert file_catalogue
+        schema.prepare()
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         if soft == hard:
             most = psutil.Process().memory_info().vms + self.megabytes * _MEGABYTE
@@ -76,8 +80,11 @@ class CatalogueCheck:
         self._free: list[WorkPool] = []
         self._closed = False
 
-    def count(self, path: Path) -> Counted:
+    def count(self, path: Path, columns: Mapping[str, str] | None = None) -> Counted:
         """What the catalogue holds. Reads no picture. From any thread, as many at once as call it.
+
+        Args:
+            columns: columns that the caller named, by field.
 
         Raises:
             InputError: ``table.*``, ``catalogue.*``; ``upload.slow``, ``upload.heavy``: it takes too much.
@@ -86,7 +93,7 @@ class CatalogueCheck:
             pool = self._free.pop() if self._free else WorkPool(1)
         try:
             (done,) = pool.map(
-                _count, [path], setup=_Cap(self._limits.megabytes), timeout_s=self._limits.seconds
+                _count, [(path, columns)], setup=_Cap(self._limits.megabytes), timeout_s=self._limits.seconds
             )
         except BaseException:
             pool.close()
@@ -111,7 +118,7 @@ class CatalogueCheck:
         if not again:
             pool.close()
 
-    def _unwrapped(self, done: Done[Path, Counted]) -> Counted:
+    def _unwrapped(self, done: Done[_Checked, Counted]) -> Counted:
         code = done.error.code if done.error is not None else ""
         if code == "worker.timeout":
             reason = f"checking it takes longer than {self._limits.seconds:g} s"
@@ -121,12 +128,13 @@ class CatalogueCheck:
         return done.unwrap()
 
 
-def _count(_: object, path: Path) -> Counted:
+def _count(_: object, checked: _Checked) -> Counted:
     from pvm_resources.sources.base import Query
     from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
 
+    path, columns = checked
     try:
-        found = FileCatalogue(path, namespace="").collect(Query(""))
+        found = FileCatalogue(path, namespace="", columns=columns).collect(Query(""))
     except MemoryError as error:
         raise _too_heavy() from error
     return Counted(len(found.records), len(found.problems))

@@ -19,7 +19,7 @@ from pvm_resources.sources.confined import source_roots
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
 from pvm_resources.store.records import Industry
 
-_UPLOAD: Final = re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|jsonl|json|xml))")
+_UPLOAD: Final = re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|txt|jsonl|json|xml|xlsx|xlsm|xls|ods))")
 
 
 @dataclass(frozen=True)
