@@ -398,6 +398,9 @@ class Sources(_Model):
 
     products: _SourceNames | _SourceName | None = None
     videos: _SourceNames | _SourceName | None = None
+    columns: dict[str, str] | None = Field(
+        None, description="Columns of catalogues by field, where their names say it not."
+    )
 
 
 class IndustryBody(_Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from pvm_resources.retention.uploads import UNFINISHED
 from pvm_resources.settings import Settings
 from pvm_resources.store import uploads as rows
 
-KINDS: Final = ("csv", "tsv", "jsonl", "json", "xml")
+KINDS: Final = ("csv", "tsv", "txt", "jsonl", "json", "xml", "xlsx", "xlsm", "xls", "ods")
 _MEGABYTE: Final = 1_000_000
 
 
@@ -57,11 +57,18 @@ class Uploads:
         self._check = CatalogueCheck(CheckLimits(settings.api_upload_check_s))
         self._checks = Slots("upload.busy", capacity=2, waiting=8, patience_s=60.0)
 
-    async def take(self, chunks: AsyncIterator[bytes], filename: str | None, owner: str) -> models.Upload:
+    async def take(
+        self,
+        chunks: AsyncIterator[bytes],
+        filename: str | None,
+        owner: str,
+        columns: Mapping[str, str] | None = None,
+    ) -> models.Upload:
         """Stores a catalogue and says what it holds; one that cannot be used is not kept.
 
         Args:
             owner: the caller whose quota it counts against.
+            columns: columns that the caller named, by field.
 
         Raises:
             ApiError: 413 ``upload.large``, 503 ``upload.busy``.
@@ -76,7 +83,7 @@ class Uploads:
             path = Path(place) / f"catalogue.{kind}"
             digest, size = await _written(chunks, path, self._one)
             async with self._checks.take():
-                found = await run_in_threadpool(self._counted, path)
+                found = await run_in_threadpool(self._counted, path, columns)
             name = f"{digest}.{kind}"
             await run_in_threadpool(self._rows.add, name, owner, size, self._quota)
             # One that is there already becomes younger by it.
@@ -93,9 +100,9 @@ class Uploads:
         """Ends the processes that check."""
         self._check.close()
 
-    def _counted(self, path: Path) -> Counted:
+    def _counted(self, path: Path, columns: Mapping[str, str] | None) -> Counted:
         try:
-            return self._check.count(path)
+            return self._check.count(path, columns)
         except InputError as error:
             # Paths of this machine are not shown to callers.
             raise InputError(error.code, "the catalogue", error.reason, error.remedy) from error

@@ -24,6 +24,7 @@ from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_core.errors import InputError
+from pvm_jobs.catalogue_columns import parse_columns
 from pvm_jobs.lifecycle import JobStatus, derive_phase
 from pvm_jobs.request import JobRequest
 from pvm_jobs.source_kinds import KINDS
@@ -249,7 +250,7 @@ async def _body_of(request: Request, services: Services, caller: Principal) -> m
             if isinstance(file, UploadFile):
                 given["products"] = [
                     *_listed(given.get("products")),
-                    await _catalogue(file, services, caller),
+                    await _catalogue(file, services, caller, parse_columns(given.get("columns"))),
                 ]
     elif kind == "application/json" or kind.endswith("+json"):
         given = _object(await request.body(), "body")
@@ -266,12 +267,12 @@ async def _body_of(request: Request, services: Services, caller: Principal) -> m
         ) from error
 
 
-async def _catalogue(file: UploadFile, services: Services, caller: Principal) -> str:
+async def _catalogue(file: UploadFile, services: Services, caller: Principal, columns: dict[str, str]) -> str:
     async def chunks() -> AsyncIterator[bytes]:
         while data := await file.read(64 * 1024):
             yield data
 
-    return (await services.uploads.take(chunks(), file.filename, caller.caller)).source
+    return (await services.uploads.take(chunks(), file.filename, caller.caller, columns)).source
 
 
 def _fields(form: FormData) -> dict[str, Any]:
