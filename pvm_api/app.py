@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
@@ -19,6 +19,7 @@ from pvm_api.review import calibration, pages
 from pvm_api.review.access import Sessions
 from pvm_api.routes import health, industries, jobs, labels, media, results, similar, uploads
 from pvm_api.services import Services
+from pvm_api.unknown_names import refuse_unknown_parameters
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, check_api_host
@@ -81,6 +82,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown_parameters)],
         # A redirect to the same path with a slash would repeat a POST without its body's limits.
         redirect_slashes=False,
         separate_input_output_schemas=False,
