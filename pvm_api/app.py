@@ -17,7 +17,7 @@ from pvm_api.limits import BodyLimits, RequestMiddleware
 from pvm_api.metrics import Metrics
 from pvm_api.review import calibration, pages
 from pvm_api.review.access import Sessions
-from pvm_api.routes import health, industries, jobs, labels, media, results, similar, uploads
+from pvm_api.routes import front, health, industries, jobs, labels, media, results, similar, uploads
 from pvm_api.services import Services
 from pvm_api.unknown_names import refuse_unknown_parameters
 from pvm_resources.media.store import MediaStore
@@ -40,6 +40,7 @@ _ROUTERS: Final = (
     media.router,
     industries.router,
     health.router,
+    front.router,
 )
 _ABOUT: Final = """Finds which products of a catalogue appear in which videos, and proves each match.
 
