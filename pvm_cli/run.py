@@ -15,7 +15,7 @@ from pvm_cli.exits import Exit
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import LiveProgress
 from pvm_cli.results import find_lines
-from pvm_cli.source_args import named, request_of, sources_of
+from pvm_cli.source_args import check_usable, named, request_of, sources_of
 from pvm_cli.states import print_states
 from pvm_cli.status import counts_text, error_text
 from pvm_core.errors import InputError, exit_of_dict
@@ -121,7 +121,9 @@ def run(
     from pvm_resources.settings import load_settings
 
     given = sources_of(products, videos, allow_outside=allow_outside)
-    with ready(load_settings()) as session:
+    settings = load_settings()
+    check_usable(given, settings)
+    with ready(settings) as session:
         _note_new_name(session, industry)
         # A name is stored once nothing is wrong with the rest: it may be mistyped.
         request = request_of(

@@ -27,7 +27,7 @@ from pvm_core.errors import InputError
 from pvm_jobs.lifecycle import JobStatus, derive_phase
 from pvm_jobs.request import JobRequest
 from pvm_jobs.source_kinds import KINDS
-from pvm_resources.sources.admission import complete_request
+from pvm_resources.sources.admission import check_configured, complete_request
 from pvm_resources.store.inbox import Idempotency
 from pvm_resources.store.records import Industry
 
@@ -342,6 +342,7 @@ def _parsed(services: Services, body: models.JobBody) -> ParsedRequest:
     if not name:
         raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
     request = services.places.admit(JobRequest.parse(body.model_dump(exclude_defaults=True)))
+    check_configured(request, services.settings)
     if request.callback_url is not None:
         target = services.callback_addresses.check(request.callback_url)
         # A name that does not resolve now may do so when the job has ended.

@@ -16,6 +16,7 @@ from pvm_jobs.request import SOURCE_MAX, JobRequest, complete
 from pvm_jobs.text import clean
 from pvm_resources.settings import Settings
 from pvm_resources.sources.confined import source_roots
+from pvm_resources.sources.readiness import unconfigured
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
 from pvm_resources.store.records import Industry
 
@@ -91,6 +92,19 @@ class Places:
             f"it is no source's name ({', '.join(names)}), no http(s) URL and no upload",
             "Upload the file, or let the operator allow its folder with PVM_API_SOURCE_ROOTS",
         )
+
+
+def check_configured(asked: JobRequest, settings: Settings) -> None:
+    """Refuses a request that names a source for which this machine lacks a setting.
+
+    Standing sources are not judged: a schedule goes on with those that work.
+
+    Raises:
+        InputError: ``request.not_configured``, naming the source and the setting.
+    """
+    for name in (*asked.products, *asked.videos):
+        if (fault := unconfigured(name, settings)) is not None:
+            raise fault
 
 
 def complete_request(asked: JobRequest, industry: Industry, settings: Settings) -> JobRequest:
