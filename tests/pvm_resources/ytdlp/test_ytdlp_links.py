@@ -194,6 +194,7 @@ def test_the_generic_extractor_does_not_run_unless_named(
     stand.put({"id": "a"})
     got = collected(stand, tmp_path, f"{stand.site.url}/media/a/18", ytdlp_extractors=extractors)
     assert [p.code for p in got.problems] == ["video.unsupported"]
+    assert f"PVM_YTDLP_EXTRACTORS={extractors},generic" in got.problems[0].message, "as it is to be set"
     assert not stand.site.counts
 
 
