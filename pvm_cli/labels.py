@@ -95,7 +95,7 @@ def precision_text(tally: Tally) -> str:
     if tally.precision is None or tally.bound is None:
         return f"{counted(tally.accepted, 'accepted match', 'accepted matches')}, none judged"
     return (
-        f"{tally.right} of {counted(tally.known, 'judged match', 'judged matches')} right, "
+        f"{tally.right} of {counted(tally.known, 'judged accepted match', 'judged accepted matches')} right, "
         f"precision {tally.precision:.3f} "
         f"(>= {tally.bound:.3f} with 95 % confidence)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 from pvm_resources.signals import restore_handlers
 from tests import reaper
 
-pytest_plugins = ("tests.fixtures_db",)
+pytest_plugins = ("tests.fixtures_db", "tests.fixtures_browser")
 
 # A suite in the background of a script would start every child with SIGINT ignored.
 restore_handlers()
@@ -77,6 +78,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Starts the process that ends what this run leaves behind; its workers belong to the run."""
     if not hasattr(config, "workerinput"):
         config.add_cleanup(reaper.watch())
+
+
+@pytest.fixture(autouse=True)
+def _as_found() -> Iterator[None]:
+    """Environment and file mask as they were before the test: what runs in this process may set both."""
+    before = dict(os.environ)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    yield
+    os.umask(mask)
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
+from itertools import chain
 from typing import Final
 
 import typer
@@ -47,7 +48,7 @@ def examine() -> Iterator[Finding]:
 
     settings, invalid = readable_settings()
     checks: dict[str, Callable[[], Iterable[Finding]]] = {
-        "machine": machine.machine,
+        "machine": lambda: chain(machine.machine(), machine.accounts(settings)),
         "packages": machine.packages,
         "settings": lambda: configuration.configuration(settings, invalid),
         "home": lambda: places.home(settings),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import pwd
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Final
 from packaging.requirements import Requirement
 
 from pvm_cli.doctor.finding import Finding
-from pvm_resources.settings import core_count, project_root
+from pvm_resources.settings import Settings, core_count, project_root
 
 PROJECT: Final = "product-video-matching"
 #: Packages whose version decides what a bug report means.
@@ -34,6 +36,9 @@ _EXTRAS: Final = {
 _MEMORY_GB: Final = 2.0
 #: Sites change their pages; yt-dlp answers with a release every few weeks.
 _YTDLP_DAYS: Final = 90
+#: User ids of people: UID_MIN and UID_MAX of login.defs(5); on macOS from 501.
+_PEOPLE: Final = range(501 if sys.platform == "darwin" else 1000, 60_000)
+_NO_LOGIN: Final = ("nologin", "false", "sync", "")
 
 
 def machine() -> Iterator[Finding]:
@@ -53,6 +58,28 @@ def machine() -> Iterator[Finding]:
     yield Finding(section, "python", python)
     yield _encoding()
     yield _clock()
+
+
+def accounts(settings: Settings, known: Iterable[pwd.struct_passwd] | None = None) -> Iterator[Finding]:
+    """Whether other people of this machine may act as this account in the Dagster UI.
+
+    Args:
+        known: accounts; None: those of this machine.
+    """
+    from pvm_api.dagster_ui.options import Options
+
+    others = sum(
+        one.pw_uid in _PEOPLE and one.pw_uid != os.geteuid() and Path(one.pw_shell).name not in _NO_LOGIN
+        for one in (pwd.getpwall() if known is None else known)
+    )
+    if not others:
+        return
+    value = f"{others} beside this one can log in"
+    if Options.of(settings, "127.0.0.1", 0).sign_in:
+        yield Finding("machine", "accounts", f"{value}; the Dagster UI asks for a key")
+    else:
+        remedy = "Each acts as this one in the Dagster UI: set PVM_UI_AUTH=true where they should not"
+        yield Finding("machine", "accounts", value, "warning", remedy)
 
 
 def _distribution() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -19,19 +18,10 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from pvm_assets.run_tags import PARTITION_TAG
 from pvm_jobs.job_ids import partition_key
+from tests.fixtures_browser import Chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 ASSETS = (
     "products", "product_images", "videos", "keyframes", "masks", "embeddings", "keypoints",
     "candidate_pairs", "matches", "evidence",
@@ -122,12 +112,8 @@ class Ui:
 
 
 @pytest.fixture(scope="module")
-def ui(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+def ui(started: Started, chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     """The started platform with one finished job of its own, and Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
     folder = tmp_path_factory.mktemp("ui")
     pvm = started.pvm
     case = tiny.write_case(folder / "case", products=4, clips=3)
@@ -136,16 +122,9 @@ def ui(started: Started, tmp_path_factory: pytest.TempPathFactory) -> Iterator[U
     job = _job(pvm)
     pictures = Path(os.environ.get("PVM_SCREENSHOTS", folder))
     url = f"http://127.0.0.1:{started.ui_port}"
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            folder / "profile",
-            executable_path=CHROMIUM,
-            headless=True,
-            args=FLAGS,
-            viewport={"width": 1500, "height": 860},
-        )
-        yield Ui(pvm, url, partition_key(job["industry"], job["job"]), context.new_page(), pictures)
-        context.close()
+    context = chromium.launch_profile(folder / "profile", 1500, 860)
+    yield Ui(pvm, url, partition_key(job["industry"], job["job"]), context.new_page(), pictures)
+    context.close()
 
 
 def _job(pvm: Pvm) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import socket
 import sys
 from collections.abc import Callable
@@ -142,6 +143,26 @@ def test_a_fault_is_found(
     name = fault(monkeypatch)
     found = _examined(1)
     assert found[name]["state"] == "failed", found[name]
+
+
+@pytest.mark.parametrize(
+    ("uid", "shell", "auth", "state"),
+    [
+        (1_500, "/bin/bash", None, "warning"),
+        (1_500, "/bin/bash", False, "warning"),
+        (1_500, "/bin/bash", True, "ok"),
+        (1_500, "/usr/sbin/nologin", None, None),
+        (33, "/bin/bash", None, None),
+        (os.geteuid(), "/bin/bash", None, None),
+    ],
+)
+def test_people_who_could_act_in_the_dagster_ui_are_counted(
+    uid: int, shell: str, auth: bool | None, state: str | None
+) -> None:
+    known = [pwd.struct_passwd(("x", "x", uid, uid, "", "/home/x", shell))]
+    found = list(machine.accounts(Settings().model_copy(update={"ui_auth": auth}), known))
+    assert [one.state for one in found] == ([state] if state else [])
+    assert all("1 beside this one" in one.value for one in found)
 
 
 def test_a_port_of_another_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

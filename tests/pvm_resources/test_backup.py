@@ -214,8 +214,11 @@ def test_another_file_is_no_backup(tmp_path: Path, data: bytes) -> None:
 
 def test_a_backup_that_ends_early_is_damaged(saved: tuple[Path, Settings], tmp_path: Path) -> None:
     data = saved[0].read_bytes()
-    for share in (0.3, 0.7, 0.95):
-        (tmp_path / "part.tar").write_bytes(data[: int(len(data) * share)])
+    with tarfile.open(saved[0]) as tar:
+        last = tar.getmembers()[-1]
+    end = last.offset_data + last.size
+    for length in (int(0.3 * end), int(0.7 * end), end - 1):
+        (tmp_path / "part.tar").write_bytes(data[:length])
         with pytest.raises(InputError) as caught:
             restore.restore(_settings(tmp_path / "home"), tmp_path / "part.tar")
         assert caught.value.code == "backup.damaged"

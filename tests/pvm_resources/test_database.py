@@ -256,6 +256,7 @@ def test_secrets_stay_out_of_messages(database: Database) -> None:
 
 _WRITER = """
     import sys, uuid
+    from dataclasses import astuple
     from pvm_resources.postgres.driver import Database
     from pvm_resources.store.assembly import Store
     from pvm_resources.store.records import Product
@@ -266,7 +267,7 @@ _WRITER = """
         for n in range(1_000_000):
             if n == 20_000:
                 print("halfway", flush=True)
-            yield (uuid.uuid4(), "file", "x", str(n), "", "", "")
+            yield astuple(Product(uuid.uuid4(), "file", "x", str(n)))
     from pvm_resources.postgres.driver import Copy
     from pvm_resources.store.catalogue import _PRODUCT
     from pvm_resources.store.job_changes import outbox_write

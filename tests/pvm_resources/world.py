@@ -131,10 +131,11 @@ def write(repos: Store, world: World) -> None:
     )
     repos.state.write_verdicts(job, [CheckVerdict("evidence", "readable", "d1", True, True)])
     _collected(repos, world)
-    version = repos.calibrations.next_version(world.industry.slug, "classic")
-    repos.calibrations.install(
-        world.industry.slug, version, load_calibration(None, "classic"), {"labels": 12}, "Lan"
-    )
+    if repos.calibrations.in_force(world.industry.slug, "classic") is None:
+        version = repos.calibrations.next_version(world.industry.slug, "classic")
+        repos.calibrations.install(
+            world.industry.slug, version, load_calibration(None, "classic"), {"labels": 12}, "Lan"
+        )
     repos.jobs.complete(job)
 
 

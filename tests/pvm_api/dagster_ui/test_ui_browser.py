@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -19,11 +18,6 @@ from tests.pvm_api.dagster_ui.sites import Site, World, adding, in_address
 
 pytestmark = [pytest.mark.browser]
 
-CHROMIUM = shutil.which("chromium")
-_FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 _PATIENCE_MS = 60_000
 
 
@@ -67,19 +61,6 @@ def evil() -> Iterator[Evil]:
     yield found
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=_FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture

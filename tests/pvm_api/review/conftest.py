@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import threading
 import time
@@ -15,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from pvm_api.app import create_app
 from pvm_resources.media.store import MediaStore
@@ -24,9 +23,6 @@ from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store.api_keys import Keys
 from tests.pvm_api.review.shelf import Shelf, fill
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
 @dataclass(frozen=True)
@@ -98,17 +94,6 @@ def locked(site: Site) -> Iterator[tuple[str, dict[str, str]]]:
     }
     for url in serving(site.settings.model_copy(update={"api_auth": True}), site.database, site.media):
         yield url, tokens
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        yield found
-        found.close()
 
 
 def opened(browser: Browser, **options: Any) -> Page:

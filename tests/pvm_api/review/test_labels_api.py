@@ -83,7 +83,7 @@ def test_the_command_line(
     listed = runner.invoke(cli, ["labels", "list", "-i", "gối công thái học", "--format", "json"])
     assert [one["verdict"] for one in json.loads(listed.stdout)] == ["reject", "accept"]
     table = runner.invoke(cli, ["labels", "list"])
-    assert "1 of 1 judged accepted matches are right" in table.output.replace("\n", " ")
+    assert "1 of 1 judged accepted match right" in table.output.replace("\n", " ")
     out = tmp_path / "learn"
     done_ = runner.invoke(cli, ["labels", "export", str(out)])
     assert done_.exit_code == 0, done_.output
