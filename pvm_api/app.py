@@ -104,7 +104,10 @@ def create_app(
     if not settings.api_auth:
         app.add_middleware(LocalOnly, origins=origins)
     file_max = settings.api_upload_mb * 1_000_000
-    app.add_middleware(RequestMiddleware, bodies=BodyLimits(_FILES, _FORMS, file_max, file_max + _FORM_BYTES))
+    upload_max = max(file_max, settings.api_upload_video_mb * 1_000_000)
+    app.add_middleware(
+        RequestMiddleware, bodies=BodyLimits(_FILES, _FORMS, upload_max, file_max + _FORM_BYTES)
+    )
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

@@ -388,12 +388,13 @@ class VideoHits(BaseModel):
 
 
 class Upload(BaseModel):
-    """A stored catalogue; `source` is what a job names it by."""
+    """A stored catalogue or video; `source` is what a job names it by."""
 
     source: str = Field(examples=["upload:" + "0" * 64 + ".csv"])
     sha256: str
     bytes: int
-    products: int = Field(description="Rows that can be used.")
+    kind: Literal["products", "videos"] = Field(description="The field of a job that `source` belongs in.")
+    products: int | None = Field(description="Rows that can be used; null of a video.")
     problems: int = Field(description="Rows that cannot.")
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from pvm_api import json_body, models, views
+from pvm_api import json_body, models, uploads, views
 from pvm_api.auth import Principal
 from pvm_api.deps import Base, IndustryFilter, JobId, Reader, Runner, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
@@ -271,6 +271,8 @@ async def _catalogue(file: UploadFile, services: Services, caller: Principal) ->
         while data := await file.read(64 * 1024):
             yield data
 
+    if uploads.kind_of(file.filename) in uploads.VIDEOS:
+        raise _bad("catalogue", "a video is uploaded by itself, with POST /v1/uploads")
     return (await services.uploads.take(chunks(), file.filename, caller.caller)).source
 
 

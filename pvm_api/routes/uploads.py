@@ -1,4 +1,4 @@
-"""Catalogues to be named by jobs."""
+"""Catalogues and videos to be named by jobs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILE: Final[dict[str, Any]] = {
     operation_id="uploadCatalogue",
     status_code=201,
     openapi_extra=_FILE,
-    summary="Upload a catalogue",
+    summary="Upload a catalogue or a video",
 )
 async def upload(
     request: Request,
@@ -37,5 +37,5 @@ async def upload(
         ),
     ],
 ) -> models.Upload:
-    """The body is the file. Its pictures are http(s) URLs; the answer's `source` is what a job names."""
+    """The body is the file. A catalogue's pictures are http(s) URLs. A job names the answer's `source`."""
     return await services.uploads.take(request.stream(), filename, caller.caller)

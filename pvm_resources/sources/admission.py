@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +19,10 @@ from pvm_resources.sources.readiness import unconfigured
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
 from pvm_resources.store.records import Industry
 
-_UPLOAD: Final = re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|jsonl|json|xml))")
+_UPLOADS: Final = {
+    PRODUCT_SOURCES: re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|jsonl|json|xml))"),
+    VIDEO_SOURCES: re.compile(r"upload:([0-9a-f]{64}\.(?:mp4|mkv|webm|mov))"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Places:
         path = Path(token)
         return f"upload:{path.name}" if path.parent == self.uploads else path.name
 
-    def _admit(self, token: str, names: Sequence[str]) -> str:
+    def _admit(self, token: str, names: tuple[str, ...]) -> str:
         if token in names:
             return token
         try:
@@ -72,7 +74,7 @@ class Places:
                 return _url(token)
         except ValueError as error:
             raise InputError("source.url", token[:200], str(error), "Write http(s)://host/path") from error
-        upload = _UPLOAD.fullmatch(token)
+        upload = _UPLOADS[names].fullmatch(token)
         if upload:
             path = self.uploads / upload.group(1)
             try:
