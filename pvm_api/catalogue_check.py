@@ -1,4 +1,4 @@
-"""Counts the products of an uploaded catalogue in a process of its own, which may take only so much.
+"""Checks an uploaded catalogue or video in a process of its own, which may take only so much.
 
 A parser that is stalled, or that a file makes large, then costs that upload and not the service: no parser
 shares the event loop's interpreter.
@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import resource
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import psutil
 
-from pvm_core.errors import InputError
+from pvm_core.errors import InputError, MediaError
 from pvm_resources.process_pool import Done, WorkPool
+
+T = TypeVar("T")
+Item = TypeVar("Item")
 
 _MEGABYTE: Final = 1_000_000
 #: Bytes of a file after which a worker is used again; what a larger one took, Python keeps.
@@ -68,7 +71,7 @@ class _Cap:
 
 
 class CatalogueCheck:
-    """Counts catalogues, each in a worker process; workers that are free are used again.
+    """Checks uploads, each in a worker process; workers that are free are used again.
 
     Args:
         limits: of one check.
@@ -89,11 +92,25 @@ class CatalogueCheck:
         Raises:
             InputError: ``table.*``, ``catalogue.*``; ``upload.slow``, ``upload.heavy``: it takes too much.
         """
+        return self._done(_count, (path, columns), path, "the catalogue")
+
+    def decode(self, path: Path) -> None:
+        """Decodes a video to its end.
+
+        Raises:
+            InputError: ``upload.video``: it is none, or breaks off; ``upload.slow``, ``upload.heavy``.
+        """
+        try:
+            self._done(_decode, path, path, "the video")
+        except MediaError as error:
+            raise InputError("upload.video", "the video", error.reason, "Send a whole video file") from error
+
+    def _done(self, work: Callable[[object, Item], T], item: Item, path: Path, subject: str) -> T:
         with self._lock:
             pool = self._free.pop() if self._free else WorkPool(1)
         try:
             (done,) = pool.map(
-                _count, [(path, columns)], setup=_Cap(self._limits.megabytes), timeout_s=self._limits.seconds
+                work, [item], setup=_Cap(self._limits.megabytes), timeout_s=self._limits.seconds
             )
         except BaseException:
             pool.close()
@@ -101,7 +118,7 @@ class CatalogueCheck:
         code = done.error.code if done.error is not None else ""
         spent = code in _SPENT or path.stat().st_size > _SMALL
         self._give_back(pool, again=not spent)
-        return self._unwrapped(done)
+        return self._unwrapped(done, subject)
 
     def close(self) -> None:
         """Ends the workers that are free, and each other one when its check ends."""
@@ -118,13 +135,13 @@ class CatalogueCheck:
         if not again:
             pool.close()
 
-    def _unwrapped(self, done: Done[_Checked, Counted]) -> Counted:
+    def _unwrapped(self, done: Done[Item, T], subject: str) -> T:
         code = done.error.code if done.error is not None else ""
         if code == "worker.timeout":
             reason = f"checking it takes longer than {self._limits.seconds:g} s"
-            raise InputError("upload.slow", "the catalogue", reason, _REMEDY) from done.error
+            raise InputError("upload.slow", subject, reason, _REMEDY) from done.error
         if code == "worker.died":
-            raise _too_heavy() from done.error
+            raise _too_heavy(subject) from done.error
         return done.unwrap()
 
 
@@ -136,9 +153,18 @@ def _count(_: object, checked: _Checked) -> Counted:
     try:
         found = FileCatalogue(path, namespace="", columns=columns).collect(Query(""))
     except MemoryError as error:
-        raise _too_heavy() from error
+        raise _too_heavy("the catalogue") from error
     return Counted(len(found.records), len(found.problems))
 
 
-def _too_heavy() -> InputError:
-    return InputError("upload.heavy", "the catalogue", "checking it takes more memory than allowed", _REMEDY)
+def _decode(_: object, path: Path) -> None:
+    from pvm_resources.sources.ytdlp.places import check_whole
+
+    try:
+        check_whole(path)
+    except MemoryError as error:
+        raise _too_heavy("the video") from error
+
+
+def _too_heavy(subject: str) -> InputError:
+    return InputError("upload.heavy", subject, "checking it takes more memory than allowed", _REMEDY)

@@ -16,7 +16,7 @@ from pvm_cli.exits import Exit
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import LiveProgress
 from pvm_cli.results import find_lines
-from pvm_cli.source_args import named, request_of, sources_of
+from pvm_cli.source_args import check_usable, named, request_of, sources_of
 from pvm_cli.states import print_states
 from pvm_cli.status import counts_text, error_text
 from pvm_core.errors import InputError, exit_of_dict
@@ -133,7 +133,9 @@ def run(
     mapped = read_columns(columns or ())
     files = partial(sources_of, products, videos, allow_outside=allow_outside)
     given, refused = _first_look(files, mapped)
-    with ready(load_settings()) as session:
+    settings = load_settings()
+    check_usable(given, settings)
+    with ready(settings) as session:
         _note_new_name(session, industry)
         # A name is stored once nothing is wrong with the rest: it may be mistyped.
         draft = session.store.industries.draft(industry)
@@ -142,6 +144,7 @@ def run(
             if not saved:
                 raise refused
             given = files(columns=saved)
+            check_usable(given, settings)
         request = request_of(
             draft,
             given,

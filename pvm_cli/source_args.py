@@ -13,6 +13,7 @@ from pvm_jobs.source_kinds import SourceKind
 
 if TYPE_CHECKING:
     from pvm_jobs.request import JobRequest
+    from pvm_resources.settings import Settings
     from pvm_resources.store.records import Industry
 
 
@@ -44,6 +45,22 @@ def sources_of(
         if tokens:
             found[kind] = [_checked(kind, token, reading) for token in tokens]
     return found
+
+
+def check_usable(given: Mapping[str, Sequence[str]], settings: Settings) -> None:
+    """Refuses sources of which none can be asked on this machine, before a job exists.
+
+    Where another of the kind is left, the job goes on with it and says what the others lack.
+
+    Raises:
+        InputError: ``request.not_configured``, naming the setting.
+    """
+    from pvm_resources.sources.readiness import unconfigured
+
+    for tokens in given.values():
+        faults = [unconfigured(token, settings) for token in tokens]
+        if faults and all(faults) and faults[0] is not None:
+            raise faults[0]
 
 
 def named(kind: SourceKind) -> tuple[str, ...]:

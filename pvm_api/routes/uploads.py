@@ -1,4 +1,4 @@
-"""Catalogues to be named by jobs."""
+"""Catalogues and videos to be named by jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FILE: Final[dict[str, Any]] = {
     operation_id="uploadCatalogue",
     status_code=201,
     openapi_extra=_FILE,
-    summary="Upload a catalogue",
+    summary="Upload a catalogue or a video",
 )
 async def upload(
     request: Request,
@@ -46,6 +46,6 @@ async def upload(
         ),
     ] = None,
 ) -> models.Upload:
-    """The body is the file. Its pictures are http(s) URLs; the answer's `source` is what a job names."""
+    """The body is the file. A catalogue's pictures are http(s) URLs. A job names the answer's `source`."""
     named = read_columns([columns] if columns else ())
     return await services.uploads.take(request.stream(), filename, caller.caller, named)
