@@ -61,6 +61,15 @@ class OpenVideo:
         """Seconds from the start of the video, of a time in ticks of the stream."""
         return float(pts * self.stream.time_base) - self.start_s
 
+    def skip_unreferenced(self, skip: bool) -> None:
+        """Whether frames that no other refers to are passed over from now on.
+
+        BIDIR would skip more, but where P frames refer to B frames (x264 with several references) what is
+        left then differs from a full decode; NONREF never does. dav1d takes it only at its start.
+        """
+        context = self.stream.codec_context
+        context.skip_frame = "NONREF" if skip and context.name != "libdav1d" else "DEFAULT"
+
     @property
     def restarts(self) -> bool:
         """Whether times may restart within a file of this container."""
@@ -125,9 +134,6 @@ def _described(path: Path, container: Any) -> OpenVideo:
     # A picture that grows later in the stream meets the same limit inside the decoder.
     context.options = {"max_pixels": str(_MAX_PIXELS)}
     context.thread_type = "NONE"
-    # Frames that no other refers to are skipped. BIDIR would skip more, but where P frames refer to B frames
-    # (x264 with several references) what is left then differs from a full decode; NONREF never does.
-    context.skip_frame = "NONREF"
     start = container.start_time / av.time_base if container.start_time is not None else None
     if start is None:
         start = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
