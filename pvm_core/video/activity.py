@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _AHEAD_S: Final = 2.0
 _AHEAD_FRAMES: Final = 32
 #: A segment is sampled where it begins, or this share of a step after the last sampled frame.
 _CLOSE: Final = 0.8
+#: A frame this share of a step before one of the even moments of a stretch serves it.
+_EVEN_EARLY: Final = 0.17
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,19 @@ class Activity:
         if last < self.begin:
             # The first frame after a cut is seen however quiet the stretch is.
             due = max(self.begin, last + _CLOSE * plan.step_s)
+        elif self.busy:
+            due = self._even(last, plan.step_s)
         else:
-            due = last + self._step(last, plan)
+            due = last + self._quiet_step(last, plan)
         return due if due < self.end else None
 
-    def _step(self, last: float, plan: SamplingPlan) -> float:
-        if self.busy:
-            return plan.step_s
+    def _even(self, last: float, step_s: float) -> float:
+        """The next of the moments that divide the stretch evenly, at most `step_s` apart."""
+        count = max(1, math.ceil((self.end - self.begin) / step_s - 1e-6))
+        spacing = max((self.end - self.begin) / count, 1e-6)
+        return self.begin + (math.floor((last + _EVEN_EARLY * spacing - self.begin) / spacing) + 1) * spacing
+
+    def _quiet_step(self, last: float, plan: SamplingPlan) -> float:
         at = bisect_left(self.changes, last - self.lasting_s)
         coming = self.changes[at] if at < len(self.changes) else last + plan.max_gap_s
         return min(max(plan.step_s, coming - last), plan.max_gap_s)

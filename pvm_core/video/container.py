@@ -22,6 +22,9 @@ _CONTAINERS: Final = "mov,matroska,avi,mpegts,mpeg,flv"
 #: pixels are those of the highest level of H.264 and H.265 (6.2), 8K included.
 _MAX_SIDE: Final = 8_192
 _MAX_PIXELS: Final = 35_651_584
+#: A track of this many times fewer pixels than the largest is a preview of it: cameras and drones write one
+#: of 160 x 90 or 320 x 180 beside a picture of 1280 x 720 and more.
+_PREVIEW_SHARE: Final = 9
 #: Top-level boxes of an MP4 that are looked at: one fragment of a second has two, a day of them 172,800.
 _MAX_BOXES: Final = 200_000
 FETCH_AGAIN: Final = "Fetch or export it again"
@@ -121,12 +124,10 @@ def _size_of(path: Path) -> int:
 
 
 def _described(path: Path, container: Any) -> OpenVideo:
-    # A cover picture inside an audio file is a video stream of one frame to FFmpeg.
-    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-    if not streams:
+    stream = _picture_track(container)
+    if stream is None:
         reason = "it holds sound but no picture" if container.streams.audio else "it holds no picture track"
         raise MediaError("video.no_stream", str(path), reason, "Give the file that shows the product")
-    stream = streams[0]
     context = stream.codec_context
     if context is None:
         raise MediaError("video.codec", str(path), "its picture format is unknown here", CONVERT)
@@ -139,6 +140,22 @@ def _described(path: Path, container: Any) -> OpenVideo:
         start = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
     aspect = float(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1) or 1.0
     return OpenVideo(path, container, stream, start, _declared(container, stream, start), aspect)
+
+
+def _picture_track(container: Any) -> Any:
+    """The track that a player shows; None where there is no picture.
+
+    It is the one that the file marks as its default, or else the first, previews and tracks of a format that
+    is unknown here passed over. A cover picture inside an audio file is a track of one frame to FFmpeg.
+    """
+    tracks = [t for t in container.streams.video if not t.disposition & t.disposition.attached_pic]
+    pixels = {
+        t.index: t.codec_context.width * t.codec_context.height if t.codec_context else -1 for t in tracks
+    }
+    largest = max(pixels.values(), default=0)
+    tracks = [t for t in tracks if _PREVIEW_SHARE * pixels[t.index] >= largest] or tracks
+    marked = [t for t in tracks if t.disposition & t.disposition.default]
+    return next(iter(marked or tracks), None)
 
 
 def _check_picture(path: Path, width: int, height: int) -> None:

@@ -44,7 +44,8 @@ def probe(path: str | Path) -> VideoInfo:
         if duration <= 0:
             duration = max(sample.ts, length_of(video))
         width, height = sample.shown_size()
-        return VideoInfo(duration, width, height, sample.rotation, video.stream.codec_context.name)
+        codec = video.stream.codec_context.name
+        return VideoInfo(duration, width, height, sample.orientation.rotation, codec)
 
 
 def iter_sampled_frames(path: str | Path, plan: SamplingPlan) -> Iterator[SampledFrame]:

@@ -58,6 +58,7 @@ def write_clip(
     gop: int = 250,
     pix_fmt: str = "yuv420p",
     rotation: int | None = None,
+    matrix: Sequence[int] | None = None,
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
     container: dict[str, str] | None = None,
@@ -80,6 +81,8 @@ def write_clip(
                 stream.options = {**quick, **(options or {})}
                 if rotation is not None:
                     stream.set_display_rotation(rotation)
+                if matrix is not None:
+                    stream.set_display_matrix(matrix)
                 if aspect is not None:
                     stream.codec_context.sample_aspect_ratio = aspect
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
