@@ -17,7 +17,7 @@ from pvm_core.video.timeline import ABSURD_S
 
 #: Demuxers an untrusted file may reach. Others (playlists, concatenation scripts, image sequences) open
 #: further files or addresses named inside the file.
-_CONTAINERS: Final = "mov,matroska,avi,mpegts,mpeg,flv"
+_CONTAINERS: Final = "mov,matroska,avi,mpegts,mpeg,flv,asf"
 #: The longest side, and the pixels, of a picture that is decoded: a decoder holds up to 16 of them. The
 #: pixels are those of the highest level of H.264 and H.265 (6.2), 8K included.
 _MAX_SIDE: Final = 8_192

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cv2
@@ -11,6 +11,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from pvm_core.images import Rgb
 from pvm_core.video.orientation import Orientation, orientation_of
+from pvm_core.video.tone import is_hdr, tone_mapped
 
 
 @dataclass(frozen=True)
@@ -21,20 +22,32 @@ class SampledFrame:
         ts: seconds from the start of the video.
         frame: the decoder's frame (`av.VideoFrame`), as coded: not rotated, pixels not square.
         aspect: width of a pixel over its height.
+        coded: the decoder's own frame, where `frame` was made of it.
     """
 
     ts: float
     frame: Any
     aspect: float = 1.0
+    coded: Any = None
+
+    def in_standard_range(self) -> SampledFrame:
+        """The same moment with an HDR picture tone-mapped; itself where it is none."""
+        if not is_hdr(self.frame):
+            return self
+        return replace(self, frame=tone_mapped(self.frame), coded=self.frame)
 
     @property
     def orientation(self) -> Orientation:
         """How the picture is made upright, as the file's display matrix says."""
-        return orientation_of(self.frame)
+        return orientation_of(self._source)
+
+    @property
+    def _source(self) -> Any:
+        return self.frame if self.coded is None else self.coded
 
     def shown_size(self) -> tuple[int, int]:
         """(width, height) in square pixels, upright."""
-        width, height = max(1, round(self.frame.width * self.aspect)), self.frame.height
+        width, height = max(1, round(self._source.width * self.aspect)), self._source.height
         return (height, width) if self.orientation.rotation % 180 else (width, height)
 
     def to_rgb(self, max_side: int) -> Rgb:

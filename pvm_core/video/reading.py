@@ -17,8 +17,10 @@ from typing import Any, Final
 import av
 
 from pvm_core.video.activity import Activity, PacketFacts, activity_of
+from pvm_core.video.animation import is_animation, iter_animation, probe_animation
 from pvm_core.video.completeness import length_of, no_frame, raise_if_incomplete
 from pvm_core.video.container import OpenVideo, opened
+from pvm_core.video.fields import Deinterlacer
 from pvm_core.video.frame import SampledFrame
 from pvm_core.video.plan import SamplingPlan, VideoInfo
 from pvm_core.video.timeline import Timeline
@@ -36,6 +38,8 @@ def probe(path: str | Path) -> VideoInfo:
     Raises:
         MediaError: as `iter_sampled_frames`, apart from what only reading to the end shows.
     """
+    if is_animation(Path(path)):
+        return probe_animation(Path(path))
     with opened(Path(path)) as video:
         duration = video.declared_s
         sample = next(_samples(video, SamplingPlan(step_s=60.0, max_gap_s=60.0, max_s=math.inf)), None)
@@ -58,6 +62,9 @@ def iter_sampled_frames(path: str | Path, plan: SamplingPlan) -> Iterator[Sample
             ``video.no_stream`` (no picture track), ``video.codec``, ``video.bomb`` (picture size),
             ``video.corrupt``; and, after the frames that do decode, ``video.truncated`` or ``video.corrupt``.
     """
+    if is_animation(Path(path)):
+        yield from iter_animation(Path(path), plan)
+        return
     with opened(Path(path)) as video:
         yield from _samples(video, plan)
         raise_if_incomplete(video)
@@ -132,7 +139,11 @@ class _Sampler:
     last: float = -math.inf
     due: float | None = None
     whole: bool = True
+    fields: Deinterlacer = field(init=False)
     activities: list[Activity] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.fields = Deinterlacer(self.video.stream.time_base)
 
     def run(self, segment: list[Any], activity: Activity, *, continued: bool) -> Iterator[SampledFrame]:
         """Frames sampled while `segment` is decoded; `continued`: the next one builds on it."""
@@ -141,18 +152,19 @@ class _Sampler:
         if not self.whole and segment[0].is_keyframe:
             self.video.stream.codec_context.flush_buffers()
             self.whole = True
-        # A frame that stays on screen is sampled though no other refers to it.
-        self.video.skip_unreferenced(not activity.pauses)
+        # A frame that stays on screen is sampled though no other refers to it; fields are woven with the
+        # frames before and after.
+        self.video.skip_unreferenced(not (activity.pauses or self.fields.working))
         for packet in segment:
             if self.due is None and not continued:
                 self.whole = False
                 return
-            yield from self._taken(_feed(self.video, packet))
+            yield from self._taken(self.fields.through(_feed(self.video, packet)))
 
     def finish(self) -> Iterator[SampledFrame]:
         """Frames that the decoder still holds."""
         if self.whole and not self.video.stopped_early:
-            yield from self._taken(_feed(self.video, None))
+            yield from self._taken(self.fields.through(_feed(self.video, None), last=True))
 
     def _aim(self) -> None:
         while self.due is None and self.activities:
@@ -177,7 +189,7 @@ class _Sampler:
                 return
             self.last, self.due = sample.ts, None
             self._aim()
-            yield sample
+            yield sample.in_standard_range()
 
 
 def _feed(video: OpenVideo, packet: Any) -> list[Any]:
