@@ -17,12 +17,13 @@ from pvm_api.catalogue_check import CatalogueCheck, CheckLimits, Counted
 from pvm_api.problems import ApiError
 from pvm_api.slots import Slots
 from pvm_core.errors import InputError
+from pvm_core.file_type import VIDEO_SUFFIXES
 from pvm_resources.retention.uploads import UNFINISHED
 from pvm_resources.settings import Settings
 from pvm_resources.store import uploads as rows
 
 KINDS: Final = ("csv", "tsv", "txt", "jsonl", "json", "xml", "xlsx", "xlsm", "xls", "ods")
-VIDEOS: Final = ("mp4", "mkv", "webm", "mov")
+VIDEOS: Final = tuple(sorted(ending.removeprefix(".") for ending in VIDEO_SUFFIXES))
 _MEGABYTE: Final = 1_000_000
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from pvm_core.errors import InputError
+from pvm_core.file_type import VIDEO_SUFFIXES
 from pvm_core.shown_url import HIDDEN, shown_url
 from pvm_jobs.request import SOURCE_MAX, JobRequest, complete
 from pvm_jobs.text import clean
@@ -21,7 +22,9 @@ from pvm_resources.store.records import Industry
 
 _UPLOADS: Final = {
     PRODUCT_SOURCES: re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|txt|jsonl|json|xml|xlsx|xlsm|xls|ods))"),
-    VIDEO_SOURCES: re.compile(r"upload:([0-9a-f]{64}\.(?:mp4|mkv|webm|mov))"),
+    VIDEO_SOURCES: re.compile(
+        rf"upload:([0-9a-f]{{64}}\.(?:{'|'.join(sorted(ending[1:] for ending in VIDEO_SUFFIXES))}))"
+    ),
 }
 
 

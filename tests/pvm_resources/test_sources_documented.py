@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "sources.md").read_text(encoding="utf-8")
 CODE = "\n".join(
     path.read_text(encoding="utf-8")
-    for folder in ("pvm_core", "pvm_resources", "pvm_cli")
+    for folder in ("pvm_core", "pvm_jobs", "pvm_resources", "pvm_cli")
     for path in (ROOT / folder).rglob("*.py")
 )
 
