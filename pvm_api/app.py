@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
@@ -17,8 +17,9 @@ from pvm_api.limits import BodyLimits, RequestMiddleware
 from pvm_api.metrics import Metrics
 from pvm_api.review import calibration, pages
 from pvm_api.review.access import Sessions
-from pvm_api.routes import health, industries, jobs, labels, media, results, similar, uploads
+from pvm_api.routes import front, health, industries, jobs, labels, media, results, similar, uploads
 from pvm_api.services import Services
+from pvm_api.unknown_names import refuse_unknown_parameters
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, check_api_host
@@ -39,6 +40,7 @@ _ROUTERS: Final = (
     media.router,
     industries.router,
     health.router,
+    front.router,
 )
 _ABOUT: Final = """Finds which products of a catalogue appear in which videos, and proves each match.
 
@@ -81,6 +83,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown_parameters)],
         # A redirect to the same path with a slash would repeat a POST without its body's limits.
         redirect_slashes=False,
         separate_input_output_schemas=False,
@@ -101,7 +104,10 @@ def create_app(
     if not settings.api_auth:
         app.add_middleware(LocalOnly, origins=origins)
     file_max = settings.api_upload_mb * 1_000_000
-    app.add_middleware(RequestMiddleware, bodies=BodyLimits(_FILES, _FORMS, file_max, file_max + _FORM_BYTES))
+    upload_max = max(file_max, settings.api_upload_video_mb * 1_000_000)
+    app.add_middleware(
+        RequestMiddleware, bodies=BodyLimits(_FILES, _FORMS, upload_max, file_max + _FORM_BYTES)
+    )
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

@@ -1,4 +1,4 @@
-"""Counts the products of an uploaded catalogue in a process of its own, which may take only so much.
+"""Checks an uploaded catalogue or video in a process of its own, which may take only so much.
 
 A parser that is stalled, or that a file makes large, then costs that upload and not the service: no parser
 shares the event loop's interpreter.
@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import resource
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import psutil
 
-from pvm_core.errors import InputError
+from pvm_core.errors import InputError, MediaError
 from pvm_resources.process_pool import Done, WorkPool
+
+T = TypeVar("T")
+Item = TypeVar("Item")
 
 _MEGABYTE: Final = 1_000_000
 #: Bytes of a file after which a worker is used again; what a larger one took, Python keeps.
 _SMALL: Final = 1_000_000
 #: Errors after which its worker is of no further use.
 _SPENT: Final = frozenset({"worker.timeout", "worker.died", "upload.heavy"})
+#: A file, and the columns that its caller named.
+_Checked = tuple[Path, Mapping[str, str] | None]
 _REMEDY: Final = "Split it, or check it with another program"
 
 
@@ -54,9 +60,10 @@ class _Cap:
 
     def __call__(self) -> None:
         # Imports first: what libraries reserve is no measure of the file.
-        from pvm_resources.sources.catalogue import file_catalogue
+        from pvm_resources.sources.catalogue import file_catalogue, schema
 
         assert file_catalogue
+        schema.prepare()
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         if soft == hard:
             most = psutil.Process().memory_info().vms + self.megabytes * _MEGABYTE
@@ -64,7 +71,7 @@ class _Cap:
 
 
 class CatalogueCheck:
-    """Counts catalogues, each in a worker process; workers that are free are used again.
+    """Checks uploads, each in a worker process; workers that are free are used again.
 
     Args:
         limits: of one check.
@@ -76,17 +83,34 @@ class CatalogueCheck:
         self._free: list[WorkPool] = []
         self._closed = False
 
-    def count(self, path: Path) -> Counted:
+    def count(self, path: Path, columns: Mapping[str, str] | None = None) -> Counted:
         """What the catalogue holds. Reads no picture. From any thread, as many at once as call it.
+
+        Args:
+            columns: columns that the caller named, by field.
 
         Raises:
             InputError: ``table.*``, ``catalogue.*``; ``upload.slow``, ``upload.heavy``: it takes too much.
         """
+        return self._done(_count, (path, columns), path, "the catalogue")
+
+    def decode(self, path: Path) -> None:
+        """Decodes a video to its end.
+
+        Raises:
+            InputError: ``upload.video``: it is none, or breaks off; ``upload.slow``, ``upload.heavy``.
+        """
+        try:
+            self._done(_decode, path, path, "the video")
+        except MediaError as error:
+            raise InputError("upload.video", "the video", error.reason, "Send a whole video file") from error
+
+    def _done(self, work: Callable[[object, Item], T], item: Item, path: Path, subject: str) -> T:
         with self._lock:
             pool = self._free.pop() if self._free else WorkPool(1)
         try:
             (done,) = pool.map(
-                _count, [path], setup=_Cap(self._limits.megabytes), timeout_s=self._limits.seconds
+                work, [item], setup=_Cap(self._limits.megabytes), timeout_s=self._limits.seconds
             )
         except BaseException:
             pool.close()
@@ -94,7 +118,7 @@ class CatalogueCheck:
         code = done.error.code if done.error is not None else ""
         spent = code in _SPENT or path.stat().st_size > _SMALL
         self._give_back(pool, again=not spent)
-        return self._unwrapped(done)
+        return self._unwrapped(done, subject)
 
     def close(self) -> None:
         """Ends the workers that are free, and each other one when its check ends."""
@@ -111,26 +135,36 @@ class CatalogueCheck:
         if not again:
             pool.close()
 
-    def _unwrapped(self, done: Done[Path, Counted]) -> Counted:
+    def _unwrapped(self, done: Done[Item, T], subject: str) -> T:
         code = done.error.code if done.error is not None else ""
         if code == "worker.timeout":
             reason = f"checking it takes longer than {self._limits.seconds:g} s"
-            raise InputError("upload.slow", "the catalogue", reason, _REMEDY) from done.error
+            raise InputError("upload.slow", subject, reason, _REMEDY) from done.error
         if code == "worker.died":
-            raise _too_heavy() from done.error
+            raise _too_heavy(subject) from done.error
         return done.unwrap()
 
 
-def _count(_: object, path: Path) -> Counted:
+def _count(_: object, checked: _Checked) -> Counted:
     from pvm_resources.sources.base import Query
     from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
 
+    path, columns = checked
     try:
-        found = FileCatalogue(path, namespace="").collect(Query(""))
+        found = FileCatalogue(path, namespace="", columns=columns).collect(Query(""))
     except MemoryError as error:
-        raise _too_heavy() from error
+        raise _too_heavy("the catalogue") from error
     return Counted(len(found.records), len(found.problems))
 
 
-def _too_heavy() -> InputError:
-    return InputError("upload.heavy", "the catalogue", "checking it takes more memory than allowed", _REMEDY)
+def _decode(_: object, path: Path) -> None:
+    from pvm_resources.sources.ytdlp.places import check_whole
+
+    try:
+        check_whole(path)
+    except MemoryError as error:
+        raise _too_heavy("the video") from error
+
+
+def _too_heavy(subject: str) -> InputError:
+    return InputError("upload.heavy", subject, "checking it takes more memory than allowed", _REMEDY)

@@ -122,13 +122,17 @@ class Source(_Answer):
 
 
 class Job(_Answer):
-    """A job. `percent` follows the phases, not the number of items."""
+    """A job. Within a phase `percent` follows the items that its stages have done; it never goes back."""
 
     job_id: str = Field(examples=[_JOB])
     industry: str
     status: JobStatus
     phase: str = Field(examples=["matching"])
     percent: int = Field(ge=0, le=100)
+    eta_s: int | None = Field(
+        description="Seconds that the rest takes at the pace of this run; null where it has none yet, and "
+        "where the job is not running."
+    )
     error: Fault | None
     embed_model: str | None
     created_at: datetime
@@ -384,12 +388,13 @@ class VideoHits(BaseModel):
 
 
 class Upload(BaseModel):
-    """A stored catalogue; `source` is what a job names it by."""
+    """A stored catalogue or video; `source` is what a job names it by."""
 
     source: str = Field(examples=["upload:" + "0" * 64 + ".csv"])
     sha256: str
     bytes: int
-    products: int = Field(description="Rows that can be used.")
+    kind: Literal["products", "videos"] = Field(description="The field of a job that `source` belongs in.")
+    products: int | None = Field(description="Rows that can be used; null of a video.")
     problems: int = Field(description="Rows that cannot.")
 
 
@@ -398,6 +403,9 @@ class Sources(_Model):
 
     products: _SourceNames | _SourceName | None = None
     videos: _SourceNames | _SourceName | None = None
+    columns: dict[str, str] | None = Field(
+        None, description="Columns of catalogues by field, where their names say it not."
+    )
 
 
 class IndustryBody(_Model):

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
+from pvm_api.unknown_names import EXTRA, explained
 from pvm_core.errors import PvmError, public_dict
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -166,13 +167,15 @@ def _http(request: Request, error: HTTPException) -> JSONResponse:
 
 
 def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    # A mistyped name first: the field that is missing for it is its consequence.
+    found = sorted(error.errors(), key=lambda one: one["type"] != EXTRA)
     errors = [
         FieldError(
             loc=".".join(str(part) for part in one["loc"])[:_LOC_MAX],
-            detail=one["msg"][:_DETAIL_MAX],
+            detail=(explained(request, one) if one["type"] == EXTRA else one["msg"])[:_DETAIL_MAX],
             code=one["type"],
         )
-        for one in islice(error.errors(), _ERRORS_MAX)
+        for one in islice(found, _ERRORS_MAX)
     ]
     detail = f"{errors[0].loc}: {errors[0].detail}" if errors else "the request is not valid"
     return answer(request, 422, "request.invalid", detail, errors=errors)

@@ -1,10 +1,10 @@
-"""Catalogues that callers upload: counted, hashed and checked before a job can name them."""
+"""Catalogues and videos that callers upload: counted, hashed and checked before a job can name them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -21,21 +21,25 @@ from pvm_resources.retention.uploads import UNFINISHED
 from pvm_resources.settings import Settings
 from pvm_resources.store import uploads as rows
 
-KINDS: Final = ("csv", "tsv", "jsonl", "json", "xml")
+KINDS: Final = ("csv", "tsv", "txt", "jsonl", "json", "xml", "xlsx", "xlsm", "xls", "ods")
+VIDEOS: Final = ("mp4", "mkv", "webm", "mov")
 _MEGABYTE: Final = 1_000_000
 
 
 def kind_of(filename: str | None) -> str:
-    """The kind of catalogue by a file's name.
+    """The kind of catalogue or video by a file's name.
 
     Raises:
         InputError: ``upload.kind``.
     """
     suffix = PurePosixPath(filename or "").suffix.lower().removeprefix(".")
-    if suffix not in KINDS:
+    if suffix not in (*KINDS, *VIDEOS):
         given = (filename or "the file")[:100]
         raise InputError(
-            "upload.kind", given, "it is no catalogue by its name", f"Name it .{', .'.join(KINDS)}"
+            "upload.kind",
+            given,
+            "it is neither a catalogue nor a video by its name",
+            f"Name it .{', .'.join((*KINDS, *VIDEOS))}",
         )
     return suffix
 
@@ -51,32 +55,41 @@ class Uploads:
     def __init__(self, settings: Settings, rows: rows.Uploads, folder: Path) -> None:
         self._rows = rows
         self._folder = folder
-        self._one = settings.api_upload_mb * _MEGABYTE
+        self._catalogue = settings.api_upload_mb * _MEGABYTE
+        self._video = settings.api_upload_video_mb * _MEGABYTE
         self._quota = settings.api_upload_quota_mb * _MEGABYTE
         self._total = settings.api_upload_total_mb * _MEGABYTE
         self._check = CatalogueCheck(CheckLimits(settings.api_upload_check_s))
         self._checks = Slots("upload.busy", capacity=2, waiting=8, patience_s=60.0)
 
-    async def take(self, chunks: AsyncIterator[bytes], filename: str | None, owner: str) -> models.Upload:
-        """Stores a catalogue and says what it holds; one that cannot be used is not kept.
+    async def take(
+        self,
+        chunks: AsyncIterator[bytes],
+        filename: str | None,
+        owner: str,
+        columns: Mapping[str, str] | None = None,
+    ) -> models.Upload:
+        """Stores a catalogue or a video and says what it holds; one that cannot be used is not kept.
 
         Args:
             owner: the caller whose quota it counts against.
+            columns: columns that the caller named, by field.
 
         Raises:
             ApiError: 413 ``upload.large``, 503 ``upload.busy``.
             InputError: ``upload.kind``, ``upload.empty``, ``upload.slow``, ``upload.heavy``, ``table.*``,
-                ``catalogue.*``; 413 ``upload.quota``; 507 ``upload.full``.
+                ``catalogue.*``, ``upload.video``; 413 ``upload.quota``; 507 ``upload.full``.
         """
         kind = kind_of(filename)
-        await run_in_threadpool(self._room, owner)
+        most = self._video if kind in VIDEOS else self._catalogue
+        await run_in_threadpool(self._room, owner, most)
         self._folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=UNFINISHED, dir=self._folder) as place:
             # The name of the file is in messages about its rows.
-            path = Path(place) / f"catalogue.{kind}"
-            digest, size = await _written(chunks, path, self._one)
+            path = Path(place) / f"{'video' if kind in VIDEOS else 'catalogue'}.{kind}"
+            digest, size = await _written(chunks, path, most)
             async with self._checks.take():
-                found = await run_in_threadpool(self._counted, path)
+                found = await run_in_threadpool(self._checked, path, columns)
             name = f"{digest}.{kind}"
             await run_in_threadpool(self._rows.add, name, owner, size, self._quota)
             # One that is there already becomes younger by it.
@@ -85,28 +98,33 @@ class Uploads:
             source=f"upload:{name}",
             sha256=digest,
             bytes=size,
-            products=found.products,
-            problems=found.problems,
+            kind="videos" if kind in VIDEOS else "products",
+            products=found.products if found is not None else None,
+            problems=found.problems if found is not None else 0,
         )
 
     def close(self) -> None:
         """Ends the processes that check."""
         self._check.close()
 
-    def _counted(self, path: Path) -> Counted:
+    def _checked(self, path: Path, columns: Mapping[str, str] | None) -> Counted | None:
+        """What a catalogue holds; None of a video, which can be decoded to its end."""
+        if path.suffix.removeprefix(".") in VIDEOS:
+            self._check.decode(path)
+            return None
         try:
-            return self._check.count(path)
+            return self._check.count(path, columns)
         except InputError as error:
             # Paths of this machine are not shown to callers.
             raise InputError(error.code, "the catalogue", error.reason, error.remedy) from error
 
-    def _room(self, owner: str) -> None:
+    def _room(self, owner: str, most: int) -> None:
         """Refuses what is sure not to fit before it is sent."""
         if self._rows.stored(owner) >= self._quota:
             raise rows.over_quota(self._quota)
         with os.scandir(self._folder) if self._folder.is_dir() else nullcontext(()) as files:
             stored = sum(map(_size, files))
-        if stored + self._one > self._total:
+        if stored + most > self._total:
             raise InputError(
                 "upload.full",
                 "the upload",
@@ -141,5 +159,5 @@ async def _written(chunks: AsyncIterator[bytes], path: Path, limit: int) -> tupl
             digest.update(chunk)
             file.write(chunk)
     if size == 0:
-        raise InputError("upload.empty", "the upload", "it is empty", "Send the catalogue")
+        raise InputError("upload.empty", "the upload", "it is empty", "Send the file")
     return digest.hexdigest(), size

@@ -1,35 +1,39 @@
-"""Rows as answers, with absolute links and phases as per cent."""
+"""Rows as answers, with absolute links and progress as per cent."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from pvm_api import models
+from pvm_assets.job_progress import eta_s, percent_of
 from pvm_core import ids
 from pvm_core.errors import public_dict
 from pvm_core.links import at_second, fragment
 from pvm_resources.store.match_queries import JobRow, PictureRow, ProductRow, VideoRow
 from pvm_resources.store.match_record import MatchView
-from pvm_resources.store.records import Industry
-
-#: Per cent by phase, as founding document 2 has it; the share of a phase is done when it ends.
-PERCENT: Final = {"collection": 0, "feature_extraction": 25, "matching": 60, "evidence": 85, "completed": 100}
-#: All phases have ended, and the run has not.
-_ALMOST: Final = 99
+from pvm_resources.store.records import Industry, StageShare
 
 
-def percent_of(row: JobRow, reached: str) -> int:
-    """Per cent of a job; of one that failed or was cancelled, of the phase it had reached."""
-    percent = PERCENT.get(row.phase, PERCENT.get(reached, 0))
-    return percent if row.status == "completed" else min(percent, _ALMOST)
+@dataclass(frozen=True)
+class JobProgress:
+    """What jobs have reached: the phase that their events state, the shares of their stages, and when."""
+
+    phases: Mapping[str, str]
+    shares: Mapping[str, Sequence[StageShare]]
+    now: datetime
 
 
-def job(row: JobRow, base: str, reached: str) -> models.Job:
-    """A job; `reached` is the phase that its events state."""
+def job(row: JobRow, base: str, progress: JobProgress) -> models.Job:
+    """A job, and how far it is."""
+    reached, shares = progress.phases[row.job_id], progress.shares.get(row.job_id, ())
     return models.Job.of(
         row,
         error=public_dict(row.error) if row.error else None,
-        percent=percent_of(row, reached),
+        percent=percent_of(row.status == "completed", reached, shares),
+        eta_s=eta_s(reached, shares, progress.now) if row.status == "running" else None,
         status_url=f"{base}/v1/jobs/{row.job_id}",
         results_url=f"{base}/v1/results?job={row.job_id}",
     )

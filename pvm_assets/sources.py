@@ -136,6 +136,7 @@ class _Collector:
             folder=services.settings.home / "downloads",
             report=lambda line: self._log(spec.label, line),
             confinement=Confinement.of(services.settings, anywhere=request.allow_outside),
+            columns=request.columns,
         )
 
     def _query(self, spec: SourceSpec[Record], request: JobRequest) -> Query:

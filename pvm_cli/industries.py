@@ -110,13 +110,39 @@ def sources(
         raise InputError("sources.none", name, reason, remedy)
     with opened() as session:
         industry = session.store.industries.get(name)
-        kept = {**({} if clear else industry.sources), **given}
+        kept = {**({k: v for k, v in industry.sources.items() if not clear or k not in KINDS}), **given}
         session.store.industries.set_sources(industry.slug, kept)
         if every is not None:
             session.store.schedules.set_every(industry.slug, every or None)
         hours = session.store.schedules.every(industry.slug)
-    said = "; ".join(f"{kind}: {_listed(value)}" for kind, value in kept.items())
+    said = "; ".join(f"{kind}: {_listed(kept[kind])}" for kind in KINDS if kind in kept)
     note(f"sources of {industry.name}: {said or 'none'}" + (f"; every {hours} h" if hours else ""))
+
+
+@app.command("map")
+def keep_columns(
+    name: _Name,
+    columns: Annotated[
+        list[str] | None,
+        typer.Argument(help='product_id=SKU,image="Image URL"; fields as for pvm run.', show_default=False),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Forget what is kept.")] = False,
+) -> None:
+    """Shows or keeps what the columns of an industry's catalogues mean, where their names say it not.
+
+    A job that names columns itself, with --map, is read by those alone.
+    """
+    from pvm_jobs.catalogue_columns import FIELDS, parse_columns, read_columns
+
+    given = read_columns(columns or ())
+    with opened() as session:
+        industry = session.store.industries.get(name)
+        kept = given or ({} if clear else parse_columns(industry.sources.get("columns")))
+        if given or clear:
+            rest = {key: value for key, value in industry.sources.items() if key != "columns"}
+            session.store.industries.set_sources(industry.slug, {**rest, "columns": kept} if kept else rest)
+    said = "\n".join(f"{field:<12} {column}" for field in FIELDS if (column := kept.get(field)))
+    out().print(said or "none kept", markup=False, soft_wrap=True)
 
 
 @app.command()

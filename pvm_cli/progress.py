@@ -101,6 +101,7 @@ class _Bars:
             bars.BarColumn(bar_width=28),
             bars.TextColumn("{task.fields[counts]}"),
             bars.TimeElapsedColumn(),
+            bars.TimeRemainingColumn(),
             console=console,
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -15,11 +16,12 @@ from pvm_cli.exits import Exit
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import LiveProgress
 from pvm_cli.results import find_lines
-from pvm_cli.source_args import named, request_of, sources_of
+from pvm_cli.source_args import check_usable, named, request_of, sources_of
 from pvm_cli.states import print_states
 from pvm_cli.status import counts_text, error_text
 from pvm_core.errors import InputError, exit_of_dict
 from pvm_core.wording import counted, near_names
+from pvm_jobs.catalogue_columns import parse_columns, read_columns
 from pvm_jobs.source_kinds import KINDS
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def run(
         typer.Option(
             "--products",
             "-p",
-            help="ebay, amazon, or a catalogue: CSV, JSON lines, product feed, by path or URL. "
+            help="ebay, amazon, or a catalogue: CSV, XLSX, JSON, product feed, by path or URL. "
             "Several with commas, or repeated.",
             show_default=False,
         ),
@@ -92,6 +94,14 @@ def run(
         str | None,
         typer.Option("--rule-set", help="Named rules; the industry keeps them.", show_default=False),
     ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            help='Columns of a catalogue whose names say it not: product_id=SKU,image="Image URL".',
+            show_default=False,
+        ),
+    ] = None,
     allow_outside: Annotated[
         bool,
         typer.Option(
@@ -120,18 +130,30 @@ def run(
     from pvm_cli.session import ready
     from pvm_resources.settings import load_settings
 
-    given = sources_of(products, videos, allow_outside=allow_outside)
-    with ready(load_settings()) as session:
+    mapped = read_columns(columns or ())
+    files = partial(sources_of, products, videos, allow_outside=allow_outside)
+    given, refused = _first_look(files, mapped)
+    settings = load_settings()
+    check_usable(given, settings)
+    with ready(settings) as session:
         _note_new_name(session, industry)
         # A name is stored once nothing is wrong with the rest: it may be mistyped.
+        draft = session.store.industries.draft(industry)
+        if refused is not None:
+            saved = parse_columns(draft.sources.get("columns"))
+            if not saved:
+                raise refused
+            given = files(columns=saved)
+            check_usable(given, settings)
         request = request_of(
-            session.store.industries.draft(industry),
+            draft,
             given,
             top=top or (),
             recency_days=recency_days,
             queries=query or (),
             embed_model=embed_model,
             allow_outside=allow_outside,
+            columns=mapped,
         )
         chosen = session.store.industries.ensure(industry)
         if rule_set is not None:
@@ -141,6 +163,19 @@ def run(
         if job is not None and made.industry != chosen.slug:
             raise InputError("job.industry", job, f"it is a job of {made.industry}", "Choose another id")
         exit_with(perform(session, made))
+
+
+def _first_look(
+    files: Callable[..., dict[str, list[str]]], mapped: Mapping[str, str]
+) -> tuple[dict[str, list[str]], InputError | None]:
+    """The sources, checked before a database is opened; the error where only the columns that the industry
+    keeps may tell what a catalogue's are."""
+    try:
+        return files(columns=mapped), None
+    except InputError as error:
+        if mapped or error.code != "table.columns":
+            raise
+        return {}, error
 
 
 def retry(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,16 @@ from pvm_jobs.source_kinds import SourceKind
 
 if TYPE_CHECKING:
     from pvm_jobs.request import JobRequest
+    from pvm_resources.settings import Settings
     from pvm_resources.store.records import Industry
 
 
 def sources_of(
-    products: Sequence[str] | None, videos: Sequence[str] | None, *, allow_outside: bool = False
+    products: Sequence[str] | None,
+    videos: Sequence[str] | None,
+    *,
+    allow_outside: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> dict[str, list[str]]:
     """The given sources, paths made absolute, as a job's request and an industry keep them.
 
@@ -25,18 +31,36 @@ def sources_of(
 
     Args:
         allow_outside: pictures and links may lead out of a source's folder.
+        columns: columns of catalogues that the user named, by field.
 
     Raises:
         InputError: ``source.unknown``, ``source.missing``, ``source.folder``, and what a file's own source
             says of it: ``table.*``, ``catalogue.*``, ``videos.*``, ``links.*``.
     """
     given: dict[SourceKind, Sequence[str] | None] = {"products": products, "videos": videos}
+    reading = _Reading(allow_outside, columns or {})
     found: dict[str, list[str]] = {}
     for kind, values in given.items():
         tokens = dict.fromkeys(token for value in values or () for token in split(value, named(kind)))
         if tokens:
-            found[kind] = [_checked(kind, token, allow_outside) for token in tokens]
+            found[kind] = [_checked(kind, token, reading) for token in tokens]
     return found
+
+
+def check_usable(given: Mapping[str, Sequence[str]], settings: Settings) -> None:
+    """Refuses sources of which none can be asked on this machine, before a job exists.
+
+    Where another of the kind is left, the job goes on with it and says what the others lack.
+
+    Raises:
+        InputError: ``request.not_configured``, naming the setting.
+    """
+    from pvm_resources.sources.readiness import unconfigured
+
+    for tokens in given.values():
+        faults = [unconfigured(token, settings) for token in tokens]
+        if faults and all(faults) and faults[0] is not None:
+            raise faults[0]
 
 
 def named(kind: SourceKind) -> tuple[str, ...]:
@@ -77,6 +101,7 @@ def request_of(
     queries: Sequence[str] = (),
     embed_model: str | None = None,
     allow_outside: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> JobRequest:
     """A job's request: what the command line gives, completed by the industry's standing request.
 
@@ -90,8 +115,9 @@ def request_of(
     from pvm_jobs.request import JobRequest, complete
 
     fields = {**given, **_tops(top), "recency_days": recency_days, "queries": phrases(queries)}
+    reading = {"embed_model": embed_model, "allow_outside": allow_outside, "columns": columns}
     return complete(
-        JobRequest.parse({**fields, "embed_model": embed_model, "allow_outside": allow_outside}),
+        JobRequest.parse({**fields, **reading}),
         JobRequest.parse(industry.sources),
         refused=lambda kind: InputError(
             "run.source",
@@ -128,7 +154,15 @@ def _tops(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def _checked(kind: SourceKind, token: str, allow_outside: bool) -> str:
+@dataclass(frozen=True)
+class _Reading:
+    """How the user wants files to be read."""
+
+    allow_outside: bool
+    columns: Mapping[str, str]
+
+
+def _checked(kind: SourceKind, token: str, reading: _Reading) -> str:
     from pvm_resources.sources.registry import product_specs, video_specs
 
     if token in named(kind) or _is_url(token):
@@ -139,7 +173,7 @@ def _checked(kind: SourceKind, token: str, allow_outside: bool) -> str:
         # Too long for a name of any file: refused below as missing.
         source = ""
     place = _existing(Path(token), f"--{kind}")
-    _check_content(source, place, allow_outside)
+    _check_content(source, place, reading)
     return str(place)
 
 
@@ -157,18 +191,18 @@ def _existing(path: Path, option: str) -> Path:
     return place
 
 
-def _check_content(source: str, place: Path, allow_outside: bool) -> None:
+def _check_content(source: str, place: Path, reading: _Reading) -> None:
     """Raises where the source itself cannot use that file or folder."""
     from pvm_resources.settings import load_settings
     from pvm_resources.sources.base import Query
     from pvm_resources.sources.confined import Confinement
 
-    confinement = Confinement.of(load_settings(), anywhere=allow_outside)
+    confinement = Confinement.of(load_settings(), anywhere=reading.allow_outside)
 
     if source == "file":
         from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
 
-        FileCatalogue(place, "", confinement).collect(Query(""))
+        FileCatalogue(place, "", confinement, reading.columns).collect(Query(""))
     elif source == "folder":
         from pvm_resources.sources.folder.videos import FolderVideos
 

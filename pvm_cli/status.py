@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +30,7 @@ _STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "runnin
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as the status shows it; `percent` is the share of its ten assets, partly done ones in part."""
+    """A job as the status shows it; `percent` and `eta_s` are those of the API."""
 
     job: Job
     counts: JobCounts
@@ -37,6 +38,7 @@ class JobView:
     sources: list[SourceState]
     dead_letters: list[DeadLetter]
     percent: int
+    eta_s: int | None
     alive: bool
 
 
@@ -99,6 +101,8 @@ def _services(settings: Settings) -> dict[str, str]:
 
 
 def _view(session: Session, job: Job) -> JobView:
+    from pvm_assets.job_progress import eta_s, percent_of
+    from pvm_jobs.lifecycle import derive_phase
     from pvm_resources.postgres.locks import job_lock_name
 
     progress = session.store.state.progress(job.job_id)
@@ -106,14 +110,12 @@ def _view(session: Session, job: Job) -> JobView:
     states = session.store.source_runs.states(job.job_id)
     dead_letters = session.store.source_runs.dead_letters(job.job_id)
     counts = session.store.jobs.counts(job.job_id)
-    return JobView(job, counts, progress, states, dead_letters, _percent(job, progress), alive)
-
-
-def _percent(job: Job, progress: list[Progress]) -> int:
-    if job.status == "completed":
-        return 100
-    parts = {p.stage: min(1.0, p.done / p.total) if p.total else float(p.total == 0) for p in progress}
-    return int(100 * sum(parts.get(stage, 0.0) for stage in STAGES) / len(STAGES))
+    shares = session.store.state.shares([job.job_id])
+    reached = derive_phase(session.store.match_queries.phase_events([job.job_id]).get(job.job_id, ()))
+    percent = percent_of(job.status == "completed", reached, shares)
+    running = job.status == "running" and alive
+    eta = eta_s(reached, shares, session.store.state.now()) if running else None
+    return JobView(job, counts, progress, states, dead_letters, percent, eta, alive)
 
 
 def _print_services(services: dict[str, str]) -> None:
@@ -150,7 +152,10 @@ def _state(view: JobView) -> str:
     job = view.job
     if job.status == "running" and not view.alive:
         return f"stopped at {view.percent} %"
-    return f"{job.phase.replace('_', ' ')} {view.percent} %" if job.status == "running" else job.status
+    if job.status != "running":
+        return job.status
+    left = f", {timedelta(seconds=view.eta_s)} left" if view.eta_s is not None else ""
+    return f"{job.phase.replace('_', ' ')} {view.percent} %{left}"
 
 
 def _print_detail(session: Session, view: JobView) -> None:
@@ -218,6 +223,7 @@ def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
             "job": v.job.job_id,
             **{name: getattr(v.job, name) for name in ("industry", "status", "phase", "error")},
             "percent": v.percent,
+            "eta_s": v.eta_s,
             "alive": v.alive,
             "rules": v.job.rules,
             "counts": asdict(v.counts),

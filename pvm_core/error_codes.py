@@ -64,7 +64,8 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         ITEM,
         "picture video links.repeated links.short links.url catalogue.bad_id catalogue.bad_image "
-        "catalogue.conflict catalogue.no_id catalogue.no_image catalogue.outside catalogue.row",
+        "catalogue.conflict catalogue.encoding catalogue.near_ids catalogue.no_id catalogue.no_image "
+        "catalogue.outside catalogue.row",
     ),
     (replace(ITEM, http=500, exit=Exit.FAILED), "amazon ebay worker"),
     (replace(INPUT, exit=Exit.NOTHING), "pictures.none products.none videos.none"),

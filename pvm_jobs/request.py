@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 from pvm_core.errors import InputError
+from pvm_jobs.catalogue_columns import parse_columns
 from pvm_jobs.legacy_request import from_legacy
 from pvm_jobs.source_kinds import KINDS, SourceKind
 
@@ -118,6 +119,9 @@ _Queries = Annotated[
     dict[str, tuple[str, ...]],
     BeforeValidator(parse_queries, json_schema_input_type=_Languages | _Phrases | None),
 ]
+_Columns = Annotated[
+    dict[str, str], BeforeValidator(parse_columns, json_schema_input_type=dict[str, str] | None)
+]
 _Text = BeforeValidator(lambda given: given or None)
 
 
@@ -140,6 +144,11 @@ class JobRequest(BaseModel):
     )
     embed_model: Annotated[str | None, _Text] = Field(
         default=None, max_length=100, description="Embedder by name."
+    )
+    columns: _Columns = Field(
+        default={},
+        description="Columns of catalogues by field, where their names say it not: "
+        '`{"product_id": "SKU", "image": "Image URL"}`.',
     )
     allow_outside: bool = Field(
         default=False, description="Files outside a source's folder are read: the command line alone sets it."
@@ -203,9 +212,10 @@ def complete(
         InputError: what `refused` makes.
     """
     layers = (request, standing, machine or JobRequest())
-    fields = (*KINDS, "top", "recency_days", "embed_model")
+    fields = (*KINDS, "top", "recency_days", "embed_model", "columns")
     filled = {name: next((v for one in layers if (v := getattr(one, name))), None) for name in fields}
     for kind in KINDS:
         if not filled[kind]:
             raise refused(kind)
-    return request.model_copy(update={**filled, "tops": {**standing.tops, **request.tops}})
+    merged = {"tops": {**standing.tops, **request.tops}, "columns": filled["columns"] or {}}
+    return request.model_copy(update={**filled, **merged})

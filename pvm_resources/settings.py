@@ -176,6 +176,7 @@ class Settings(RuleSettings):
     api_source_roots: str = ""
     api_rate: int = Field(600, ge=1)
     api_upload_mb: int = Field(50, ge=1, le=2_000)
+    api_upload_video_mb: int = Field(500, ge=1, le=10_000)
     api_upload_quota_mb: int = Field(1_000, ge=1)
     api_upload_total_mb: int = Field(10_000, ge=1)
     api_upload_days: int = Field(30, ge=1, le=3_650)

@@ -107,7 +107,7 @@ def _checked(services: Services, body: models.IndustryBody | models.IndustryPatc
     if "sources" in given:
         standing = JobRequest.parse(body.sources.model_dump() if body.sources else {})
         admitted = services.places.admit(standing).to_json()
-        changes["sources"] = {kind: admitted[kind] for kind in KINDS if admitted[kind]}
+        changes["sources"] = {name: admitted[name] for name in (*KINDS, "columns") if admitted.get(name)}
     if "every_hours" in given:
         changes["every_hours"] = body.every_hours
     return changes
@@ -129,4 +129,6 @@ def _view(services: Services, industry: Industry, base: str) -> models.Industry:
         for kind, given in industry.sources.items()
         if kind in KINDS
     }
+    if columns := industry.sources.get("columns"):
+        sources["columns"] = columns
     return views.industry(industry, services.store.schedules.every(industry.slug), sources, base)

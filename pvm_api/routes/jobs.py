@@ -17,19 +17,20 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from pvm_api import json_body, models, views
+from pvm_api import json_body, models, uploads, views
 from pvm_api.auth import Principal
 from pvm_api.deps import Base, IndustryFilter, JobId, Reader, Runner, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_core.errors import InputError
+from pvm_jobs.catalogue_columns import parse_columns
 from pvm_jobs.lifecycle import JobStatus, derive_phase
 from pvm_jobs.request import JobRequest
 from pvm_jobs.source_kinds import KINDS
-from pvm_resources.sources.admission import complete_request
+from pvm_resources.sources.admission import check_configured, complete_request
 from pvm_resources.store.inbox import Idempotency
-from pvm_resources.store.records import Industry
+from pvm_resources.store.records import Industry, StageShare
 
 router: Final = APIRouter(tags=["jobs"])
 
@@ -144,9 +145,9 @@ def list_jobs(
     follow = (
         services.cursors.write("jobs", filters, [last.created_at.isoformat(), last.job_id]) if last else None
     )
-    reached = _reached(services, [row.job_id for row in page])
+    progress = _progress(services, [row.job_id for row in page])
     return models.Page[models.Job](
-        items=[views.job(row, base, reached[row.job_id]) for row in page],
+        items=[views.job(row, base, progress) for row in page],
         next=next_url(request, base, follow),
     )
 
@@ -155,7 +156,7 @@ def list_jobs(
 def get_job(job_id: JobId, services: ServicesDep, base: Base, caller: Reader) -> models.JobDetail:
     """Status, phase, per cent, counts, stages and sources of a job."""
     row = services.store.match_queries.job(job_id)
-    job = views.job(row, base, _reached(services, [job_id])[job_id])
+    job = views.job(row, base, _progress(services, [job_id]))
     return models.JobDetail(
         **job.model_dump(),
         request=_shown(services, services.store.jobs.get(job_id).request),
@@ -249,7 +250,7 @@ async def _body_of(request: Request, services: Services, caller: Principal) -> m
             if isinstance(file, UploadFile):
                 given["products"] = [
                     *_listed(given.get("products")),
-                    await _catalogue(file, services, caller),
+                    await _catalogue(file, services, caller, parse_columns(given.get("columns"))),
                 ]
     elif kind == "application/json" or kind.endswith("+json"):
         given = _object(await request.body(), "body")
@@ -266,12 +267,14 @@ async def _body_of(request: Request, services: Services, caller: Principal) -> m
         ) from error
 
 
-async def _catalogue(file: UploadFile, services: Services, caller: Principal) -> str:
+async def _catalogue(file: UploadFile, services: Services, caller: Principal, columns: dict[str, str]) -> str:
     async def chunks() -> AsyncIterator[bytes]:
         while data := await file.read(64 * 1024):
             yield data
 
-    return (await services.uploads.take(chunks(), file.filename, caller.caller)).source
+    if uploads.kind_of(file.filename) in uploads.VIDEOS:
+        raise _bad("catalogue", "a video is uploaded by itself, with POST /v1/uploads")
+    return (await services.uploads.take(chunks(), file.filename, caller.caller, columns)).source
 
 
 def _fields(form: FormData) -> dict[str, Any]:
@@ -342,6 +345,7 @@ def _parsed(services: Services, body: models.JobBody) -> ParsedRequest:
     if not name:
         raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
     request = services.places.admit(JobRequest.parse(body.model_dump(exclude_defaults=True)))
+    check_configured(request, services.settings)
     if request.callback_url is not None:
         target = services.callback_addresses.check(request.callback_url)
         # A name that does not resolve now may do so when the job has ended.
@@ -365,13 +369,17 @@ def _blank(name: str) -> Industry:
 
 
 def _one(services: Services, base: str, job_id: str) -> models.Job:
-    return views.job(services.store.match_queries.job(job_id), base, _reached(services, [job_id])[job_id])
+    return views.job(services.store.match_queries.job(job_id), base, _progress(services, [job_id]))
 
 
-def _reached(services: Services, job_ids: list[str]) -> dict[str, str]:
-    """The phase that each job's events have reached, also where it failed since."""
+def _progress(services: Services, job_ids: list[str]) -> views.JobProgress:
+    """What the jobs have reached, also those that failed since."""
     names = services.store.match_queries.phase_events(job_ids)
-    return {job: derive_phase(names.get(job, ())) for job in job_ids}
+    shares: dict[str, list[StageShare]] = {}
+    for one in services.store.state.shares(job_ids):
+        shares.setdefault(one.job_id, []).append(one)
+    phases = {job: derive_phase(names.get(job, ())) for job in job_ids}
+    return views.JobProgress(phases, shares, services.store.state.now())
 
 
 def _shown(services: Services, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,10 +19,17 @@ from pvm_resources.store.records import MatchStatus
 
 router: Final = APIRouter(tags=["results"])
 
-MinScore = Annotated[float, Query(ge=0, le=1, description="0.8 and above is accepted by default.")]
+MinScore = Annotated[
+    float | None,
+    Query(ge=0, le=1, description="Matches of any status from this score on; 0: every scored match."),
+]
 Status = Annotated[
     list[MatchStatus] | None,
-    Query(max_length=10, description="A verdict of people stands over what the score says."),
+    Query(
+        max_length=10,
+        description="A verdict of people stands over what the score says. Default `accepted`, "
+        "unless `min_score` or `verdict` is given.",
+    ),
 ]
 Said = Annotated[
     list[VerdictFilter] | None, Query(description="What people say of it; `none`: nobody judged it.")
@@ -52,7 +59,7 @@ def list_results(
     caller: Reader,
     industry: IndustryFilter = None,
     job: JobFilter = None,
-    min_score: MinScore = 0.0,
+    min_score: MinScore = None,
     status: Status = None,
     verdict: Said = None,
     product: uuid.UUID | None = None,
@@ -63,7 +70,10 @@ def list_results(
     cursor: Cursor = None,
 ) -> Response:
     """Matches of a job; without `job` those of the latest completed job of the industry, or of each
-    industry. One row per product and video, ids as the sources gave them."""
+    industry. One row per product and video, ids as the sources gave them. Without `min_score`, `status` and
+    `verdict` the accepted ones."""
+    if min_score is None and status is None and verdict is None:
+        status = ["accepted"]
     filters = {
         "industry": industry, "job": job, "min_score": min_score, "status": status,
         "product": product, "video": video, "all": every_job, "verdict": verdict, "sort": sort,
@@ -72,7 +82,7 @@ def list_results(
     # Later pages are of the same jobs as the first one, whatever completes meanwhile.
     as_of = datetime.fromisoformat(place[2]) if place else services.store.match_queries.now()
     wanted = ResultFilter(
-        _jobs_of(services, industry, job, every_job, as_of), min_score, status or (), product, video,
+        _jobs_of(services, industry, job, every_job, as_of), min_score or 0.0, status or (), product, video,
         verdict or (), sort,
     )  # fmt: skip
     after = (float(place[0]), uuid.UUID(place[1])) if place else None

@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 
 from pvm_api import models
 from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
+from pvm_api.unknown_names import EXTRA
 from pvm_core.errors import InputError, ModelError, PvmError
 from pvm_core.links import at_second, fragment
 from pvm_resources.store.records import Model
@@ -102,6 +104,10 @@ async def _searched(request: Request, services: Services, search: Callable[[byte
     from pvm_core.images import PictureLimits
 
     async with request.form(max_files=1, max_fields=1) as form:
+        if other := [name for name in form if name != "picture"]:
+            raise RequestValidationError(
+                [{"loc": ("body", name), "msg": "", "type": EXTRA} for name in other]
+            )
         file = form.get("picture")
         if file is None or isinstance(file, str):
             raise ApiError("picture.missing", "the field picture holds no file", "Send it as a form")

@@ -1,4 +1,4 @@
-"""Catalogues to be named by jobs."""
+"""Catalogues and videos to be named by jobs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from pvm_api import models
 from pvm_api.deps import Runner, ServicesDep
+from pvm_jobs.catalogue_columns import read_columns
 
 router: Final = APIRouter(tags=["jobs"])
 
@@ -24,7 +25,7 @@ _FILE: Final[dict[str, Any]] = {
     operation_id="uploadCatalogue",
     status_code=201,
     openapi_extra=_FILE,
-    summary="Upload a catalogue",
+    summary="Upload a catalogue or a video",
 )
 async def upload(
     request: Request,
@@ -36,6 +37,15 @@ async def upload(
             min_length=1, max_length=200, description="Its suffix names the kind.", examples=["products.csv"]
         ),
     ],
+    columns: Annotated[
+        str | None,
+        Query(
+            max_length=2_000,
+            description="Columns by field, where their names say it not; the job names them too.",
+            examples=['product_id=SKU,image="Image URL"'],
+        ),
+    ] = None,
 ) -> models.Upload:
-    """The body is the file. Its pictures are http(s) URLs; the answer's `source` is what a job names."""
-    return await services.uploads.take(request.stream(), filename, caller.caller)
+    """The body is the file. A catalogue's pictures are http(s) URLs. A job names the answer's `source`."""
+    named = read_columns([columns] if columns else ())
+    return await services.uploads.take(request.stream(), filename, caller.caller, named)

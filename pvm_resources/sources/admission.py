@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,10 +15,14 @@ from pvm_jobs.request import SOURCE_MAX, JobRequest, complete
 from pvm_jobs.text import clean
 from pvm_resources.settings import Settings
 from pvm_resources.sources.confined import source_roots
+from pvm_resources.sources.readiness import unconfigured
 from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
 from pvm_resources.store.records import Industry
 
-_UPLOAD: Final = re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|jsonl|json|xml))")
+_UPLOADS: Final = {
+    PRODUCT_SOURCES: re.compile(r"upload:([0-9a-f]{64}\.(?:csv|tsv|txt|jsonl|json|xml|xlsx|xlsm|xls|ods))"),
+    VIDEO_SOURCES: re.compile(r"upload:([0-9a-f]{64}\.(?:mp4|mkv|webm|mov))"),
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Places:
         path = Path(token)
         return f"upload:{path.name}" if path.parent == self.uploads else path.name
 
-    def _admit(self, token: str, names: Sequence[str]) -> str:
+    def _admit(self, token: str, names: tuple[str, ...]) -> str:
         if token in names:
             return token
         try:
@@ -71,7 +74,7 @@ class Places:
                 return _url(token)
         except ValueError as error:
             raise InputError("source.url", token[:200], str(error), "Write http(s)://host/path") from error
-        upload = _UPLOAD.fullmatch(token)
+        upload = _UPLOADS[names].fullmatch(token)
         if upload:
             path = self.uploads / upload.group(1)
             try:
@@ -91,6 +94,19 @@ class Places:
             f"it is no source's name ({', '.join(names)}), no http(s) URL and no upload",
             "Upload the file, or let the operator allow its folder with PVM_API_SOURCE_ROOTS",
         )
+
+
+def check_configured(asked: JobRequest, settings: Settings) -> None:
+    """Refuses a request that names a source for which this machine lacks a setting.
+
+    Standing sources are not judged: a schedule goes on with those that work.
+
+    Raises:
+        InputError: ``request.not_configured``, naming the source and the setting.
+    """
+    for name in (*asked.products, *asked.videos):
+        if (fault := unconfigured(name, settings)) is not None:
+            raise fault
 
 
 def complete_request(asked: JobRequest, industry: Industry, settings: Settings) -> JobRequest:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ class SourceContext:
         folder: where downloads go.
         report: logs a line: counts and rates.
         confinement: which files of this machine a source may lead to.
+        columns: columns of catalogues that the user named, by field.
     """
 
     settings: Settings
@@ -44,3 +45,4 @@ class SourceContext:
     folder: Path
     report: Callable[[str], None]
     confinement: Confinement = field(default_factory=Confinement)
+    columns: Mapping[str, str] = field(default_factory=dict)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
 from pvm_core.errors import MediaError
@@ -10,6 +15,8 @@ from pvm_resources.sources.confined import led_away, opened_unlinked
 
 #: As much as `pvm_core.images.PictureLimits` decodes and `pvm_resources.http.PICTURE` downloads.
 _MAX_BYTES: Final = 15_000_000
+#: Names of a folder among which a near one is looked for: a comparison takes some microseconds.
+_NAMES_LOOKED_AT: Final = 2_000
 
 
 class Pictures:
@@ -41,7 +48,8 @@ class Pictures:
             reason = "it is a folder or a device, not a file"
             raise MediaError("picture.type", subject, reason, "Name a picture") from error
         except FileNotFoundError as error:
-            raise MediaError("picture.missing", subject, "there is no such file", "Check the path") from error
+            reason = f"there is no such file{_near(picture.path)}"
+            raise MediaError("picture.missing", subject, reason, "Check the path") from error
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and led_away(error):
                 reason = "a part of its path is a link that was not there before, or is no folder"
@@ -65,3 +73,12 @@ class Pictures:
         except (OSError, ValueError):
             return None
         return f"{stat.st_size}-{stat.st_mtime_ns}"
+
+
+def _near(path: Path) -> str:
+    """A file of the same folder whose name is nearly the same, as a question; "" where there is none."""
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        names = [entry.name for entry in islice(entries, _NAMES_LOOKED_AT)]
+        near = difflib.get_close_matches(path.name[:200], names, n=1, cutoff=0.7)
+        return f"; did you mean {near[0]!r}?" if near else ""
+    return ""

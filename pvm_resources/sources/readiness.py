@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pvm_core.errors import MediaError
+from pvm_core.errors import InputError, MediaError
 from pvm_jobs.source_kinds import SourceKind
 from pvm_resources.settings import Settings
 from pvm_resources.sources.base import SourceStatus
@@ -41,6 +41,20 @@ def readiness(settings: Settings) -> Iterator[Readiness]:
     yield Readiness("videos", _video_site("links", settings))
 
 
+def unconfigured(name: str, settings: Settings) -> InputError | None:
+    """Why no request to the source of that name can succeed on this machine: the setting that is missing or
+    wrong, under ``request.not_configured``. None where one can, and for locations."""
+    if name in PRODUCT_SOURCES:
+        status = _shop(name, settings).status
+    elif name in VIDEO_SOURCES:
+        status = _video_settings(name, settings)
+    else:
+        return None
+    if status.state != "not_configured":
+        return None
+    return InputError("request.not_configured", name, status.reason, status.remedy)
+
+
 def languages(source: str, settings: Settings) -> tuple[str, ...]:
     """The languages that a source with a name is searched in, its own first; none where any will do."""
     if source == "ebay":
@@ -73,6 +87,14 @@ def _shop(name: str, settings: Settings) -> Readiness:
 
 def _video_site(name: str, settings: Settings) -> SourceStatus:
     from pvm_resources.sources.ytdlp import runtimes
+
+    status = _video_settings(name, settings)
+    if status.state == "ok" and name == "youtube" and (support := runtimes.detect()).lack:
+        return SourceStatus(name, "partial", support.reason, runtimes.REMEDY)
+    return status
+
+
+def _video_settings(name: str, settings: Settings) -> SourceStatus:
     from pvm_resources.sources.ytdlp.options import Extractors
 
     try:
@@ -85,6 +107,4 @@ def _video_site(name: str, settings: Settings) -> SourceStatus:
         return SourceStatus(
             name, "not_configured", reason, "Name a file of cookies in Netscape's format, or leave it out"
         )
-    if name == "youtube" and (support := runtimes.detect()).lack:
-        return SourceStatus(name, "partial", support.reason, runtimes.REMEDY)
     return SourceStatus(name, "ok")

@@ -7,6 +7,7 @@ catalogue, of videos a folder, a file, a list of links (``*.txt``) or one link.
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from pvm_resources.sources.context import SourceContext
 
 #: Files that hold links rather than pixels.
 _LISTS: Final = frozenset((".txt", ".list"))
+#: Characters; at four bytes each, a label is in an index whose entries hold 2,704 bytes.
+_LABEL_MAX: Final = 400
 
 
 @dataclass(frozen=True)
@@ -91,13 +94,23 @@ def _specs(
 def _labels(specs: Sequence[SourceSpec[Any]]) -> Iterator[str]:
     """The name of each source; of several of one name their locations, without what may be a key in them."""
     names = Counter(spec.name for spec in specs)
-    places = Counter(shown_url(spec.token) for spec in specs)
+    places = Counter(_place(spec.token) for spec in specs)
     met: Counter[str] = Counter()
     for spec in specs:
-        place = shown_url(spec.token)
+        place = _place(spec.token)
         met[place] += 1
         numbered = f"{place} ({met[place]})" if places[place] > 1 else place
         yield spec.name if names[spec.name] == 1 else numbered
+
+
+def _place(token: str) -> str:
+    """A location as a label; a long one is cut, since a label is part of a key."""
+    shown = shown_url(token)
+    if len(shown) <= _LABEL_MAX:
+        return shown
+    return (
+        f"{shown[: _LABEL_MAX - 12]}…{hashlib.sha256(shown.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    )
 
 
 def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductRecord]:
@@ -108,7 +121,7 @@ def _product_location(token: str, names: Sequence[str]) -> SourceSpec[ProductRec
         token,
         "file",
         "file",
-        lambda context: _file_catalogue(Path(token), context.namespace, context.confinement),
+        lambda it: _file_catalogue(Path(token), it.namespace, it.confinement, it.columns),
     )
 
 

@@ -170,7 +170,7 @@ class Inbox(Repository):
             job = job_changes.lock(cursor, job_id)
             job.require_ended("Wait until it has ended, or cancel it first")
             job_changes.move(cursor, job, "queued")
-            cursor.execute("DELETE FROM progress WHERE job_id = %s", [job_id])
+            cursor.execute(job_changes.NEW_RUN, [job_id])
             _insert(cursor, event, RETRY, {"job_id": job_id}, source, job_id)
         return event
 

@@ -9,10 +9,12 @@ from typing import Any
 from pvm_core.errors import InputError
 from pvm_core.wording import near_names
 from pvm_jobs.job_ids import slugify
-from pvm_resources.store.base import Repository, json, listed
+from pvm_resources.store.base import Repository, clean, json, listed
 from pvm_resources.store.records import Industry
 
 _COLUMNS = listed(Industry)
+#: Characters; names are in a unique index, whose entries hold a third of a page.
+NAME_MAX = 200
 #: Under this transaction lock slugs are chosen, so that two new industries cannot choose the same.
 _SLUGS = "SELECT pg_advisory_xact_lock(hashtextextended('pvm.industries', 0))"
 
@@ -24,7 +26,7 @@ class Industries(Repository):
         """The industry of that name or slug, made where it is new, under a slug of its own.
 
         Raises:
-            InputError: ``industry.name`` for an empty name.
+            InputError: ``industry.name``: empty, too long, or no text that a database holds.
         """
         name = _named(name)
         found = self.find(name)
@@ -62,13 +64,14 @@ class Industries(Repository):
     def find(self, name_or_slug: str) -> Industry | None:
         """The same; None where there is none."""
         name = " ".join(name_or_slug.split())
-        return self._by("name", name) or self._by("slug", name)
+        # No industry has a name that no database holds.
+        return (self._by("name", name) or self._by("slug", name)) if clean(name) == name else None
 
     def draft(self, name: str) -> Industry:
         """The industry of that name or slug, or one as `ensure` would make it; stores nothing.
 
         Raises:
-            InputError: ``industry.name`` for an empty name.
+            InputError: ``industry.name``, as `ensure`.
         """
         now = datetime.now(UTC)
         given = _named(name)
@@ -113,4 +116,10 @@ def _named(name: str) -> str:
     one_line = " ".join(name.split())
     if not one_line:
         raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
+    if len(one_line) > NAME_MAX:
+        reason = f"its name has {len(one_line):,} characters, over {NAME_MAX}"
+        raise InputError("industry.name", one_line[:80], reason, "Give it a shorter name")
+    if clean(one_line) != one_line:
+        reason = "its name holds a zero byte or half a character"
+        raise InputError("industry.name", ascii(one_line)[:80], reason, "Write it in Unicode text")
     return one_line

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 
+#: A job's stages have yet to begin; what was done of each stays as its share.
+NEW_RUN: Final = "UPDATE progress SET began_at = NULL, done = 0, total = NULL, reused = 0 WHERE job_id = %s"
 _OUTBOX: Final = """
 INSERT INTO outbox (event_id, job_id, name, item, payload)
 SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::jsonb[])

@@ -393,6 +393,25 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class StageShare:
+    """How far a stage is, as a share that no rerun takes back.
+
+    Attributes:
+        job_id: whose stage.
+        stage: its name.
+        share: 0 to 1, the most that was ever done of it.
+        reused_share: 0 to 1, what the present run found done.
+        began_at: in the present run; None: it has not begun in it.
+    """
+
+    job_id: str
+    stage: str
+    share: float
+    reused_share: float
+    began_at: datetime | None
+
+
+@dataclass(frozen=True)
 class OutboxEvent:
     """An event as stored; `seq` grows with the order of writing."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from datetime import datetime
+from typing import Final, cast
 
 from pvm_core.errors import Problem
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement
 from pvm_resources.store.base import Repository, clean, columns, insert, json, listed, rows
-from pvm_resources.store.job_changes import outbox_write
-from pvm_resources.store.records import AssetState, CheckVerdict, Progress
+from pvm_resources.store.job_changes import NEW_RUN, outbox_write
+from pvm_resources.store.records import AssetState, CheckVerdict, Progress, StageShare
 
 _PROBLEM: Final = columns(Problem)
 
@@ -34,6 +35,9 @@ class State(Repository):
             Statement(
                 "DELETE FROM check_verdicts WHERE job_id = %s AND asset = %s AND data_version <> %s",
                 [job_id, state.asset, state.data_version],
+            ),
+            Statement(
+                "UPDATE progress SET share = 1 WHERE job_id = %s AND stage = %s", [job_id, state.asset]
             ),
             outbox_write(events),
         )
@@ -108,24 +112,41 @@ class State(Repository):
         self._db.commit(_progress_write(job_id, progress))
 
     def clear_progress(self, job_id: str) -> None:
-        """Deletes the progress of an earlier run."""
-        self._execute("DELETE FROM progress WHERE job_id = %s", job_id)
+        """No stage has begun in the present run; what was done of each is kept as its share."""
+        self._execute(NEW_RUN, job_id)
 
     def progress(self, job_id: str) -> list[Progress]:
         """All stages that began, in the order they last moved."""
         return self._db.all(
             Progress,
-            f"SELECT {listed(Progress)} FROM progress WHERE job_id = %s ORDER BY updated_at, stage",
+            f"SELECT {listed(Progress)} FROM progress WHERE job_id = %s AND began_at IS NOT NULL "
+            "ORDER BY updated_at, stage",
             [job_id],
         )
 
+    def shares(self, job_ids: Sequence[str]) -> list[StageShare]:
+        """How far the stages of these jobs are; those that never began are left out."""
+        return self._db.all(
+            StageShare,
+            "SELECT job_id, stage, share::float8, "
+            "CASE WHEN total > 0 THEN least(1, reused::float8 / total) ELSE 0 END AS reused_share, began_at "
+            "FROM progress WHERE job_id = ANY(%s) ORDER BY job_id, stage",
+            [list(job_ids)],
+        )
+
+    def now(self) -> datetime:
+        """The database's time."""
+        return cast("datetime", self._db.value("SELECT now()"))
+
 
 def _progress_write(job_id: str, progress: Progress) -> Statement:
+    share = min(1.0, progress.done / progress.total) if progress.total else 0.0
     return insert(
         "progress",
-        {"job_id": job_id, **vars(progress)},
+        {"job_id": job_id, **vars(progress), "share": share},
         "ON CONFLICT (job_id, stage) DO UPDATE SET done = excluded.done, total = excluded.total, "
-        "reused = excluded.reused, updated_at = now()",
+        "reused = excluded.reused, share = greatest(progress.share, excluded.share), updated_at = now(), "
+        "began_at = coalesce(progress.began_at, now())",
     )
 
 

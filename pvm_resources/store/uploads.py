@@ -12,10 +12,10 @@ _OWN = "SELECT coalesce(sum(bytes), 0) FROM uploads WHERE owner = %(owner)s AND 
 #: Files that an open job, a younger one or an industry's standing sources name, by the end of their path.
 _NAMED = """
 SELECT DISTINCT found[1] FROM (
-    SELECT request ->> 'products' AS places FROM jobs
+    SELECT concat(request ->> 'products', request ->> 'videos') AS places FROM jobs
     WHERE status IN ('queued', 'running') OR coalesce(finished_at, created_at) > %(since)s
-    UNION ALL SELECT sources ->> 'products' FROM industries
-) named, regexp_matches(named.places, '([0-9a-f]{64}[.][a-z]+)', 'g') found
+    UNION ALL SELECT concat(sources ->> 'products', sources ->> 'videos') FROM industries
+) named, regexp_matches(named.places, '([0-9a-f]{64}[.][a-z0-9]+)', 'g') found
 """
 
 

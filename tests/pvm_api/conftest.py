@@ -20,11 +20,17 @@ from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
 
+#: Keys of shops that no test asks anything.
+SHOPS = {
+    "ebay_client_id": "id", "ebay_client_secret": "secret", "amazon_credential_id": "id",
+    "amazon_credential_secret": "secret", "amazon_credential_version": "2.1", "amazon_partner_tag": "tag-20",
+}  # fmt: skip
+
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of a home of its own; nothing of this machine."""
-    return load_settings(tmp_path / "none.env", home=tmp_path / "home", api_rate=100_000)
+    return load_settings(tmp_path / "none.env", home=tmp_path / "home", api_rate=100_000, **SHOPS)
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ def shared_client(
 ) -> Iterator[TestClient]:
     """A caller who may do everything, for tests that leave nothing behind; one database for a module."""
     home = tmp_path_factory.mktemp("api")
-    settings = load_settings(home / "none.env", home=home / "home", api_rate=100_000)
+    settings = load_settings(home / "none.env", home=home / "home", api_rate=100_000, **SHOPS)
     headers = {"X-API-Key": Keys(shared_database).create("all", ["admin"])[1]}
     app = create_app(settings, shared_database, MediaStore(settings.media))
     with TestClient(app, headers=headers, raise_server_exceptions=False) as found:

@@ -59,6 +59,9 @@ class Served:
             "PVM_HOME": str(home),
             "PVM_API_PORT": str(self.port),
             "PVM_API_RATE": "100000",
+            # A shop that is set up; no test asks it anything.
+            "EBAY_CLIENT_ID": "id",
+            "EBAY_CLIENT_SECRET": "secret",
             **(more or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None

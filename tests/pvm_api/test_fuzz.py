@@ -70,7 +70,7 @@ _PAGES = (
     "GET /review", "GET /review/session/in", "POST /review/session/in", "GET /review/session/look",
     "GET /review/static/x/review.js", "GET /review/thumb/{match_id}", "GET /review/match/{match_id}",
     "POST /review/match/{match_id}/verdict", "GET /review/{job_id}", "GET /openapi.json", "GET /nothing",
-    "POST /review/session/out",
+    "POST /review/session/out", "GET /", "GET /docs", "GET /docs/files/docs.js",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from pvm_api.app import create_app
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
-from pvm_resources.settings import Settings
+from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.inbox import Inbox
 from tests.outbox import Outbox
@@ -60,6 +60,46 @@ def test_the_founding_names_are_understood(client: TestClient, repos: Store) -> 
     }
 
 
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"products": ["ebay"]}, "EBAY_CLIENT_ID"),
+        ({"products": [_URL, "amazon"]}, "AMAZON_CREDENTIAL_ID"),
+        ({"top_ebay": 5}, "EBAY_CLIENT_ID"),
+        ({"products": [_URL], "videos": ["bilibili"]}, "PVM_YTDLP_COOKIES"),
+    ],
+)
+def test_a_source_that_is_not_set_up_is_refused_at_once(
+    settings: Settings, database: Database, media: MediaStore, tokens: dict[str, str],
+    asked: dict[str, Any], named: str,
+) -> None:  # fmt: skip
+    bare = load_settings(
+        settings.home / "none.env", home=settings.home, ytdlp_cookies=settings.home / "none.txt"
+    )
+    headers = {"X-API-Key": tokens["run"]}
+    with TestClient(create_app(bare, database, media), headers=headers) as client:
+        answer = client.post("/v1/jobs", json={"industry": "giày", **asked})
+        problem = answer.json()
+        assert (answer.status_code, problem["code"]) == (422, "request.not_configured")
+        assert named in problem["detail"]
+        assert problem["remedy"]
+        assert _counts(database) == (0, 0)
+        assert client.get("/v1/industries").json()["items"] == [], "nothing is stored of it"
+        empty = client.post("/v1/jobs", json={"industry": "giày", "products": [], "videos": []})
+        assert empty.json()["code"] == "request.no_products"
+
+
+def test_a_standing_source_that_is_not_set_up_ends_no_job(
+    settings: Settings, database: Database, media: MediaStore, repos: Store, tokens: dict[str, str]
+) -> None:
+    bare = load_settings(settings.home / "none.env", home=settings.home)
+    slug = repos.industries.ensure("giày").slug
+    repos.industries.set_sources(slug, {"products": ["ebay", _URL], "videos": ["youtube"]})
+    headers = {"X-API-Key": tokens["run"]}
+    with TestClient(create_app(bare, database, media), headers=headers) as client:
+        assert client.post("/v1/jobs", json={"industry": slug}).status_code == 202
+
+
 def test_standing_sources_fill_the_gaps(client: TestClient, repos: Store) -> None:
     slug = repos.industries.ensure("gối công thái học").slug
     repos.industries.set_sources(slug, {"products": "/srv/pillows.csv", "videos": ["/srv/clips"]})
@@ -77,7 +117,7 @@ def test_standing_sources_fill_the_gaps(client: TestClient, repos: Store) -> Non
         ({"industry": ""}, "request.invalid"),
         ({"industry": "   "}, "industry.name"),
         ({"industry": "x" * 201}, "request.invalid"),
-        ({"industry": "a\x00b"}, "store.text"),
+        ({"industry": "a\x00b"}, "industry.name"),
         ({"industry": "\ud800"}, None),
         ({"surprise": 1}, "request.invalid"),
         ({"products": ["/etc/passwd"]}, "source.forbidden"),
@@ -90,7 +130,6 @@ def test_standing_sources_fill_the_gaps(client: TestClient, repos: Store) -> Non
         ({"products": ["http://["]}, "source.url"),
         ({"products": ["upload:" + "0" * 64 + ".csv"]}, "upload.unknown"),
         ({"products": ["upload:../../etc/passwd"]}, "source.forbidden"),
-        ({"products": [], "videos": []}, "request.no_products"),
         ({"videos": ["/home"]}, "source.forbidden"),
         ({"products": [f"x{n}" for n in range(21)]}, "request.sources"),
         ({"top": 0}, "request.invalid"),

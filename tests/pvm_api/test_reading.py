@@ -70,7 +70,7 @@ def _many(repos: Store, base: World, count: int, seed: int = 0) -> list[MatchRec
 @pytest.mark.parametrize("limit", [1, 7, 200])
 def test_every_match_comes_once_best_first(client: TestClient, repos: Store, done: World, limit: int) -> None:
     repos.matching.replace_matches("job-1", [*world.matches(done), *_many(repos, done, 40)])
-    found = _pages(client, f"/v1/results?job=job-1&limit={limit}")
+    found = _pages(client, f"/v1/results?min_score=0&job=job-1&limit={limit}")
     assert len(found) == len({row["match_id"] for row in found}) == 43
     scores = [row["score"] for row in found]
     assert scores == sorted(scores, reverse=True)
@@ -94,7 +94,7 @@ def test_rows_written_meanwhile_neither_hide_nor_repeat_others(
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        found = _pages(client, "/v1/results?job=job-1&limit=3")
+        found = _pages(client, "/v1/results?min_score=0&job=job-1&limit=3")
     finally:
         stop.set()
         writer.join()
@@ -128,9 +128,10 @@ def test_a_cursor_that_is_not_ours_is_refused(shared_client: TestClient, cursor:
 
 
 def test_a_cursor_of_other_filters_is_refused(client: TestClient, done: World) -> None:
-    following = client.get("/v1/results?limit=1").json()["next"]
+    following = client.get("/v1/results?min_score=0&limit=1").json()["next"]
     cursor = following.rpartition("cursor=")[2]
-    assert client.get(f"/v1/results?limit=2&cursor={cursor}").status_code == 200, "the size may change"
+    resized = client.get(f"/v1/results?min_score=0&limit=2&cursor={cursor}")
+    assert resized.status_code == 200, "the size may change"
     for other in ("/v1/results?min_score=0.1&limit=1", "/v1/jobs?limit=1"):
         assert client.get(f"{other}&cursor={cursor}").json()["code"] == "cursor.invalid"
 
@@ -160,17 +161,35 @@ def test_results_are_those_of_the_latest_job_of_each_industry(
     world.write(repos, newer)
     other = world.make(repos, "giày", job_id="job-3")
     world.write(repos, other)
-    jobs = {row["job_id"] for row in _pages(client, "/results")}
+    jobs = {row["job_id"] for row in _pages(client, "/results?min_score=0")}
     assert jobs == {"job-2", "job-3"}
-    assert {r["job_id"] for r in _pages(client, "/results?industry=giày")} == {"job-3"}
-    assert {r["job_id"] for r in _pages(client, "/results?job=job-1")} == {"job-1"}
-    assert _pages(client, "/results?job=job-1&industry=giày") == []
-    assert len(_pages(client, "/results?all=true")) == 9
-    assert {r["job_id"] for r in _pages(client, "/results?all=true&industry=giày")} == {"job-3"}
+    assert {r["job_id"] for r in _pages(client, "/results?min_score=0&industry=giày")} == {"job-3"}
+    assert {r["job_id"] for r in _pages(client, "/results?min_score=0&job=job-1")} == {"job-1"}
+    assert _pages(client, "/results?min_score=0&job=job-1&industry=giày") == []
+    assert len(_pages(client, "/results?min_score=0&all=true")) == 9
+    assert {r["job_id"] for r in _pages(client, "/results?min_score=0&all=true&industry=giày")} == {"job-3"}
     repos.jobs.set_running("job-2", "again")
-    assert {r["job_id"] for r in _pages(client, "/results")} == {"job-1", "job-3"}, (
+    assert {r["job_id"] for r in _pages(client, "/results?min_score=0")} == {"job-1", "job-3"}, (
         "a running job is no result"
     )
+
+
+@pytest.mark.parametrize(
+    ("query", "products"),
+    [
+        ("", ["P0"]),
+        ("&limit=200&sort=doubt", ["P0"]),
+        ("&min_score=0", ["P0", "P1", "P2"]),
+        ("&status=review&status=rejected", ["P1", "P2"]),
+        ("&verdict=none", ["P0", "P1", "P2"]),
+    ],
+)
+def test_without_a_filter_results_are_the_accepted_ones(
+    client: TestClient, done: World, query: str, products: list[str]
+) -> None:
+    found = client.get(f"/v1/results?job=job-1{query}").json()["items"]
+    assert [row["product"] for row in found] == products
+    assert products != ["P0"] or [row["status"] for row in found] == ["accepted"]
 
 
 def test_results_are_filtered_and_flat(client: TestClient, done: World) -> None:
@@ -182,7 +201,7 @@ def test_results_are_filtered_and_flat(client: TestClient, done: World) -> None:
         "rejected",
     ]
     product = done.products[1].product_id
-    assert [r["product"] for r in _pages(client, f"/results?product={product}")] == ["P1"]
+    assert [r["product"] for r in _pages(client, f"/results?min_score=0&product={product}")] == ["P1"]
     assert client.get("/results?status=maybe").status_code == 422
     assert client.get("/results?min_score=nan").status_code == 422
     assert {value for name, value in row.items() if name.startswith("rival_")} == {None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from pvm_resources.postgres.driver import Database
 from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import Settings
 from pvm_resources.store.assembly import Store
+from tests.pvm_core.make_video import drawing, seconds, write_clip
+from tests.pvm_resources import shop_exports
 
 _JOB = {"industry": "giày", "videos": ["youtube"]}
 
@@ -228,3 +231,70 @@ def test_a_refused_copy_of_an_upload_in_use_removes_nothing(
     with TestClient(create_app(slow, database, media), headers={"X-API-Key": tokens["run"]}) as other:
         assert _post(other, large) == (422, "upload.slow")
     assert len(_files(settings)) == 1
+
+
+def test_columns_that_no_name_tells_come_with_the_upload_the_job_or_the_industry(client: TestClient) -> None:
+    odd = b"Ref.,Scatto 1\n7,https://shop.example/1.jpg\n"
+    named = {"product_id": "Ref.", "image": "Scatto 1"}
+    refused = client.post("/v1/uploads?filename=odd.csv", content=odd)
+    assert (refused.status_code, refused.json()["code"]) == (422, "table.columns")
+
+    text = ",".join(f'{field}="{column}"' for field, column in named.items())
+    upload = client.post("/v1/uploads", params={"filename": "odd.csv", "columns": text}, content=odd)
+    assert (upload.status_code, upload.json()["products"]) == (201, 1)
+
+    form = {"request": json.dumps({**_JOB, "columns": named})}
+    made = client.post("/v1/jobs", data=form, files={"catalogue": ("odd.csv", odd)})
+    assert made.status_code == 202, made.text
+
+    sources = {"products": [upload.json()["source"]], "columns": named}
+    kept = client.post("/v1/industries", json={"name": "scarpe", "sources": sources})
+    assert kept.status_code == 201, kept.text
+    assert kept.json()["sources"]["columns"] == named
+    wrong = client.patch("/v1/industries/scarpe", json={"sources": {"columns": {"sku": "x"}}})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "request.columns")
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods", "txt"])
+def test_spreadsheets_are_uploads_too(client: TestClient, kind: str) -> None:
+    table = shop_exports.google(shop_exports.GOODS)
+    write = {"xlsx": shop_exports.xlsx, "ods": shop_exports.ods, "txt": shop_exports.delimited}[kind]
+    answer = client.post(f"/v1/uploads?filename=export.{kind}", content=write(table))
+    assert (answer.status_code, answer.json()["products"], answer.json()["problems"]) == (201, 3, 0)
+
+
+def test_a_video_is_kept_once_it_decodes_and_named_by_a_job(
+    client: TestClient, settings: Settings, repos: Store, tmp_path: Path
+) -> None:
+    clip = write_clip(tmp_path / "a.mp4", seconds(drawing(1), 1.0))
+    answer = client.post("/v1/uploads?filename=a.mp4", content=clip.read_bytes())
+    assert answer.status_code == 201, answer.text
+    found = answer.json()
+    assert (found["kind"], found["products"]) == ("videos", None)
+    asked = {"industry": "giày", "products": ["https://shop.example/a.csv"], "videos": [found["source"]]}
+    job = client.post("/v1/jobs", json=asked).json()["job_id"]
+    (video,) = repos.jobs.get(job).request["videos"]
+    assert Path(video).read_bytes() == clip.read_bytes()
+    assert client.get(f"/v1/jobs/{job}").json()["request"]["videos"] == [found["source"]]
+    assert Path(video).name in repos.uploads.named(datetime.now(UTC)), "it is not deleted under the job"
+    for kind, source in (("products", found["source"]), ("videos", "upload:" + "0" * 64 + ".csv")):
+        refused = client.post("/v1/jobs", json=asked | {kind: [source]})
+        assert refused.json()["code"] == "source.forbidden", "each is named where it belongs"
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"\x00\x00\x00\x18ftypmp42" + b"\x00" * 500])
+def test_what_is_no_video_is_not_kept(client: TestClient, settings: Settings, content: bytes) -> None:
+    answer = client.post("/v1/uploads?filename=a.mp4", content=content)
+    assert (answer.status_code, answer.json()["code"]) == (422, "upload.video")
+    assert str(settings.home) not in answer.text
+    assert _files(settings) == []
+
+
+def test_a_video_has_a_limit_of_its_own(
+    settings: Settings, database: Database, media: MediaStore, tokens: dict[str, str]
+) -> None:
+    small = settings.model_copy(update={"api_upload_mb": 2, "api_upload_video_mb": 1})
+    with TestClient(create_app(small, database, media), headers={"X-API-Key": tokens["run"]}) as client:
+        for name in ("a.mp4", "a.MOV"):
+            answer = client.post(f"/v1/uploads?filename={name}", content=b"x" * 1_000_001)
+            assert (answer.status_code, answer.json()["code"]) == (413, "upload.large")

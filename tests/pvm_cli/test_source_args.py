@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pvm_cli.source_args import named, phrases, request_of, sources_of, split
+from pvm_cli.source_args import check_usable, named, phrases, request_of, sources_of, split
 from pvm_core.errors import InputError
+from pvm_resources.settings import load_settings
 from pvm_resources.store.records import Industry
 
 PRODUCTS = named("products")
@@ -51,6 +52,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_one_option_may_name_several_sources(folder: Path, given: str, parts: list[str]) -> None:
     assert split(given, PRODUCTS) == parts
+
+
+def test_sources_of_which_none_is_set_up_are_refused_before_a_job_exists(tmp_path: Path) -> None:
+    bare = load_settings(tmp_path / "none.env", home=tmp_path)
+    with pytest.raises(InputError, match="EBAY_CLIENT_ID") as refused:
+        check_usable({"products": ["ebay", "amazon"], "videos": ["youtube"]}, bare)
+    assert refused.value.code == "request.not_configured"
+    check_usable({"products": ["ebay", str(tmp_path / "a.csv")], "videos": ["youtube"]}, bare)
+    check_usable({}, bare)
 
 
 def test_names_stay_paths_become_absolute_and_addresses_are_left_alone(folder: Path) -> None:

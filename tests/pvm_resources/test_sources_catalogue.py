@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pvm_core.errors import InputError
 from pvm_resources.sources.base import Collected, ProductRecord, ProductSource, Query
+from pvm_resources.sources.catalogue.cells import folded, is_rounded, product_id
 from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
 
 QUERY = Query("pillows")
@@ -205,7 +206,7 @@ def test_an_absolute_path_inside_the_folder_is_taken(tmp_path: Path) -> None:
     [
         ("{not json", "catalogue.row"),
         ("[1, 2]", "catalogue.row"),
-        ('{"product_id": "1", "image": ["a.jpg", "b.jpg"]}', "catalogue.row"),
+        ('{"product_id": {"a": 1}, "image": "a.jpg"}', "catalogue.row"),
         ('{"product_id": null, "image": "a.jpg"}', "catalogue.no_id"),
         ('{"image": "a.jpg"}', "catalogue.no_id"),
         ("[" * 100_000, "catalogue.row"),
@@ -226,15 +227,15 @@ def test_a_bad_json_line_is_named_and_the_rest_goes_on(tmp_path: Path, line: str
         (b"\xef\xbb\xbf", "table.empty", "no rows"),
         (b"product_id,image\n", "catalogue.no_products", "no rows"),
         (b"product_id,title\n1,x\n", "table.columns", "no column image"),
-        (b"id;picture\n1;x\n", "table.columns", "found: id, picture"),
+        (b"id;shot\n1;x\n", "table.columns", "found: id, shot"),
         (b"1,a.jpg\n2,b.jpg\n", "table.columns", "no column product_id"),
         (b"product_id,image,image\n1,a,b\n", "table.columns", "more than once"),
         (b"product_id,image\n,a.jpg\n", "catalogue.no_products", "line 2"),
-        ("product_id,image\n1,a.jpg\n2,café.jpg\n".encode("cp1252"), "table.encoding", "line 3"),
-        ("product_id,image\n1,枕.jpg\n".encode("gb18030"), "table.encoding", "line 2"),
+        (b"product_id,image\n1,a.jpg\n2,\x81\x8d\x01.jpg\n", "table.encoding", "line 3"),
         (b"product_id,image\n1,a\x00.jpg\n", "table.encoding", "line 2 holds a zero byte"),
         (b"<!DOCTYPE html><html></html>", "table.type", "an HTML page"),
-        (b'[{"product_id": 1, "image": "a"}]', "table.type", "a JSON array"),
+        (b"[{", "table.syntax", "no well-formed JSON"),
+        (b'{"orders": [{"id": 1}]}', "catalogue.no_products", "none of its 1 rows"),
         (b"PK\x03\x04\x14\x00\x06\x00\x08\x00\x00\x00!\x00\xff\xfe\xfd", "table.type", "a ZIP archive"),
         (b"\x89PNG\r\n\x1a\n\x00\x00", "table.type", "a PNG picture"),
         (b"%PDF-1.7\n\xff\xfe", "table.type", "a PDF document"),
@@ -268,13 +269,16 @@ def test_many_unmatched_quotes_give_the_file_up(tmp_path: Path) -> None:
         collect(catalogue(tmp_path, text))
 
 
-TEXTS = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=60)
-IDS = TEXTS.map(str.strip).filter(lambda s: s and s.isprintable())
+TEXTS = st.text(st.characters(blacklist_categories=["Cs", "Cc", "Cf", "Zl", "Zp"]), max_size=60)
+# What spreadsheets put around ids, and numbers that they rounded, have tests of their own.
+IDS = TEXTS.map(str.strip).filter(
+    lambda s: s and s.isprintable() and product_id(s) == s and not is_rounded(s) and folded(s)
+)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    rows=st.lists(st.tuples(IDS, TEXTS), min_size=1, max_size=12, unique_by=lambda row: row[0]),
+    rows=st.lists(st.tuples(IDS, TEXTS), min_size=1, max_size=12, unique_by=lambda row: folded(row[0])),
     dialect=st.sampled_from([",", ";", "\t"]),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     newline=st.sampled_from(["\n", "\r\n"]),

@@ -7,13 +7,16 @@ entity of its own (billion laughs) and every reference to another file (XXE).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import codecs
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from xml.parsers import expat
 
 from pvm_core.errors import InputError
 from pvm_resources.sources.catalogue import limits
+from pvm_resources.sources.catalogue.cells import picture_list
 from pvm_resources.sources.catalogue.content import Content
 from pvm_resources.sources.catalogue.rows import Row
 
@@ -22,7 +25,7 @@ _GOOGLE: Final = ("http://base.google.com/ns/1.0", "https://base.google.com/ns/1
 _ROOTS: Final = frozenset(("rss", "feed", "rdf"))
 _ITEMS: Final = frozenset(("item", "entry"))
 _MORE: Final = "additional_image_link"
-#: Elements that are read, and the columns they become.
+#: Elements that are read, and the fields they become.
 _COLUMNS: Final = {
     "id": "product_id",
     "title": "title",
@@ -38,21 +41,29 @@ _MAX_TEXT: Final = 100_000
 #: expat holds an unfinished tag or comment in memory and parses it again with each piece.
 _MAX_TAG: Final = 1_000_000
 _AGAIN: Final = "Export the feed again"
+_DECLARED: Final = re.compile(rb"<\?xml[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._-]{1,40})")
+_SEVERAL_BYTES: Final = frozenset(
+    ("gb2312", "gbk", "gb18030", "big5", "big5hkscs", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949", "hz")
+)
 
 
-def feed_rows(content: Content) -> Iterator[Row]:
-    """The items of a feed, in order, each a row under the column names of a table.
+def feed_rows(content: Content, given: Mapping[str, str] | None = None) -> Iterator[Row]:
+    """The items of a feed, in order, each a row under the names of a product's fields.
 
     Where a feed that had items breaks off, its last row says so.
+
+    Args:
+        given: elements that the user named, by field.
 
     Raises:
         InputError: ``table.type`` (other XML), ``table.unsafe`` (a document type declaration, nesting or a
             tag beyond all measure), ``table.limits``, ``table.encoding``, ``table.syntax`` (broken before its
             first item), and what reading `content` raises.
     """
-    reader = _Reader(content.subject)
+    declared = _other_encoding(content.head())
+    reader = _Reader(content.subject, given or {}, recoded=bool(declared))
     try:
-        for chunk in content.chunks():
+        for chunk in _recoded(content, declared) if declared else content.chunks():
             reader.feed(chunk)
             yield from reader.take()
         reader.finish()
@@ -63,6 +74,27 @@ def feed_rows(content: Content) -> Iterator[Row]:
             reason = f"it is no well-formed XML ({broken})"
             raise InputError("table.syntax", content.subject, reason, _AGAIN) from error
         yield Row(error.lineno, {}, f"the feed is broken here ({broken}); what follows is not read")
+
+
+def _other_encoding(head: bytes) -> str:
+    """The encoding that the XML declares, where expat does not know it: those of several bytes a letter."""
+    found = _DECLARED.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")[:200])
+    name = found.group(1).decode().lower() if found else ""
+    try:
+        return name if name and codecs.lookup(name).name in _SEVERAL_BYTES else ""
+    except LookupError:
+        return ""
+
+
+def _recoded(content: Content, encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in content.chunks():
+            yield decoder.decode(chunk).encode()
+        yield decoder.decode(b"", True).encode()
+    except UnicodeDecodeError as error:
+        reason = f"it is not the {encoding} that it says it is"
+        raise InputError("table.encoding", content.subject, reason, "Export the feed as UTF-8") from error
 
 
 @dataclass
@@ -76,20 +108,21 @@ class _FeedItem:
     more: list[str] = field(default_factory=list)
     fault: str = ""
 
-    def add(self, name: str, is_google: bool, value: str) -> None:
+    def add(self, name: str, is_google: bool, value: str, further: bool = False) -> None:
         if not value:
             return
-        if name == _MORE:
+        if further:
             # One past what is used shows that there were more; a feed may hold a million.
             if len(self.more) <= limits.MAX_MORE:
-                self.more.append(value)
+                self.more += picture_list(value, listed=True)
         else:
             (self.google if is_google else self.plain).setdefault(name, value)
 
-    def row(self) -> Row:
+    def row(self, fields: Mapping[str, str]) -> Row:
         # An Atom entry has an id of its own beside Google's.
-        values = {_COLUMNS[name]: value for name, value in {**self.plain, **self.google}.items()}
-        return Row(self.line, values, self.fault, tuple(self.more))
+        values = {fields[name]: value for name, value in {**self.plain, **self.google}.items()}
+        images = [*picture_list(values.pop("image", "")), *self.more]
+        return Row(self.line, values, self.fault, tuple(images))
 
 
 @dataclass
@@ -106,9 +139,21 @@ class _Field:
 class _Reader:
     """expat's calls, turned into rows; `met` once there was an item."""
 
-    def __init__(self, subject: str) -> None:
+    def __init__(self, subject: str, given: Mapping[str, str], *, recoded: bool = False) -> None:
         self._subject = subject
-        self._parser = parser = expat.ParserCreate()
+        named = {name.rpartition(":")[2].lower(): field for field, name in given.items()}
+        self._more = {name for name, field in named.items() if field == "more_images"} | {_MORE}
+        taken = set(named.values())
+        self._fields = {
+            **{
+                name: field
+                for name, field in _COLUMNS.items()
+                if field not in taken and name not in self._more
+            },
+            **{name: field for name, field in named.items() if field != "more_images"},
+        }
+        # What was recoded is UTF-8, whatever its declaration says.
+        self._parser = parser = expat.ParserCreate("utf-8" if recoded else None)
         parser.StartDoctypeDeclHandler = self._doctype
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
@@ -196,7 +241,8 @@ class _Reader:
 
     def _begin(self, prefix: str, local: str, attributes: dict[str, str]) -> None:
         google = prefix in self._prefixes
-        if (local not in _COLUMNS and local != _MORE) or (prefix and not google):
+        known = local in self._fields or local in self._more
+        if not known or (prefix and not google and local in _COLUMNS):
             return
         href = attributes.get("href", "")
         if local == "link" and href:
@@ -219,9 +265,9 @@ class _Reader:
             if one.size > _MAX_TEXT:
                 item.fault = f"its {one.name} has more than {_MAX_TEXT:,} characters"
             # An indented feed breaks lines inside its elements.
-            item.add(one.name, one.google, " ".join("".join(one.text).split()))
+            item.add(one.name, one.google, " ".join("".join(one.text).split()), one.name in self._more)
             self._field = None
         elif item is not None and self._depth == item.depth:
-            self._rows.append(item.row())
+            self._rows.append(item.row(self._fields))
             self._item, self.met = None, True
         self._depth -= 1

@@ -11,14 +11,17 @@ class Row:
     """One row of a table.
 
     Attributes:
-        line: line of the file it begins on, from 1.
-        values: cell by column name (lower case, blanks as underscores, Google's names as ours), stripped of
-            blanks around it.
+        line: line of the file it begins on, row of a sheet or number of an item, from 1.
+        values: cell by field (`pvm_jobs.catalogue_columns.FIELDS`), as given.
         fault: why the row cannot be used; "" where it can.
-        more: pictures beside the row's own, as given; one past `limits.MAX_MORE` stands for all beyond.
+        images: pictures in the gallery's order, as given; some past `limits.MAX_MORE` stand for all beyond.
+        also: a second id by which other rows name this one as their parent; "" for none.
+        variation: it is a variation of the row before that is none.
     """
 
     line: int
     values: Mapping[str, str]
     fault: str = ""
-    more: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    also: str = ""
+    variation: bool = False

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from pvm_core.errors import InputError
 from pvm_core.shown_url import shown_url
 from pvm_resources.http.faults import FetchError
 from pvm_resources.http.limits import FEED
 from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus
+from pvm_resources.sources.catalogue.cells import repaired
 from pvm_resources.sources.catalogue.content import held
-from pvm_resources.sources.catalogue.file_catalogue import NAME, is_address, read_catalogue, web_picture
+from pvm_resources.sources.catalogue.gathering import NAME, read_catalogue
+from pvm_resources.sources.catalogue.picture_places import is_address, web_picture
 from pvm_resources.sources.context import SourceContext
 from pvm_resources.store.base import clean
 
@@ -61,7 +63,8 @@ class WebCatalogue:
         found = self._context.web.fetch(self._url, FEED)
         self._context.report(f"{len(found.data):,} bytes from {self._subject}")
         content = held(self._subject, found.data)
-        return read_catalogue(content, _Site(found.url, self._subject), self._context.namespace)
+        place = _Site(found.url, self._subject)
+        return read_catalogue(content, place, self._context.namespace, self._context.columns)
 
 
 class _Site:
@@ -69,13 +72,15 @@ class _Site:
 
     def __init__(self, url: str, subject: str) -> None:
         self.label = subject
+        # Without a scheme an address has that of the feed.
+        self.scheme = urlsplit(url).scheme
         self._url = url
 
     def picture(self, subject: str, image: str) -> PictureRef:
-        if is_address(subject, image):
+        if is_address(image):
             return web_picture(subject, image)
         try:
-            return web_picture(subject, urljoin(self._url, image))
+            return web_picture(subject, repaired(urljoin(self._url, image)))
         except ValueError as error:
             reason = f"its image is no usable address ({error})"
             raise InputError("catalogue.bad_image", subject, reason, "Give an http(s) URL") from error

@@ -17,7 +17,7 @@ from yt_dlp.utils import DownloadCancelled
 from pvm_core.errors import MediaError
 from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.settings import Settings
-from pvm_resources.sources.ytdlp import options
+from pvm_resources.sources.ytdlp import options, plain_files
 from pvm_resources.sources.ytdlp.bilibili import BROKE_OFF, BiliBiliSearchIE
 from pvm_resources.sources.ytdlp.cookies import read_cookies
 from pvm_resources.sources.ytdlp.errors import FAULTS, explain
@@ -91,9 +91,21 @@ class Client:
         self._runtime = runtime
         self._stop = stop or threading.Event()
 
-    @cached_property
-    def _gate(self) -> Gate | None:
+    def _gate(self, anywhere: bool) -> Gate | None:
+        """What judges connections; None where a proxy makes them.
+
+        Args:
+            anywhere: the user named the server, which may be any: it is asked on the ports of the web alone,
+                and never through a disguise, whose redirects go unchecked.
+        """
         if self._settings.ytdlp_proxy is not None:
+            if anywhere:
+                raise MediaError(
+                    "video.settings",
+                    "PVM_YTDLP_PROXY",
+                    "behind a proxy the address of a plain file cannot be checked",
+                    "Fetch the file yourself and name its folder, or unset PVM_YTDLP_PROXY",
+                )
             if self._extractors.generic:
                 raise MediaError(
                     "video.settings",
@@ -103,7 +115,7 @@ class Client:
                 )
             return None
         allow = AllowList.parse(self._settings.fetch_allow)
-        return Gate(AddressPolicy(allow), known_sites=not self._extractors.generic)
+        return Gate(AddressPolicy(allow), known_sites=not (anywhere or self._extractors.generic))
 
     @cached_property
     def _cookies(self) -> str | None:
@@ -130,7 +142,7 @@ class Client:
             MediaError: ``video.cookies``, ``video.settings``.
         """
         with self._opened(options.extracting, "video", Log()) as ydl:
-            yield Extracting(ydl)
+            yield Extracting(ydl, plain=not self._extractors.generic)
 
     def download(self, info: Mapping[str, Any], subject: str, folder: Path, watch: Watch) -> Path:
         """The file of a video in `folder`, continued where a part of the same format is there.
@@ -147,19 +159,24 @@ class Client:
         def made(common: dict[str, Any]) -> dict[str, Any]:
             return options.downloading(common, self._settings, folder, hook)
 
-        with self._opened(made, subject, Log()) as ydl:
+        with self._opened(made, subject, Log(), anywhere=plain_files.is_one(info)) as ydl:
             return _downloaded(ydl, info, subject)
 
     @contextmanager
     def _opened(
-        self, made: Callable[[dict[str, Any]], dict[str, Any]], subject: str, log: Log
+        self,
+        made: Callable[[dict[str, Any]], dict[str, Any]],
+        subject: str,
+        log: Log,
+        *,
+        anywhere: bool = False,
     ) -> Iterator[CheckedYoutubeDL]:
         params = made(options.common(self._settings, self._extractors, self._runtime, log))
         if self._cookies is not None:
             # A copy in memory, since yt-dlp writes its cookies back.
             params["cookiefile"] = io.StringIO(self._cookies)
         try:
-            ydl = CheckedYoutubeDL(params, self._gate)
+            ydl = CheckedYoutubeDL(params, self._gate(anywhere))
         except FAULTS as error:
             raise explain(error, subject) from error
         try:
@@ -194,18 +211,26 @@ class Searching:
 
 
 class Extracting:
-    """Reads details of single videos with one client."""
+    """Reads details of single videos with one client.
 
-    def __init__(self, ydl: CheckedYoutubeDL) -> None:
+    Args:
+        plain: addresses of files are taken for them; the generic extractor would ask for each.
+    """
+
+    def __init__(self, ydl: CheckedYoutubeDL, *, plain: bool) -> None:
         self._ydl = ydl
+        self._plain = plain
 
     def video(self, url: str) -> dict[str, Any]:
-        """A video's particulars with the one format that is fetched, as JSON without secrets.
+        """A video's particulars with the one format that is fetched, as JSON without secrets. Those of a
+        plain file (`plain_files`) without a request.
 
         Raises:
             MediaError: ``video.list``: the address is that of a list; ``video.live``; and as
                 `errors.explain`.
         """
+        if self._plain and (plain := plain_files.details(url)) is not None:
+            return plain
         try:
             info = self._ydl.extract_info(url, download=False)
         except FAULTS as error:

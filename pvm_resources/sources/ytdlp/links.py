@@ -183,7 +183,7 @@ class LinkList(YtdlpSource):
             except MediaError as error:
                 if error.code != "video.unsupported":
                     raise
-                raise _unsupported(link.url, error) from error
+                raise _unsupported(link.url, self._context.settings) from error
         return _recorded(self.name, link, info)
 
     def _status(self, found: int, problems: list[Problem], codes: list[str]) -> SourceStatus:
@@ -243,18 +243,28 @@ def _unique(records: Iterable[VideoRecord]) -> Iterator[VideoRecord]:
         yield replace(record, given_name=name)
 
 
-def _unsupported(url: str, error: MediaError) -> MediaError:
+def _unsupported(url: str, settings: Settings) -> MediaError:
     """Why no extractor takes the address: one that is not allowed would, or none knows its site."""
     from yt_dlp.extractor import gen_extractor_classes
 
     able = (one for one in gen_extractor_classes() if one.IE_NAME != "generic" and one.suitable(url))
     site = next((str(one.IE_NAME) for one in able), None)
+    own_page = "Give the address of a video's own page"
+    if site is None and Extractors.linked(settings).generic:
+        return MediaError("video.unsupported", url, "yt-dlp finds no video at this address", own_page)
     if site is None:
-        reason = "yt-dlp knows no videos at this address"
-        return MediaError("video.unsupported", url, reason, "Give the address of a video's own page")
+        reason = "yt-dlp knows no site at this address, and its generic extractor is not allowed"
+        remedy = f"{own_page}, or set {_allowing('generic', settings)} to look for videos in any page"
+        return MediaError("video.unsupported", url, reason, remedy)
     return MediaError(
         "video.unsupported",
         url,
         f"videos of {site} are not among those allowed",
-        f"Set PVM_YTDLP_EXTRACTORS={site} to allow them",
+        f"Set {_allowing(site, settings)} to allow them",
     )
+
+
+def _allowing(extractor: str, settings: Settings) -> str:
+    """The setting as it is to be: what it holds now, and that extractor."""
+    kept = [part for text in settings.ytdlp_extractors.split(",") if (part := text.strip())]
+    return f"PVM_YTDLP_EXTRACTORS={','.join([*kept, extractor])}"

@@ -54,7 +54,7 @@ def test_a_verdict_is_given_shown_counted_and_taken_back(client: TestClient, don
     assert (given["verdict"], given["who"], given["score"], given["product"]) == ("accept", "n8n", 0.9, "P0")
     assert client.get(f"/v1/matches/{right}").json()["label"] == "accept"
     client.post(f"/v1/matches/{wrong}/label", json={"verdict": "reject"})
-    labels = [one["label"] for one in client.get("/v1/results?job=job-1").json()["items"]]
+    labels = [one["label"] for one in client.get("/v1/results?min_score=0&job=job-1").json()["items"]]
     assert labels == ["accept", "reject", None]
     (figures,) = client.get("/v1/labels/precision").json()["items"]
     assert (figures["right"], figures["wrong"], figures["precision"]) == (1, 0, 1.0)
@@ -136,11 +136,11 @@ def test_rest_gives_the_queue_closest_calls_first(client: TestClient, repos: Sto
         return [(one["product"], one["score"]) for one in items]
 
     assert found(queue) == [("P0", 0.9), ("P1", 0.6)]
-    assert found("/v1/results?sort=doubt") == [("P0", 0.9), ("P1", 0.6), ("P2", 0.3)]
+    assert found("/v1/results?sort=doubt&min_score=0") == [("P0", 0.9), ("P1", 0.6), ("P2", 0.3)]
     with repos.database.transaction() as cursor:
         cursor.execute("UPDATE matches SET score = 0.79 WHERE score = 0.6")
     assert found(queue) == [("P1", 0.79), ("P0", 0.9)]
-    assert found("/v1/results?sort=best") == [("P0", 0.9), ("P1", 0.79), ("P2", 0.3)]
+    assert found("/v1/results?sort=best&min_score=0") == [("P0", 0.9), ("P1", 0.79), ("P2", 0.3)]
     (figures,) = client.get("/v1/labels/precision").json()["items"]
     assert figures["open"] == 2
     client.post(f"/v1/matches/{world.matches(done)[0].match_id}/label", json={"verdict": "accept"})

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvm_core.errors import InputError
+from pvm_core.errors import InputError, MediaError
 from pvm_resources.sources.base import Collected, Query, VideoRecord, VideoSource
 from pvm_resources.sources.ytdlp import LinkList, runtimes
 from pvm_resources.sources.ytdlp.links import read_links
@@ -194,6 +194,7 @@ def test_the_generic_extractor_does_not_run_unless_named(
     stand.put({"id": "a"})
     got = collected(stand, tmp_path, f"{stand.site.url}/media/a/18", ytdlp_extractors=extractors)
     assert [p.code for p in got.problems] == ["video.unsupported"]
+    assert f"PVM_YTDLP_EXTRACTORS={extractors},generic" in got.problems[0].message, "as it is to be set"
     assert not stand.site.counts
 
 
@@ -208,6 +209,46 @@ def test_the_generic_extractor_named_asks_through_the_guard(stand: Stand, tmp_pa
     source = LinkList(link, stand.context(ytdlp_extractors="generic"))
     found = source.fetch(got.records[0], stand.downloads)
     assert found.read_bytes() == (stand.folder / "small.mp4").read_bytes()
+
+
+def test_a_plain_file_is_fetched_without_an_extractor(stand: Stand, tmp_path: Path) -> None:
+    links = [f"{stand.site.url}/file/small.mp4", f"{stand.site.url}/file/small.mp4?size=2 | Gối"]
+    got = collected(stand, tmp_path, *links, ytdlp_extractors="")
+    assert (got.status.state, got.problems) == ("ok", ())
+    assert got.records[0].given_name.startswith("small [small-")
+    assert got.records[1].given_name == "Gối"
+    assert len({record.external_id for record in got.records}) == 2
+    assert not stand.site.counts, "nothing is asked before it is fetched"
+    source = LinkList(links[0], stand.context(ytdlp_extractors=""))
+    found = source.fetch(got.records[0], stand.downloads)
+    assert found.read_bytes() == (stand.folder / "small.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"fetch_allow": ""}, "video.address"),
+        ({"ytdlp_proxy": "http://127.0.0.1:9"}, "video.settings"),
+    ],
+)
+def test_a_plain_file_passes_the_guard_or_is_not_fetched(
+    stand: Stand, tmp_path: Path, settings: dict[str, Any], code: str
+) -> None:
+    link = f"{stand.site.url}/file/small.mp4"
+    (record,) = collected(stand, tmp_path, link, ytdlp_extractors="", **settings).records
+    source = LinkList(link, stand.context(ytdlp_extractors="", **settings))
+    with pytest.raises(MediaError) as refused:
+        source.fetch(record, stand.downloads)
+    assert refused.value.code == code
+    assert not stand.site.counts
+
+
+def test_what_is_no_video_behind_its_name_is_none(stand: Stand, tmp_path: Path) -> None:
+    (stand.folder / "page.mp4").write_text("<html>" * 100)
+    link = f"{stand.site.url}/file/page.mp4"
+    (record,) = collected(stand, tmp_path, link, ytdlp_extractors="").records
+    with pytest.raises(MediaError):
+        LinkList(link, stand.context(ytdlp_extractors="")).fetch(record, stand.downloads)
 
 
 @pytest.mark.parametrize(
