@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def search(
-    picture: Annotated[Path, typer.Argument(help="JPEG, PNG or WebP of a product.", show_default=False)],
+    picture: Annotated[
+        Path,
+        typer.Argument(
+            help="Picture of a product: JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or HEIC.", show_default=False
+        ),
+    ],
     industry: Annotated[
         str | None,
         typer.Option("--industry", "-i", help="Only videos of this industry (name or slug)."),

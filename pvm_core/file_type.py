@@ -5,6 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+#: The pictures this project decodes, for a sentence.
+PICTURE_FORMATS: Final = "JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or HEIC"
+#: Endings of video files. GIF and WebP are clips where they are animated (`pvm_core.video.is_animation`).
+VIDEO_SUFFIXES: Final = frozenset(
+    (
+        ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg",
+        ".mpeg", ".wmv", ".asf", ".flv",
+    )
+)  # fmt: skip
+ANIMATION_SUFFIXES: Final = frozenset((".gif", ".webp"))
+
 FileKind = Literal["picture", "video", "audio", "other"]
 
 
@@ -29,19 +40,19 @@ class Sniffed:
 _MAGIC: Final[tuple[tuple[int, bytes, Sniffed], ...]] = (
     (0, b"\xff\xd8\xff", Sniffed("a JPEG picture", "picture", True, "image/jpeg")),
     (0, b"\x89PNG\r\n\x1a\n", Sniffed("a PNG picture", "picture", True, "image/png")),
-    (0, b"GIF87a", Sniffed("a GIF picture", "picture")),
-    (0, b"GIF89a", Sniffed("a GIF picture", "picture")),
-    (0, b"II*\x00", Sniffed("a TIFF picture", "picture")),
-    (0, b"MM\x00*", Sniffed("a TIFF picture", "picture")),
+    (0, b"GIF87a", Sniffed("a GIF picture", "picture", True, "image/gif")),
+    (0, b"GIF89a", Sniffed("a GIF picture", "picture", True, "image/gif")),
+    (0, b"II*\x00", Sniffed("a TIFF picture", "picture", True, "image/tiff")),
+    (0, b"MM\x00*", Sniffed("a TIFF picture", "picture", True, "image/tiff")),
     (0, b"8BPS", Sniffed("a Photoshop document", "picture")),
     (0, b"\x00\x00\x01\x00", Sniffed("an icon file", "picture")),
     (0, b"\xff\x0a", Sniffed("a JPEG XL picture", "picture")),
     (0, b"\x00\x00\x00\x0cJXL ", Sniffed("a JPEG XL picture", "picture")),
     (0, b"\x00\x00\x00\x0cjP  ", Sniffed("a JPEG 2000 picture", "picture")),
     (0, b"\x1aE\xdf\xa3", Sniffed("a Matroska or WebM video", "video", True, "video/webm")),
-    (0, b"FLV\x01", Sniffed("a Flash video", "video", media_type="video/x-flv")),
-    (0, b"\x00\x00\x01\xba", Sniffed("an MPEG video", "video")),
-    (0, b"0&\xb2u\x8ef\xcf\x11", Sniffed("a Windows Media file", "video")),
+    (0, b"FLV\x01", Sniffed("a Flash video", "video", True, "video/x-flv")),
+    (0, b"\x00\x00\x01\xba", Sniffed("an MPEG video", "video", True, "video/mpeg")),
+    (0, b"0&\xb2u\x8ef\xcf\x11", Sniffed("a Windows Media file", "video", True, "video/x-ms-wmv")),
     (0, b"#EXTM3U", Sniffed("a playlist", "other")),
     (0, b"ID3", Sniffed("an MP3 audio file", "audio")),
     (0, b"fLaC", Sniffed("a FLAC audio file", "audio")),
@@ -56,12 +67,13 @@ _MAGIC: Final[tuple[tuple[int, bytes, Sniffed], ...]] = (
 )
 #: Brands of ISO base media files (bytes 8..12 after "ftyp"); every other brand is an MP4 or MOV.
 _BRANDS: Final = {
-    b"avif": Sniffed("an AVIF picture", "picture"),
-    b"avis": Sniffed("an AVIF picture", "picture"),
-    b"heic": Sniffed("a HEIC picture", "picture"),
-    b"heix": Sniffed("a HEIC picture", "picture"),
-    b"mif1": Sniffed("a HEIF picture", "picture"),
-    b"msf1": Sniffed("a HEIF picture", "picture"),
+    b"avif": Sniffed("an AVIF picture", "picture", True, "image/avif"),
+    b"avis": Sniffed("an AVIF picture", "picture", True, "image/avif"),
+    b"heic": Sniffed("a HEIC picture", "picture", True, "image/heic"),
+    b"heix": Sniffed("a HEIC picture", "picture", True, "image/heic"),
+    b"hevc": Sniffed("a HEIC picture", "picture", True, "image/heic"),
+    b"mif1": Sniffed("a HEIF picture", "picture", True, "image/heif"),
+    b"msf1": Sniffed("a HEIF picture", "picture", True, "image/heif"),
     b"M4A ": Sniffed("an MP4 audio file", "audio", True),
     b"M4B ": Sniffed("an MP4 audio file", "audio", True),
     b"qt  ": Sniffed("an MP4 or MOV video", "video", True, "video/quicktime"),
@@ -90,9 +102,10 @@ def describe(data: bytes) -> Sniffed:
         if data[offset : offset + len(magic)] == magic:
             return what
     if data[:2] == b"BM" and data[6:10] == bytes(4):
-        return Sniffed("a BMP picture", "picture")
-    if data[:1] == b"\x47" and data[188:189] == b"\x47":
-        return Sniffed("an MPEG transport stream", "video", True)
+        return Sniffed("a BMP picture", "picture", True, "image/bmp")
+    # Camcorders (MTS, M2TS) put a time of four bytes before each packet.
+    if any(data[at : at + 1] == b"\x47" == data[at + gap : at + gap + 1] for at, gap in ((0, 188), (4, 192))):
+        return Sniffed("an MPEG transport stream", "video", True, "video/mp2t")
     return _describe_text(data[:1024])
 
 

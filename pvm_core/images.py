@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeAlias
 
@@ -16,17 +17,30 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from pvm_core.errors import MediaError
-from pvm_core.file_type import describe
+from pvm_core.file_type import PICTURE_FORMATS, describe
 from pvm_core.picture_structure import check_structure
 
 Rgb: TypeAlias = NDArray[np.uint8]
 Gray: TypeAlias = NDArray[np.uint8]
 Mask: TypeAlias = NDArray[np.uint8]
 
-#: Formats a catalogue is served in. Others (GIF, BMP, TIFF, AVIF, PSD, ...) are refused by name: each is one
-#: more decoder exposed to untrusted bytes, and any picture program saves as one of these three.
-FORMATS: Final = ("JPEG", "PNG", "WEBP")
+#: Formats shops export and phones take. Others (PSD, JPEG XL, icons, ...) are refused by name: each is one
+#: more decoder exposed to untrusted bytes, and any picture program saves as one of these.
+_DECODERS: Final = {
+    "a JPEG picture": ("JPEG",),
+    "a PNG picture": ("PNG",),
+    "a WebP picture": ("WEBP",),
+    "a GIF picture": ("GIF",),
+    "a TIFF picture": ("TIFF",),
+    "a BMP picture": ("BMP",),
+    "an AVIF picture": ("AVIF",),
+    "a HEIC picture": ("HEIF",),
+    "a HEIF picture": ("AVIF", "HEIF"),
+}
 _SAVE_AS: Final = "Save it as JPEG, PNG or WebP"
+#: Strips or tiles of a TIFF, each a run of the decoder. A picture of 40 million pixels in strips of one row
+#: has 5,000 to 20,000.
+_MAX_TILES: Final = 50_000
 #: CLAHE as the founding document's `emb_gray` asks for; clip limit and grid are OpenCV's tutorial values
 #: (docs.opencv.org, "Histograms - 2: Histogram Equalization").
 _CLAHE_CLIP: Final = 2.0
@@ -34,6 +48,8 @@ _CLAHE_GRID: Final = (8, 8)
 #: pHash works on a 32 x 32 picture and keeps the 8 x 8 lowest frequencies.
 _PHASH_SIDE: Final = 32
 _PHASH_KEPT: Final = 8
+_JPEG_END: Final = b"\xff\xd9"
+_ANY_BITS: Final = b"\x35\x9a" * 64
 _ALL_64: Final = (1 << 64) - 1
 
 
@@ -45,6 +61,8 @@ class PictureLimits:
         max_bytes: size of the file.
         max_pixels: width x height as the header says, checked before anything is decoded.
         min_side: shortest side, in pixels, that still shows a product.
+        max_elongation: longest side over shortest. Scaled to what is stored, a longer one is a stripe of a
+            few dozen pixels in which no product can be told.
         decode_side: a picture whose sides are both at least twice this long is scaled down while decoding (a
             JPEG) or right after it, never below this, because stored pictures are smaller still. Whatever is
             computed next then costs as much as for a small one.
@@ -53,6 +71,7 @@ class PictureLimits:
     max_bytes: int = 15_000_000
     max_pixels: int = 40_000_000
     min_side: int = 32
+    max_elongation: float = 8.0
     decode_side: int = 1_536
 
 
@@ -72,7 +91,10 @@ class Picture:
 
 
 def decode_picture(data: bytes, subject: str, limits: PictureLimits | None = None) -> Picture:
-    """Pixels and hashes of an untrusted JPEG, PNG or WebP.
+    """Pixels and hashes of an untrusted picture: JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or HEIC.
+
+    Of an animation or a document of several pages the first is taken. A JPEG that lacks nothing but its end
+    marker is whole.
 
     Args:
         data: the file's bytes; the content decides its type, never a name.
@@ -81,18 +103,14 @@ def decode_picture(data: bytes, subject: str, limits: PictureLimits | None = Non
 
     Raises:
         MediaError: ``picture.empty``, ``picture.too_large`` (bytes), ``picture.type``, ``picture.bomb``
-            (pixels, scans, parts of the file), ``picture.too_small``, ``picture.truncated``,
-            ``picture.corrupt``.
+            (pixels, scans, parts of the file), ``picture.too_small``, ``picture.elongated``,
+            ``picture.truncated``, ``picture.corrupt``.
     """
     limits = limits or PictureLimits()
     _check_bytes(data, subject, limits)
     check_structure(data, subject)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_size(image.size, subject, limits)
-            image.draft("RGB", (limits.decode_side, limits.decode_side))
-            image.load()
-            rgb = _to_rgb(image, limits.decode_side)
+        rgb = _decoded(data, subject, limits)
     except MediaError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -101,9 +119,53 @@ def decode_picture(data: bytes, subject: str, limits: PictureLimits | None = Non
         raise MediaError(
             "picture.bomb", subject, "decoding it needs more memory than there is", "Scale it down"
         ) from error
-    except (OSError, SyntaxError, ValueError, IndexError, OverflowError, EOFError) as error:
-        raise _unreadable(data, subject, error) from error
+    except _DECODER_ERRORS as error:
+        whole = _without_its_end(data, subject, limits)
+        if whole is None:
+            raise _unreadable(data, subject, error) from error
+        rgb = whole
     return Picture(rgb, hashlib.sha256(data).hexdigest(), phash64(rgb))
+
+
+_DECODER_ERRORS: Final = (
+    OSError, SyntaxError, ValueError, IndexError, OverflowError, EOFError, RuntimeError, TypeError,
+    struct.error,
+)  # fmt: skip
+
+
+def _decoded(data: bytes, subject: str, limits: PictureLimits) -> Rgb:
+    decoders = _DECODERS[describe(data).name]
+    if "HEIF" in decoders:
+        # Its decoder takes longer to load than most commands take in all.
+        import pi_heif
+
+        pi_heif.register_heif_opener(thumbnails=False)
+    with Image.open(io.BytesIO(data), formats=decoders) as image:
+        _check_size(image.size, subject, limits)
+        if len(getattr(image, "tile", ())) > _MAX_TILES:
+            raise MediaError(
+                "picture.bomb", subject, f"a picture of more than {_MAX_TILES:,} tiles", _SAVE_AS
+            )
+        image.draft("RGB", (limits.decode_side, limits.decode_side))
+        image.load()
+        return _to_rgb(image, limits.decode_side)
+
+
+def _without_its_end(data: bytes, subject: str, limits: PictureLimits) -> Rgb | None:
+    """The picture of a JPEG that breaks off where its end marker should be; None where more is missing.
+
+    A decoder that runs out of bits makes them up. Where bits are missing, any that are added take their place
+    and change the picture; where none is, they are never read.
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    begun = data.rstrip(b"\xff")
+    try:
+        whole = _decoded(begun + _JPEG_END, subject, limits)
+        other = _decoded(begun + _ANY_BITS + _JPEG_END, subject, limits)
+    except (*_DECODER_ERRORS, MediaError):
+        return None
+    return whole if np.array_equal(whole, other) else None
 
 
 def _check_bytes(data: bytes, subject: str, limits: PictureLimits) -> None:
@@ -119,7 +181,7 @@ def _check_bytes(data: bytes, subject: str, limits: PictureLimits) -> None:
     kind = describe(data)
     if kind.kind != "picture":
         reason = f"the content is {kind.name}, not a picture"
-        raise MediaError("picture.type", subject, reason, "Give the picture itself, as JPEG, PNG or WebP")
+        raise MediaError("picture.type", subject, reason, f"Give the picture itself, as {PICTURE_FORMATS}")
     if not kind.supported:
         raise MediaError("picture.type", subject, f"the content is {kind.name}", _SAVE_AS)
 
@@ -134,6 +196,13 @@ def _check_size(size: tuple[int, int], subject: str, limits: PictureLimits) -> N
             subject,
             f"{width} x {height} pixels, and each side needs at least {limits.min_side}",
             "Give a larger picture of the product",
+        )
+    if max(size) > limits.max_elongation * min(size):
+        raise MediaError(
+            "picture.elongated",
+            subject,
+            f"{width:,} x {height:,} pixels, more than {limits.max_elongation:g} times as long as wide",
+            "Cut it into pictures that each show the product",
         )
 
 
@@ -166,7 +235,13 @@ def _looks_finished(data: bytes) -> bool:
         return b"\xff\xd9" in data[-4096:]
     if data.startswith(b"\x89PNG"):
         return b"IEND" in data[-64:]
-    return len(data) >= 12 and len(data) >= int.from_bytes(data[4:8], "little") + 8
+    if data.startswith(b"RIFF"):
+        return len(data) >= 12 and len(data) >= int.from_bytes(data[4:8], "little") + 8
+    if data.startswith(b"GIF8"):
+        return data.rstrip(b"\x00").endswith(b"\x3b")
+    if data.startswith(b"BM"):
+        return len(data) >= int.from_bytes(data[2:6], "little")
+    return True
 
 
 #: EXIF orientation (TIFF 6.0, tag 274) -> what makes the picture upright.
@@ -201,6 +276,10 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
     values = np.asarray(image)
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values)
+        # Numbers say nothing of their white; writers take 1, 255 or 65,535.
+        values = values * next((65_535 / top for top in (1, 255) if values.max() <= top), 1)
     if values.dtype != np.uint16:
         values = values.clip(0, 65_535).astype(np.uint16)
     return Image.fromarray((values // 257).astype(np.uint8))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pvm_core.errors import InputError
+from pvm_core.file_type import VIDEO_SUFFIXES
 from pvm_core.spreadsheet import unguarded
 
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-_VIDEOS = frozenset({".mp4", ".mkv", ".webm", ".mov"})
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _photo_set(path: Path) -> PhotoSet:
 def _case(path: Path) -> CaseFolder:
     catalogue = _rows(path / "products.csv", ("product_id", "image"))
     products = tuple(ProductPicture(r["product_id"], r["image"], path / r["image"]) for r in catalogue)
-    videos = tuple(sorted(p for p in (path / "videos").rglob("*") if p.suffix.lower() in _VIDEOS))
+    videos = tuple(sorted(p for p in (path / "videos").rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES))
     background = path / "background.csv"
     _not_empty(path, products, videos)
     return CaseFolder(

@@ -75,7 +75,7 @@ def similar(
 async def similar_to_picture(
     request: Request, response: Response, services: ServicesDep, base: Base, caller: Reader, limit: Count = 20
 ) -> models.SimilarList:
-    """Product pictures of all jobs, most alike first. JPEG, PNG or WebP; the picture is not kept."""
+    """Product pictures of all jobs, most alike first. The picture is not kept; formats as in a catalogue."""
     return await _searched(request, services, partial(_by_picture, request, services, base, limit))
 
 
@@ -95,7 +95,7 @@ async def videos_of_picture(
     limit: Count = 20,
 ) -> models.VideoHits:
     """Videos whose stored keyframes show the product of the picture, best first, verified and decided like a
-    match, but without rivals. JPEG, PNG or WebP; the picture is not kept."""
+    match, but without rivals. JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF or HEIC; it is not kept."""
     return await _searched(request, services, partial(_videos, request, services, base, industry, limit))
 
 

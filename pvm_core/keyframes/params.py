@@ -10,7 +10,7 @@ from pvm_core.images import FRAME_FORMAT, Rgb
 from pvm_core.rules import Rules
 
 #: Raised whenever the same parameters would choose other frames, so that stored sets are computed again.
-_VERSION: Final = "1"
+_VERSION: Final = "2"
 
 RejectReason = Literal["black", "flat", "blurred", "duplicate", "budget"]
 

@@ -24,6 +24,9 @@ _TILES_TO: Final = 0.40
 _THUMB: Final = 48
 _MARGIN: Final = 4
 _BLOCKS: Final = 6
+#: Levels of luma within which a pixel belongs to the background, and from which on it is another's.
+_BACKGROUND: Final = 12.0
+_REPLACED: Final = 16.0
 
 
 @dataclass(frozen=True)
@@ -132,13 +135,43 @@ def ncc_align(a: Measure, b: Measure) -> tuple[float, float]:
     """
     if a.thumb.shape != b.thumb.shape:
         return 0.0, 255.0
+    best, under, inner = _aligned(a, b)
+    difference = np.abs((under - under.mean()) - (inner - inner.mean()))
+    blocks = cv2.resize(difference, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA)
+    return best, float(blocks.max())
+
+
+def _aligned(a: Measure, b: Measure) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+    """The best correlation of the inner part of b over a, that part of a, and the inner part of b."""
     inner = b.thumb[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     scores = cv2.matchTemplate(a.thumb, inner, cv2.TM_CCOEFF_NORMED)
     _, best, _, (x, y) = cv2.minMaxLoc(scores)
-    under = a.thumb[y : y + inner.shape[0], x : x + inner.shape[1]]
-    difference = np.abs((under - under.mean()) - (inner - inner.mean()))
-    blocks = cv2.resize(difference, (_BLOCKS, _BLOCKS), interpolation=cv2.INTER_AREA)
-    return float(best), float(blocks.max())
+    return float(best), a.thumb[y : y + inner.shape[0], x : x + inner.shape[1]], inner
+
+
+def replaced(a: Measure, b: Measure) -> float:
+    """Share, 0..1, of what stands out from its background that is not in the other frame, the lesser of both.
+
+    Two products on one white background differ in little of the picture and in all that it shows; where
+    something enters or leaves, the rest of one frame is still in the other. The background is the commonest
+    luma; a shift of the camera and a change of light are taken out.
+    """
+    if a.thumb.shape != b.thumb.shape:
+        return 0.0
+    _, before, after = _aligned(a, b)
+    difference = after - before
+    changed = np.abs(difference - np.median(difference)) > _REPLACED
+    return min(_share_of(changed, _stands_out(before)), _share_of(changed, _stands_out(after)))
+
+
+def _share_of(changed: NDArray[np.bool_], stands_out: NDArray[np.bool_]) -> float:
+    return float((changed & stands_out).sum() / max(1, int(stands_out.sum())))
+
+
+def _stands_out(thumb: NDArray[np.float32]) -> NDArray[np.bool_]:
+    bins = np.bincount((thumb.ravel() / _BACKGROUND).astype(int))
+    commonest = (float(bins.argmax()) + 0.5) * _BACKGROUND
+    return np.asarray(np.abs(thumb - commonest) > _BACKGROUND)
 
 
 def is_dissolve(before: Measure, between: Measure, after: Measure) -> bool:

@@ -17,11 +17,14 @@ from pvm_core.video.timeline import ABSURD_S
 
 #: Demuxers an untrusted file may reach. Others (playlists, concatenation scripts, image sequences) open
 #: further files or addresses named inside the file.
-_CONTAINERS: Final = "mov,matroska,avi,mpegts,mpeg,flv"
+_CONTAINERS: Final = "mov,matroska,avi,mpegts,mpeg,flv,asf"
 #: The longest side, and the pixels, of a picture that is decoded: a decoder holds up to 16 of them. The
 #: pixels are those of the highest level of H.264 and H.265 (6.2), 8K included.
 _MAX_SIDE: Final = 8_192
 _MAX_PIXELS: Final = 35_651_584
+#: A track of this many times fewer pixels than the largest is a preview of it: cameras and drones write one
+#: of 160 x 90 or 320 x 180 beside a picture of 1280 x 720 and more.
+_PREVIEW_SHARE: Final = 9
 #: Top-level boxes of an MP4 that are looked at: one fragment of a second has two, a day of them 172,800.
 _MAX_BOXES: Final = 200_000
 FETCH_AGAIN: Final = "Fetch or export it again"
@@ -60,6 +63,15 @@ class OpenVideo:
     def seconds(self, pts: int) -> float:
         """Seconds from the start of the video, of a time in ticks of the stream."""
         return float(pts * self.stream.time_base) - self.start_s
+
+    def skip_unreferenced(self, skip: bool) -> None:
+        """Whether frames that no other refers to are passed over from now on.
+
+        BIDIR would skip more, but where P frames refer to B frames (x264 with several references) what is
+        left then differs from a full decode; NONREF never does. dav1d takes it only at its start.
+        """
+        context = self.stream.codec_context
+        context.skip_frame = "NONREF" if skip and context.name != "libdav1d" else "DEFAULT"
 
     @property
     def restarts(self) -> bool:
@@ -112,12 +124,10 @@ def _size_of(path: Path) -> int:
 
 
 def _described(path: Path, container: Any) -> OpenVideo:
-    # A cover picture inside an audio file is a video stream of one frame to FFmpeg.
-    streams = [s for s in container.streams.video if not s.disposition & s.disposition.attached_pic]
-    if not streams:
+    stream = _picture_track(container)
+    if stream is None:
         reason = "it holds sound but no picture" if container.streams.audio else "it holds no picture track"
         raise MediaError("video.no_stream", str(path), reason, "Give the file that shows the product")
-    stream = streams[0]
     context = stream.codec_context
     if context is None:
         raise MediaError("video.codec", str(path), "its picture format is unknown here", CONVERT)
@@ -125,14 +135,27 @@ def _described(path: Path, container: Any) -> OpenVideo:
     # A picture that grows later in the stream meets the same limit inside the decoder.
     context.options = {"max_pixels": str(_MAX_PIXELS)}
     context.thread_type = "NONE"
-    # Frames that no other refers to are skipped. BIDIR would skip more, but where P frames refer to B frames
-    # (x264 with several references) what is left then differs from a full decode; NONREF never does.
-    context.skip_frame = "NONREF"
     start = container.start_time / av.time_base if container.start_time is not None else None
     if start is None:
         start = float(stream.start_time * stream.time_base) if stream.start_time is not None else 0.0
     aspect = float(stream.sample_aspect_ratio or context.sample_aspect_ratio or 1) or 1.0
     return OpenVideo(path, container, stream, start, _declared(container, stream, start), aspect)
+
+
+def _picture_track(container: Any) -> Any:
+    """The track that a player shows; None where there is no picture.
+
+    It is the one that the file marks as its default, or else the first, previews and tracks of a format that
+    is unknown here passed over. A cover picture inside an audio file is a track of one frame to FFmpeg.
+    """
+    tracks = [t for t in container.streams.video if not t.disposition & t.disposition.attached_pic]
+    pixels = {
+        t.index: t.codec_context.width * t.codec_context.height if t.codec_context else -1 for t in tracks
+    }
+    largest = max(pixels.values(), default=0)
+    tracks = [t for t in tracks if _PREVIEW_SHARE * pixels[t.index] >= largest] or tracks
+    marked = [t for t in tracks if t.disposition & t.disposition.default]
+    return next(iter(marked or tracks), None)
 
 
 def _check_picture(path: Path, width: int, height: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import cv2
@@ -10,6 +10,8 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from pvm_core.images import Rgb
+from pvm_core.video.orientation import Orientation, orientation_of
+from pvm_core.video.tone import is_hdr, tone_mapped
 
 
 @dataclass(frozen=True)
@@ -20,21 +22,33 @@ class SampledFrame:
         ts: seconds from the start of the video.
         frame: the decoder's frame (`av.VideoFrame`), as coded: not rotated, pixels not square.
         aspect: width of a pixel over its height.
+        coded: the decoder's own frame, where `frame` was made of it.
     """
 
     ts: float
     frame: Any
     aspect: float = 1.0
+    coded: Any = None
+
+    def in_standard_range(self) -> SampledFrame:
+        """The same moment with an HDR picture tone-mapped; itself where it is none."""
+        if not is_hdr(self.frame):
+            return self
+        return replace(self, frame=tone_mapped(self.frame), coded=self.frame)
 
     @property
-    def rotation(self) -> int:
-        """Degrees counter-clockwise by which the picture is to be turned: 0, 90, 180 or 270."""
-        return round(float(self.frame.rotation) / 90) % 4 * 90
+    def orientation(self) -> Orientation:
+        """How the picture is made upright, as the file's display matrix says."""
+        return orientation_of(self._source)
+
+    @property
+    def _source(self) -> Any:
+        return self.frame if self.coded is None else self.coded
 
     def shown_size(self) -> tuple[int, int]:
         """(width, height) in square pixels, upright."""
-        width, height = max(1, round(self.frame.width * self.aspect)), self.frame.height
-        return (height, width) if self.rotation % 180 else (width, height)
+        width, height = max(1, round(self._source.width * self.aspect)), self._source.height
+        return (height, width) if self.orientation.rotation % 180 else (width, height)
 
     def to_rgb(self, max_side: int) -> Rgb:
         """The picture as shown, RGB uint8 (H, W, 3), scaled down by the decoder's scaler to `max_side`."""
@@ -49,7 +63,7 @@ class SampledFrame:
             interpolation=how | Interpolation.FULL_CHR_H_INT,
             threads=1,
         )
-        return _turn(np.asarray(small.to_ndarray(), dtype=np.uint8), self.rotation)
+        return self.orientation.upright(np.asarray(small.to_ndarray(), dtype=np.uint8))
 
     def planes(self, long_side: int) -> tuple[Any, Any, Any]:
         """Luma (longest side at most `long_side`) and chroma planes (smaller, any size), uint8, as coded."""
@@ -79,10 +93,3 @@ def _fit(width: int, height: int, long_side: int) -> tuple[int, int]:
     scale = min(1.0, long_side / max(width, height))
     # Even sides, so that chroma planes exist at half of them.
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
-
-
-def _turn(rgb: Rgb, degrees: int) -> Rgb:
-    turns = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
-    if degrees in turns:
-        rgb = np.asarray(cv2.rotate(rgb, turns[degrees]), dtype=np.uint8)
-    return np.ascontiguousarray(rgb)

@@ -1,71 +1,35 @@
-"""Video files: what they hold, and their frames at the sampled moments.
+"""The frames of a video at the sampled moments.
 
-Decoding follows the file's own structure. Packets are read from one key frame to the next (a segment); the
-packet sizes say whether anything happens in between; only what leads up to the wanted moments is decoded,
-with frames nobody refers to skipped, and the rest of the segment is dropped. Threads inside one decoder are
-off: they do not help sparse decoding (PyAV issue 1980), files side by side do.
+Decoding follows the file's own structure. Packets are read from one key frame to the next (a segment); their
+sizes say whether anything happens in between; only what leads up to the wanted moments is decoded, with
+frames nobody refers to skipped, and the rest of the segment is dropped. Threads inside one decoder are off:
+they do not help sparse decoding (PyAV issue 1980), files side by side do.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import av
 
+from pvm_core.video.activity import Activity, PacketFacts, activity_of
+from pvm_core.video.animation import is_animation, iter_animation, probe_animation
 from pvm_core.video.completeness import length_of, no_frame, raise_if_incomplete
 from pvm_core.video.container import OpenVideo, opened
+from pvm_core.video.fields import Deinterlacer
 from pvm_core.video.frame import SampledFrame
+from pvm_core.video.plan import SamplingPlan, VideoInfo
 from pvm_core.video.timeline import Timeline
 
 #: Packets and bytes of one segment held in memory; a longer group of pictures is worked through in parts.
 _SEGMENT_PACKETS: Final = 240
 _SEGMENT_BYTES: Final = 32_000_000
-#: A segment is quiet where its frames between the key frames cost less than this share of the key frame's
-#: bytes, per second in all and at most for one frame. Change costs bits: a product that enters a still scene
-#: costs about its share of the picture, twice.
-_QUIET_PER_SECOND: Final = 0.10
-_QUIET_FRAME: Final = 0.05
 #: A frame this much before a wanted moment serves it, seconds.
 _EARLY_S: Final = 0.05
-#: A moment closer than this share of a step to the last sampled frame is skipped: segments begin anywhere.
-_CLOSE: Final = 0.8
-
-
-@dataclass(frozen=True)
-class VideoInfo:
-    """A video as its container and its first frame describe it.
-
-    Attributes:
-        duration_s: seconds.
-        width, height: pixels as shown (rotation and pixel shape applied).
-        rotation: degrees counter-clockwise, 0, 90, 180 or 270, by which the decoder's picture is turned.
-        codec: the decoder's name, e.g. ``h264``.
-    """
-
-    duration_s: float
-    width: int
-    height: int
-    rotation: int
-    codec: str
-
-
-@dataclass(frozen=True)
-class SamplingPlan:
-    """Which moments of a video are sampled.
-
-    Attributes:
-        step_s: seconds between sampled frames where something happens.
-        max_gap_s: seconds between them where nothing does; at least `step_s`.
-        max_s: seconds of the video that are sampled.
-    """
-
-    step_s: float
-    max_gap_s: float
-    max_s: float
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -74,6 +38,8 @@ def probe(path: str | Path) -> VideoInfo:
     Raises:
         MediaError: as `iter_sampled_frames`, apart from what only reading to the end shows.
     """
+    if is_animation(Path(path)):
+        return probe_animation(Path(path))
     with opened(Path(path)) as video:
         duration = video.declared_s
         sample = next(_samples(video, SamplingPlan(step_s=60.0, max_gap_s=60.0, max_s=math.inf)), None)
@@ -82,7 +48,8 @@ def probe(path: str | Path) -> VideoInfo:
         if duration <= 0:
             duration = max(sample.ts, length_of(video))
         width, height = sample.shown_size()
-        return VideoInfo(duration, width, height, sample.rotation, video.stream.codec_context.name)
+        codec = video.stream.codec_context.name
+        return VideoInfo(duration, width, height, sample.orientation.rotation, codec)
 
 
 def iter_sampled_frames(path: str | Path, plan: SamplingPlan) -> Iterator[SampledFrame]:
@@ -95,34 +62,32 @@ def iter_sampled_frames(path: str | Path, plan: SamplingPlan) -> Iterator[Sample
             ``video.no_stream`` (no picture track), ``video.codec``, ``video.bomb`` (picture size),
             ``video.corrupt``; and, after the frames that do decode, ``video.truncated`` or ``video.corrupt``.
     """
+    if is_animation(Path(path)):
+        yield from iter_animation(Path(path), plan)
+        return
     with opened(Path(path)) as video:
         yield from _samples(video, plan)
         raise_if_incomplete(video)
 
 
 def _samples(video: OpenVideo, plan: SamplingPlan) -> Iterator[SampledFrame]:
-    last = -math.inf
+    sampler = _Sampler(video, plan)
     key_bytes = 0
     segments = _segments(video)
     segment = next(segments, None)
-    while segment is not None:
+    while segment is not None and not video.stopped_early:
         following = next(segments, None)
         if segment[0].is_keyframe:
             key_bytes = segment[0].size
         begin, end = _span(video, segment, following)
         if begin > plan.max_s:
             video.stopped_early = True
-            return
-        step = plan.max_gap_s if _quiet(segment, key_bytes, end - begin) else plan.step_s
-        moments = _Moments.between(begin, min(end, plan.max_s), step)
+            break
+        facts = [PacketFacts(video.seconds(_time_of(p)), p.size, p.is_keyframe) for p in segment]
         continued = following is not None and not following[0].is_keyframe
-        for sample in _decode(video, segment, moments, last + _CLOSE * step, continued=continued):
-            if sample.ts > plan.max_s:
-                video.stopped_early = True
-                return
-            last = sample.ts
-            yield sample
+        yield from sampler.run(segment, activity_of(facts, key_bytes, begin, end), continued=continued)
         segment = following
+    yield from sampler.finish()
 
 
 def _segments(video: OpenVideo) -> Iterator[list[Any]]:
@@ -158,57 +123,73 @@ def _span(video: OpenVideo, segment: list[Any], following: list[Any] | None) -> 
     return begin, max(begin, video.end_s)
 
 
-def _quiet(segment: list[Any], key_bytes: int, seconds: float) -> bool:
-    rest: list[int] = [packet.size for packet in segment if not packet.is_keyframe]
-    if not rest or not key_bytes:
-        return False
-    return max(rest) < _QUIET_FRAME * key_bytes and sum(rest) < _QUIET_PER_SECOND * key_bytes * seconds
+@dataclass
+class _Sampler:
+    """The decoder at work: feeds it segments, takes from it the first frame at or after each wanted moment.
 
-
-@dataclass(frozen=True)
-class _Moments:
-    """Equally spaced moments from `begin` on, seconds; computed as asked for, however many there are."""
-
-    begin: float
-    spacing: float
-    count: int
-
-    @classmethod
-    def between(cls, begin: float, end: float, step: float) -> _Moments:
-        """Moments at most `step` apart, `end` excluded; the beginning itself in any case."""
-        count = max(1, math.ceil((end - begin) / step - 1e-6))
-        return cls(begin, max((end - begin) / count, 1e-6), count)
-
-    def at_or_after(self, ts: float) -> float | None:
-        """The first moment that is not before `ts`; None where there is none."""
-        if ts <= self.begin:
-            return self.begin
-        index = math.ceil((ts - self.begin) / self.spacing)
-        return self.begin + index * self.spacing if index < self.count else None
-
-
-def _decode(
-    video: OpenVideo, segment: list[Any], moments: _Moments, earliest: float, *, continued: bool
-) -> Iterator[SampledFrame]:
-    """The first frame at or after each moment from `earliest` on.
-
-    `continued`: the next segment goes on with this group of pictures, so the decoder needs all of this one.
+    Attributes:
+        last: time of the last sampled frame, seconds.
+        due: the wanted moment that no frame has served yet. Decoders give frames late, so that it may be
+            served while the next segment is fed.
+        whole: the decoder was given everything since its last flush.
     """
-    context = video.stream.codec_context
-    due = moments.at_or_after(earliest)
-    if due is None and not continued:
-        return
-    for packet in (*segment, None):
-        if due is None and not continued:
-            break
-        if packet is None and continued:
-            return
-        for frame in _feed(video, packet):
-            sample = _sample_of(video, frame)
-            if sample is not None and due is not None and sample.ts >= due - _EARLY_S:
-                due = moments.at_or_after(math.nextafter(sample.ts + _EARLY_S, math.inf))
-                yield sample
-    context.flush_buffers()
+
+    video: OpenVideo
+    plan: SamplingPlan
+    last: float = -math.inf
+    due: float | None = None
+    whole: bool = True
+    fields: Deinterlacer = field(init=False)
+    activities: list[Activity] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.fields = Deinterlacer(self.video.stream.time_base)
+
+    def run(self, segment: list[Any], activity: Activity, *, continued: bool) -> Iterator[SampledFrame]:
+        """Frames sampled while `segment` is decoded; `continued`: the next one builds on it."""
+        self.activities.append(activity)
+        self._aim()
+        if not self.whole and segment[0].is_keyframe:
+            self.video.stream.codec_context.flush_buffers()
+            self.whole = True
+        # A frame that stays on screen is sampled though no other refers to it; fields are woven with the
+        # frames before and after.
+        self.video.skip_unreferenced(not (activity.pauses or self.fields.working))
+        for packet in segment:
+            if self.due is None and not continued:
+                self.whole = False
+                return
+            yield from self._taken(self.fields.through(_feed(self.video, packet)))
+
+    def finish(self) -> Iterator[SampledFrame]:
+        """Frames that the decoder still holds."""
+        if self.whole and not self.video.stopped_early:
+            yield from self._taken(self.fields.through(_feed(self.video, None), last=True))
+
+    def _aim(self) -> None:
+        while self.due is None and self.activities:
+            self.due = self.activities[0].next_moment(self.last, self.plan)
+            if self.due is not None and self.due > self.plan.max_s:
+                self.due = None
+            if self.due is None:
+                self.activities.pop(0)
+
+    def _taken(self, frames: list[Any]) -> Iterator[SampledFrame]:
+        for frame in frames:
+            sample = _sample_of(self.video, frame)
+            if (
+                sample is None
+                or self.due is None
+                or sample.ts < self.due - _EARLY_S
+                or sample.ts <= self.last
+            ):
+                continue
+            if sample.ts > self.plan.max_s:
+                self.video.stopped_early = True
+                return
+            self.last, self.due = sample.ts, None
+            self._aim()
+            yield sample.in_standard_range()
 
 
 def _feed(video: OpenVideo, packet: Any) -> list[Any]:

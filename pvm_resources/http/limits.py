@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pvm_core.file_type import Sniffed
+from pvm_core.file_type import PICTURE_FORMATS, Sniffed
 
 Family = Literal["picture", "fetch"]
 
@@ -51,8 +51,8 @@ _NO_FEED: Final = frozenset(
 PICTURES: Final = Content(
     "a picture",
     ("image/", *_ANYTHING),
-    "image/jpeg,image/png,image/webp,image/*;q=0.5",
-    "JPEG, PNG or WebP",
+    "image/jpeg,image/png,image/webp,image/avif;q=0.8,image/*;q=0.5",
+    PICTURE_FORMATS,
 )
 FEEDS: Final = Content(
     "a feed",

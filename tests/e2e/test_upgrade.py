@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,19 +54,19 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
     pvm, server = Pvm(folder / "home"), EmbeddedServer(folder / "home", durable=False)
     tiny.write_case(folder / "case2", products=2, clips=1)
     server.up(keep=True)
-    patch = pytest.MonkeyPatch()
+    before = dict(os.environ)
     try:
         _restore(server.uri("pvm"), "pvm", {"/srv/pvm/case2": str(folder / "case2")})
         _restore(server.uri("dagster"), "dagster", {})
-        patch.setenv("PVM_HOME", str(pvm.home))
+        os.environ["PVM_HOME"] = str(pvm.home)
+        # Which exports what its children need to this process.
         platform = bootstrap(load_settings(folder / "none.env"))
-        for variable, value in platform.environment.items():
-            patch.setenv(variable, value)
         with dagster_instance() as instance:
             yield Upgraded(pvm, server.uri("dagster"), instance)
         platform.close()
     finally:
-        patch.undo()
+        os.environ.clear()
+        os.environ.update(before)
         pvm.torn_down()
 
 

@@ -98,9 +98,8 @@ def _stand(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     settings = load_settings(home / "none.env")
+    # It exports what its children need to this process; the suite takes that back after each test.
     platform = bootstrap(settings)
-    for name, value in platform.environment.items():
-        monkeypatch.setenv(name, value)
     with Database(database) as opened:
         yield Stand(settings, Store.over(opened), case, industry)
     platform.close()

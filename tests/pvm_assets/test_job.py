@@ -65,7 +65,8 @@ def _judge_all_wrong_and_run_once_more(stand: Stand, instance: dg.DagsterInstanc
         labels.give(row.match_id, "accept" if row.status == "rejected" else "reject", "Lan")
     _install_own_calibration(stand, known, len(rows))
     job = stand.job()
-    assert stand.run(job).status == "completed"
+    outcome = stand.run(job)
+    assert outcome.status == "completed", outcome.error
     assert {m.calibration for m in repos.matching.matches(job.job_id)} == {"own"}
     told = [e for e in Outbox(repos.database).events(job.job_id, limit=10_000) if e.name == "match.result"]
     flipped = [row for row in rows if row.status == "rejected"]

@@ -58,9 +58,11 @@ def write_clip(
     gop: int = 250,
     pix_fmt: str = "yuv420p",
     rotation: int | None = None,
+    matrix: Sequence[int] | None = None,
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
     container: dict[str, str] | None = None,
+    ticks: int = TICKS,
 ) -> Path:
     """Encode RGB frames; `times_ms` gives each frame's time where the rate varies.
 
@@ -73,17 +75,19 @@ def write_clip(
                 stream = file.add_stream(codec, rate=fps)
                 stream.height, stream.width = frame.shape[:2]
                 stream.pix_fmt = pix_fmt
-                stream.codec_context.time_base = Fraction(1, TICKS)
+                stream.codec_context.time_base = Fraction(1, ticks)
                 stream.codec_context.gop_size = gop
                 quick = {"sc_threshold": "0", "preset": "veryfast", "crf": "18"} if codec == "libx264" else {}
                 stream.options = {**quick, **(options or {})}
                 if rotation is not None:
                     stream.set_display_rotation(rotation)
+                if matrix is not None:
+                    stream.set_display_matrix(matrix)
                 if aspect is not None:
                     stream.codec_context.sample_aspect_ratio = aspect
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts = times_ms[index] if times_ms else index * TICKS // fps
-            picture.time_base = Fraction(1, TICKS)
+            picture.pts = (times_ms[index] if times_ms else index * 1_000 / fps) * ticks // 1_000
+            picture.time_base = Fraction(1, ticks)
             file.mux(stream.encode(picture))
         file.mux(stream.encode(None))
     return path

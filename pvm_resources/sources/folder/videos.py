@@ -10,13 +10,15 @@ from stat import S_ISREG
 from typing import Final
 
 from pvm_core.errors import InputError, MediaError, Problem
+from pvm_core.file_type import ANIMATION_SUFFIXES, VIDEO_SUFFIXES
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.sources.base import Collected, Query, SourceStatus, VideoRecord
 from pvm_resources.sources.confined import Confinement, outside
 
-SUFFIXES: Final = frozenset((".mp4", ".mkv", ".webm", ".mov"))
 #: The stage these problems belong to.
 STAGE: Final = "videos"
+_PASSED_OVER: Final = "video.passed_over"
+_KINDS: Final = ", ".join(sorted(suffix[1:] for suffix in VIDEO_SUFFIXES)) + ", animated gif and webp"
 
 
 class FolderVideos:
@@ -105,6 +107,7 @@ class FolderVideos:
             raise InputError("videos.missing", str(self._path), "there is no such folder", "Check the name")
         entered: set[tuple[int, int]] = set()
         waiting = [self._path]
+        others: dict[str, list[Path]] = {}
         while waiting:
             folder = waiting.pop()
             try:
@@ -120,8 +123,31 @@ class FolderVideos:
                 problems.append(_unreadable(self._relative(folder), error))
                 continue
             visible = [entry for entry in entries if not entry.name.startswith(".")]
-            yield from (e for e in visible if e.suffix.lower() in SUFFIXES and not e.is_dir())
+            for entry in visible:
+                if entry.is_dir():
+                    continue
+                if _is_clip(entry):
+                    yield entry
+                else:
+                    others.setdefault(entry.suffix.lower(), []).append(entry)
             waiting += [entry for entry in visible if entry.is_dir() and self._may_enter(entry, problems)]
+
+        problems += [self._passed_over(kind, paths) for kind, paths in sorted(others.items())]
+
+    def _passed_over(self, kind: str, paths: list[Path]) -> Problem:
+        """One problem for all files of a type that are no videos: nothing is skipped in silence."""
+        first = min(paths, key=lambda path: path.as_posix())
+        named = f"of the type {kind}" if kind else "without a type in their names"
+        if len(paths) == 1:
+            reason = (
+                "it is no video by its name" if kind not in ANIMATION_SUFFIXES else "it is a still picture"
+            )
+        elif kind in ANIMATION_SUFFIXES:
+            reason = f"{len(paths)} files {named}, this one the first, are still pictures"
+        else:
+            reason = f"{len(paths)} files {named}, this one the first, are no videos by their names"
+        remedy = f"Videos end in {_KINDS}"
+        return Problem.of(STAGE, MediaError(_PASSED_OVER, self._relative(first), reason, remedy))
 
     def _may_enter(self, folder: Path, problems: list[Problem]) -> bool:
         if not folder.is_symlink() or self._bounds.admits(Path(os.path.realpath(folder))):
@@ -144,17 +170,28 @@ class FolderVideos:
         return InputError("videos.unreadable", str(self._path), reason, "Check its permissions")
 
     def _none(self, problems: list[Problem]) -> InputError:
-        kinds = ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
-        reason = f"it holds no video ({kinds})"
-        if problems:
-            reason = f"none of its videos can be read; the first: {problems[0].item}: {problems[0].message}"
+        reason = f"it holds no video ({_KINDS})"
+        failed = [problem for problem in problems if problem.code != _PASSED_OVER]
+        if failed:
+            reason = f"none of its videos can be read; the first: {failed[0].item}: {failed[0].message}"
         return InputError("videos.none", str(self._path), reason, "Name a folder that holds video files")
 
     def _status(self, problems: list[Problem]) -> SourceStatus:
-        if not problems:
+        failed = [problem for problem in problems if problem.code != _PASSED_OVER]
+        if not failed:
             return SourceStatus(self.name, "ok")
-        reason = f"{len(problems)} files or folders cannot be read"
+        reason = f"{len(failed)} files or folders cannot be read"
         return SourceStatus(self.name, "partial", reason, "See the job's problems")
+
+
+def _is_clip(path: Path) -> bool:
+    kind = path.suffix.lower()
+    if kind in ANIMATION_SUFFIXES and path.is_file():
+        # The decoder is slow to load, and few folders hold animations.
+        from pvm_core.video import is_animation
+
+        return is_animation(path)
+    return kind in VIDEO_SUFFIXES
 
 
 def _unreadable(item: str, error: OSError) -> Problem:

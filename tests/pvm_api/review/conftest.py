@@ -102,7 +102,7 @@ def opened(browser: Browser, **options: Any) -> Page:
         **{"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **options}
     )
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     page.faults = []  # type: ignore[attr-defined]
     page.on("pageerror", lambda error: page.faults.append(str(error)))  # type: ignore[attr-defined]
     page.on(

@@ -167,7 +167,7 @@ HOSTILE = (
     Hostile("PDF", whole(b"%PDF-1.7\n" + JPEG), "picture.type", "a PDF document"),
     Hostile("ZIP", whole(zipped()), "picture.type", "a ZIP archive"),
     Hostile("a program", whole(b"\x7fELF" + bytes(2_000)), "picture.type", "a program"),
-    Hostile("GIF and script at once", whole(b"GIF89a/*" + bytes(50) + b"*/=1;a()"), "picture.type", "GIF"),
+    Hostile("GIF and script", whole(b"GIF89a/*" + bytes(9) + b"*/=1;a()"), "picture.truncated", "GIF"),
     Hostile(
         "JPEG and script at once", whole(b"\xff\xd8\xff/*" + HTML * 40 + b"*/\xff\xd9"), "picture.corrupt",
         "does not decode",
