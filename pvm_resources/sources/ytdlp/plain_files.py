@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from pvm_resources.sources.folder.videos import SUFFIXES
+from pvm_core.file_type import VIDEO_SUFFIXES
 
 #: yt-dlp's name of what is no site's; the policy of sources knows it by that name.
 _EXTRACTOR: Final = "generic"
@@ -23,7 +23,7 @@ def details(url: str) -> dict[str, Any] | None:
     is not that of a file by its ending, or that of a site that yt-dlp knows."""
     parts = urlsplit(url)
     path = PurePosixPath(unquote(parts.path))
-    if path.suffix.lower() not in SUFFIXES or _of_a_site(url):
+    if path.suffix.lower() not in VIDEO_SUFFIXES or _of_a_site(url):
         return None
     # Two hosts may call different files the same.
     digest = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:10]
