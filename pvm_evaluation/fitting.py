@@ -8,6 +8,7 @@ from typing import Any
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration, Sample, fit_calibration
+from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import PairScore
 from pvm_evaluation.measure import RawPair
 from pvm_evaluation.metrics import score_pairs
@@ -35,24 +36,37 @@ class Fitted:
 
 
 def to_samples(pairs: Iterable[RawPair], identity: Identity = by_source) -> list[Sample]:
-    """Labelled and verified pairs as samples; a frame's shown products are those its true pairs name."""
+    """Labelled and verified pairs as samples; a frame's shown products are those its true pairs name.
+
+    The frames that show a product are given a second time as if it were not in the catalogue: what is then
+    most alike leads, and is wrong. Without them a fit would take it for granted that one of the products is
+    there.
+    """
     given = [p for p in pairs if p.label is not None and p.evidence is not None]
     shown: dict[tuple[str, str], set[str]] = {}
     for p in given:
         if p.label:
             shown.setdefault((p.source, p.video), set()).add(identity(p))
-    return [
-        Sample(
-            p.evidence,
-            p.sim_rgb,
-            p.sim_gray,
-            bool(p.label),
-            identity(p),
-            frozenset(shown.get((p.source, p.video), ())),
+
+    def sample(p: RawPair, margin: float | None) -> Sample:
+        assert p.evidence is not None
+        seen = frozenset(shown.get((p.source, p.video), ()))
+        return Sample(p.evidence, p.sim_rgb, p.sim_gray, bool(p.label), identity(p), seen, margin)
+
+    frames: dict[tuple[str, str], list[RawPair]] = {}
+    for p in given:
+        if p.label or not shown.get((p.source, p.video)):
+            continue
+        frames.setdefault((p.source, p.frame), []).append(p)
+    absent = [
+        sample(p, margin)
+        for rest in frames.values()
+        for p, margin in zip(
+            rest, margins([identity(p) for p in rest], [p.similarity for p in rest]), strict=True
         )
-        for p in given
-        if p.evidence is not None
+        if margin is not None and margin > 0.0
     ]
+    return [*(sample(p, p.margin) for p in given), *absent]
 
 
 def fit_on(

@@ -125,8 +125,8 @@ def label_set(calibrations: Calibrations, judged: Sequence[JudgedPair], verify_k
         videos, products = ({getattr(one, name) for one in own} for name in ("video_id", "product_id"))
         measured = calibrations.pairs_of_videos(job_id, verify_key, sorted(videos), sorted(products))
         pairs += [
-            MeasuredPair(job_id, pair, pair.sim_rgb, pair.sim_gray, evidence_from_row(raw))
-            for pair, raw in measured
+            MeasuredPair(job_id, pair, pair.sim_rgb, pair.sim_gray, evidence_from_row(raw), margin)
+            for pair, raw, margin in measured
         ]
     found = {(one.job_id, one.pair.frame_id, one.pair.img_id): one for one in pairs}
     shown: dict[uuid.UUID, set[str]] = {}
@@ -139,7 +139,7 @@ def label_set(calibrations: Calibrations, judged: Sequence[JudgedPair], verify_k
             (one.job_id, one.product_id, one.video_id),
             Sample(
                 seen.evidence, seen.sim_rgb, seen.sim_gray, one.verdict == "accept",
-                str(one.product_id), frozenset(shown.get(one.video_id, ())),
+                str(one.product_id), frozenset(shown.get(one.video_id, ())), seen.margin,
             ),
         )
         for one in judged

@@ -66,6 +66,7 @@ class MeasuredPair:
     sim_rgb: float | None
     sim_gray: float | None
     evidence: PairEvidence
+    margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class LabelSet:
     def scale(self) -> FeatureScale:
         """How widely features vary among the pairs whose appearance was compared."""
         return FeatureScale.of(
-            Sample(one.evidence, one.sim_rgb, one.sim_gray, False, "")
+            Sample(one.evidence, one.sim_rgb, one.sim_gray, False, "", margin=one.margin)
             for one in self.pairs
             if one.evidence.transform is not None
         )
@@ -260,7 +261,9 @@ def _held_out(
 
 
 def _log_loss(sample: Sample, calibration: Calibration, rules: Rules) -> float:
-    found = score_terms(sample.evidence, sample.sim_rgb, sample.sim_gray, calibration, rules).score_pair
+    found = score_terms(
+        sample.evidence, sample.sim_rgb, sample.sim_gray, calibration, rules, sample.margin
+    ).score_pair
     p = min(max(found or 0.0, CLIP[0]), CLIP[1])
     return -math.log(p if sample.label else 1.0 - p)
 
@@ -272,7 +275,9 @@ def _accepted(
     found: set[Match] = set()
     for job, video in videos:
         pairs = given.videos.get((job, video), ())
-        scored = (score_pair(m.pair, m.evidence, m.sim_rgb, m.sim_gray, calibration, rules) for m in pairs)
+        scored = (
+            score_pair(m.pair, m.evidence, m.sim_rgb, m.sim_gray, calibration, rules, m.margin) for m in pairs
+        )
         found |= {
             (job, one.product_id, video)
             for one in decide(scored, rules, calibration)

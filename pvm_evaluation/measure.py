@@ -17,6 +17,7 @@ from pvm_core.masks import load_segmenter
 from pvm_core.picture_features import FeatureMethods, PictureFeatures, describe_picture
 from pvm_core.retrieval import Gallery, ranked, search
 from pvm_core.rules import Rules
+from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import Pair
 from pvm_core.verification import PairEvidence, VerifyParams, verify_frame
 from pvm_evaluation.folders import CaseFolder, PhotoSet, ProductPicture
@@ -88,6 +89,7 @@ class RawPair:
         label: whether the frame's video shows the product on purpose; None = neither searched for nor wrong.
         sim_rgb, sim_gray: cosines; rank: place among the frame's candidates, from 1.
         evidence: raw measurements; None where the pair was no candidate of its frame.
+        margin: of the greater cosine over the most alike other product of the frame; None without one.
     """
 
     source: str
@@ -102,6 +104,12 @@ class RawPair:
     sim_gray: float | None
     rank: int
     evidence: PairEvidence | None
+    margin: float | None = None
+
+    @property
+    def similarity(self) -> float:
+        """The greater cosine."""
+        return self.sim_rgb if self.sim_gray is None else max(self.sim_rgb, self.sim_gray)
 
     @property
     def pair(self) -> Pair:
@@ -174,6 +182,7 @@ def pairs_of_frame(
     params = VerifyParams.from_rules(state.setting.rules)
     views = [products[i].features.view for i in candidates]
     evidence = dict(zip(candidates.tolist(), verify_frame(frame.features.view, views, params), strict=True))
+    leads = margins([products[i].owner for i in nearest.index[0]], nearest.similarity[0].tolist())
     return [
         RawPair(
             source=source,
@@ -188,6 +197,7 @@ def pairs_of_frame(
             sim_gray=sim_gray,
             rank=rank,
             evidence=evidence.get(i),
+            margin=leads[rank - 1],
         )
         for _, i, rank, sim_rgb, sim_gray, _ in ranked(nearest)
     ]

@@ -78,7 +78,7 @@ def score_pairs(
 ) -> list[tuple[RawPair, PairScore]]:
     """The pairs that were verified, with their scores."""
     return [
-        (p, score_pair(p.pair, p.evidence, p.sim_rgb, p.sim_gray, calibration, rules))
+        (p, score_pair(p.pair, p.evidence, p.sim_rgb, p.sim_gray, calibration, rules, p.margin))
         for p in pairs
         if p.evidence is not None
     ]

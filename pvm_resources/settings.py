@@ -84,6 +84,7 @@ class RuleSettings(BaseSettings):
     grey_clahe: bool | None = None
     segmentation: bool | None = None
     edge_term: bool | None = None
+    look_term: bool | None = None
 
     def rules_overrides(self) -> dict[str, Any]:
         """The fields that are set."""

@@ -58,7 +58,7 @@ class Embeddings(FeatureStep):
         self.embedder, self.mask_key = load_embedder(name, settings.models), key_of(stage, "masks")
         self.model = _model(self.embedder, self.mask_key, self.gray)
         self.key = self.model.model_key
-        self.in_process = MODELS[name].library != "builtin"
+        self.in_process = not MODELS[name].installed
         self.batch = max(_BATCH, self.embedder.batch_size) if self.in_process else _BATCH
 
     @property
@@ -82,7 +82,8 @@ class Embeddings(FeatureStep):
         facts = {
             "model": self.model.name,
             "device": self.embedder.device,
-            "learned": self.in_process,
+            "learned": MODELS[self.embedder.name].library != "builtin",
+            "without_gpu": self.in_process and self.embedder.device == "cpu",
             "dimensions": self.embedder.dim,
         }
         completed = ("image.embeddings.completed", "video.embeddings.completed")

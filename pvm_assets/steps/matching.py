@@ -25,6 +25,7 @@ from pvm_core.links import at_second
 from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
 from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.decision import STATUSES, MatchDecision, decide
+from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
@@ -108,14 +109,14 @@ def _gallery(stage: Stage, key: str) -> tuple[list[uuid.UUID], Gallery]:
 
 
 def _candidates_per_frame(stage: Stage, frames: int, images: int) -> int:
-    """K by the rules: all where pairs are few; more where a learned embedder had to do without a GPU."""
+    """K by the rules: all where pairs are few; more where an embedder that wants a GPU had to do without."""
     rules = stage.rules
     if frames * images <= rules.exhaustive_max_pairs:
         return images
     state = stage.services.store.state.asset(stage.job_id, "embeddings")
     facts = state.metadata if state else {}
-    on_cpu = facts.get("learned") and facts.get("device") == "cpu"
-    k = round(rules.retrieval_topk * rules.retrieval_topk_cpu_factor) if on_cpu else rules.retrieval_topk
+    larger = bool(facts.get("without_gpu"))
+    k = round(rules.retrieval_topk * rules.retrieval_topk_cpu_factor) if larger else rules.retrieval_topk
     return min(k, images)
 
 
@@ -233,16 +234,21 @@ class _Scoring:
         """Every candidate pair with its calibrated terms, video by video; `matches` grows as videos end."""
         found = self.stage.services.store.matching.evidence(self.stage.job_id, self.verify_key)
         for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
-            scored = [self._score(pair, raw) for pair, raw in pairs]
+            scored = [one for _, frame in groupby(pairs, key=_frame) for one in self._scores(list(frame))]
             yield from scored
             decisions = decide(scored, self.stage.rules, self.calibration)
             self.matches.extend(self._record(d) for d in decisions)
 
-    def _score(self, pair: CandidatePair, raw: dict[str, Any] | None) -> PairScore:
+    def _scores(self, frame: list[tuple[CandidatePair, dict[str, Any] | None]]) -> list[PairScore]:
+        leads = margins([pair.product_id for pair, _ in frame], [pair.similarity for pair, _ in frame])
+        return [self._score(pair, raw, lead) for (pair, raw), lead in zip(frame, leads, strict=True)]
+
+    def _score(self, pair: CandidatePair, raw: dict[str, Any] | None, margin: float | None) -> PairScore:
         self.pairs += 1
         self.unmeasured += raw is None
         evidence = None if raw is None else evidence_from_row(raw)
-        return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, self.stage.rules)
+        rules = self.stage.rules
+        return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin)
 
     def _record(self, decision: MatchDecision) -> MatchRecord:
         return MatchRecord(
@@ -253,6 +259,10 @@ class _Scoring:
             embed_model=self.model,
             rules_key=self.stage.rules.key,
         )
+
+
+def _frame(found: tuple[CandidatePair, dict[str, Any] | None]) -> uuid.UUID | None:
+    return found[0].frame_id
 
 
 def _match_report(

@@ -33,6 +33,10 @@ def load_embedder(
         raise ModelError("model.kind", name, f"it is a {spec.kind}, not an embedder", "See `pvm models list`")
     if spec.library == "builtin":
         return ClassicEmbedder()
+    if spec.library == "wheel":
+        from pvm_core.embedders.lite0 import Lite0Embedder
+
+        return Lite0Embedder(models_dir)
     if not is_present(models_dir, name):
         raise missing(name)
     require_library(spec)
@@ -66,12 +70,18 @@ def choose_embedder(
         spec = resolve(setting, specs)
         if spec.kind != "embedder":
             raise ModelError("model.kind", setting, f"it is a {spec.kind}", "See `pvm models list`")
-        if spec.library != "builtin" and not is_present(models_dir, setting):
+        if not spec.installed and not is_present(models_dir, setting):
             raise missing(setting)
         return setting
     for name in PREFERENCE:
         known = specs.get(name)
-        usable = known is not None and name in calibrated and is_present(models_dir, name)
-        if known is not None and usable and find_spec(LIBRARY_MODULES[known.library]) is not None:
+        if known is not None and name in calibrated and _usable(known, models_dir):
             return name
     return "classic"
+
+
+def _usable(spec: ModelSpec, models_dir: Path | None) -> bool:
+    """Whether the model is on this machine with what loads it."""
+    if spec.installed:
+        return True
+    return is_present(models_dir, spec.name) and find_spec(LIBRARY_MODULES[spec.library]) is not None

@@ -16,6 +16,7 @@ Gaussian around its value in the model that is adapted.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -82,6 +83,20 @@ EDGE_FEATURES: Final[Mapping[str, Feature]] = {
     "log_colour_worst": Feature(lambda e: _log(e.colour_worst, 1.0), -1),
     "hue_conflict": Feature(lambda e: float(np.sqrt(e.hue_conflict or 0.0)), -1),
 }
+#: A longer lead says no more about the pair, only that the catalogue holds nothing else like it: among two
+#: products everything leads by far. Most true pairs of objects without print lead by as much.
+MARGIN_CAP: Final = 0.10
+#: From so many agreeing points on print decides, for or against: every sibling carton that is as alike as an
+#: object without print must be has at least 30, objects without print have 0 to 18.
+LOOK_INLIERS: Final = 20
+#: Share of weight that false pairs have where likeness is judged alone: whoever leads a frame is wrong
+#: wherever the right product is not in the catalogue, and that is the usual case. Half lets a plush sloth
+#: pass for a bear.
+LOOK_FALSE_SHARE: Final = 2 / 3
+#: Keeps the fit of separable pairs finite.
+LOOK_RIDGE: Final = 1e-4
+#: Fewer true or false pairs than this do not say what likeness alone is worth.
+MIN_LOOK_PAIRS: Final = 10
 #: Fewer keypoints than this in either picture: geometry could not be tried.
 MIN_KEYPOINTS: Final = 8
 
@@ -100,22 +115,29 @@ def edge_features(evidence: PairEvidence) -> F64 | None:
     return np.array([f.read(evidence) for f in EDGE_FEATURES.values()])
 
 
-def deep_features(sim_rgb: float | None, sim_gray: float | None) -> F64 | None:
-    """The feature of `sim_deep`: the larger cosine; None where there is none."""
+#: Features of `sim_deep`. A calibration may be without the margin.
+DEEP_FEATURES: Final = ("cosine", "margin")
+
+
+def deep_features(sim_rgb: float | None, sim_gray: float | None, margin: float | None) -> F64 | None:
+    """The features of `sim_deep`: the larger cosine, and how far it leads; None where there is no cosine.
+
+    A pair that has nobody to lead (`margin` None) leads by nothing, and a lead counts up to `MARGIN_CAP`.
+    """
     cosines = [c for c in (sim_rgb, sim_gray) if c is not None]
-    return np.array([max(cosines)]) if cosines else None
+    return np.array([max(cosines), min(margin or 0.0, MARGIN_CAP)]) if cosines else None
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """P = 1 / (1 + exp(-(bias + weights . features))), clipped to `CLIP`."""
+    """P = 1 / (1 + exp(-(bias + weights . features))), clipped to `CLIP`; it reads its first features."""
 
     features: tuple[str, ...]
     weights: tuple[float, ...]
     bias: float
 
     def __call__(self, values: F64) -> float:
-        z = self.bias + float(np.dot(self.weights, values))
+        z = self.bias + float(np.dot(self.weights, values[: len(self.weights)]))
         return float(np.clip(1.0 / (1.0 + np.exp(-z)), *CLIP))
 
 
@@ -127,8 +149,11 @@ class Calibration:
         name: identifies the file, stored with every match.
         embedder: name of the model whose cosines `deep` was fitted on.
         embedder_key: key of that model, "" where it is not known.
-        deep: cosine -> P, or None: a model that is not calibrated has no `sim_deep`.
+        deep: cosine, and margin where the file knows it -> P, or None: a model that is not calibrated has no
+            `sim_deep`.
         kp, edge: geometry -> P and appearance -> P.
+        look: cosine and margin -> P for a pair with too little print to decide, or None: likeness alone is
+            never enough.
         provenance: data, versions and results of the fit.
     """
 
@@ -139,6 +164,7 @@ class Calibration:
     edge: Logistic
     embedder_key: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    look: Logistic | None = None
 
     @property
     def calibrated(self) -> bool:
@@ -151,7 +177,8 @@ class Sample:
     """One labelled pair.
 
     Attributes:
-        evidence, sim_rgb, sim_gray: what was measured.
+        evidence, sim_rgb, sim_gray: what was measured; margin: the larger cosine less that of the most alike
+            other product of the frame, None without one.
         label: whether the frame shows the product.
         product: the product of the picture; shown: the products that the frame shows.
             A product is left out with every sample that names it in either place.
@@ -163,6 +190,7 @@ class Sample:
     label: bool
     product: str
     shown: frozenset[str] = frozenset()
+    margin: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,13 +235,37 @@ def fit_calibration(
     label = np.array([s.label for s, _ in known], bool)
     alike = np.array([s.evidence.transform is not None for s, _ in known], bool)
     _enough(label, alike)
-    names = (("cosine",), tuple(KP_FEATURES), tuple(EDGE_FEATURES))
+    names = (DEEP_FEATURES, tuple(KP_FEATURES), tuple(EDGE_FEATURES))
     designs = [_Design.of([v[i] for _, v in known], signs) for i, signs in enumerate(_term_signs())]
     share = balanced_weights(label, alike)
     fitted = _minimise(designs, label, share, weights)
     deep, kp, edge = (d.logistic(n, c) for d, n, c in zip(designs, names, fitted, strict=True))
     counted = {"true_pairs": int(label.sum()), "false_pairs": int((~label).sum()), "weights": list(weights)}
-    return Calibration(name, embedder, deep, kp, edge, embedder_key, {**counted, **(provenance or {})})
+    said = {**counted, **(provenance or {})}
+    return Calibration(name, embedder, deep, kp, edge, embedder_key, said, fit_look(s for s, _ in known))
+
+
+def fit_look(samples: Iterable[Sample]) -> Logistic | None:
+    """P that likeness alone is right, by cosine and margin; None: too few true or false pairs to say so.
+
+    Only pairs that lead every other product of their frame are looked at, with too little print to decide
+    (`LOOK_INLIERS`); no other may be accepted by their looks. `LOOK_FALSE_SHARE` of the weight is on false
+    ones, which are what leads where the right product is not in the catalogue. Every product weighs the same:
+    a look-alike of which there are few pictures counts as much as cartons of which there are hundreds.
+    """
+    known = [s for s in samples if s.evidence.inliers < LOOK_INLIERS and (s.margin or 0.0) > 0.0]
+    rows = [deep_features(s.sim_rgb, s.sim_gray, s.margin) for s in known]
+    label = np.array([s.label for s in known], bool)
+    if min(label.sum(), (~label).sum()) < MIN_LOOK_PAIRS:
+        return None
+    design = _Design.of(rows, _term_signs()[0])
+    share = np.zeros(len(known))
+    for kind, part in ((True, 1.0 - LOOK_FALSE_SHARE), (False, LOOK_FALSE_SHARE)):
+        count = Counter(s.product for s in known if s.label == kind)
+        for i, s in enumerate(known):
+            if s.label == kind:
+                share[i] = part / len(count) / count[s.product]
+    return design.logistic(DEEP_FEATURES, _maximise_likelihood(design, label, share))
 
 
 def adapt_calibration(
@@ -257,27 +309,33 @@ def adapt_calibration(
         return replace(prior, name=name, provenance=said)
     scale = scale or FeatureScale.of(s for s, _ in known)
     terms = (prior.deep, prior.kp, prior.edge)
+    # A calibration that knows no margin stays without it.
+    width = [len(t.features) for t in terms]
     designs = [
-        _Design.scaled([v[i] for _, v in known], *scale.terms[i], signs)
-        for i, signs in enumerate(_term_signs())
-    ]
+        _Design.scaled(
+            [None if v[i] is None else v[i][:n] for _, v in known],  # type: ignore[index]
+            scale.terms[i][0][:n], scale.terms[i][1][:n], signs[:n],
+        )
+        for i, (signs, n) in enumerate(zip(_term_signs(), width, strict=True))
+    ]  # fmt: skip
     centre = [d.standardised(t) for d, t in zip(designs, terms, strict=True)]
     label = np.array([s.label for s, _ in known], bool)
     even = np.full(len(known), 1.0 / len(known))
     fitted = _minimise(designs, label, even, weights, centre, prior_labels / len(known))
     deep, kp, edge = (d.logistic(t.features, c) for d, t, c in zip(designs, terms, fitted, strict=True))
-    return Calibration(name, prior.embedder, deep, kp, edge, prior.embedder_key, said)
+    return Calibration(name, prior.embedder, deep, kp, edge, prior.embedder_key, said, prior.look)
 
 
 def _values(sample: Sample) -> tuple[F64, F64, F64 | None] | None:
-    deep, kp = deep_features(sample.sim_rgb, sample.sim_gray), kp_features(sample.evidence)
+    deep = deep_features(sample.sim_rgb, sample.sim_gray, sample.margin)
+    kp = kp_features(sample.evidence)
     return None if deep is None or kp is None else (deep, kp, edge_features(sample.evidence))
 
 
 def _term_signs() -> tuple[F64, F64, F64]:
     """The signs of the features of sim_deep, sim_kp and sim_edge."""
     kp, edge = (np.array([f.sign for f in x.values()], np.float64) for x in (KP_FEATURES, EDGE_FEATURES))
-    return np.array([1.0]), kp, edge
+    return np.ones(len(DEEP_FEATURES)), kp, edge
 
 
 def _enough(label: Bools, alike: Bools) -> None:
@@ -293,10 +351,14 @@ def _enough(label: Bools, alike: Bools) -> None:
 
 def balanced_weights(label: Bools, alike: Bools) -> F64:
     """Weights summing to 1: true pairs half, hard negatives `HARD_NEGATIVE_SHARE`, others the rest."""
-    groups = [label, ~label & alike, ~label & ~alike]
-    share = [0.5, HARD_NEGATIVE_SHARE, 0.5 - HARD_NEGATIVE_SHARE]
-    weights = np.zeros(len(label))
-    for group, part in zip(groups, share, strict=True):
+    hard, other = HARD_NEGATIVE_SHARE, 0.5 - HARD_NEGATIVE_SHARE
+    return _shares([(label, 0.5), (~label & alike, hard), (~label & ~alike, other)])
+
+
+def _shares(groups: Sequence[tuple[Bools, float]]) -> F64:
+    """Weights summing to 1: each group's part spread evenly over its members; an empty one has none."""
+    weights = np.zeros(len(groups[0][0]))
+    for group, part in groups:
         if group.any():
             weights[group] = part / group.sum()
     total: F64 = weights / weights.sum()
@@ -391,9 +453,27 @@ def _minimise(
     return np.split(min(found, key=lambda end: float(end.fun)).x, ends)
 
 
+def _maximise_likelihood(design: _Design, label: Bools, share: F64) -> F64:
+    """Coefficients of one term alone, the bias last."""
+    from scipy.optimize import minimize
+
+    def loss(coefficients: F64) -> tuple[float, F64]:
+        p = np.clip(design.probabilities(coefficients), 1e-12, 1 - 1e-12)
+        ridge = LOOK_RIDGE * np.append(coefficients[:-1], 0.0)
+        value = -(share @ np.where(label, np.log(p), np.log(1.0 - p))) + ridge @ coefficients / 2
+        return float(value), design.rows.T @ (share * (p - label)) + ridge
+
+    inside = [(0.0, None)] * len(design.signs) + [(None, None)]
+    found: F64 = minimize(loss, design.start, jac=True, method="L-BFGS-B", bounds=inside).x
+    return found
+
+
 def to_json(calibration: Calibration) -> str:
     """The calibration as the text of its file; `from_json` gives an equal object back."""
-    terms = {"deep": calibration.deep, "kp": calibration.kp, "edge": calibration.edge}
+    terms = {
+        "deep": calibration.deep, "kp": calibration.kp, "edge": calibration.edge,
+        **({"look": calibration.look} if calibration.look else {}),
+    }  # fmt: skip
     body = {
         "format": FORMAT,
         "name": calibration.name,
@@ -424,11 +504,12 @@ def from_json(text: str, subject: str = "calibration") -> Calibration:
         return Calibration(
             name=str(body["name"]),
             embedder=str(body["embedder"]),
-            deep=_term(terms.get("deep"), ("cosine",)) if terms.get("deep") else None,
+            deep=_deep_term(terms["deep"]) if terms.get("deep") else None,
             kp=_term(terms["kp"], tuple(KP_FEATURES)),
             edge=_term(terms["edge"], tuple(EDGE_FEATURES)),
             embedder_key=str(body.get("embedder_key", "")),
             provenance=body.get("provenance", {}),
+            look=_term(terms["look"], DEEP_FEATURES) if terms.get("look") else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(
@@ -437,6 +518,10 @@ def from_json(text: str, subject: str = "calibration") -> Calibration:
             f"is not a calibration ({error})",
             "Fit it again: pvm evaluate FOLDER --fit FILE",
         ) from error
+
+
+def _deep_term(body: Mapping[str, Any]) -> Logistic:
+    return _term(body, DEEP_FEATURES if "margin" in body["weights"] else DEEP_FEATURES[:1])
 
 
 def _term(body: Mapping[str, Any], features: tuple[str, ...]) -> Logistic:

@@ -9,7 +9,7 @@ where score >= accept.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
@@ -123,7 +123,7 @@ def _contested(pairs: Sequence[PairScore], rules: Rules) -> dict[_Key, PairScore
     for a, b in meets:
         key = (a.shot, a.product_id, b.product_id)
         best[key] = max(best.get(key, 0.0), _score(a))
-    rivals: dict[_Key, PairScore] = {}
+    rivals = _seen_elsewhere(pairs, frames, rules)
     for a, b in meets:
         own = best[a.shot, a.product_id, b.product_id]
         other = best[a.shot, b.product_id, a.product_id]
@@ -133,6 +133,21 @@ def _contested(pairs: Sequence[PairScore], rules: Rules) -> dict[_Key, PairScore
         if held is None or (_score(b), str(b.img_id)) > (_score(held), str(held.img_id)):
             rivals[_pair_key(a)] = b
     return rivals
+
+
+def _seen_elsewhere(
+    pairs: Sequence[PairScore], frames: Mapping[uuid.UUID | None, Sequence[PairScore]], rules: Rules
+) -> dict[_Key, PairScore]:
+    """Pairs that are only alike, in frames where another product was placed: that is what they are like."""
+    found: dict[_Key, PairScore] = {}
+    for pair in pairs:
+        if _score(pair) >= rules.review_min and pair.by_looks:
+            others = [
+                p for p in frames.get(pair.frame_id, ()) if p.product_id != pair.product_id and not p.by_looks
+            ]
+            if others:
+                found[_pair_key(pair)] = max(others, key=lambda p: (_score(p), str(p.img_id)))
+    return found
 
 
 def _decide_one(
@@ -187,7 +202,8 @@ def _fault(
         return Reason("deep.none", {"least": rules.sim_deep_min})
     if best.sim_deep < rules.sim_deep_min:
         return Reason("deep.low", {"value": best.sim_deep, "least": rules.sim_deep_min})
-    if best.sim_kp < rules.inliers_min:
+    # What is accepted by its looks has no geometry to be asked for.
+    if best.sim_kp < rules.inliers_min and (top < rules.best_min or not best.by_looks):
         return Reason("geometry.low", {"value": best.sim_kp, "least": rules.inliers_min})
     if top >= rules.best_alone_min or (top >= rules.best_min and shots >= rules.cons_min):
         return None
@@ -198,8 +214,11 @@ def _fault(
 
 
 def _acceptance(best: PairScore, shots: int, rules: Rules) -> Reason:
+    values = {"best": _score(best), "shots": shots}
+    if best.by_looks:
+        return Reason("accepted.look", values)
     alone = _score(best) >= rules.best_alone_min
-    return Reason("accepted.alone" if alone else "accepted.shots", {"best": _score(best), "shots": shots})
+    return Reason("accepted.alone" if alone else "accepted.shots", values)
 
 
 def overlap_coefficient(first: tuple[float, ...], second: tuple[float, ...]) -> float:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pvm_core.rules import Rules
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,16 @@ class Terms:
     score_pair: float | None
 
 
+def weighted(deep: float | None, kp: float | None, edge: float | None, rules: Rules) -> float | None:
+    """The weighted sum of the known terms, [0, 1]; None where none is known."""
+    parts = [(rules.weight_deep, deep), (rules.weight_kp, kp)]
+    if rules.edge_term:
+        parts.append((rules.weight_edge, edge))
+    total = sum(w for w, _ in parts)
+    known = [w * v for w, v in parts if v is not None]
+    return min(1.0, sum(known) / total) if known and total > 0 else None
+
+
 @dataclass(frozen=True)
 class PairScore(Terms, Pair):
     """A pair with its score.
@@ -40,6 +54,8 @@ class PairScore(Terms, Pair):
     Attributes:
         footprint: outline of what the pair explains in the frame (`PairEvidence.footprint`), None without a
             transform. Decisions need it; it is not stored with a score.
+        by_looks: whether likeness alone carries the score, not what the terms sum up to; not stored either.
     """
 
     footprint: tuple[float, ...] | None = None
+    by_looks: bool = False

@@ -3,13 +3,23 @@
 `score_pair = weight_deep sim_deep + weight_kp sim_kp + weight_edge sim_edge`. A missing term adds nothing
 and its weight is not given to the others: what was not seen is not evidence, so a pair short of a term scores
 lower, never higher. Only where the rules switch the edge term off do the other two share its weight.
+
+A plush toy has next to no print. Where too few points agree for print to decide, a pair may be right by its
+looks: its score is then what cosine and margin alone promise (`Calibration.look`), where that is more. It
+needs another product to lead: in a catalogue of one nothing is accepted by its looks.
 """
 
 from __future__ import annotations
 
 from pvm_core.rules import Rules
-from pvm_core.scoring.calibration import Calibration, deep_features, edge_features, kp_features
-from pvm_core.scoring.pair import Pair, PairScore, Terms
+from pvm_core.scoring.calibration import (
+    LOOK_INLIERS,
+    Calibration,
+    deep_features,
+    edge_features,
+    kp_features,
+)
+from pvm_core.scoring.pair import Pair, PairScore, Terms, weighted
 from pvm_core.verification import PairEvidence
 
 
@@ -20,13 +30,16 @@ def score_pair(
     sim_gray: float | None,
     calibration: Calibration,
     rules: Rules,
+    margin: float | None = None,
 ) -> PairScore:
     """A pair with its terms and score; `evidence` None: the pictures could not be compared."""
     found = evidence or PairEvidence(0, 0)
-    terms = score_terms(found, sim_rgb, sim_gray, calibration, rules)
+    terms = score_terms(found, sim_rgb, sim_gray, calibration, rules, margin)
+    summed = weighted(terms.sim_deep, terms.sim_kp, terms.sim_edge, rules)
     return PairScore(
         pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
         terms.sim_deep, terms.sim_kp, terms.sim_edge, terms.score_pair, found.footprint,
+        terms.score_pair != summed,
     )  # fmt: skip
 
 
@@ -36,6 +49,7 @@ def score_terms(
     sim_gray: float | None,
     calibration: Calibration,
     rules: Rules,
+    margin: float | None = None,
 ) -> Terms:
     """Terms and score of one pair; `score_pair` is None where no term is known.
 
@@ -44,20 +58,19 @@ def score_terms(
         sim_rgb, sim_gray: cosines [-1, 1]; None where not computed. The larger counts.
         calibration: turns features into probabilities.
         rules: weights and flags.
+        margin: how far the larger cosine leads the most alike other product of the frame; None without one.
     """
-    cosine = deep_features(sim_rgb, sim_gray)
+    cosine = deep_features(sim_rgb, sim_gray, margin)
     deep = calibration.deep(cosine) if cosine is not None and calibration.deep else None
     geometry, edges = kp_features(evidence), edge_features(evidence) if rules.edge_term else None
     kp = None if geometry is None else calibration.kp(geometry)
     edge = None if edges is None else calibration.edge(edges)
-    return Terms(deep, kp, edge, weighted(deep, kp, edge, rules))
+    total = weighted(deep, kp, edge, rules)
+    # Without keypoints a match is for review, whatever it looks like.
+    leads = margin is not None and margin > 0.0 and evidence.inliers < LOOK_INLIERS and kp is not None
+    if rules.look_term and leads and calibration.look is not None and cosine is not None:
+        total = max(total or 0.0, calibration.look(cosine))
+    return Terms(deep, kp, edge, total)
 
 
-def weighted(deep: float | None, kp: float | None, edge: float | None, rules: Rules) -> float | None:
-    """The weighted sum of the known terms, [0, 1]; None where none is known."""
-    parts = [(rules.weight_deep, deep), (rules.weight_kp, kp)]
-    if rules.edge_term:
-        parts.append((rules.weight_edge, edge))
-    total = sum(w for w, _ in parts)
-    known = [w * v for w, v in parts if v is not None]
-    return min(1.0, sum(known) / total) if known and total > 0 else None
+__all__ = ["score_pair", "score_terms", "weighted"]

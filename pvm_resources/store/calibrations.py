@@ -34,9 +34,13 @@ ORDER BY l.seq, c.frame_id = l.frame_id AND c.img_id = l.img_id DESC NULLS LAST,
 """
 _PAIRS: Final = """
 SELECT c.frame_id, c.img_id, i.product_id, f.video_id, f.ts, f.shot, c.rank, c.sim_rgb, c.sim_gray,
-       c.similarity, e.raw
+       c.similarity, e.raw, c.similarity - other.best
 FROM candidate_pairs c JOIN stored_frames f USING (frame_id) JOIN stored_images i USING (img_id)
 JOIN pair_evidence e ON e.frame_id = c.frame_id AND e.img_id = c.img_id AND e.verify_key = %(verify)s
+LEFT JOIN LATERAL (
+    SELECT max(o.similarity) AS best FROM candidate_pairs o JOIN stored_images p ON p.img_id = o.img_id
+    WHERE o.job_id = c.job_id AND o.frame_id = c.frame_id AND p.product_id <> i.product_id
+) other ON true
 WHERE c.job_id = %(job)s AND f.video_id = ANY(%(videos)s)
       AND (e.raw ? 'footprint' OR i.product_id = ANY(%(products)s))
 ORDER BY f.video_id, f.ts, c.frame_id, c.rank, c.img_id
@@ -219,15 +223,16 @@ class Calibrations(Repository):
 
     def pairs_of_videos(
         self, job_id: str, verify_key: str, videos: Sequence[uuid.UUID], products: Sequence[uuid.UUID]
-    ) -> Iterator[tuple[CandidatePair, dict[str, Any]]]:
-        """The measured pairs of these videos in a job, video by video; streamed. Of other products than these
-        only pairs with a place in the frame come: without one they are nobody's rival."""
+    ) -> Iterator[tuple[CandidatePair, dict[str, Any], float | None]]:
+        """The measured pairs of these videos in a job with their margins (`pvm_core.scoring.margin`), video
+        by video; streamed. Of other products than these only pairs with a place in the frame come: without
+        one they are nobody's rival."""
         values = {
             "job": job_id, "verify": verify_key, "videos": list(videos), "products": list(products),
         }  # fmt: skip
         for batch in self._db.batches(tuple_row, _PAIRS, values):
-            for *pair, raw in batch:
-                yield CandidatePair(*pair), raw
+            for *pair, raw, margin in batch:
+                yield CandidatePair(*pair), raw, margin
 
     def _current(self, industry: str, embedder: str) -> InstalledCalibration | None:
         return self._db.one(

@@ -308,10 +308,10 @@ class Features(Repository):
         Idempotent. With `active` it replaces the active model of its kind, which the founding views show.
 
         Returns:
-            True where the model's vectors are indexed; False for other kinds, and above `HNSW_MAX_DIM`
-            dimensions, where search is exact.
+            True where the model's vectors are indexed; False for other kinds. Of vectors longer than
+            `HNSW_MAX_DIM` the first so many numbers are.
         """
-        indexed = model.kind == "embedder" and model.dim is not None and model.dim <= HNSW_MAX_DIM
+        indexed = model.kind == "embedder" and model.dim is not None
         with self._db.transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('pvm.models', 0))")
             cursor.execute(
@@ -368,7 +368,7 @@ class Features(Repository):
         """The product pictures of all jobs nearest to `vector`, best first.
 
         The HNSW index over half precision proposes (iterative scan, relaxed order: README of pgvector,
-        "Iterative Index Scans"), full precision decides. Exact where the model has no index.
+        "Iterative Index Scans"), full precision decides.
 
         Args:
             vector: float32 (dim,), unit length.
@@ -379,14 +379,17 @@ class Features(Repository):
             ModelError: ``model.unregistered``, or ``model.dimension`` where `vector` is not of the model's.
         """
         dim = self._dimension(model_key, vector)
-        if dim > HNSW_MAX_DIM:
-            return self.exact_search(model_key, vector, k)
         # Several views of one picture may stand side by side in the answer of the index.
         near = sql.SQL(
             "WITH near AS MATERIALIZED (SELECT img_id, emb_rgb FROM embeddings "
             "WHERE model_key = {key} AND kind = 'product' "
-            "ORDER BY emb_rgb::halfvec({dim}) <=> %(v)s::vector::halfvec({dim}) LIMIT {wide}) "
-        ).format(key=sql.Literal(model_key), dim=sql.Literal(dim), wide=sql.Literal(max(2 * k, k + 20)))
+            "ORDER BY {stored} <=> {wanted} LIMIT {wide}) "
+        ).format(
+            key=sql.Literal(model_key),
+            stored=_indexed(sql.SQL("emb_rgb"), dim),
+            wanted=_indexed(sql.SQL("%(v)s::vector"), dim),
+            wide=sql.Literal(max(2 * k, k + 20)),
+        )
         return self._search(near, vector, k, ef_search)
 
     def exact_search(self, model_key: str, vector: NDArray[np.float32], k: int = 20) -> list[Neighbour]:
@@ -490,11 +493,22 @@ def _create_index(model_key: str, dim: int) -> sql.Composed:
     digest = hashlib.sha256(model_key.encode()).hexdigest()[:16]
     return sql.SQL(
         "CREATE INDEX IF NOT EXISTS {name} ON embeddings "
-        "USING hnsw ((emb_rgb::halfvec({dim})) halfvec_cosine_ops) "
+        "USING hnsw (({indexed}) halfvec_cosine_ops) "
         f"WITH ({_HNSW}) WHERE model_key = {{key}} AND kind = 'product'"
     ).format(
-        name=sql.Identifier(f"embeddings_hnsw_{digest}"), dim=sql.Literal(dim), key=sql.Literal(model_key)
+        name=sql.Identifier(f"embeddings_hnsw_{digest}"),
+        indexed=_indexed(sql.SQL("emb_rgb"), dim),
+        key=sql.Literal(model_key),
     )
+
+
+def _indexed(vector: sql.SQL, dim: int) -> sql.Composed:
+    """What of a vector the index holds: half precision, at most `HNSW_MAX_DIM` numbers (README of pgvector,
+    "Indexing Subvectors")."""
+    if dim <= HNSW_MAX_DIM:
+        return sql.SQL("{vector}::halfvec({dim})").format(vector=vector, dim=sql.Literal(dim))
+    most = sql.Literal(HNSW_MAX_DIM)
+    return sql.SQL("subvector({vector}, 1, {most})::halfvec({most})").format(vector=vector, most=most)
 
 
 def _has(table: _Table) -> str:

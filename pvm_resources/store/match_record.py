@@ -91,7 +91,9 @@ class MatchRecord(MatchDecision):
 
     def row(self) -> dict[str, Any]:
         """Column -> value: all fields, with those of `best` and `reason` among them."""
-        pair = {_RENAMED.get(n, n): v for n, v in vars(self.best).items() if n != "footprint"}
+        pair = {
+            _RENAMED.get(n, n): v for n, v in vars(self.best).items() if n not in ("footprint", "by_looks")
+        }
         code, values = self.reason.to_row()
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("best", "reason")}
         return {**pair, **own, "reason_code": code, "reason_values": values}

@@ -15,6 +15,8 @@ def test_the_list_says_what_is_here_and_under_which_licence(shared_pvm: Pvm) -> 
 
     assert "builtin" in lines["classic"]
     assert "yes" in lines["classic"]
+    assert "builtin" in lines["efficientnet-lite0"]
+    assert "yes" in lines["efficientnet-lite0"]
     assert "absent" in lines["dinov2-small"]
     assert "--accept-licence" in lines["bria-rmbg"]
 
@@ -54,6 +56,20 @@ def test_weights_brought_by_hand_are_verified_and_a_changed_file_is_found(
     assert changed.returncode == 1
     assert "differs" in changed.stdout
     assert shared_pvm("models", "rm", "clip-vit-b32").returncode == 0
+
+
+def test_auto_takes_the_learned_embedder_of_the_base_install_and_rows_say_so(
+    pvm: Pvm, tmp_path: Path
+) -> None:
+    case = tiny.write_case(tmp_path / "case", products=2, clips=1)
+    given = ("--industry", "Hộp", "--products", case.products, "--videos", case.videos)
+    done = pvm("run", *given, EMBED_MODEL="auto")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(pvm("results", "-i", "Hộp", "--min-score", "0", "--format", "json").stdout)
+    assert {row["embed_model"] for row in rows} == {"efficientnet-lite0"}
+    assert {row["calibration"] for row in rows} == {"efficientnet-lite0-1"}
+    accepted = {row["video"]: row["product"] for row in rows if row["status"] == "accepted"}
+    assert accepted == case.shown
 
 
 def _labels(folder: Path) -> Path:

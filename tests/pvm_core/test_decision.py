@@ -247,3 +247,26 @@ def test_share_of_the_smaller_outline(
 ) -> None:
     assert overlap_coefficient(first, second) == pytest.approx(share)
     assert overlap_coefficient(second, first) == pytest.approx(share)
+
+
+def alike(product: str, frame: str, score: float = 0.9) -> PairScore:
+    """A pair that likeness alone carries: no place in the frame, no geometry."""
+    return replace(pair(product, frame, score, kp=0.05), sim_edge=None, by_looks=True)
+
+
+def test_what_is_accepted_by_its_looks_says_so() -> None:
+    match = one([alike("A", "f")], "A", Rules())
+    assert (match.status, match.reason.code) == ("accepted", "accepted.look")
+    assert "looks very alike" in match.reason.text()
+
+
+def test_likeness_yields_to_a_product_that_was_placed_in_the_frame() -> None:
+    pairs = [alike("A", "f"), pair("B", "f", 0.9, footprint=LEFT)]
+    match = one(pairs, "A", Rules())
+    assert (match.status, match.reason.code) == ("review", "rival")
+    assert one(pairs, "B", Rules()).status == "accepted"
+
+
+def test_another_frame_of_the_video_may_show_another_product() -> None:
+    pairs = [alike("A", "f"), pair("B", "ff", 0.9, footprint=LEFT, shot=1)]
+    assert {one(pairs, name, Rules()).status for name in "AB"} == {"accepted"}

@@ -186,9 +186,9 @@ def pretend(models: Path, name: str) -> None:
 
 
 class TestChoice:
-    def test_auto_without_anything_is_classic(self, tmp_path: Path) -> None:
+    def test_auto_without_anything_is_what_the_base_install_has(self, tmp_path: Path) -> None:
         assert choose_embedder("auto", None, {"classic"}) == "classic"
-        assert choose_embedder("auto", tmp_path / "none", set(PREFERENCE)) == "classic"
+        assert choose_embedder("auto", tmp_path / "none", set(PREFERENCE)) == "efficientnet-lite0"
 
     @pytest.mark.skipif(find_spec("open_clip") is None, reason="needs the extra `models`")
     def test_auto_needs_weights_and_calibration(self, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
+from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair_score import score_terms, weighted
 from pvm_core.verification import PairEvidence
 from pvm_jobs.rules import RULE_SETS
@@ -77,3 +78,62 @@ def test_switched_off_edge_term_shares_its_weight() -> None:
 def test_uncalibrated_model_has_no_sim_deep() -> None:
     other = load_calibration(None, "clip-vit-b32")
     assert score_terms(NOTHING, 0.9, 0.9, other, Rules()).sim_deep is None
+
+
+LITE0 = load_calibration(None, "efficientnet-lite0")
+#: Cosine and margin of a plush toy that is surely the one.
+SURE = 0.40, 0.15
+
+
+def looks(
+    cosine: float,
+    margin: float | None,
+    evidence: PairEvidence = NOTHING,
+    rules: Rules = Rules(),  # noqa: B008
+) -> float:
+    return score_terms(evidence, cosine, None, LITE0, rules, margin).score_pair or 0.0
+
+
+def test_a_pair_without_print_is_accepted_where_it_is_very_alike_and_leads() -> None:
+    assert looks(*SURE) >= Rules().best_alone_min
+
+
+@pytest.mark.parametrize(
+    ("cosine", "margin", "evidence"),
+    [
+        (0.99, None, NOTHING),
+        (0.99, 0.0, NOTHING),
+        (0.99, -0.05, NOTHING),
+        # As alike as another plush toy is where the right one is not in the catalogue.
+        (0.322, 0.119, NOTHING),
+        (0.322, 2.0, NOTHING),
+        # Print decides where there is enough of it.
+        (*SURE, replace(NOTHING, inliers=20)),
+        # Nothing was compared.
+        (*SURE, PairEvidence(0, 0, keypoints=2)),
+    ],
+)
+def test_likeness_alone_is_not_enough(cosine: float, margin: float | None, evidence: PairEvidence) -> None:
+    assert looks(cosine, margin, evidence) < Rules().accept
+
+
+def test_rules_may_forbid_acceptance_by_looks() -> None:
+    assert looks(*SURE, rules=replace(Rules(), look_term=False)) < Rules().review_min
+    assert looks(*SURE, rules=RULE_SETS["founding"]) < RULE_SETS["founding"].accept
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_longer_lead_and_a_greater_cosine_never_lower_the_score(
+    a: float, b: float, c: float, d: float
+) -> None:
+    (less, more), (short, far) = sorted((a, b)), sorted((c, d))
+    assert looks(less, short) <= looks(more, short) + 1e-9
+    assert looks(less, short) <= looks(less, far) + 1e-9
+
+
+@given(st.lists(st.tuples(st.sampled_from("ABCD"), st.floats(-1, 1)), min_size=1, max_size=12))
+def test_a_margin_is_the_lead_over_the_best_other_product(pairs: list[tuple[str, float]]) -> None:
+    found = margins([p for p, _ in pairs], [s for _, s in pairs])
+    for (product, similarity), margin in zip(pairs, found, strict=True):
+        others = [s for p, s in pairs if p != product]
+        assert margin == (pytest.approx(similarity - max(others)) if others else None)

@@ -13,7 +13,8 @@ from pvm_core.errors import InputError
 from pvm_core.images import encode_jpeg
 from pvm_core.proportions import lower_bound
 from pvm_core.rules import Rules
-from pvm_core.scoring.calibration import load_calibration
+from pvm_core.scoring.calibration import Sample, fit_look, load_calibration
+from pvm_core.verification import PairEvidence
 from pvm_evaluation.fitting import cross_validate, fit, to_samples
 from pvm_evaluation.folders import PhotoSet, open_folder
 from pvm_evaluation.measure import RawPair, Setting, measure
@@ -99,6 +100,51 @@ def test_left_out_products_are_judged_by_a_fit_that_never_saw_them() -> None:
     before = {(p.product, p.video): s for p, s in held_out if p.product == "p3"}
     after = {(p.product, p.video): s for p, s in again if p.product == "p3"}
     assert before == after
+
+
+def test_frames_enter_a_fit_with_their_product_and_without_it() -> None:
+    (best, second, third) = (
+        replace(p, sim_rgb=cosine, margin=margin, label=true, video="s", frame="s", product=name)
+        for p, cosine, margin, true, name in zip(
+            raw_pairs(3)[:3], (0.8, 0.5, 0.4), (0.3, -0.3, -0.4), (True, False, False), "ABC", strict=True
+        )
+    )
+    samples = to_samples([best, second, third])
+    told = [(s.product[-1], s.label, s.margin) for s in samples]
+    assert told == [
+        ("A", True, 0.3), ("B", False, -0.3), ("C", False, -0.4),
+        # A is not in the catalogue: B leads C, and is wrong.
+        ("B", False, pytest.approx(0.1)),
+    ]  # fmt: skip
+
+
+def test_a_measured_pair_leads_or_follows_the_most_alike_other_product(photos: Path) -> None:
+    folder = open_folder(photos)
+    assert isinstance(folder, PhotoSet)
+    with WorkPool(0) as pool:
+        pairs = measure(folder, Setting(), pool)
+    for pair in pairs:
+        others = [p.similarity for p in pairs if p.frame == pair.frame and p.product != pair.product]
+        assert pair.margin == pytest.approx(pair.similarity - max(others), abs=1e-6)
+
+
+def test_likeness_alone_is_fitted_where_there_are_pairs_without_print() -> None:
+    rng = np.random.default_rng(3)
+    bare = PairEvidence(12, 0, keypoints=300)
+
+    def drawn(true: bool, n: int) -> Sample:
+        cosine, margin = rng.normal(0.5 if true else 0.3, 0.03), rng.uniform(0.02, 0.2)
+        return Sample(bare, float(cosine), None, true, f"p{n % 7}", frozenset(), float(margin))
+
+    fitted = fit_look([drawn(n % 2 == 0, n) for n in range(200)])
+    assert fitted is not None
+    assert min(fitted.weights) >= 0
+    assert fitted(np.array([0.55, 0.1])) > 0.9
+    assert fitted(np.array([0.30, 0.1])) < 0.1
+    # Followers, and print in plenty, say nothing of likeness alone.
+    assert fit_look([replace(drawn(True, n), margin=-0.1) for n in range(50)]) is None
+    placed = replace(bare, inliers=40)
+    assert fit_look([replace(drawn(n % 2 == 0, n), evidence=placed) for n in range(50)]) is None
 
 
 def test_fit_and_its_held_out_scores() -> None:

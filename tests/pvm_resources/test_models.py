@@ -42,7 +42,7 @@ def _libraries(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_lists_every_model_of_the_registry(tmp_path: Path) -> None:
     states = {s.spec.name: s.status for s in make(tmp_path).list()}
     assert states.keys() == MODELS.keys()
-    assert states.pop("classic") == "builtin"
+    assert states.pop("classic") == states.pop("efficientnet-lite0") == "builtin"
     assert set(states.values()) == {"absent"}
     assert not (tmp_path / "models").exists()
 
@@ -93,6 +93,8 @@ def test_verify_sees_a_changed_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="pvm models pull dinov2-small"):
         store.verify("dinov2-small")
     assert store.verify("classic").ok
+    shipped = store.verify("efficientnet-lite0")
+    assert (shipped.ok, shipped.sha256) == (True, MODELS["efficientnet-lite0"].sha256)
 
 
 def test_a_licence_that_is_not_permissive_is_accepted_first(tmp_path: Path) -> None:

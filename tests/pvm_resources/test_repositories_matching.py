@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from pvm_core.errors import StoreError
 from pvm_core.rules import Rules
+from pvm_core.scoring.margin import margins
 from pvm_core.scoring.reason import Reason
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.match_record import MatchRecord
-from pvm_resources.store.records import Candidate, PairEvidenceRow
+from pvm_resources.store.records import Candidate, CandidatePair, PairEvidenceRow
 from tests.outbox import Outbox
 from tests.pvm_resources import world
 
@@ -191,3 +192,26 @@ def test_a_match_of_another_jobs_picture_is_refused(repos: Store, made: world.Wo
             made.job.job_id, [_with_best(world.matches(made)[0], frame_id=uuid.uuid4())]
         )
     assert len(repos.matching.matches(made.job.job_id)) == 3
+
+
+def test_measured_pairs_come_with_their_lead_over_other_products(repos: Store) -> None:
+    made = world.make(repos)
+    world.write(repos, made)
+    job = made.job.job_id
+    frames: dict[uuid.UUID | None, list[CandidatePair]] = {}
+    for one in repos.matching.candidates(job):
+        frames.setdefault(one.frame_id, []).append(one)
+    expected = {
+        (one.frame_id, one.img_id): margin
+        for pairs in frames.values()
+        for one, margin in zip(
+            pairs, margins([p.product_id for p in pairs], [p.similarity for p in pairs]), strict=True
+        )
+    }
+    videos = sorted({one.video_id for pairs in frames.values() for one in pairs})
+    products = sorted({one.product_id for pairs in frames.values() for one in pairs})
+    found = list(repos.calibrations.pairs_of_videos(job, world.KEYS["verify"], videos, products))
+    assert found
+    for pair, _, margin in found:
+        wanted = expected[pair.frame_id, pair.img_id]
+        assert margin == (None if wanted is None else pytest.approx(wanted))

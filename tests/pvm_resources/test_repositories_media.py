@@ -378,11 +378,13 @@ def test_one_active_model(repos: Store, database: Database) -> None:
     assert indexes == 2
 
 
-def test_a_model_too_wide_for_an_index_is_searched_exactly(repos: Store) -> None:
+def test_the_beginning_of_a_vector_too_long_for_an_index_is_indexed(repos: Store, database: Database) -> None:
     made = world.make(repos)
     world.write(repos, made)
-    dim = HNSW_MAX_DIM + 1
-    assert not repos.features.register_model(Model("wide", "x", "embedder", dim))
+    dim = HNSW_MAX_DIM + 100
+    assert repos.features.register_model(Model("wide", "x", "embedder", dim))
+    index = database.value("SELECT indexdef FROM pg_indexes WHERE indexdef LIKE '%subvector%'")
+    assert f"halfvec({HNSW_MAX_DIM})" in index
     repos.features.write(
         "embeddings",
         [
