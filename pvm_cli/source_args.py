@@ -59,8 +59,18 @@ def check_usable(given: Mapping[str, Sequence[str]], settings: Settings) -> None
 
     for tokens in given.values():
         faults = [unconfigured(token, settings) for token in tokens]
-        if faults and all(faults) and faults[0] is not None:
-            raise faults[0]
+        lacking = [fault for fault in faults if fault is not None]
+        if lacking and len(lacking) == len(tokens):
+            raise _together(lacking)
+
+
+def _together(faults: Sequence[InputError]) -> InputError:
+    """One error that names what each source lacks."""
+    first = faults[0]
+    if len(faults) == 1:
+        return first
+    reason = "; ".join(f"{fault.subject}: {fault.reason}" for fault in faults)
+    return InputError(first.code, ", ".join(fault.subject for fault in faults), reason, first.remedy)
 
 
 def named(kind: SourceKind) -> tuple[str, ...]:

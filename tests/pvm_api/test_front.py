@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from playwright.sync_api import Browser
 
 from pvm_resources.postgres.driver import Database
 from tests.pvm_api.served import Served
@@ -43,14 +43,8 @@ def test_nothing_comes_from_elsewhere(shared_client: TestClient, path: str) -> N
 
 
 @pytest.mark.browser
-def test_the_description_is_shown_by_a_browser(database: Database, tmp_path: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium on this machine (Debian: apt-get install chromium)")
-    with Served(database.dsn, tmp_path / "home") as api, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+def test_the_description_is_shown_by_a_browser(browser: Browser, database: Database, tmp_path: Path) -> None:
+    with Served(database.dsn, tmp_path / "home") as api:
         page = browser.new_page()
         faults: list[str] = []
         asked: list[str] = []
@@ -61,6 +55,6 @@ def test_the_description_is_shown_by_a_browser(database: Database, tmp_path: Pat
         page.wait_for_selector("#operations-jobs-startJob", timeout=60_000)
         page.click("#operations-jobs-startJob button.opblock-summary-control")
         page.wait_for_selector("#operations-jobs-startJob .opblock-body", timeout=60_000)
-        browser.close()
+        page.close()
     assert faults == []
     assert [url for url in asked if not url.startswith((api.url, "data:"))] == []
