@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import dagster as dg
 
+from pvm_assets.descriptions import of_asset
 from pvm_assets.event_log_redactor import EventLogRedactor
 from pvm_assets.graph import NODES, OWNERS
 from pvm_assets.partitions import JOB_PARTITIONS
@@ -227,7 +228,7 @@ def job_asset(
             group_name=node.group,
             owners=list(OWNERS),
             kinds=kinds,
-            description=work.__doc__,
+            description=of_asset(work),
             code_version=code_version,
             metadata={
                 "dagster/column_schema": schema,

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import dagster as dg
 from dagster import PreviewWarning
 
+from pvm_assets.descriptions import described
 from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.services import JobServices, JobServicesResource
 from pvm_assets.stage import clear_failure
@@ -87,7 +88,7 @@ def job_check(
                 asset=asset,
                 name=name,
                 blocking=blocking,
-                description=check.__doc__,
+                description=described(check),
                 partitions_def=JOB_PARTITIONS,
                 **(placement or {}),
             )(run)

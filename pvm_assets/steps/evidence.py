@@ -21,7 +21,7 @@ _SHOWN: Final[tuple[MatchStatus, ...]] = ("accepted", "review")
 @job_asset(
     table="matches",
     columns=(
-        Column("match_id", "uuid"),
+        Column("match_id", "uuid", "the match that the picture proves"),
         Column("evidence_path", "text", "key of the evidence picture in the media store"),
     ),
     kinds={"python", "postgres", "image"},

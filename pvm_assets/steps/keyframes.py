@@ -18,11 +18,11 @@ from pvm_resources.store.records import JobVideo, KeyframeSet
     table="stored_frames",
     columns=(
         Column("frame_id", "uuid", "uuid5 of the video, the parameters and the time"),
-        Column("video_id", "uuid"),
+        Column("video_id", "uuid", "the video it is of"),
         Column("ts", "float8", "seconds from the start, from pts"),
         Column("shot", "int4", "number of the shot in its video"),
         Column("local_path", "text", "key in the media store; null for a rejected frame"),
-        Column("sharpness", "float8"),
+        Column("sharpness", "float8", "Laplacian energy of its sharper tiles; comparable within a shot"),
         Column("status", "text", "kept or rejected"),
         Column("reason", "text", "why a frame was rejected"),
     ),

@@ -30,7 +30,7 @@ class Keypoints(FeatureStep):
         Column("item_id", "uuid", "product picture or frame"),
         Column("kind", "text", "product or frame"),
         Column("method_key", "text", "detector, parameters and masks"),
-        Column("n_keypoints", "int4"),
+        Column("n_keypoints", "int4", "points found"),
         Column("kp_blob_path", "text", "npz in the media store"),
         Column("status", "text", "ok or excused"),
         Column("reason", "text", "why a picture is excused"),

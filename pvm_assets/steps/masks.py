@@ -38,7 +38,7 @@ class Masks(FeatureStep):
         Column("item_id", "uuid", "product picture or frame"),
         Column("kind", "text", "product or frame"),
         Column("method_key", "text", "segmenter with its parameters and version"),
-        Column("has_mask", "bool"),
+        Column("has_mask", "bool", "false: the whole picture counts as the product"),
         Column("mask_path", "text", "key in the media store"),
         Column("coverage", "float8", "share of the picture inside the mask"),
         Column("reason", "text", "how the mask came about, or why there is none"),

@@ -51,8 +51,8 @@ _JUDGED: Final[Mapping[Verdict, str]] = {"accept": "right", "reject": "wrong", "
 @job_asset(
     table="candidate_pairs",
     columns=(
-        Column("frame_id", "uuid"),
-        Column("img_id", "uuid"),
+        Column("frame_id", "uuid", "a keyframe"),
+        Column("img_id", "uuid", "a product picture that may be in it"),
         Column("rank", "int4", "from 1, by similarity"),
         Column("sim_rgb", "float8", "cosine, greatest over the views"),
         Column("sim_gray", "float8", "cosine of the grey pictures"),
@@ -129,8 +129,8 @@ def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Neare
     table="matches",
     columns=(
         Column("match_id", "uuid", "uuid5 of job, product and video"),
-        Column("product_id", "uuid"),
-        Column("video_id", "uuid"),
+        Column("product_id", "uuid", "the product that is looked for"),
+        Column("video_id", "uuid", "the video it is looked for in"),
         Column("score", "float8", "[0, 1]; accepted if and only if it reaches the rules' ACCEPT"),
         Column("status", "text", "by the score: accepted, review or rejected"),
         Column("reason_code", "text", "why it has this status"),

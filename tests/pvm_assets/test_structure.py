@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 from typing import Any
@@ -20,6 +21,7 @@ from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.stage import clear_failure
 from pvm_assets.steps.features import FEATURES
 from pvm_core.errors import InputError, StoreError
+from pvm_jobs.job_ids import PARTITION_FORM, slugify, split_partition_key
 from pvm_resources.settings import project_root
 
 _HEAVY = ("dagster", "torch", "pandas", "httpx", "pydantic")
@@ -56,10 +58,23 @@ def test_every_asset_is_described(asset: dg.AssetsDefinition) -> None:
     assert spec.owners
     assert spec.kinds
     assert spec.description
+    assert not re.search(r"^\s{4}", spec.description, re.M), "indented Markdown is shown as code"
+    assert PARTITION_FORM in spec.description
     assert spec.code_version
     assert spec.group_name == NODES[_name(asset)].group
     assert spec.partitions_def == JOB_PARTITIONS
-    assert isinstance(spec.metadata["dagster/column_schema"], dg.TableSchema)
+    schema = spec.metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+    assert [column.name for column in schema.columns if not column.description] == []
+
+
+def test_the_job_says_how_its_partitions_are_named() -> None:
+    description = defs.resolve_job_def(JOB_NAME).description or ""
+    assert PARTITION_FORM in description
+    (example,) = re.findall(r"e\.g\. `([^`]+)`", description)
+    slug, job = split_partition_key(example)
+    assert slugify(slug) == slug
+    assert job
 
 
 @pytest.mark.parametrize("asset", ASSETS, ids=_name)
@@ -73,6 +88,7 @@ def test_every_check_is_partitioned_as_its_asset(check: dg.AssetChecksDefinition
     (spec,) = check.check_specs
     assert spec.partitions_def == JOB_PARTITIONS
     assert spec.description
+    assert not re.search(r"^\s{4}", spec.description, re.M)
 
 
 def _step(definition: Any) -> tuple[str | None, dict[str, Any]]:

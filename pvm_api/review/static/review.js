@@ -262,6 +262,8 @@ if (list) {
 
 const filters = $(".filters");
 if (filters) {
+  // On a phone matches come first.
+  if (matchMedia("(max-width: 720px)").matches) $(".fold", filters).open = false;
   const apply = () => {
     // Empty fields would only make the address long.
     // Without a word on it the order follows from the filters.

@@ -402,3 +402,20 @@ def test_a_revoked_key_ends_its_sessions(
         page.goto(f"{locked[0]}/review")
     assert "/session/in" in page.url
     page.context.close()
+
+
+def test_filters_fold_on_a_phone_and_stay_open_elsewhere(browser: Browser, page: Page, site: Site) -> None:
+    _grid(page, site)
+    expect(page.get_by_label("Order")).to_be_visible()
+    expect(page.locator(".fold summary")).to_be_hidden()
+
+    phone = opened(browser, viewport={"width": 390, "height": 844}, has_touch=True)
+    _grid(phone, site)
+    expect(phone.get_by_label("Order")).to_be_hidden()
+    assert phone.locator(".card").first.bounding_box()["y"] < 844, "a match is on the first screen"  # type: ignore[index]
+    phone.locator(".fold summary").tap()
+    expect(phone.get_by_label("Order")).to_be_visible()
+    phone.get_by_label("Order").select_option("worst")
+    phone.wait_for_url("**sort=worst**")
+    assert phone.faults == []  # type: ignore[attr-defined]
+    phone.context.close()
