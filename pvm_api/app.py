@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from pvm_api import models, problems
@@ -27,9 +28,8 @@ from pvm_resources.store.assembly import Store
 
 #: Paths that need no key; they show nothing about jobs.
 OPEN: Final = frozenset({"/healthz", "/readyz"})
-#: Paths whose body is a file, and paths that take a form with one.
+#: Paths whose body is a file.
 _FILES: Final = frozenset({"/v1/uploads"})
-_FORMS: Final = frozenset({"/v1/jobs", "/start-job", "/orchestrator/start-job", "/v1/products/similar"})
 #: Besides the file a form has fields and boundaries.
 _FORM_BYTES: Final = 1_000_000
 _ROUTERS: Final = (
@@ -106,10 +106,21 @@ def create_app(
     file_max = settings.api_upload_mb * 1_000_000
     upload_max = max(file_max, settings.api_upload_video_mb * 1_000_000)
     app.add_middleware(
-        RequestMiddleware, bodies=BodyLimits(_FILES, _FORMS, upload_max, file_max + _FORM_BYTES)
+        RequestMiddleware, bodies=BodyLimits(_FILES, _forms(), upload_max, file_max + _FORM_BYTES)
     )
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
+
+
+def _forms() -> frozenset[str]:
+    """Paths that are described as taking a form with a file."""
+    routes = (route for router in (similar.router, *_ROUTERS) for route in router.routes)
+    return frozenset(
+        route.path
+        for route in routes
+        if isinstance(route, APIRoute)
+        and "multipart/form-data" in (route.openapi_extra or {}).get("requestBody", {}).get("content", {})
+    )
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -55,7 +55,7 @@ _BODY: Final[dict[str, Any]] = {
                         "catalogue": {
                             "type": "string",
                             "format": "binary",
-                            "description": "Catalogue file: csv, tsv, jsonl, json or xml.",
+                            "description": f"Catalogue file: {', '.join(uploads.KINDS)}.",
                         },
                     },
                 }

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from pvm_api import json_body
 from pvm_api.app import create_app
 from pvm_cli.main import app as cli
 from pvm_core.embedders import EmbedInput, load_embedder
@@ -107,6 +110,17 @@ def test_a_picture_finds_the_videos_that_show_it(place: Place) -> None:
             assert "t=" in one["video_url"]
             assert not any(isinstance(value, dict | list) for value in one.values())
     assert shown >= 4, "most of them are found"
+
+
+@pytest.mark.parametrize("path", ["/v1/videos/similar", "/v1/products/similar"])
+def test_a_picture_as_large_as_cameras_make_them_is_taken(place: Place, path: str) -> None:
+    _describe_frames(place)
+    noise = np.random.default_rng(5).integers(0, 255, (1_000, 1_000, 3), np.uint8)
+    done, data = cv2.imencode(".jpg", noise)
+    assert done
+    assert len(data) > 2 * json_body.BYTES_MAX
+    answer = place.client.post(path, files={"picture": ("a.jpg", data.tobytes(), "image/jpeg")})
+    assert answer.status_code == 200, answer.text
 
 
 def test_nothing_is_made_up(place: Place) -> None:
