@@ -7,7 +7,6 @@ are those of Apache's mod_reqtimeout and nginx's ``send_timeout``.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import resource
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pvm_api.origin import Proxies
 from pvm_resources.settings import Network, networks_of
 
 #: Connections held at once, where the limit of open files allows them.
@@ -60,6 +60,7 @@ def limited_protocol(limits: ConnectionLimits, proxies: Sequence[Network]) -> ty
         proxies: trusted ones, whose connections are those of many callers.
     """
     held: Counter[str] = Counter()
+    trusted = Proxies(tuple(proxies))
 
     class Limited(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
@@ -72,7 +73,7 @@ def limited_protocol(limits: ConnectionLimits, proxies: Sequence[Network]) -> ty
             super().connection_made(transport)
             address = self.client[0] if self.client else ""
             full = len(self.connections) > limits.total
-            if not full and not _within(address, proxies):
+            if not full and not trusted.trust(address):
                 full = held[address] >= limits.per_address
                 self._counted = address
                 held[address] += 1
@@ -162,14 +163,6 @@ def limited_protocol(limits: ConnectionLimits, proxies: Sequence[Network]) -> ty
             self.transport.abort()
 
     return Limited
-
-
-def _within(address: str, networks: Sequence[Network]) -> bool:
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(found in network for network in networks)
 
 
 def server_options(limits: ConnectionLimits, proxies: str) -> dict[str, Any]:

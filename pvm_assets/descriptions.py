@@ -10,8 +10,8 @@ from pvm_jobs.job_ids import PARTITION_FORM
 #: What somebody who adds a partition by hand has to know.
 PARTITION_HELP: Final = (
     f"A partition is one job of one industry; its key is `{PARTITION_FORM}`, e.g. `yoga-mats@spring-1`. "
-    "To start a job here, add a partition: the slug as `pvm industries list` shows it, and any new job id. "
-    "It takes the standing sources of the industry."
+    "To start a job here, add a partition (the slug as `pvm industries list` shows it, and any new job id) "
+    "and materialise it. It takes the standing sources of the industry."
 )
 
 

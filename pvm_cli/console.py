@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from pvm_core.errors import PvmError
 from pvm_core.printable import printable
+from pvm_core.wording import shortened
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderHook
@@ -159,8 +160,7 @@ def _log(stream: IO[str]) -> logging.Logger:
 
 def shorten(text: str, width: int) -> str:
     """At most `width` characters on one line, the end marked where something is left out."""
-    line = flat(text)
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    return shortened(flat(text), width)
 
 
 def flat(text: str) -> str:

@@ -20,6 +20,11 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def shortened(text: str, limit: int = 80) -> str:
+    """At most `limit` characters, the end marked where something is left out."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def near_names(given: str, known: Iterable[str], most: int = 3) -> list[str]:
     """The known names that `given` may have meant, the most alike first; case and marks count little."""
     plain: dict[str, str] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pvm_core.wording import counted
+from pvm_core.figures import score_text
+from pvm_core.wording import counted, shortened
 
 #: Events that people are told of.
 EVENTS: Final = ("job.completed", "job.failed", "job.cancelled")
@@ -78,12 +78,10 @@ def notice_of(event: str, news: JobNews, review_url: str) -> Notice | None:
 
 
 def _line(match: NewMatch) -> str:
-    # Cut, not rounded, as everywhere: a score just below a threshold never reads as that threshold.
-    score = math.floor(match.score * 1000 + 1e-6) / 1000
     minutes, seconds = divmod(int(match.ts), 60)
-    return f"{_short(match.product)} in {_short(match.video)}, {score:.3f}, at {minutes:02}:{seconds:02}"
+    place = f"{_short(match.product)} in {_short(match.video)}"
+    return f"{place}, {score_text(match.score)}, at {minutes:02}:{seconds:02}"
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _TITLE_MAX else f"{line[: _TITLE_MAX - 1]}…"
+    return shortened(" ".join(text.split()), _TITLE_MAX)

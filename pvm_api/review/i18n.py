@@ -21,6 +21,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from babel.support import NullTranslations, Translations
 
+from pvm_core.figures import score_text
 from pvm_core.scoring.reason import Reason
 
 #: Language code -> its own name, in the order of the switch.
@@ -164,5 +165,5 @@ def clock(seconds: float) -> str:
 
 
 def figure(value: float) -> str:
-    """Three decimals, cut and not rounded: a score just below a threshold never reads as that threshold."""
-    return f"{math.floor(value * 1000 + 1e-6) / 1000:.3f}"
+    """A score as pages show it."""
+    return score_text(value)

@@ -13,6 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from pvm_core.errors import InputError
+from pvm_core.wording import shortened
 from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB, REQUESTS, canonical
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def validate(name: str, payload: Any) -> None:
         return
     place = "".join(f".{part}" if isinstance(part, str) else f"[{part}]" for part in error.absolute_path)
     raise InputError(
-        "contract.invalid", f"{known}{place}", _short(error.message), f"See pvm events schema {known}"
+        "contract.invalid", f"{known}{place}", shortened(error.message, 200), f"See pvm events schema {known}"
     )
 
 
@@ -71,7 +72,3 @@ def _validator(name: str) -> Validator:
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(_schema(name), format_checker=Draft202012Validator.FORMAT_CHECKER)
-
-
-def _short(message: str) -> str:
-    return message if len(message) <= 200 else f"{message[:199]}…"

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from pvm_core.errors import InputError, Problem
 from pvm_core.money import parse_price
 from pvm_core.shown_url import shown_url
+from pvm_core.wording import shortened
 from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, SourceStatus
 from pvm_resources.sources.catalogue import cells, limits, schema
 from pvm_resources.sources.catalogue.content import Content
@@ -124,8 +125,8 @@ class _Draft:
 
     def _conflict(self, subject: str, name: str, known: str, other: str) -> InputError:
         reason = (
-            f"product {_short(self.external_id)} has the {name} {_short(shown_url(known))!r} and here "
-            f"{_short(shown_url(other))!r}"
+            f"product {shortened(self.external_id)} has the {name} {shortened(shown_url(known))!r} and here "
+            f"{shortened(shown_url(other))!r}"
         )
         return InputError("catalogue.conflict", subject, reason, "The first one is used; make them alike")
 
@@ -259,8 +260,8 @@ class Reading:
             return
         self._folded[key] = None
         reason = (
-            f"the ids {_short(ascii(first))} and {_short(ascii(external_id))} differ only in case, blanks or "
-            "invisible characters"
+            f"the ids {shortened(ascii(first))} and {shortened(ascii(external_id))} differ only in case, "
+            "blanks or invisible characters"
         )
         remedy = "They are taken as two products; write them alike where they are one"
         self.problems.add(InputError("catalogue.near_ids", subject, reason, remedy))
@@ -288,7 +289,3 @@ class Reading:
             reason = f"it names more than {limits.MAX_MORE} further pictures"
             remedy = f"The first {limits.MAX_MORE} are used; give the others rows of their own"
             self.problems.add(InputError("catalogue.more", subject, reason, remedy))
-
-
-def _short(text: str, limit: int = 80) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -9,6 +9,7 @@ from typing import Final
 
 from pvm_core.errors import InputError
 from pvm_core.shown_url import shown_url
+from pvm_core.wording import shortened
 from pvm_resources.sources.base import PictureRef
 from pvm_resources.sources.catalogue import cells, limits, schema
 from pvm_resources.sources.confined import Bounds, Confinement
@@ -35,7 +36,7 @@ def web_picture(subject: str, image: str) -> PictureRef:
         InputError: ``catalogue.bad_image``: it is no usable one.
     """
     if not is_web_url(image):
-        reason = f"its image is no usable URL ({_short(shown_url(image))})"
+        reason = f"its image is no usable URL ({shortened(shown_url(image))})"
         raise InputError("catalogue.bad_image", subject, reason, "Copy the picture's address again")
     return PictureRef(image)
 
@@ -153,13 +154,13 @@ class CatalogueFolder:
         return self._names[folder]
 
     def _foreign(self, subject: str, image: str) -> InputError:
-        reason = f"its image {_short(image)!r} is a path of a Windows machine{self._hint(image)}"
+        reason = f"its image {shortened(image)!r} is a path of a Windows machine{self._hint(image)}"
         remedy = "Write the path from the catalogue's folder, such as images/a.jpg"
         return InputError("catalogue.outside", subject, reason, remedy)
 
     def _outside(self, subject: str, image: str) -> InputError:
         reason = (
-            f"its image {_short(image)!r} lies outside the catalogue's folder, or a link leads there"
+            f"its image {shortened(image)!r} lies outside the catalogue's folder, or a link leads there"
             f"{self._hint(image)}"
         )
         remedy = "Put the pictures beside the catalogue file, or run it with --allow-outside"
@@ -177,7 +178,3 @@ class CatalogueFolder:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
-def _short(text: str, limit: int = 80) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
