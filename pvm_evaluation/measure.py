@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,15 +13,21 @@ import numpy as np
 from pvm_core.embedders import Kind, load_embedder
 from pvm_core.images import FRAME_FORMAT, PRODUCT_FORMAT, Rgb, decode_picture, decode_stored, stored_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, iter_keyframes
+from pvm_core.local_features import LocalFeatures, LocalMethod, load_local
 from pvm_core.masks import load_segmenter
 from pvm_core.picture_features import FeatureMethods, PictureFeatures, describe_picture
 from pvm_core.retrieval import Gallery, ranked, search
 from pvm_core.rules import Rules
+from pvm_core.scoring.learned_term import LEARNED_INLIERS
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import Pair
-from pvm_core.verification import PairEvidence, VerifyParams, verify_frame
+from pvm_core.verification import PairEvidence, VerifyParams, View, compare_learned, verify_frame
 from pvm_evaluation.folders import CaseFolder, PhotoSet, ProductPicture
 from pvm_resources.process_pool import WorkPool
+
+#: Most alike pictures of a frame about which the second verifier is asked: a job asks about those that lead,
+#: and where the right product is taken out of the catalogue, the next one leads.
+ASKED = 4
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Setting:
         models_dir: where weights lie.
         rules: parameters of keyframes, keypoints and verification.
         top_k: candidates a frame, verified; None verifies all.
+        local_features: detector and matcher of learned local features (`choose_local`), or ``none``.
     """
 
     embedder: str = "classic"
@@ -40,6 +47,7 @@ class Setting:
     models_dir: Path | None = None
     rules: Rules = Rules()  # noqa: RUF009 - frozen
     top_k: int | None = None
+    local_features: str = "none"
 
     def methods(self) -> FeatureMethods:
         """The methods with their models loaded.
@@ -65,18 +73,25 @@ class Described:
 
 @dataclass(frozen=True, eq=False)
 class SearchState:
-    """What a worker needs to measure frames: the products with their gallery, and the methods."""
+    """What a worker needs to measure frames: the products with their gallery, and the methods.
+
+    Attributes:
+        local: of the second verifier, None without; seen: its features of product pictures, by their place.
+    """
 
     setting: Setting
     methods: FeatureMethods
     products: tuple[Described, ...]
     gallery: Gallery
+    local: LocalMethod | None = None
+    seen: dict[int, LocalFeatures] = field(default_factory=dict)
 
     @classmethod
     def load(cls, setting: Setting, products: tuple[Described, ...]) -> SearchState:
         """The state of a worker process."""
         gallery = Gallery.of([p.features.vectors for p in products])
-        return cls(setting, setting.methods(), products, gallery)
+        local = load_local(setting.local_features, setting.models_dir)
+        return cls(setting, setting.methods(), products, gallery, local)
 
 
 @dataclass(frozen=True)
@@ -182,6 +197,7 @@ def pairs_of_frame(
     params = VerifyParams.from_rules(state.setting.rules)
     views = [products[i].features.view for i in candidates]
     evidence = dict(zip(candidates.tolist(), verify_frame(frame.features.view, views, params), strict=True))
+    evidence |= _asked(state, frame.features.view, [(i, evidence[i]) for i in candidates[:ASKED].tolist()])
     leads = margins([products[i].owner for i in nearest.index[0]], nearest.similarity[0].tolist())
     return [
         RawPair(
@@ -201,3 +217,20 @@ def pairs_of_frame(
         )
         for _, i, rank, sim_rgb, sim_gray, _ in ranked(nearest)
     ]
+
+
+def _asked(
+    state: SearchState, frame: View, measured: Sequence[tuple[int, PairEvidence]]
+) -> dict[int, PairEvidence]:
+    """The evidence of pairs on which hardly any print agrees, with that of the second verifier."""
+    doubtful = [(i, e) for i, e in measured if e.inliers < LEARNED_INLIERS]
+    if state.local is None or not doubtful:
+        return {}
+    detector = state.local.detector
+    for i, _ in doubtful:
+        if i not in state.seen:
+            view = state.products[i].features.view
+            (state.seen[i],) = detector.detect([(view.rgb, view.mask)])
+    (shown,) = detector.detect([(frame.rgb, frame.mask)])
+    found = compare_learned(shown, [state.seen[i] for i, _ in doubtful], state.local.matcher)
+    return {i: replace(e, learned=learned) for (i, e), learned in zip(doubtful, found, strict=True)}

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from pvm_core.errors import InputError
 from pvm_core.links import at_second, file_at_second
 from pvm_core.scoring.decision import MatchDecision, Status
-from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair import UNSTORED, PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_resources.store.labels import JOIN
@@ -91,9 +91,7 @@ class MatchRecord(MatchDecision):
 
     def row(self) -> dict[str, Any]:
         """Column -> value: all fields, with those of `best` and `reason` among them."""
-        pair = {
-            _RENAMED.get(n, n): v for n, v in vars(self.best).items() if n not in ("footprint", "by_looks")
-        }
+        pair = {_RENAMED.get(n, n): v for n, v in vars(self.best).items() if n not in UNSTORED}
         code, values = self.reason.to_row()
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("best", "reason")}
         return {**pair, **own, "reason_code": code, "reason_values": values}

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
 
-from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair import UNSTORED, PairScore
 from pvm_core.scoring.verdict import Verdict
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement
@@ -32,7 +33,7 @@ from pvm_resources.store.records import Candidate, CandidatePair, MatchStatus, P
 _JOB: Final = {"job_id": "text"}
 _CANDIDATE: Final = columns(Candidate)
 _EVIDENCE: Final = columns(PairEvidenceRow, raw="jsonb")
-_SCORE: Final = columns(PairScore, without=("footprint", "by_looks"))
+_SCORE: Final = columns(PairScore, without=UNSTORED)
 #: The job has pictures of both sides of match m.
 _JUDGED: Final = """
 EXISTS (SELECT 1 FROM job_images i WHERE i.job_id = m.job_id AND i.product_id = m.product_id)
@@ -110,6 +111,18 @@ class Matching(Repository):
         """Stores raw measurements; a pair compared already under the same key keeps its own."""
         values = rows(compared, _EVIDENCE, raw=json)
         self._db.commit(Copy("pair_evidence", _EVIDENCE, values, ("frame_id", "img_id", "verify_key")))
+
+    def add_to_evidence(self, measured: Iterable[PairEvidenceRow]) -> None:
+        """Adds further raw measurements to those of pairs that were compared under the same key."""
+        given = list(measured)
+        self._execute(
+            "UPDATE pair_evidence e SET raw = e.raw || n.raw "
+            "FROM unnest(%(frames)s::uuid[], %(images)s::uuid[], %(keys)s::text[], %(raws)s::jsonb[]) "
+            "AS n (frame_id, img_id, verify_key, raw) "
+            "WHERE e.frame_id = n.frame_id AND e.img_id = n.img_id AND e.verify_key = n.verify_key",
+            frames=[one.frame_id for one in given], images=[one.img_id for one in given],
+            keys=[one.verify_key for one in given], raws=[Jsonb(one.raw) for one in given],
+        )  # fmt: skip
 
     def evidence(self, job_id: str, verify_key: str) -> Iterator[tuple[CandidatePair, dict[str, Any] | None]]:
         """Each candidate with its raw measurements, None where it was not compared; ordered as
