@@ -216,6 +216,9 @@ class Result(_Answer):
     rival_score: float | None = Field(description="Of its pair at that place, 0 to 1.")
     rival_image_url: str | None = Field(description="Its picture; null where none is kept.")
     rival_match_url: str | None = Field(description="Its own match in the same video.")
+    mirrored: bool = Field(
+        description="The frame shows the product left for right: clip or catalogue picture is mirrored."
+    )
     consistency: int
     coverage: int
     embed_model: str
@@ -372,6 +375,7 @@ class VideoHit(BaseModel):
     sim_deep: float | None
     sim_kp: float | None
     sim_edge: float | None
+    mirrored: bool = Field(description="The frame shows it left for right.")
     consistency: int = Field(description="Independent shots that show it.")
     frame_id: uuid.UUID
     frame_url: str
