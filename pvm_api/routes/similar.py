@@ -128,7 +128,9 @@ def _videos(
     rules = services.settings.rules_of(*((chosen.rule_set, chosen.rules) if chosen else ("default", {})))
     model = _active(services)
     embedder = _embedder(request, services, model)
-    picture = search_picture(data, "the picture", embedder, _segmenter(services, model), model)
+    picture = search_picture(
+        data, "the picture", embedder, _segmenter(services, model), model, services.store, services.media
+    )
     slug = chosen.slug if chosen else None
     found = search_videos(
         services.store, services.media, model, picture, rules,
@@ -165,7 +167,9 @@ def _by_picture(
 
     model = _active(services)
     embedder = _embedder(request, services, model)
-    found = search_picture(data, "the picture", embedder, _segmenter(services, model), model)
+    found = search_picture(
+        data, "the picture", embedder, _segmenter(services, model), model, services.store, services.media
+    )
     return _answer(services, base, model, found.views.rgb[0].tolist(), limit, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pvm_assets.work.pairs import load_view
 from pvm_core.embedders import Embedder, EmbedInput, Views
 from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
-from pvm_core.images import decode_picture, normalise
+from pvm_core.images import decode_stored, stored_pixels
 from pvm_core.keypoints import KeypointParams, detect
 from pvm_core.masks import Segmenter
 from pvm_core.rules import Rules
@@ -76,9 +77,16 @@ class SearchOutcome:
 
 
 def search_picture(
-    data: bytes, subject: str, embedder: Embedder, segmenter: Segmenter | None, model: Model
+    data: bytes,
+    subject: str,
+    embedder: Embedder,
+    segmenter: Segmenter | None,
+    model: Model,
+    store: Store,
+    media: MediaStore,
 ) -> SearchPicture:
-    """The picture in the bytes of a file.
+    """The picture in the bytes of a file, in the form in which pictures are stored: compression alone moves
+    a vector. Bytes that are stored already are known by their stored picture and vectors.
 
     Args:
         segmenter: the one the stored vectors were made with; None: it goes on unmasked.
@@ -87,11 +95,25 @@ def search_picture(
     Raises:
         MediaError: ``picture.*``: it cannot be used.
     """
-    rgb = normalise(decode_picture(data, subject).rgb)
+    known = store.features.known_picture(hashlib.sha256(data).hexdigest(), model.model_key)
+    rgb = _kept(media, known.local_path) if known is not None else None
+    if rgb is None:
+        rgb = stored_pixels(data, subject)
     mask = segmenter.segment(rgb, "product").mask if segmenter is not None else None
-    gray = bool(model.spec.get("gray"))
-    (views,) = embedder.embed_views([EmbedInput(rgb, mask)], "product", gray)
+    if known is not None:
+        return SearchPicture(rgb, mask, Views(known.rgb, known.gray))
+    (views,) = embedder.embed_views([EmbedInput(rgb, mask)], "product", bool(model.spec.get("gray")))
     return SearchPicture(rgb, mask, views)
+
+
+def _kept(media: MediaStore, key: str) -> NDArray[np.uint8] | None:
+    """The stored picture; None where it was purged a moment ago."""
+    try:
+        return decode_stored(media.get(key))
+    except StoreError as error:
+        if error.code != "media.missing":
+            raise
+        return None
 
 
 def search_videos(

@@ -236,6 +236,20 @@ class Embedding:
     emb_gray: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class KnownPicture:
+    """A stored product picture with its vectors under one model.
+
+    Attributes:
+        local_path: key of the JPEG in the media store.
+        rgb: float32 (V, dim), unit rows, in order of their views; gray: the same, None where any lacks one.
+    """
+
+    local_path: str
+    rgb: NDArray[np.float32]
+    gray: NDArray[np.float32] | None
+
+
 @dataclass(frozen=True)
 class EmbeddingBatch:
     """Some rows of a stream: row i is view `views[i]` of item `ids[i]`.
