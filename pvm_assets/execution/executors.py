@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import dagster as dg
 
+from pvm_assets.execution.storage_connections import kept_connections
 from pvm_assets.execution.supervision import supervise
 from pvm_core.errors import InputError
 
@@ -91,7 +92,8 @@ class SupervisedExecutor(dg.Executor):
     ) -> Iterator[dg.DagsterEvent]:
         """The inner executor's events, between taking and releasing the run's lock."""
         steps = frozenset(execution_plan.step_keys_to_execute)
-        with supervise(plan_context.instance, plan_context.dagster_run, steps) as watch:
+        instance = plan_context.instance
+        with kept_connections(instance), supervise(instance, plan_context.dagster_run, steps) as watch:
             for event in self.inner.execute(plan_context, execution_plan):
                 watch(event)
                 yield event
