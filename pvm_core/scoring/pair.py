@@ -56,11 +56,13 @@ class PairScore(Terms, Pair):
             transform. Decisions need it; it is not stored with a score.
         by_looks: whether likeness alone carries the score, not what the terms sum up to; not stored either.
         learned: agreeing points of learned local features where they carry the score, else None; not stored.
+        mirrored: whether the frame shows the product left for right; stored with a match.
     """
 
     footprint: tuple[float, ...] | None = None
     by_looks: bool = False
     learned: int | None = None
+    mirrored: bool = False
 
 
 #: Fields of a `PairScore` that decisions need and nothing stores.

@@ -2,7 +2,7 @@
 
 from pvm_core.verification.learned import compare_learned
 from pvm_core.verification.learned_evidence import LearnedEvidence
-from pvm_core.verification.pairs import verify_frame
+from pvm_core.verification.pairs import verify_frame, verify_mirrored
 from pvm_core.verification.types import (
     PairEvidence,
     VerifyParams,
@@ -22,4 +22,5 @@ __all__ = [
     "evidence_to_row",
     "learned_to_row",
     "verify_frame",
+    "verify_mirrored",
 ]

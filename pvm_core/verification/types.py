@@ -102,6 +102,8 @@ class PairEvidence(Appearance):
         footprint: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
         points_product, points_frame: the inliers (at most 60), for drawing.
         learned: what the second verifier found; None where it was not asked.
+        mirrored: whether the frame shows the product left for right; False: the plain view is the clearer
+            one; None: only that was tried. Places are those of the frame as it is, mirrored or not.
     """
 
     tentative: int
@@ -122,6 +124,7 @@ class PairEvidence(Appearance):
     points_product: Points = ()
     points_frame: Points = ()
     learned: LearnedEvidence | None = None
+    mirrored: bool | None = None
 
 
 def evidence_to_row(evidence: PairEvidence) -> dict[str, Any]:
