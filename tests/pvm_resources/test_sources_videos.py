@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pvm_core.errors import InputError, MediaError
 from pvm_resources.sources.base import Collected, Query, VideoRecord, VideoSource
@@ -163,3 +164,21 @@ def test_names_never_clash(
     clips(folder, *("/".join([*folders, f"{stem}.{suffix}"]) for folders, stem, suffix in files))
     found = names(folder)
     assert len(set(found)) == len(found) == len(files)
+
+
+def test_files_of_another_type_are_named_once_a_type_and_none_is_skipped_in_silence(tmp_path: Path) -> None:
+    names = ("a.mp4", "n/b.txt", "n/c.TXT", "d.txt", "e.docx", "README", ".hidden", ".h/x.txt", "sub/f.gif")
+    clips(tmp_path, *names)
+    Image.new("RGB", (8, 8)).save(tmp_path / "sub" / "f.gif")
+    found = collect(tmp_path)
+
+    assert [one.given_name for one in found.records] == ["a"]
+    told = {one.item: one.message for one in found.problems}
+    assert {one.code for one in found.problems} == {"video.passed_over"}
+    assert sorted(told) == ["README", "d.txt", "e.docx", "sub/f.gif"], (
+        "the first of each type, nothing hidden"
+    )
+    assert "3 files of the type .txt, this one the first" in told["d.txt"]
+    assert "it is no video by its name" in told["README"]
+    assert "it is a still picture" in told["sub/f.gif"]
+    assert all("Videos end in " in message and " mp4, " in message for message in told.values())
