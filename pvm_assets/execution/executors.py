@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from pvm_assets.execution.storage_connections import kept_connections
 from pvm_assets.execution.supervision import RunRefusedError, supervise
 from pvm_assets.run_tags import REFUSED_TAG
 from pvm_core.errors import InputError
@@ -93,13 +94,14 @@ class SupervisedExecutor(dg.Executor):
     ) -> Iterator[dg.DagsterEvent]:
         """The inner executor's events, between taking and releasing the run's lock."""
         steps = frozenset(execution_plan.step_keys_to_execute)
+        instance, run = plan_context.instance, plan_context.dagster_run
         try:
-            with supervise(plan_context.instance, plan_context.dagster_run, steps) as watch:
+            with kept_connections(instance), supervise(instance, run, steps) as watch:
                 for event in self.inner.execute(plan_context, execution_plan):
                     watch(event)
                     yield event
         except RunRefusedError as refused:
-            end_refused(plan_context.instance, plan_context.dagster_run, refused.reason)
+            end_refused(instance, run, refused.reason)
             # To Dagster the worker of a cancelled run stops; what it lets out itself is no failure.
             raise DagsterExecutionInterruptedError from None
 

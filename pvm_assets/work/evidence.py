@@ -162,6 +162,7 @@ def _rival(media: MediaStore, task: EvidenceTask) -> Rival | None:
 def _facts(match: EvidenceItem, evidence: PairEvidence | None, language: Language) -> tuple[str, ...]:
     tentative = evidence.tentative if evidence and evidence.inliers else 0
     return (
+        *((say(language, "seen mirrored"),) if match.mirrored else ()),
         *((say(language, "tentative: {count}", count=tentative),) if tentative else ()),
         say(language, "shots that reach the threshold: {count}", count=match.consistency),
         say(language, "catalogue pictures in them: {count}", count=match.coverage),
