@@ -35,8 +35,6 @@ PORT = 8765
 #: A second named may be off by half a sampling step of keyframes.
 SLACK_S = 0.5
 _COUNTED = re.compile(r"\d+ products? \(\d+ pictures?\)")
-#: A line of the table of accepted matches: product, title, video, score, second.
-_ACCEPTED = re.compile(r"^(\S+) .* [01]\.\d{3} +\d+:\d+ *$", re.MULTILINE)
 _CODE = re.compile(r"\[([a-z_]+\.[a-z_]+)\]")
 
 
@@ -161,13 +159,11 @@ def catalogue(pvm: Pvm, folder: Path, usual: Path) -> Row:
     expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
     own = folder / "clips"
     videos = own if own.is_dir() else usual
-    done = pvm(
-        "run", "-i", f"hard {folder.name}", "--products", folder / expected["catalogue"], "--videos", videos
-    )
-    counted = _COUNTED.search(done.stdout + done.stderr)
-    said = f"exit {done.returncode}" if counted is None else counted.group()
-    found = sorted({row.group(1) for row in _ACCEPTED.finditer(done.stdout)})
-    said += f"; found: {', '.join(found) or 'none'}; {problems(done.stdout + done.stderr)}"
+    ran = pvm.run(f"hard {folder.name}", folder / expected["catalogue"], videos)
+    counted = _COUNTED.search(ran.text)
+    said = "refused" if counted is None else counted.group()
+    found = sorted({product for (_, product), row in ran.pairs.items() if row["score"] >= 0.80})
+    said += f"; found: {', '.join(found) or 'none'}; {problems(ran.text)}"
     return Row("catalogues", folder.name, expected["expect"], said.rstrip("; "), "")
 
 
