@@ -9,6 +9,7 @@ import hashlib
 import io
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NoReturn, TypeAlias
 
 import cv2
@@ -329,6 +330,48 @@ def stored_jpeg(rgb: Rgb, form: StoredFormat) -> bytes:
     return encode_jpeg(normalise(rgb, form.max_side), form.quality)
 
 
+def stored_pixels(data: bytes, subject: str, limits: PictureLimits | None = None) -> Rgb:
+    """The pixels that features of an untrusted picture are computed from, were it stored as a product's: what
+    its stored JPEG decodes to. A JPEG of that form already is taken as it is, since compressing it once more
+    would change it.
+
+    Raises:
+        MediaError: as `decode_picture`.
+    """
+    rgb = decode_picture(data, subject, limits).rgb
+    if is_stored_form(data):
+        return decode_stored(data)
+    return decode_stored(stored_jpeg(rgb, PRODUCT_FORMAT))
+
+
+def is_stored_form(data: bytes) -> bool:
+    """Whether a picture that `decode_picture` takes is a JPEG as `stored_jpeg` writes product pictures: of
+    the same quantisation, no larger, upright and without a colour profile."""
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        return (
+            max(image.size) <= PRODUCT_FORMAT.max_side
+            and image.mode == "RGB"
+            and not image.info.get("icc_profile")
+            and image.getexif().get(_ORIENTATION, 1) == 1
+            and _tables(image) == _stored_tables()
+        )
+
+
+@cache
+def _stored_tables() -> dict[int, list[int]]:
+    ours = encode_jpeg(np.zeros((16, 16, 3), np.uint8), PRODUCT_FORMAT.quality)
+    with Image.open(io.BytesIO(ours)) as image:
+        return _tables(image)
+
+
+def _tables(image: Image.Image) -> dict[int, list[int]]:
+    """The quantisation tables of a JPEG; none of another format."""
+    found = getattr(image, "quantization", {})
+    return {number: list(table) for number, table in found.items()}
+
+
 def normalise(rgb: Rgb, max_side: int = PRODUCT_FORMAT.max_side) -> Rgb:
     """The picture scaled down (area averaging) so that its longest side is at most `max_side`; never up."""
     height, width = rgb.shape[:2]
@@ -355,10 +398,11 @@ def decode_stored(data: bytes) -> Rgb:
 
 
 def encode_mask(mask: Mask) -> bytes:
-    """One-channel PNG of a mask; every value but 0 is written as 255."""
-    # Level 1 writes a mask several times faster than the default; masks are small either way.
+    """One-bit PNG of a mask; every value but 0 is written as 255."""
+    # A bit a pixel takes an eighth of the time and a sixth of the bytes that a byte a pixel takes at level 1.
     binary = np.where(mask > 0, np.uint8(255), np.uint8(0))
-    return cv2.imencode(".png", binary, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+    options = [cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 1]
+    return cv2.imencode(".png", binary, options)[1].tobytes()
 
 
 def decode_mask(data: bytes) -> Mask:

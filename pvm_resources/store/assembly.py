@@ -21,6 +21,7 @@ from pvm_resources.store.labels import Labels
 from pvm_resources.store.match_queries import MatchQueries
 from pvm_resources.store.matching import Matching
 from pvm_resources.store.oauth_tokens import OAuthTokens
+from pvm_resources.store.past_runs import PastRuns
 from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.review_queries import ReviewQueries
@@ -52,6 +53,7 @@ class Store:
     matching: Matching
     calibrations: Calibrations
     state: State
+    past_runs: PastRuns
     row_checks: RowChecks
     match_queries: MatchQueries
     review_queries: ReviewQueries

@@ -236,6 +236,20 @@ class Embedding:
     emb_gray: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class KnownPicture:
+    """A stored product picture with its vectors under one model.
+
+    Attributes:
+        local_path: key of the JPEG in the media store.
+        rgb: float32 (V, dim), unit rows, in order of their views; gray: the same, None where any lacks one.
+    """
+
+    local_path: str
+    rgb: NDArray[np.float32]
+    gray: NDArray[np.float32] | None
+
+
 @dataclass(frozen=True)
 class EmbeddingBatch:
     """Some rows of a stream: row i is view `views[i]` of item `ids[i]`.
@@ -402,6 +416,7 @@ class StageShare:
         share: 0 to 1, the most that was ever done of it.
         reused_share: 0 to 1, what the present run found done.
         began_at: in the present run; None: it has not begun in it.
+        moved_at: when something of it was done last; None where nothing was.
     """
 
     job_id: str
@@ -409,6 +424,7 @@ class StageShare:
     share: float
     reused_share: float
     began_at: datetime | None
+    moved_at: datetime | None = None
 
 
 @dataclass(frozen=True)
