@@ -133,14 +133,19 @@ def test_a_file_that_goes_away_before_it_is_fetched(tmp_path: Path) -> None:
         FolderVideos(tmp_path).fetch(record, tmp_path)
 
 
-def test_a_name_that_is_no_text_is_written_out(tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_is_refused_and_written_out(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/bad\xff.mp4"
     try:
         with open(path, "wb") as file:  # noqa: PTH123 - a name in bytes
             file.write(b"x")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    assert names(tmp_path) == ["bad\\xff"]
+    clips(tmp_path, "good.mp4")
+    found = collect(tmp_path)
+    assert [record.given_name for record in found.records] == ["good"]
+    assert [(problem.item, problem.code) for problem in found.problems] == [
+        (r"bad\xff.mp4", "video.unreadable")
+    ]
 
 
 PARTS = st.sampled_from(["a", "b", "a.mp4", "ü"])
