@@ -20,7 +20,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other values for the same pair and parameters: it is part of the key.
-VERSION: Final = "4"
+VERSION: Final = "5"
 
 
 @dataclass(frozen=True)
