@@ -216,6 +216,11 @@ class Result(_Answer):
     rival_score: float | None = Field(description="Of its pair at that place, 0 to 1.")
     rival_image_url: str | None = Field(description="Its picture; null where none is kept.")
     rival_match_url: str | None = Field(description="Its own match in the same video.")
+    listing_group: uuid.UUID | None = Field(
+        description="The first listing of a product that is listed more than once; each listing is given the "
+        "same score and evidence."
+    )
+    listed_as: str = Field(description="That listing's id as its source gave it; empty: listed once.")
     consistency: int
     coverage: int
     embed_model: str

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from psycopg.rows import tuple_row
 
-from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair import UNSTORED, PairScore
 from pvm_core.scoring.verdict import Verdict
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement
@@ -32,7 +32,7 @@ from pvm_resources.store.records import Candidate, CandidatePair, MatchStatus, P
 _JOB: Final = {"job_id": "text"}
 _CANDIDATE: Final = columns(Candidate)
 _EVIDENCE: Final = columns(PairEvidenceRow, raw="jsonb")
-_SCORE: Final = columns(PairScore, without=("footprint", "by_looks"))
+_SCORE: Final = columns(PairScore, without=UNSTORED)
 #: The job has pictures of both sides of match m.
 _JUDGED: Final = """
 EXISTS (SELECT 1 FROM job_images i WHERE i.job_id = m.job_id AND i.product_id = m.product_id)
