@@ -16,6 +16,7 @@ from pvm_assets.data_version import version_of
 from pvm_assets.keys import key_of
 from pvm_assets.preview import ResultRow, results_table
 from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_assets.work.catalogue_review import Review, reviewed_catalogue
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
 from pvm_core import ids
 from pvm_core.errors import InputError
@@ -29,7 +30,8 @@ from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
-from pvm_core.verification import VerifyParams, evidence_from_row
+from pvm_core.shared_material import share_marked
+from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
 from pvm_core.verification.mirror import MIRROR_ROUNDS, frames_to_try
 from pvm_resources.models.calibrations import calibration_for
 from pvm_resources.store.match_record import EvidenceItem, MatchRecord
@@ -144,6 +146,7 @@ def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Neare
         Column("mirrored", "bool", "whether the best frame shows the product left for right"),
         Column("consistency", "int4", "independent shots with a pair that reaches ACCEPT"),
         Column("coverage", "int4", "distinct product pictures in such pairs"),
+        Column("listing_group", "uuid", "first listing of the product's group; null: listed once"),
     ),
     kinds={"python", "postgres", "opencv"},
     code_version="1",
@@ -156,19 +159,21 @@ def matches(stage: Stage) -> Report:
     stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
     stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
     items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
-    pictures = {item.item_id: item for item in items if item.kp_path is not None}
-    _verify(stage, params, verify_key, pictures)
-    _verify_mirrored(stage, params, verify_key, pictures)
+    pictures = {item.item_id: item for item in items}
+    review = reviewed_catalogue(stage, params, pictures)
+    shown = {i: item for i, item in pictures.items() if item.kp_path is not None and review.is_view(i)}
+    _verify(stage, params, verify_key, shown)
+    _verify_mirrored(stage, params, verify_key, shown)
     job = stage.services.store.jobs.get(stage.job_id)
     model = job.embed_model or ""
     calibration = calibration_for(
         stage.services.store.calibrations, stage.services.settings.models, job.industry, model
     )
-    scoring = _Scoring(stage, verify_key, calibration, model)
+    scoring = _Scoring(stage, verify_key, calibration, model, review, pictures)
     stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
     said = stage.services.store.matching.verdicts(stage.job_id)
-    shown = [(m, verdict, effective_status(m.status, verdict)) for m in rows
+    judged = [(m, verdict, effective_status(m.status, verdict)) for m in rows
              for verdict in (said.get((m.product_id, m.video_id)),)]  # fmt: skip
     events = [
         stage.event(
@@ -189,7 +194,7 @@ def matches(stage: Stage) -> Report:
             scored_status=m.status,
             verdict=verdict,
         )
-        for m, verdict, status in shown
+        for m, verdict, status in judged
         if status != "rejected"
     ]
     stage.services.store.matching.replace_matches(stage.job_id, rows, events=events)
@@ -264,6 +269,8 @@ class _Scoring:
     verify_key: str
     calibration: Calibration
     model: str
+    review: Review
+    pictures: Mapping[uuid.UUID, Item]
     matches: list[MatchRecord] = field(default_factory=list)
     pairs: int = 0
     unmeasured: int = 0
@@ -274,19 +281,32 @@ class _Scoring:
         for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
             scored = [one for _, frame in groupby(pairs, key=_frame) for one in self._scores(list(frame))]
             yield from scored
-            decisions = decide(scored, self.stage.rules, self.calibration)
+            decisions = decide(scored, self.stage.rules, self.calibration, self.review.groups)
             self.matches.extend(self._record(d) for d in decisions)
 
     def _scores(self, frame: list[tuple[CandidatePair, dict[str, Any] | None]]) -> list[PairScore]:
-        leads = margins([pair.product_id for pair, _ in frame], [pair.similarity for pair, _ in frame])
-        return [self._score(pair, raw, lead) for (pair, raw), lead in zip(frame, leads, strict=True)]
+        groups = self.review.groups
+        views = [
+            (pair, raw) for pair, raw in frame if pair.img_id is None or self.review.is_view(pair.img_id)
+        ]
+        owners = [groups.get(pair.product_id, pair.product_id) for pair, _ in views]
+        leads = margins(owners, [pair.similarity for pair, _ in views])
+        return [self._score(pair, raw, lead) for (pair, raw), lead in zip(views, leads, strict=True)]
 
     def _score(self, pair: CandidatePair, raw: dict[str, Any] | None, margin: float | None) -> PairScore:
         self.pairs += 1
         self.unmeasured += raw is None
         evidence = None if raw is None else evidence_from_row(raw)
         rules = self.stage.rules
-        return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin)
+        share = 0.0 if evidence is None else self._share(pair, evidence)
+        return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin, share)
+
+    def _share(self, pair: CandidatePair, evidence: PairEvidence) -> float:
+        """Of the agreeing points, the share on material that is not the product."""
+        picture, material = self.pictures.get(pair.img_id), self.review.material.get(pair.img_id)
+        if picture is None or material is None:
+            return 0.0
+        return share_marked(material.marked, evidence.points_product, picture.width, picture.height)
 
     def _record(self, decision: MatchDecision) -> MatchRecord:
         return MatchRecord(
@@ -321,6 +341,7 @@ def _match_report(
         "model": scoring.model,
         "calibration": scoring.calibration.name,
         "calibrated": scoring.calibration.calibrated,
+        **scoring.review.counts,
     }
     version = version_of(sorted(f"{m.match_id.hex}{m.score:.9f}{m.status}{m.reason.text()}" for m in rows))
     metadata = {**facts, **_results(stage)}

@@ -166,4 +166,9 @@ def _facts(match: EvidenceItem, evidence: PairEvidence | None, language: Languag
         *((say(language, "tentative: {count}", count=tentative),) if tentative else ()),
         say(language, "shots that reach the threshold: {count}", count=match.consistency),
         say(language, "catalogue pictures in them: {count}", count=match.coverage),
+        *(
+            (say(language, "listed more than once, first as {name}", name=match.listed_as),)
+            if match.listed_as
+            else ()
+        ),
     )

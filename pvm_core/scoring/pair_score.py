@@ -11,6 +11,8 @@ needs another product to lead: in a catalogue of one nothing is accepted by its 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import (
     LOOK_INLIERS,
@@ -20,6 +22,7 @@ from pvm_core.scoring.calibration import (
     kp_features,
 )
 from pvm_core.scoring.pair import Pair, PairScore, Terms, weighted
+from pvm_core.shared_material import discounted
 from pvm_core.verification import PairEvidence
 
 
@@ -31,15 +34,25 @@ def score_pair(
     calibration: Calibration,
     rules: Rules,
     margin: float | None = None,
+    share: float = 0.0,
 ) -> PairScore:
-    """A pair with its terms and score; `evidence` None: the pictures could not be compared."""
+    """A pair with its terms and score; `evidence` None: the pictures could not be compared.
+
+    Args:
+        share: of the agreeing points, [0, 1], on material that is not the product. Where too few are left
+            without it, nothing places the pair, and its likeness is that of the material.
+    """
     found = evidence or PairEvidence(0, 0)
+    left = discounted(found, share, rules.min_inliers)
+    if left is None:
+        rules = replace(rules, look_term=False)
+    found = left or PairEvidence(found.tentative, 0, keypoints=found.keypoints)
     terms = score_terms(found, sim_rgb, sim_gray, calibration, rules, margin)
     summed = weighted(terms.sim_deep, terms.sim_kp, terms.sim_edge, rules)
     return PairScore(
         pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
         terms.sim_deep, terms.sim_kp, terms.sim_edge, terms.score_pair, found.footprint,
-        terms.score_pair != summed, bool(found.mirrored),
+        terms.score_pair != summed, bool(found.mirrored), left is None,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from psycopg.rows import tuple_row
 
-from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair import UNSTORED, PairScore
 from pvm_core.scoring.verdict import Verdict
 from pvm_core.verification.mirror import FOUND_INLIERS, PLAIN_INLIERS, PLAIN_PRINT, FrameDoubt
 from pvm_jobs.events import Event
@@ -33,7 +33,7 @@ from pvm_resources.store.records import Candidate, CandidatePair, MatchStatus, P
 _JOB: Final = {"job_id": "text"}
 _CANDIDATE: Final = columns(Candidate)
 _EVIDENCE: Final = columns(PairEvidenceRow, raw="jsonb")
-_SCORE: Final = columns(PairScore, without=("footprint", "by_looks", "mirrored"))
+_SCORE: Final = columns(PairScore, without=UNSTORED)
 #: The job has pictures of both sides of match m.
 _JUDGED: Final = """
 EXISTS (SELECT 1 FROM job_images i WHERE i.job_id = m.job_id AND i.product_id = m.product_id)
