@@ -21,6 +21,8 @@ from pvm_resources.store.labels import Labels
 from pvm_resources.store.match_queries import MatchQueries
 from pvm_resources.store.matching import Matching
 from pvm_resources.store.oauth_tokens import OAuthTokens
+from pvm_resources.store.product_changes import ProductChanges
+from pvm_resources.store.product_queries import ProductQueries
 from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.review_queries import ReviewQueries
@@ -54,6 +56,8 @@ class Store:
     state: State
     row_checks: RowChecks
     match_queries: MatchQueries
+    product_queries: ProductQueries
+    product_changes: ProductChanges
     review_queries: ReviewQueries
     retention: Retention
     keys: Keys
