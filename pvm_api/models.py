@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pvm_core.run_estimate import Basis, Enough
 from pvm_core.scoring.verdict import Verdict
 from pvm_jobs.lifecycle import JobStatus
 from pvm_jobs.request import LANGUAGES_MAX, QUERIES_MAX, QUERY_MAX, SOURCE_MAX, SOURCES_MAX, JobRequest
@@ -83,6 +84,72 @@ class Accepted(BaseModel):
     status: JobStatus
     status_url: str
     results_url: str
+
+
+class Span(BaseModel):
+    """A range: the least and the most."""
+
+    least: float = Field(ge=0)
+    most: float = Field(ge=0)
+
+
+class CallsEstimate(BaseModel):
+    """Requests of one kind, retries aside."""
+
+    what: str = Field(examples=["searches", "listings", "video pages"])
+    count: Span
+
+
+class QuotaEstimate(BaseModel):
+    """Calls of the day (UTC)."""
+
+    used: int
+    a_day: int | None = Field(description="Null where the source states no limit.")
+    left: int | None
+    enough: Enough | None = Field(description="For the most calls; `perhaps`: for the least only.")
+
+
+class SourceEstimate(BaseModel):
+    """What a source gives and costs."""
+
+    kind: Literal["products", "videos"]
+    source: str
+    records: Span | None = Field(description="Products or videos; null: unknown before it is read.")
+    counted: bool = Field(description="They were counted in a file, not asked for.")
+    fresh: Span = Field(description="Of these, what is not stored here yet.")
+    pictures: Span
+    fresh_pictures: Span
+    video_s: Span = Field(description="Seconds of its videos that are sampled.")
+    fresh_video_s: Span
+    frames: Span = Field(description="Keyframes of its videos.")
+    fresh_frames: Span
+    calls: list[CallsEstimate]
+    calls_total: Span
+    quota: QuotaEstimate | None = Field(description="Null where no calls are counted.")
+    basis: Basis = Field(description="Of figures that were neither counted nor asked for.")
+    remark: str = Field(description="What keeps it from answering; empty where nothing does.")
+
+
+class StageEstimate(BaseModel):
+    """What a stage takes; `calls` is waiting for shops and sites, `start` everything around the stages."""
+
+    stage: str = Field(examples=["keyframes"])
+    unit: str = Field(examples=["second of video"])
+    items: Span
+    seconds: Span
+    basis: Basis = Field(description="`measured` by earlier jobs of this machine, or the documented default.")
+    jobs: int = Field(description="Earlier jobs that measured it.")
+
+
+class Estimate(BaseModel):
+    """What a job would take; nothing was stored, and nobody asked."""
+
+    seconds: Span
+    complete: bool = Field(description="False: the size of a source is unknown, so all is the least.")
+    disk_bytes: Span
+    disk_free: int
+    sources: list[SourceEstimate]
+    stages: list[StageEstimate]
 
 
 class Fault(BaseModel):
@@ -216,6 +283,9 @@ class Result(_Answer):
     rival_score: float | None = Field(description="Of its pair at that place, 0 to 1.")
     rival_image_url: str | None = Field(description="Its picture; null where none is kept.")
     rival_match_url: str | None = Field(description="Its own match in the same video.")
+    mirrored: bool = Field(
+        description="The frame shows the product left for right: clip or catalogue picture is mirrored."
+    )
     consistency: int
     coverage: int
     embed_model: str
@@ -463,6 +533,7 @@ class VideoHit(BaseModel):
     sim_deep: float | None
     sim_kp: float | None
     sim_edge: float | None
+    mirrored: bool = Field(description="The frame shows it left for right.")
     consistency: int = Field(description="Independent shots that show it.")
     frame_id: uuid.UUID
     frame_url: str

@@ -51,6 +51,7 @@ class Services:
         self.thumbnails = Thumbnails(media)
         self.readiness = Remembered[models.Ready](_READY_S)
         self.searches = Slots("search.busy", capacity=1, waiting=8, patience_s=20.0)
+        self.estimates = Slots("estimate.busy", capacity=1, waiting=8, patience_s=60.0)
         self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
         self.catalogue = LivingCatalogue(self.store, media)
         self.evidence = EvidencePictures(media, self.store, self.policies)

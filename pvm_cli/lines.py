@@ -38,6 +38,7 @@ class ResultLine:
         status: accepted, review or rejected; a verdict stands over the score.
         evidence: path or URL of the picture that proves it, "" where none was drawn or it was purged.
         sim_deep, sim_kp, sim_edge, score_pair: calibrated terms of the best pair, [0, 1]; None: no evidence.
+        mirrored: the frame shows the product left for right: its clip, or the catalogue picture, is mirrored.
         consistency: independent shots that show it; coverage: product pictures that do.
         calibration, embed_model: the calibration of the terms, and the embedder that retrieved the pair.
         reason: why the score is what it is.
@@ -81,6 +82,7 @@ class ResultLine:
     published: str = ""
     evidence_url: str = ""
     review_url: str = ""
+    mirrored: bool = False
     purged: bool = False
     label: str | None = None
 

@@ -60,7 +60,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
         "contract cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox industry "
         "job key "
         "label labels links notify output purge.source queries request restore results review rules "
-        "run.source search settings source sources table translator upload videos webhook",
+        "run.options run.source search settings source sources table translator upload videos webhook",
     ),
     (
         ITEM,
@@ -98,7 +98,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (_status(416), "range.outside"),
     (_status(421), "ui.host"),
     (_status(429), "rate.limited"),
-    (_status(503), "search.busy upload.busy"),
+    (_status(503), "estimate.busy search.busy upload.busy"),
     (_status(507), "upload.full"),
 )
 _RETRYABLE: Final = (
@@ -106,7 +106,8 @@ _RETRYABLE: Final = (
     "dagster.unreachable demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable "
     "endpoint.test notify.test "
     "media.read media.write model.download models.write rate.limited run.broken run.died run.failed "
-    "run.locked search.busy server.connect source.failed source.rate_limited store.busy store.conflict "
+    "estimate.busy run.locked search.busy server.connect source.failed source.rate_limited store.busy "
+    "store.conflict "
     "store.disk_full store.locked store.unreachable upload.busy video.cancelled video.changed video.live "
     "video.network video.rate_limited worker.died"
 )

@@ -178,9 +178,12 @@ def spread(found: Sequence[Any], size: tuple[int, int], limit: int) -> list[int]
 
 
 def to_npz(kp: Keypoints) -> bytes:
-    """The keypoints as a compressed npz: `from_npz` gives the same values back."""
+    """The keypoints as an npz: `from_npz` gives the same values back.
+
+    Stored as they are: compression takes 5 ms a picture to save half of 120 kB.
+    """
     buffer = io.BytesIO()
-    np.savez_compressed(
+    np.savez(
         buffer,
         xy=kp.xy,
         scale=kp.scale,

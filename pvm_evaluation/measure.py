@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,14 @@ from pvm_core.retrieval import Gallery, ranked, search
 from pvm_core.rules import Rules
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import Pair
-from pvm_core.verification import PairEvidence, VerifyParams, verify_frame
+from pvm_core.verification import PairEvidence, VerifyParams, verify_frame, verify_mirrored
+from pvm_core.verification.mirror import (
+    FOUND_INLIERS,
+    MIRROR_ROUNDS,
+    FrameDoubt,
+    frames_to_try,
+    reads_plainly,
+)
 from pvm_evaluation.folders import CaseFolder, PhotoSet, ProductPicture
 from pvm_resources.process_pool import WorkPool
 
@@ -157,19 +164,50 @@ def _scene_pairs(folder: PhotoSet, state: SearchState, path: Path) -> list[RawPa
     rgb = decode_picture(path.read_bytes(), path.name).rgb
     scene = Described(path.name, path.name, describe(rgb, "frame", state.methods))
     labels = [folder.label(p.owner, path.name) for p in state.products]
-    return pairs_of_frame(state, scene, labels, folder.name)
+    return _mirrored_too(state, [(scene, pairs_of_frame(state, scene, labels, folder.name))])
 
 
 def _video_pairs(folder: CaseFolder, state: SearchState, path: Path) -> list[RawPair]:
     labels = [folder.label(p.owner, path.stem) for p in state.products]
-    found: list[RawPair] = []
+    found: list[tuple[Described, list[RawPair]]] = []
     for frame in iter_keyframes(path, KeyframeParams.from_rules(state.setting.rules)):
         if isinstance(frame, Keyframe):
             features = describe(frame.rgb, "frame", state.methods)
             name = f"{path.stem}@{frame.pts_ms}"
             shown = Described(name, path.stem, features, frame.ts, frame.shot)
-            found += pairs_of_frame(state, shown, labels, folder.name)
-    return found
+            found.append((shown, pairs_of_frame(state, shown, labels, folder.name)))
+    return _mirrored_too(state, found)
+
+
+def _mirrored_too(state: SearchState, clip: Sequence[tuple[Described, list[RawPair]]]) -> list[RawPair]:
+    """The pairs of a clip's frames, those in doubt looked at left for right as a job does."""
+    pairs = [list(of_frame) for _, of_frame in clip]
+    for _ in range(MIRROR_ROUNDS):
+        for n in frames_to_try([_doubt(i, of_frame) for i, of_frame in enumerate(pairs)]):
+            pairs[n] = _looked_at_mirrored(state, clip[n][0], pairs[n])
+    return [pair for of_frame in pairs for pair in of_frame]
+
+
+def _doubt(place: int, pairs: Sequence[RawPair]) -> FrameDoubt[int]:
+    known = [p.evidence for p in pairs if p.evidence is not None]
+    return FrameDoubt(
+        place,
+        pairs[0].shot,
+        pairs[0].similarity,
+        any(reads_plainly(e.inliers, e.print_mid, mirrored=bool(e.mirrored)) for e in known),
+        any(e.mirrored is not None for e in known),
+        any(e.mirrored and e.inliers >= FOUND_INLIERS for e in known),
+    )
+
+
+def _looked_at_mirrored(state: SearchState, frame: Described, pairs: Sequence[RawPair]) -> list[RawPair]:
+    views = {p.name: p.features.view for p in state.products}
+    known = [(p.image, p.evidence) for p in pairs if p.evidence is not None]
+    params = VerifyParams.from_rules(state.setting.rules)
+    plain = [evidence for _, evidence in known]
+    found = verify_mirrored(frame.features.view, [views[image] for image, _ in known], plain, params)
+    seen = {image: evidence for (image, _), evidence in zip(known, found, strict=True)}
+    return [replace(p, evidence=seen.get(p.image)) for p in pairs]
 
 
 def pairs_of_frame(

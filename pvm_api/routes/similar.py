@@ -154,7 +154,7 @@ def _hit(one: FoundVideo, base: str) -> models.VideoHit:
         channel=frame.channel, published_at=frame.published_at, video_url=url or frame.url, ts=frame.ts,
         score=decision.score, status=decision.status, reason=decision.reason.text(),
         sim_deep=decision.best.sim_deep, sim_kp=decision.best.sim_kp, sim_edge=decision.best.sim_edge,
-        consistency=decision.consistency, frame_id=frame.frame_id,
+        mirrored=decision.mirrored, consistency=decision.consistency, frame_id=frame.frame_id,
         frame_url=f"{base}/v1/frames/{frame.frame_id}",
         video_api_url=f"{base}/v1/videos/{frame.video_id}",
     )  # fmt: skip

@@ -112,13 +112,11 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     import sqlalchemy.exc
     from dagster_postgres.utils import DagsterPostgresException
 
-    from pvm_assets.gpu import GPU_POOL
+    from pvm_assets.execution.storage_connections import kept_connections
 
     try:
         instance = dg.DagsterInstance.get()
-        limits = instance.event_log_storage.get_pool_limits()
-        if GPU_POOL not in {limit.name for limit in limits}:
-            instance.event_log_storage.set_concurrency_slots(GPU_POOL, GPU_LIMIT)
+        _limit_gpu_pool(instance)
     except (sqlalchemy.exc.SQLAlchemyError, DagsterPostgresException) as error:
         raise StoreError(
             "dagster.unreachable",
@@ -126,5 +124,13 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
             f"it does not answer ({type(error).__name__})",
             "Check DAGSTER_PG_URL, or start the platform with `pvm up`",
         ) from error
-    with instance:
+    with instance, kept_connections(instance):
         yield instance
+
+
+def _limit_gpu_pool(instance: dg.DagsterInstance) -> None:
+    from pvm_assets.gpu import GPU_POOL
+
+    limits = instance.event_log_storage.get_pool_limits()
+    if GPU_POOL not in {limit.name for limit in limits}:
+        instance.event_log_storage.set_concurrency_slots(GPU_POOL, GPU_LIMIT)

@@ -30,6 +30,7 @@ from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_core.verification import VerifyParams, evidence_from_row
+from pvm_core.verification.mirror import MIRROR_ROUNDS, frames_to_try
 from pvm_resources.models.calibrations import calibration_for
 from pvm_resources.store.match_record import EvidenceItem, MatchRecord
 from pvm_resources.store.records import (
@@ -140,6 +141,7 @@ def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Neare
         Column("sim_kp", "float8", "calibrated term"),
         Column("sim_edge", "float8", "calibrated term"),
         Column("score_pair", "float8", "of the best pair"),
+        Column("mirrored", "bool", "whether the best frame shows the product left for right"),
         Column("consistency", "int4", "independent shots with a pair that reaches ACCEPT"),
         Column("coverage", "int4", "distinct product pictures in such pairs"),
     ),
@@ -154,7 +156,9 @@ def matches(stage: Stage) -> Report:
     stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
     stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
     items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
-    _verify(stage, params, verify_key, {item.item_id: item for item in items if item.kp_path is not None})
+    pictures = {item.item_id: item for item in items if item.kp_path is not None}
+    _verify(stage, params, verify_key, pictures)
+    _verify_mirrored(stage, params, verify_key, pictures)
     job = stage.services.store.jobs.get(stage.job_id)
     model = job.embed_model or ""
     calibration = calibration_for(
@@ -180,6 +184,7 @@ def matches(stage: Stage) -> Report:
             },
             score=m.score,
             ts=m.ts,
+            mirrored=m.mirrored,
             status=status,
             scored_status=m.status,
             verdict=verdict,
@@ -208,6 +213,39 @@ def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mappi
 
     setup = partial(PairWorkerState, stage.services.media, params)
     stage.settle(stage.services.pool.map(compare_frame, tasks, setup), write, batch=32)
+
+
+def _verify_mirrored(
+    stage: Stage, params: VerifyParams, verify_key: str, pictures: Mapping[uuid.UUID, Item]
+) -> None:
+    """The clips whose print does not read plainly, looked at left for right: some frames, then the rest of
+    those where something was found. What was looked at so is marked and not tried again."""
+
+    def write(done: list[PairDone]) -> None:
+        rows = (
+            PairEvidenceRow(d.frame_id, image, verify_key, raw) for d in done for image, raw in d.evidence
+        )
+        stage.services.store.matching.write_evidence(rows, again=True)
+
+    setup = partial(PairWorkerState, stage.services.media, params)
+    for _ in range(MIRROR_ROUNDS):
+        if tasks := _mirror_tasks(stage, verify_key, pictures):
+            stage.total += len(tasks)
+            stage.settle(stage.services.pool.map(compare_frame, tasks, setup), write, batch=32)
+
+
+def _mirror_tasks(stage: Stage, verify_key: str, pictures: Mapping[uuid.UUID, Item]) -> list[PairTask]:
+    store = stage.services.store.matching
+    doubts = groupby(store.mirror_doubts(stage.job_id, verify_key), key=lambda one: one[0])
+    frames = [frame for _, clip in doubts for frame in frames_to_try([doubt for _, doubt in clip])]
+    found = store.evidence_of_frames(stage.job_id, verify_key, frames) if frames else ()
+    tasks = []
+    for frame, pairs in groupby(found, key=lambda one: one[0].frame_id):
+        known = [(pictures[p.img_id], raw) for p, raw in pairs if p.img_id in pictures]
+        if frame in pictures and known:
+            candidates, plain = zip(*known, strict=True)
+            tasks.append(PairTask(pictures[frame], candidates, plain))
+    return tasks
 
 
 def _task(
@@ -277,6 +315,7 @@ def _match_report(
         **{status: shown.count(status) for status in STATUSES},
         **{f"scored_{status}": sum(m.status == status for m in rows) for status in STATUSES},
         **{f"judged_{what}": verdicts.count(verdict) for verdict, what in _JUDGED.items()},
+        "mirrored": sum(m.mirrored and status == "accepted" for m, status in zip(rows, shown, strict=True)),
         "pairs_scored": scoring.pairs,
         "pairs_without_keypoints": scoring.unmeasured,
         "model": scoring.model,
@@ -314,7 +353,7 @@ def _row(stage: Stage, one: EvidenceItem, pictures: tuple[str, ...]) -> ResultRo
         video, video_url = str(one.video_id), None
     return ResultRow(
         product, price, video, video_url, clock_text(one.ts), score_text(one.score), one.effective_status,
-        pictures, review_url,
+        pictures, review_url, one.mirrored,
     )  # fmt: skip
 
 

@@ -70,6 +70,11 @@ class MatchDecision:
         """Second of the best frame."""
         return self.best.ts
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the best frame shows the product left for right."""
+        return self.best.mirrored
+
 
 def decide(pairs: Iterable[PairScore], rules: Rules, calibration: Calibration) -> list[MatchDecision]:
     """One decision for each product and video that has a scored pair, best first.

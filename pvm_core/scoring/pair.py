@@ -55,7 +55,9 @@ class PairScore(Terms, Pair):
         footprint: outline of what the pair explains in the frame (`PairEvidence.footprint`), None without a
             transform. Decisions need it; it is not stored with a score.
         by_looks: whether likeness alone carries the score, not what the terms sum up to; not stored either.
+        mirrored: whether the frame shows the product left for right; stored with a match.
     """
 
     footprint: tuple[float, ...] | None = None
     by_looks: bool = False
+    mirrored: bool = False

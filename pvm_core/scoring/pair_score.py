@@ -39,7 +39,7 @@ def score_pair(
     return PairScore(
         pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
         terms.sim_deep, terms.sim_kp, terms.sim_edge, terms.score_pair, found.footprint,
-        terms.score_pair != summed,
+        terms.score_pair != summed, bool(found.mirrored),
     )  # fmt: skip
 
 

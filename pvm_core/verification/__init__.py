@@ -1,6 +1,6 @@
 """Does a frame show a product? Geometry first, then appearance after the frame is warped onto the product."""
 
-from pvm_core.verification.pairs import verify_frame
+from pvm_core.verification.pairs import verify_frame, verify_mirrored
 from pvm_core.verification.types import (
     PairEvidence,
     VerifyParams,
@@ -16,4 +16,5 @@ __all__ = [
     "evidence_from_row",
     "evidence_to_row",
     "verify_frame",
+    "verify_mirrored",
 ]

@@ -100,6 +100,8 @@ class PairEvidence(Appearance):
             one, [0, 1].
         footprint: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
         points_product, points_frame: the inliers (at most 60), for drawing.
+        mirrored: whether the frame shows the product left for right; False: the plain view is the clearer
+            one; None: only that was tried. Places are those of the frame as it is, mirrored or not.
     """
 
     tentative: int
@@ -119,6 +121,7 @@ class PairEvidence(Appearance):
     footprint: tuple[float, ...] | None = None
     points_product: Points = ()
     points_frame: Points = ()
+    mirrored: bool | None = None
 
 
 def evidence_to_row(evidence: PairEvidence) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from pvm_resources.store.labels import Labels
 from pvm_resources.store.match_queries import MatchQueries
 from pvm_resources.store.matching import Matching
 from pvm_resources.store.oauth_tokens import OAuthTokens
+from pvm_resources.store.past_runs import PastRuns
 from pvm_resources.store.product_changes import ProductChanges
 from pvm_resources.store.product_queries import ProductQueries
 from pvm_resources.store.quotas import Quotas
@@ -54,6 +55,7 @@ class Store:
     matching: Matching
     calibrations: Calibrations
     state: State
+    past_runs: PastRuns
     row_checks: RowChecks
     match_queries: MatchQueries
     product_queries: ProductQueries

@@ -24,7 +24,7 @@ DECIDED: Final = {
     "best_frame_id": "uuid", "ts": "float8", "shot": "int4", "score": "float8", "accept": "float8",
     "status": "text", "reason_code": "text", "reason_values": "jsonb", "sim_deep": "float8",
     "sim_kp": "float8", "sim_edge": "float8", "score_pair": "float8", "consistency": "int4",
-    "coverage": "int4", "calibration": "text", "embed_model": "text", "rules_key": "text",
+    "coverage": "int4", "mirrored": "bool", "calibration": "text", "embed_model": "text", "rules_key": "text",
 }  # fmt: skip
 STORED: Final = ", ".join(f"m.{name}" for name in (*DECIDED, "evidence_path", "media_purged_at"))
 #: The first name a video has in the job; every name, a row each.

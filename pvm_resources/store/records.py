@@ -423,6 +423,7 @@ class StageShare:
         share: 0 to 1, the most that was ever done of it.
         reused_share: 0 to 1, what the present run found done.
         began_at: in the present run; None: it has not begun in it.
+        moved_at: when something of it was done last; None where nothing was.
     """
 
     job_id: str
@@ -430,6 +431,7 @@ class StageShare:
     share: float
     reused_share: float
     began_at: datetime | None
+    moved_at: datetime | None = None
 
 
 @dataclass(frozen=True)

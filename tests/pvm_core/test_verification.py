@@ -16,8 +16,10 @@ from pvm_core.verification import (
     evidence_from_row,
     evidence_to_row,
     verify_frame,
+    verify_mirrored,
 )
 from pvm_core.verification.geometry import corners_of, is_plausible, project
+from pvm_core.verification.mirror import FrameDoubt, frames_to_try, mirrored_view, reads_plainly
 from tests.pvm_core.prints import TILTED, label, place
 
 PARAMS = VerifyParams()
@@ -64,10 +66,81 @@ def test_sibling_of_another_colour_agrees_in_print_and_not_in_colour() -> None:
     assert (found.colour_gap or 0) > 2 * (true.colour_gap or 0)
 
 
-def test_mirrored_product_is_another_product() -> None:
+@pytest.mark.parametrize("detector", ["sift", "akaze"])
+@pytest.mark.parametrize("side", ["clip", "picture"])
+def test_mirrored_product_is_the_same_seen_in_a_mirrored_clip(side: str, detector: str) -> None:
+    product, (frame, matrix) = label(1), place(label(1), TILTED)
+    width, (high, wide) = frame.shape[1], product.shape[:2]
+    if side == "clip":
+        frame = np.ascontiguousarray(frame[:, ::-1])
+        truth = np.array([[-1.0, 0, width], [0, 1, 0], [0, 0, 1]]) @ matrix
+    else:
+        product = np.ascontiguousarray(product[:, ::-1])
+        truth = matrix @ np.array([[-1.0, 0, wide], [0, 1, 0], [0, 0, 1]])
+    shown, sold = view(frame, detector=detector), view(product, detector=detector)
+    plain = verify(shown, sold, PARAMS)
+    assert (plain.print_mid or 0.0) < 0.4
+    assert plain.mirrored is None
+    (found,) = verify_mirrored(shown, [sold], [plain], PARAMS)
+    assert found.mirrored
+    assert found.inliers > 30
+    assert (found.print_mid or 0.0) > 0.7
+    # Places are those of the frame as it is.
+    quad = np.reshape(found.quad, (4, 2))
+    assert np.abs(quad - project(truth, corners_of(wide, high))).max() < 5
+    placed = project(np.reshape(found.transform, (3, 3)), np.array(found.points_product))
+    assert np.median(np.abs(placed - np.array(found.points_frame))) < 2
+    assert np.reshape(found.footprint, (-1, 2))[:, 0].max() <= width
+
+
+def test_a_plain_product_stays_plain_and_a_stranger_stays_one() -> None:
     frame, _ = place(label(1), TILTED)
-    found = verify(view(frame), view(np.ascontiguousarray(label(1)[:, ::-1])), PARAMS)
-    assert (found.print_mid or 0.0) < 0.4
+    pair = [view(label(1)), view(label(99))]
+    plain = verify_frame(view(frame), pair, PARAMS)
+    same, stranger = verify_mirrored(view(frame), pair, plain, PARAMS)
+    assert same == replace(plain[0], mirrored=False)
+    assert stranger.inliers < 8
+
+
+def test_mirrored_keypoints_are_those_of_the_mirrored_picture() -> None:
+    picture = label(3)
+    made, found = mirrored_view(view(picture)), view(np.ascontiguousarray(picture[:, ::-1]))
+    away = np.hypot(*(made.keypoints.xy[:, None] - found.keypoints.xy[None]).transpose(2, 0, 1))
+    turned = np.abs((made.keypoints.angle[:, None] - found.keypoints.angle[None] + 180) % 360 - 180)
+    rows, columns = np.nonzero((away < 1.5) & (turned < 10))
+    assert len(np.unique(rows)) > 0.7 * len(made.keypoints)
+    alike = (made.keypoints.root[rows] * found.keypoints.root[columns]).sum(axis=1)
+    assert np.median(alike) > 0.98
+
+
+def doubt(frame: int, shot: int, alike: float, **said: bool) -> FrameDoubt[int]:
+    return FrameDoubt(frame, shot, alike, said.pop("plain", False), **said)
+
+
+def test_a_clip_that_reads_plainly_is_not_looked_at_again() -> None:
+    clip = [doubt(1, 0, 0.9), doubt(2, 1, 0.8, plain=True)]
+    assert frames_to_try(clip) == []
+
+
+def test_the_most_alike_frames_of_different_shots_are_tried_first_and_once() -> None:
+    clip = [doubt(n, n // 3, 0.1 * n) for n in range(12)]
+    first = frames_to_try(clip)
+    assert first == [11, 8, 5]
+    tried = [replace(one, tried=one.frame in first) for one in clip]
+    assert frames_to_try(tried) == []
+    found = [replace(one, found=one.frame == 8) for one in tried]
+    assert sorted(frames_to_try(found)) == [n for n in range(12) if n not in first]
+
+
+@pytest.mark.parametrize(
+    ("inliers", "print_mid", "mirrored", "plain"),
+    [(20, 0.6, False, True), (19, 0.9, False, False), (40, 0.3, False, False), (40, 0.9, True, False),
+     (25, None, False, True)],
+)  # fmt: skip
+def test_only_print_that_agrees_shows_that_a_clip_is_plain(
+    inliers: int, print_mid: float | None, mirrored: bool, plain: bool
+) -> None:
+    assert reads_plainly(inliers, print_mid, mirrored=mirrored) is plain
 
 
 def test_warm_light_and_shade_do_not_hide_a_product() -> None:

@@ -1,0 +1,55 @@
+"""Dagster's storages over connections that stay open, for as long as a process works with its instance.
+
+Dagster opens a connection for each call (SQLAlchemy's NullPool): a run of the whole graph opened 533. Each
+costs a process of the server and the derivation of a key from the password. Processes that ask now and then
+keep that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import dagster as dg
+from dagster_postgres.utils import create_pg_engine
+from sqlalchemy.engine import Engine
+from sqlalchemy.pool import NullPool
+
+#: Connections kept; steps of one process write their events one after the other.
+_KEPT: Final = 1
+#: More that may be open at once: a storage may ask for a second while it holds one, and so may other threads.
+_MORE: Final = 9
+
+
+@contextmanager
+def kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
+    """Within the block runs, events and schedules of `instance` share connections that stay open.
+
+    A connection is tried before it is used, so that a server that went away and came back is met as before.
+    Storages other than PostgreSQL's, and those that share already, are left as they are.
+    """
+    every = (instance.event_log_storage, instance.run_storage, instance.schedule_storage)
+    stock: list[tuple[Any, Engine]] = [
+        (storage, engine)
+        for storage in every
+        if isinstance(engine := getattr(storage, "_engine", None), Engine)
+        and isinstance(engine.pool, NullPool)
+        and engine.dialect.name == "postgresql"
+    ]
+    if not stock:
+        yield
+        return
+    url = stock[0][1].url.render_as_string(hide_password=False)
+    shared = create_pg_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=_KEPT, max_overflow=_MORE, pool_pre_ping=True
+    )
+    try:
+        # `optimize_for_webserver`, Dagster's own way, sets the same attribute, but tries no connection first.
+        for storage, _ in stock:
+            storage._engine = shared
+        yield
+    finally:
+        for storage, engine in stock:
+            storage._engine = engine
+        shared.dispose()
