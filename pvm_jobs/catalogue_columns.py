@@ -10,7 +10,8 @@ from pvm_jobs.text import UNSTORABLE, is_storable
 
 #: Fields of a product that a catalogue may hold; the first two are needed.
 FIELDS: Final = (
-    "product_id", "image", "more_images", "title", "brand", "url", "price", "currency", "parent",
+    "product_id", "image", "more_images", "title", "description", "category", "brand", "url", "price",
+    "currency", "availability", "updated_at", "parent",
 )  # fmt: skip
 _COLUMN_MAX: Final = 300
 _EXAMPLE: Final = 'Write product_id=SKU,image="Image URL"'

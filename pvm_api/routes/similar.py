@@ -213,7 +213,7 @@ def _answer(
 
     near = services.store.features.ann_search(model.model_key, np.array(vector, np.float32), limit + 1)
     near = [one for one in near if one.img_id != itself][:limit]
-    listed = services.store.match_queries.products([one.product_id for one in near])
+    listed = services.store.product_queries.of([one.product_id for one in near])
     products = {product.product_id: product for product in listed}
     items = [
         models.Similar.of(
