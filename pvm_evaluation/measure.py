@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,16 +14,25 @@ from pvm_core.catalogue_review import CatalogueReview, Looked, review_catalogue
 from pvm_core.embedders import Kind, load_embedder
 from pvm_core.images import FRAME_FORMAT, PRODUCT_FORMAT, Rgb, decode_picture, decode_stored, stored_jpeg
 from pvm_core.keyframes import Keyframe, KeyframeParams, iter_keyframes
+from pvm_core.local_features import LocalFeatures, LocalMethod, load_local
 from pvm_core.masks import load_segmenter
 from pvm_core.picture_content import read_content
 from pvm_core.picture_features import FeatureMethods, PictureFeatures, describe_picture
 from pvm_core.retrieval import Gallery, ranked, search
 from pvm_core.rules import Rules
 from pvm_core.same_picture import is_same_picture
+from pvm_core.scoring.learned_term import LEARNED_INLIERS
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import Pair
 from pvm_core.shared_material import share_marked
-from pvm_core.verification import PairEvidence, VerifyParams, verify_frame, verify_mirrored
+from pvm_core.verification import (
+    PairEvidence,
+    VerifyParams,
+    View,
+    compare_learned,
+    verify_frame,
+    verify_mirrored,
+)
 from pvm_core.verification.mirror import (
     FOUND_INLIERS,
     MIRROR_ROUNDS,
@@ -33,6 +42,10 @@ from pvm_core.verification.mirror import (
 )
 from pvm_evaluation.folders import CaseFolder, PhotoSet, ProductPicture
 from pvm_resources.process_pool import WorkPool
+
+#: Most alike pictures of a frame about which the second verifier is asked: a job asks about those that lead,
+#: and where the right product is taken out of the catalogue, the next one leads.
+ASKED = 4
 
 
 @dataclass(frozen=True)
@@ -44,6 +57,7 @@ class Setting:
         models_dir: where weights lie.
         rules: parameters of keyframes, keypoints and verification.
         top_k: candidates a frame, verified; None verifies all.
+        local_features: detector and matcher of learned local features (`choose_local`), or ``none``.
     """
 
     embedder: str = "classic"
@@ -51,6 +65,7 @@ class Setting:
     models_dir: Path | None = None
     rules: Rules = Rules()  # noqa: RUF009 - frozen
     top_k: int | None = None
+    local_features: str = "none"
 
     def methods(self) -> FeatureMethods:
         """The methods with their models loaded.
@@ -76,19 +91,26 @@ class Described:
 
 @dataclass(frozen=True, eq=False)
 class SearchState:
-    """What a worker needs to measure frames: the products with their gallery, and the methods."""
+    """What a worker needs to measure frames: the products with their gallery, and the methods.
+
+    Attributes:
+        local: of the second verifier, None without; seen: its features of product pictures, by their place.
+    """
 
     setting: Setting
     methods: FeatureMethods
     products: tuple[Described, ...]
     gallery: Gallery
     review: CatalogueReview[str]
+    local: LocalMethod | None = None
+    seen: dict[int, LocalFeatures] = field(default_factory=dict)
 
     @classmethod
     def load(cls, setting: Setting, products: tuple[Described, ...]) -> SearchState:
         """The state of a worker process."""
         gallery = Gallery.of([p.features.vectors for p in products])
-        return cls(setting, setting.methods(), products, gallery, _review(products))
+        local = load_local(setting.local_features, setting.models_dir)
+        return cls(setting, setting.methods(), products, gallery, _review(products), local)
 
 
 @dataclass(frozen=True)
@@ -231,7 +253,10 @@ def _looked_at_mirrored(state: SearchState, frame: Described, pairs: Sequence[Ra
     plain = [evidence for _, evidence in known]
     views = [products[image].features.view for image, _ in known]
     found = verify_mirrored(frame.features.view, views, plain, params)
-    seen = {image: evidence for (image, _), evidence in zip(known, found, strict=True)}
+    seen = {
+        image: replace(evidence, learned=before.learned)
+        for (image, before), evidence in zip(known, found, strict=True)
+    }
     return [
         replace(
             p, evidence=seen.get(p.image), share=_share(state.review, products[p.image], seen.get(p.image))
@@ -252,6 +277,7 @@ def pairs_of_frame(
     params = VerifyParams.from_rules(state.setting.rules)
     views = [products[i].features.view for i in candidates]
     evidence = dict(zip(candidates, verify_frame(frame.features.view, views, params), strict=True))
+    evidence |= _asked(state, frame.features.view, [(i, evidence[i]) for i in candidates[:ASKED]])
     alike = dict(zip(nearest.index[0].tolist(), nearest.similarity[0].tolist(), strict=True))
     owners = [review.groups.get(products[i].owner, products[i].owner) for i in shown]
     leads = dict(zip(shown, margins(owners, [alike[i] for i in shown]), strict=True))
@@ -284,3 +310,20 @@ def _share(review: CatalogueReview[str], picture: Described, evidence: PairEvide
         return 0.0
     height, width = picture.features.view.rgb.shape[:2]
     return share_marked(material.marked, evidence.points_product, width, height)
+
+
+def _asked(
+    state: SearchState, frame: View, measured: Sequence[tuple[int, PairEvidence]]
+) -> dict[int, PairEvidence]:
+    """The evidence of pairs on which hardly any print agrees, with that of the second verifier."""
+    doubtful = [(i, e) for i, e in measured if e.inliers < LEARNED_INLIERS]
+    if state.local is None or not doubtful:
+        return {}
+    detector = state.local.detector
+    for i, _ in doubtful:
+        if i not in state.seen:
+            view = state.products[i].features.view
+            (state.seen[i],) = detector.detect([(view.rgb, view.mask)])
+    (shown,) = detector.detect([(frame.rgb, frame.mask)])
+    found = compare_learned(shown, [state.seen[i] for i, _ in doubtful], state.local.matcher)
+    return {i: replace(e, learned=learned) for (i, e), learned in zip(doubtful, found, strict=True)}

@@ -17,15 +17,19 @@ from pvm_assets.keys import key_of
 from pvm_assets.preview import ResultRow, results_table
 from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work.catalogue_review import Review, reviewed_catalogue
+from pvm_assets.work.learned import LearnedWorkerState, ask_frame
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
 from pvm_core.links import at_second
+from pvm_core.local_features import LocalMethod, choose_local, load_local
 from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
+from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration
-from pvm_core.scoring.decision import STATUSES, MatchDecision, decide
+from pvm_core.scoring.decision import STATUSES, Groups, MatchDecision, decide
+from pvm_core.scoring.learned_term import in_doubt
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
@@ -155,7 +159,14 @@ def matches(stage: Stage) -> Report:
     """Candidates verified by geometry and appearance, scored, and decided per product and video."""
     params = VerifyParams.from_rules(stage.rules)
     mask_key, keypoint_key = key_of(stage, "masks"), key_of(stage, "keypoints")
-    verify_key = content_key("verify", params.key, keypoint_key, mask_key)
+    job = stage.services.store.jobs.get(stage.job_id)
+    model = job.embed_model or ""
+    calibration = calibration_for(
+        stage.services.store.calibrations, stage.services.settings.models, job.industry, model
+    )
+    method = _second_verifier(stage, calibration)
+    learned = () if method is None else (method.key,)
+    verify_key = content_key("verify", params.key, keypoint_key, mask_key, *learned)
     stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
     stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
     items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
@@ -164,11 +175,8 @@ def matches(stage: Stage) -> Report:
     shown = {i: item for i, item in pictures.items() if item.kp_path is not None and review.is_view(i)}
     _verify(stage, params, verify_key, shown)
     _verify_mirrored(stage, params, verify_key, shown)
-    job = stage.services.store.jobs.get(stage.job_id)
-    model = job.embed_model or ""
-    calibration = calibration_for(
-        stage.services.store.calibrations, stage.services.settings.models, job.industry, model
-    )
+    if method is not None:
+        _ask_second_verifier(stage, method, verify_key, calibration, shown, review.groups)
     scoring = _Scoring(stage, verify_key, calibration, model, review, pictures)
     stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
@@ -261,6 +269,56 @@ def _task(
     return PairTask(picture, candidates) if picture is not None and candidates else None
 
 
+def _second_verifier(stage: Stage, calibration: Calibration) -> LocalMethod | None:
+    """The learned local features that this job's calibration knows and this machine has."""
+    settings = stage.services.settings
+    name = choose_local(settings.local_features)
+    if not stage.rules.learned_term or calibration.learned is None or name != calibration.learned_by:
+        return None
+    return load_local(name, settings.models)
+
+
+def _ask_second_verifier(
+    stage: Stage, method: LocalMethod, verify_key: str, calibration: Calibration,
+    pictures: Mapping[uuid.UUID, Item], groups: Groups,
+) -> None:  # fmt: skip
+    """Learned evidence of every pair in doubt that has none yet under the key."""
+    tasks = []
+    found = stage.services.store.matching.evidence(stage.job_id, verify_key)
+    for frame, measured in groupby(found, key=_frame):
+        images = _doubtful(list(measured), calibration, stage.rules, groups)
+        task = _task(pictures, frame, images) if frame is not None and images else None
+        tasks += [] if task is None else [task]
+    stage.total += len(tasks)
+
+    def write(done: list[PairDone]) -> None:
+        rows = (
+            PairEvidenceRow(d.frame_id, image, verify_key, raw) for d in done for image, raw in d.evidence
+        )
+        stage.services.store.matching.add_to_evidence(rows)
+
+    services = stage.services
+    setup = partial(LearnedWorkerState.load, services.media, method.name, services.settings.models)
+    stage.settle(services.pool.map(ask_frame, tasks, setup), write, batch=32)
+
+
+def _doubtful(
+    measured: list[tuple[CandidatePair, dict[str, Any] | None]], calibration: Calibration, rules: Rules,
+    groups: Groups,
+) -> list[uuid.UUID]:  # fmt: skip
+    """Product pictures of one frame about which the second verifier is to be asked and was not."""
+    owners = [groups.get(pair.product_id, pair.product_id) for pair, _ in measured]
+    leads = margins(owners, [pair.similarity for pair, _ in measured])
+    return [
+        pair.img_id
+        for (pair, raw), lead in zip(measured, leads, strict=True)
+        if raw is not None
+        and "learned" not in raw
+        and pair.img_id is not None
+        and in_doubt(evidence_from_row(raw), pair.sim_rgb, pair.sim_gray, calibration, rules, lead)
+    ]
+
+
 @dataclass
 class _Scoring:
     """Scores pairs as a stream and decides video by video on the way."""
@@ -274,6 +332,7 @@ class _Scoring:
     matches: list[MatchRecord] = field(default_factory=list)
     pairs: int = 0
     unmeasured: int = 0
+    asked: int = 0
 
     def scores(self) -> Iterator[PairScore]:
         """Every candidate pair with its calibrated terms, video by video; `matches` grows as videos end."""
@@ -296,6 +355,7 @@ class _Scoring:
     def _score(self, pair: CandidatePair, raw: dict[str, Any] | None, margin: float | None) -> PairScore:
         self.pairs += 1
         self.unmeasured += raw is None
+        self.asked += raw is not None and "learned" in raw
         evidence = None if raw is None else evidence_from_row(raw)
         rules = self.stage.rules
         share = 0.0 if evidence is None else self._share(pair, evidence)
@@ -338,6 +398,7 @@ def _match_report(
         "mirrored": sum(m.mirrored and status == "accepted" for m, status in zip(rows, shown, strict=True)),
         "pairs_scored": scoring.pairs,
         "pairs_without_keypoints": scoring.unmeasured,
+        "pairs_second_verifier": scoring.asked,
         "model": scoring.model,
         "calibration": scoring.calibration.name,
         "calibrated": scoring.calibration.calibrated,

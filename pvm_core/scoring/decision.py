@@ -245,8 +245,9 @@ def _fault(
         return Reason("deep.none", {"least": rules.sim_deep_min})
     if best.sim_deep < rules.sim_deep_min:
         return Reason("deep.low", {"value": best.sim_deep, "least": rules.sim_deep_min})
-    # What is accepted by its looks has no geometry to be asked for.
-    if best.sim_kp < rules.inliers_min and (top < rules.best_min or not best.by_looks):
+    # What is accepted by its looks or by learned points has no print to be asked for.
+    proven = best.by_looks or best.learned is not None
+    if best.sim_kp < rules.inliers_min and (top < rules.best_min or not proven):
         return Reason("geometry.low", {"value": best.sim_kp, "least": rules.inliers_min})
     if top >= rules.best_alone_min or (top >= rules.best_min and shots >= rules.cons_min):
         return None
@@ -260,6 +261,8 @@ def _acceptance(best: PairScore, shots: int, rules: Rules) -> Reason:
     values = {"best": _score(best), "shots": shots}
     if best.by_looks:
         return Reason("accepted.look", values)
+    if best.learned is not None:
+        return Reason("accepted.learned", {**values, "points": best.learned})
     alone = _score(best) >= rules.best_alone_min
     return Reason("accepted.alone" if alone else "accepted.shots", values)
 

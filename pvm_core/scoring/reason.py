@@ -28,6 +28,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "accepted.alone": "best pair {best}, shots that show it: {shots}",
         "accepted.look": "looks very alike ({best}), far more so than any other product; "
         "shots that show it: {shots}",
+        "accepted.learned": "looks alike ({best}), and {points} learned points agree; "
+        "shots that show it: {shots}",
         "accepted.shots": "best pair {best}, shots that agree: {shots}",
         # Written before reasons were data: the English text as it was.
         "legacy": "{text}",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
 
 from pvm_core.scoring.pair import UNSTORED, PairScore
 from pvm_core.scoring.verdict import Verdict
@@ -123,6 +124,18 @@ class Matching(Repository):
         looked at `again`."""
         values, key = rows(compared, _EVIDENCE, raw=json), ("frame_id", "img_id", "verify_key")
         self._db.commit(Copy("pair_evidence", _EVIDENCE, values, key, update=["raw"] if again else ()))
+
+    def add_to_evidence(self, measured: Iterable[PairEvidenceRow]) -> None:
+        """Adds further raw measurements to those of pairs that were compared under the same key."""
+        given = list(measured)
+        self._execute(
+            "UPDATE pair_evidence e SET raw = e.raw || n.raw "
+            "FROM unnest(%(frames)s::uuid[], %(images)s::uuid[], %(keys)s::text[], %(raws)s::jsonb[]) "
+            "AS n (frame_id, img_id, verify_key, raw) "
+            "WHERE e.frame_id = n.frame_id AND e.img_id = n.img_id AND e.verify_key = n.verify_key",
+            frames=[one.frame_id for one in given], images=[one.img_id for one in given],
+            keys=[one.verify_key for one in given], raws=[Jsonb(one.raw) for one in given],
+        )  # fmt: skip
 
     def evidence(self, job_id: str, verify_key: str) -> Iterator[tuple[CandidatePair, dict[str, Any] | None]]:
         """Each candidate with its raw measurements, None where it was not compared; ordered as
