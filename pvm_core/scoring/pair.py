@@ -68,5 +68,5 @@ class PairScore(Terms, Pair):
     shared: bool = False
 
 
-#: Fields of a `PairScore` that decisions need and the store does not keep with a pair.
-UNSTORED: Final = ("footprint", "by_looks", "learned", "mirrored", "shared")
+#: Fields of a `PairScore` that decisions need and nothing stores.
+UNSTORED: Final = ("footprint", "by_looks", "learned", "shared")
