@@ -41,30 +41,52 @@ class EvidencePictures:
         """
         return self._store.match_queries.evidence_item(match_id)
 
-    def tag(self, item: EvidenceItem, language: Language) -> str:
+    def tag(self, item: EvidenceItem, language: Language, *, portrait: bool = False) -> str:
         """Identifies the picture without drawing it; the match has a stored one."""
         key = item.evidence_path or ""
-        parts = (key, self._media.size(key), self._media.modified(key), language, item.label, item.rival)
+        parts = (
+            key,
+            self._media.size(key),
+            self._media.modified(key),
+            language,
+            item.label,
+            item.rival,
+            portrait,
+        )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
     def make(
-        self, item: EvidenceItem, language: Language, tag: str, *, keep: bool, reason: str = ""
+        self,
+        item: EvidenceItem,
+        language: Language,
+        tag: str,
+        *,
+        keep: bool,
+        reason: str = "",
+        portrait: bool = False,
     ) -> bytes:
         """The picture, JPEG.
 
         Args:
             reason: why the score is what it is, in that language; "" in English.
+            portrait: for a narrow screen.
             keep: in memory; not for material whose source limits how long it may be kept.
 
         Raises:
             StoreError: ``media.missing``, or the store is out of reach.
         """
-        return (self._kept if keep else self._draw)(item.match_id, language, reason, tag)
+        return (self._kept if keep else self._draw)(item.match_id, language, reason, tag, portrait)
 
-    def _draw(self, match_id: uuid.UUID, language: Language, reason: str, tag: str) -> bytes:
+    def _draw(self, match_id: uuid.UUID, language: Language, reason: str, tag: str, portrait: bool) -> bytes:
         # The tag is part of the cache's key: it changes with the picture.
         item = self.item(match_id)
         rules = self._store.jobs.get(item.job_id).rules or vars(Rules())
         return evidence_page(
-            self._media, item, weights_of(rules), self._policies, language=language, reason=reason
+            self._media,
+            item,
+            weights_of(rules),
+            self._policies,
+            language=language,
+            reason=reason,
+            portrait=portrait,
         )

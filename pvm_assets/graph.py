@@ -30,12 +30,12 @@ NODES: Final[Mapping[str, Node]] = {
     "product_images": Node("collection", "collection", ("products",)),
     "videos": Node("collection", "collection"),
     "keyframes": Node("collection", "collection", ("videos",)),
-    "masks": Node("segmentation", "feature_extraction", ("product_images", "keyframes")),
+    "masks": Node("features", "feature_extraction", ("product_images", "keyframes")),
     "embeddings": Node("features", "feature_extraction", ("masks",)),
     "keypoints": Node("features", "feature_extraction", ("masks",)),
     "candidate_pairs": Node("matching", "matching", ("embeddings",)),
     "matches": Node("matching", "matching", ("candidate_pairs", "keypoints")),
-    "evidence": Node("evidence", "evidence", ("matches",)),
+    "evidence": Node("matching", "evidence", ("matches",)),
 }
 #: The last asset: a run that holds it is a run of the whole job.
 FINAL: Final = "evidence"

@@ -35,19 +35,24 @@ def percent_of(completed: bool, reached: str, shares: Iterable[StageShare]) -> i
 def eta_s(reached: str, shares: Sequence[StageShare], now: datetime) -> int | None:
     """Seconds that the rest takes at the pace of the present run, rounded up; None where it has none yet.
 
-    What was found done is left out of the pace: it cost no time.
+    What was found done is left out of the pace: it cost no time. The pace is that of the last move: while
+    nothing moves the rest becomes less by the time that passes, and once more has passed than was left, at
+    least as much again is expected.
     """
     begun = [one.began_at for one in shares if one.began_at is not None]
     if not begun:
         return None
-    seconds = (now - min(begun)).total_seconds()
+    moved = max((one.moved_at for one in shares if one.began_at and one.moved_at), default=now)
+    # Two processes' clocks do not meet here: all times are the database's.
+    moved = min(now, max(moved, min(begun)))
+    seconds, still = (moved - min(begun)).total_seconds(), (now - moved).total_seconds()
     # A stage that ended in an earlier run counts as found.
     found = {one.stage: one.share if one.began_at is None else one.reused_share for one in shares}
     here = _exact(reached, {one.stage: one.share for one in shares})
     gained = here - _exact(reached, found)
-    if seconds < _PACE_S or gained < _PACE_PERCENT:
+    if seconds + still < _PACE_S or gained < _PACE_PERCENT:
         return None
-    return math.ceil(seconds * (100 - here) / gained)
+    return math.ceil(max(seconds * (100 - here) / gained - still, still))
 
 
 def _exact(reached: str, shares: Mapping[str, float]) -> float:

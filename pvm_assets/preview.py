@@ -62,7 +62,8 @@ def page_preview(media: MediaStore, keys: Sequence[str], alt: str) -> str:
 
 @dataclass(frozen=True)
 class ResultRow:
-    """A match in a table: texts of others, media keys of its pictures ("" for none), its review page."""
+    """A match in a table: texts of others, media keys of its pictures ("" for none), its review page, and
+    whether its frame shows the product left for right."""
 
     product: str
     price: str
@@ -73,6 +74,7 @@ class ResultRow:
     status: str
     pictures: tuple[str, ...]
     review_url: str
+    mirrored: bool = False
 
 
 def results_table(media: MediaStore, rows: Sequence[ResultRow]) -> str:
@@ -87,8 +89,9 @@ def results_table(media: MediaStore, rows: Sequence[ResultRow]) -> str:
             small = thumbnail([media.get(key) for key in row.pictures], *_ROW_SIZE, quality=60)
             picture = f"![]({_data_uri(small)})"
         at = f"[{row.at}]({_address(row.video_url)})" if row.video_url else row.at
+        status = f"{row.status}, mirrored" if row.mirrored else row.status
         cells = (
-            picture, row.score, row.status, _plain(row.product), _plain(row.price), _plain(row.video), at,
+            picture, row.score, status, _plain(row.product), _plain(row.price), _plain(row.video), at,
             f"[review]({_address(row.review_url)})",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")

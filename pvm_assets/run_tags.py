@@ -13,6 +13,8 @@ JOB_TAG: Final = "pvm/job"
 INDUSTRY_TAG: Final = "pvm/industry"
 #: The request that a run was launched for.
 EVENT_TAG: Final = "pvm/event"
+#: Why a run was refused before its first step, as an error code.
+REFUSED_TAG: Final = "pvm/refused"
 #: Dagster's own tag of a run's partition.
 PARTITION_TAG: Final = "dagster/partition"
 

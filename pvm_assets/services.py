@@ -8,10 +8,8 @@ from contextlib import contextmanager
 import dagster as dg
 from pydantic import PrivateAttr
 
-from pvm_core.errors import InputError
+from pvm_assets.hand_added import job_of
 from pvm_core.rules import Rules
-from pvm_jobs.job_ids import PARTITION_FORM, split_partition_key
-from pvm_jobs.request import JobRequest, complete
 from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
@@ -41,37 +39,12 @@ class JobServices:
         self.pool.close()
 
     def job_of(self, partition_key: str) -> Job:
-        """The job of a partition. A key that names no job, added by hand in the UI, becomes a job that runs
-        the industry's standing sources.
+        """The job of a partition; one added by hand becomes a job (`pvm_assets.hand_added`).
 
         Raises:
-            InputError: ``partition.industry`` or ``partition.sources``, naming the command that helps.
+            InputError: ``partition.*``: it can be none.
         """
-        found = self.store.jobs.by_partition(partition_key)
-        if found is not None:
-            return found
-        slug, job_id = split_partition_key(partition_key)
-        subject = f"partition {partition_key}"
-        industry = next((i for i in self.store.industries.list() if i.slug == slug), None)
-        if industry is None or job_id is None:
-            raise InputError(
-                "partition.industry",
-                subject,
-                f"{slug!r} is no industry's slug" if job_id else f"its key is not {PARTITION_FORM}",
-                "Add the industry with `pvm industries add NAME --products FILE --videos FOLDER`, "
-                f"then name the partition {PARTITION_FORM}",
-            )
-        request = complete(
-            JobRequest(),
-            JobRequest.parse(industry.sources),
-            refused=lambda _kind: InputError(
-                "partition.sources",
-                subject,
-                f"the industry {industry.name!r} has no standing sources",
-                f"Add them with `pvm industries sources {slug} --products FILE --videos FOLDER`",
-            ),
-        )
-        return self.store.jobs.create(slug, request.to_json(), job_id)
+        return job_of(self.store, self.settings, partition_key)
 
     def rules_of(self, job: Job) -> Rules:
         """The rules of the job's industry as they are now; what the environment sets wins.

@@ -38,6 +38,7 @@ class ResultLine:
         status: accepted, review or rejected; a verdict stands over the score.
         evidence: path or URL of the picture that proves it, "" where none was drawn or it was purged.
         sim_deep, sim_kp, sim_edge, score_pair: calibrated terms of the best pair, [0, 1]; None: no evidence.
+        mirrored: the frame shows the product left for right: its clip, or the catalogue picture, is mirrored.
         consistency: independent shots that show it; coverage: product pictures that do.
         calibration, embed_model: the calibration of the terms, and the embedder that retrieved the pair.
         reason: why the score is what it is.
@@ -47,6 +48,8 @@ class ResultLine:
             plain decimal, the currency an ISO 4217 code; "" where unknown.
         video_title, platform, channel, published: of the video; `published` is ISO 8601.
         video_url: the video's address at the match's second; of a folder's clip that of its file.
+        listed_as: the product's first listing, where it is listed more than once: the same evidence counts
+            for each.
         evidence_url, review_url: of the picture over REST, and of the match on the review page.
         purged: its pictures were deleted by their source's terms; not a column.
         label: the same as `verdict`; not a column.
@@ -80,7 +83,9 @@ class ResultLine:
     channel: str = ""
     published: str = ""
     evidence_url: str = ""
+    listed_as: str = ""
     review_url: str = ""
+    mirrored: bool = False
     purged: bool = False
     label: str | None = None
 

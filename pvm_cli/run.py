@@ -12,6 +12,7 @@ import typer
 
 from pvm_cli import lines
 from pvm_cli.console import err, note, out, own_stderr
+from pvm_cli.estimate import note_large, show_estimate
 from pvm_cli.exits import Exit
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import LiveProgress
@@ -109,6 +110,13 @@ def run(
             help="Pictures of a catalogue, and links in a folder of clips, may lie outside its folder.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Only say what it would take: products, videos, calls, quota, time, space."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: as one JSON object.")] = False,
 ) -> None:
     """Finds products of catalogues and shops in clips and online videos.
 
@@ -125,17 +133,21 @@ def run(
           --products catalogue.csv --videos clips/
 
       pvm run --industry "ergonomic pillow" --products ebay,amazon \\
-          --videos youtube,bilibili --top 20 --recency-days 365
+          --videos youtube,bilibili --top 20 --recency-days 365 --dry-run
     """
-    from pvm_cli.session import ready
+    from pvm_cli.session import opened, ready
     from pvm_resources.settings import load_settings
 
+    if as_json and not dry_run:
+        raise InputError(
+            "run.options", "--json", "it goes with --dry-run", "For results: pvm results --format json"
+        )
     mapped = read_columns(columns or ())
     files = partial(sources_of, products, videos, allow_outside=allow_outside)
     given, refused = _first_look(files, mapped)
     settings = load_settings()
     check_usable(given, settings)
-    with ready(settings) as session:
+    with opened(create=True) if dry_run else ready(settings) as session:
         _note_new_name(session, industry)
         # A name is stored once nothing is wrong with the rest: it may be mistyped.
         draft = session.store.industries.draft(industry)
@@ -155,6 +167,13 @@ def run(
             allow_outside=allow_outside,
             columns=mapped,
         )
+        draft = replace(draft, rule_set=rule_set or draft.rule_set)
+        if dry_run:
+            note_missing_phrases(session, draft, request)
+            show_estimate(session, draft, request, as_json=as_json)
+            return
+        if job is None:
+            note_large(session, draft, request)
         chosen = session.store.industries.ensure(industry)
         if rule_set is not None:
             _keep_rule_set(session, chosen, rule_set)

@@ -85,10 +85,11 @@ def _search(session: Session, data: bytes, picture: Path, industry: str | None) 
     if model is None:
         raise InputError("search.none", str(picture), "no picture was embedded yet", "Run a job first")
     embedder = load_embedder(model.name, settings.models)
-    wanted = search_picture(data, picture.name, embedder, _segmenter(session, model), model)
+    media = MediaStore(settings.media)
+    wanted = search_picture(data, picture.name, embedder, _segmenter(session, model), model, store, media)
     slug = chosen.slug if chosen else None
     return search_videos(
-        store, MediaStore(settings.media), model, wanted,
+        store, media, model, wanted,
         settings.rules_of(*((chosen.rule_set, chosen.rules) if chosen else ("default", {}))),
         calibration_for(store.calibrations, settings.models, slug, model.name), industry=slug,
     )  # fmt: skip

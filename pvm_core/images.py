@@ -9,6 +9,7 @@ import hashlib
 import io
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, NoReturn, TypeAlias
 
 import cv2
@@ -327,6 +328,48 @@ FRAME_FORMAT: Final = StoredFormat(960, 90)
 def stored_jpeg(rgb: Rgb, form: StoredFormat) -> bytes:
     """The JPEG under which a picture is stored; every feature is computed from what it decodes to."""
     return encode_jpeg(normalise(rgb, form.max_side), form.quality)
+
+
+def stored_pixels(data: bytes, subject: str, limits: PictureLimits | None = None) -> Rgb:
+    """The pixels that features of an untrusted picture are computed from, were it stored as a product's: what
+    its stored JPEG decodes to. A JPEG of that form already is taken as it is, since compressing it once more
+    would change it.
+
+    Raises:
+        MediaError: as `decode_picture`.
+    """
+    rgb = decode_picture(data, subject, limits).rgb
+    if is_stored_form(data):
+        return decode_stored(data)
+    return decode_stored(stored_jpeg(rgb, PRODUCT_FORMAT))
+
+
+def is_stored_form(data: bytes) -> bool:
+    """Whether a picture that `decode_picture` takes is a JPEG as `stored_jpeg` writes product pictures: of
+    the same quantisation, no larger, upright and without a colour profile."""
+    if not data.startswith(b"\xff\xd8"):
+        return False
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        return (
+            max(image.size) <= PRODUCT_FORMAT.max_side
+            and image.mode == "RGB"
+            and not image.info.get("icc_profile")
+            and image.getexif().get(_ORIENTATION, 1) == 1
+            and _tables(image) == _stored_tables()
+        )
+
+
+@cache
+def _stored_tables() -> dict[int, list[int]]:
+    ours = encode_jpeg(np.zeros((16, 16, 3), np.uint8), PRODUCT_FORMAT.quality)
+    with Image.open(io.BytesIO(ours)) as image:
+        return _tables(image)
+
+
+def _tables(image: Image.Image) -> dict[int, list[int]]:
+    """The quantisation tables of a JPEG; none of another format."""
+    found = getattr(image, "quantization", {})
+    return {number: list(table) for number, table in found.items()}
 
 
 def normalise(rgb: Rgb, max_side: int = PRODUCT_FORMAT.max_side) -> Rgb:

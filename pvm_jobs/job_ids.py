@@ -32,6 +32,12 @@ def job_id(now_ms: int | None = None) -> str:
     return "".join(_BASE32[(value >> shift) & 31] for shift in range(75, -1, -5))
 
 
+def is_plain_id(text: str) -> bool:
+    """Whether `text` can be the id of a job that somebody outside names: 1 to 100 ASCII letters, digits,
+    hyphens and underscores."""
+    return 1 <= len(text) <= 100 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
 def slugify(name: str, taken: Container[str] = ()) -> str:
     """An ASCII slug of an industry's name: lower case letters, digits and hyphens, at most 48 characters.
 

@@ -16,6 +16,7 @@ from pvm_assets.partitions import JOB_PARTITIONS
 from pvm_assets.run_tags import EVENT_TAG, INDUSTRY_TAG, JOB_TAG
 from pvm_core.errors import InputError, PvmError, StoreError
 from pvm_jobs.events import COLLECT, MATCH, SEARCH
+from pvm_jobs.job_ids import is_plain_id
 from pvm_jobs.lifecycle import ENDED
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
@@ -191,12 +192,8 @@ def _run_of(job: Job, row: InboxRow) -> dg.RunRequest:
 
 def _job_id(payload: dict[str, Any]) -> str:
     found = payload.get("job_id")
-    if not isinstance(found, str) or not 1 <= len(found) <= 100 or not _plain(found):
+    if not isinstance(found, str) or not is_plain_id(found):
         raise InputError(
             "inbox.job", "job_id", "it is missing or no id of a job", "Use letters, digits, - and _"
         )
     return found
-
-
-def _plain(text: str) -> bool:
-    return text.isascii() and text.replace("-", "").replace("_", "").isalnum()

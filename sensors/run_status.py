@@ -9,7 +9,7 @@ from __future__ import annotations
 import dagster as dg
 
 from pvm_assets.graph import FINAL
-from pvm_assets.run_tags import PARTITION_TAG
+from pvm_assets.run_tags import PARTITION_TAG, REFUSED_TAG
 from pvm_jobs.job_ids import split_partition_key
 from pvm_resources.store.jobs import Jobs
 from sensors.open_store import open_store
@@ -48,7 +48,9 @@ def cancelled_runs(context: dg.RunStatusSensorContext) -> None:
 
 def open_jobs(jobs: Jobs, run: dg.DagsterRun) -> list[str]:
     """Jobs that still wait for the end of `run`: those it worked on last, and, where it never started, the
-    queued job of its partition."""
+    queued job of its partition. A run that was refused worked on none."""
+    if REFUSED_TAG in run.tags:
+        return []
     found = [job.job_id for job in jobs.by_run(run.run_id) if job.status == "running"]
     whole = not run.asset_selection or any(key.path == [FINAL] for key in run.asset_selection)
     _, job_id = split_partition_key(run.tags.get(PARTITION_TAG, ""))

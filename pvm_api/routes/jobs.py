@@ -24,10 +24,12 @@ from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_core.errors import InputError
+from pvm_core.run_estimate import plain
 from pvm_jobs.catalogue_columns import parse_columns
 from pvm_jobs.lifecycle import JobStatus, derive_phase
 from pvm_jobs.request import JobRequest
 from pvm_jobs.source_kinds import KINDS
+from pvm_resources.estimates.estimator import estimate
 from pvm_resources.sources.admission import check_configured, complete_request
 from pvm_resources.store.inbox import Idempotency
 from pvm_resources.store.records import Industry, StageShare
@@ -116,6 +118,14 @@ for _path, _name in (("/start-job", "startJobShort"), ("/orchestrator/start-job"
         _path, start_job, methods=["POST"], operation_id=_name, status_code=202,
         response_model=models.Accepted, openapi_extra=_BODY, summary="Start a job (founding address)",
     )  # fmt: skip
+
+
+@router.post("/v1/jobs/estimate", operation_id="estimateJob", summary="What a job would take")
+async def estimate_job(body: models.JobBody, services: ServicesDep, caller: Reader) -> models.Estimate:
+    """Products, videos, calls, what is left of each quota, time of each stage and space on disk, of a job
+    with this body. Nothing is stored and no source is asked. A catalogue is uploaded before."""
+    async with services.estimates.take():
+        return await run_in_threadpool(_estimated, services, body)
 
 
 @router.get("/v1/jobs", operation_id="listJobs", summary="List jobs, newest first")
@@ -340,17 +350,40 @@ def _submit(
     )
 
 
+def _estimated(services: Services, body: models.JobBody) -> models.Estimate:
+    asked = _admitted(services, body, used=False)
+    industry = services.store.industries.draft(asked.industry)
+    request = complete_request(asked.request, industry, services.settings)
+    try:
+        found = plain(estimate(services.store, services.settings, industry, request))
+    except InputError as error:
+        # Paths of this machine are not shown to callers.
+        raise InputError(
+            error.code, services.places.shown(error.subject), error.reason, error.remedy
+        ) from error
+    for source in found["sources"]:
+        source["source"] = services.places.shown(source["source"])
+    return models.Estimate(**found)
+
+
 def _parsed(services: Services, body: models.JobBody) -> ParsedRequest:
-    name = " ".join(body.industry.split())
-    if not name:
-        raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
-    request = services.places.admit(JobRequest.parse(body.model_dump(exclude_defaults=True)))
-    check_configured(request, services.settings)
+    found = _admitted(services, body)
+    request = found.request
     if request.callback_url is not None:
         target = services.callback_addresses.check(request.callback_url)
         # A name that does not resolve now may do so when the job has ended.
         with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException):
             services.callback_addresses.addresses(target, _RESOLVE_S)
+    return found
+
+
+def _admitted(services: Services, body: models.JobBody, *, used: bool = True) -> ParsedRequest:
+    """The request with its sources admitted and configured; uploads count as used by it where `used`."""
+    name = " ".join(body.industry.split())
+    if not name:
+        raise InputError("industry.name", "industry", "its name is empty", "Give it a name")
+    request = services.places.admit(JobRequest.parse(body.model_dump(exclude_defaults=True)), used=used)
+    check_configured(request, services.settings)
     return ParsedRequest(name, request)
 
 

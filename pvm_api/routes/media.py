@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -24,6 +24,9 @@ _REVALIDATE: Final = "private, no-cache"
 _RESTRICTED: Final = "no-store"
 
 
+Layout = Annotated[
+    Literal["wide", "portrait"], Query(description="`portrait`: the pictures under each other, for a phone.")
+]
 Lang = Annotated[Language, Query(description="Language of the texts in it.")]
 
 
@@ -47,21 +50,32 @@ _JPEG: Final[dict[str, Any]] = {"response_class": Response, "responses": _binary
     **_JPEG,
 )
 def evidence(
-    request: Request, match_id: uuid.UUID, services: ServicesDep, caller: Reader, lang: Lang = "en"
+    request: Request,
+    match_id: uuid.UUID,
+    services: ServicesDep,
+    caller: Reader,
+    lang: Lang = "en",
+    layout: Layout = "wide",
 ) -> Response:
-    """Product and frame side by side, with the points that agree, the score and why. A verdict of people
-    stands over the score."""
+    """Product and frame side by side, or under each other for a narrow screen, with the points that agree,
+    the score and why. A verdict of people stands over the score."""
     key = services.store.match_queries.evidence_key(match_id)
     if key is None:
         raise _unknown("evidence", match_id)
     item = services.evidence.item(match_id)
-    if lang == "en" and item.effective_status == item.status:
+    portrait = layout == "portrait"
+    if lang == "en" and item.effective_status == item.status and not portrait:
         return _picture(request, services, key, "evidence", match_id, _REVALIDATE)
-    rule, tag = cache_rule(services, match_id, _REVALIDATE), services.evidence.tag(item, lang)
+    rule, tag = (
+        cache_rule(services, match_id, _REVALIDATE),
+        services.evidence.tag(item, lang, portrait=portrait),
+    )
     if (same := not_modified(request, tag, rule)) is not None:
         return same
     reason = language(lang).reason(item.reason) or ""
-    drawn = services.evidence.make(item, lang, tag, keep=rule == _REVALIDATE, reason=reason)
+    drawn = services.evidence.make(
+        item, lang, tag, keep=rule == _REVALIDATE, reason=reason, portrait=portrait
+    )
     return serve_bytes(drawn, f"evidence-{match_id}.jpg", rule, tag)
 
 

@@ -128,7 +128,9 @@ def _videos(
     rules = services.settings.rules_of(*((chosen.rule_set, chosen.rules) if chosen else ("default", {})))
     model = _active(services)
     embedder = _embedder(request, services, model)
-    picture = search_picture(data, "the picture", embedder, _segmenter(services, model), model)
+    picture = search_picture(
+        data, "the picture", embedder, _segmenter(services, model), model, services.store, services.media
+    )
     slug = chosen.slug if chosen else None
     found = search_videos(
         services.store, services.media, model, picture, rules,
@@ -152,7 +154,7 @@ def _hit(one: FoundVideo, base: str) -> models.VideoHit:
         channel=frame.channel, published_at=frame.published_at, video_url=url or frame.url, ts=frame.ts,
         score=decision.score, status=decision.status, reason=decision.reason.text(),
         sim_deep=decision.best.sim_deep, sim_kp=decision.best.sim_kp, sim_edge=decision.best.sim_edge,
-        consistency=decision.consistency, frame_id=frame.frame_id,
+        mirrored=decision.mirrored, consistency=decision.consistency, frame_id=frame.frame_id,
         frame_url=f"{base}/v1/frames/{frame.frame_id}",
         video_api_url=f"{base}/v1/videos/{frame.video_id}",
     )  # fmt: skip
@@ -165,7 +167,9 @@ def _by_picture(
 
     model = _active(services)
     embedder = _embedder(request, services, model)
-    found = search_picture(data, "the picture", embedder, _segmenter(services, model), model)
+    found = search_picture(
+        data, "the picture", embedder, _segmenter(services, model), model, services.store, services.media
+    )
     return _answer(services, base, model, found.views.rgb[0].tolist(), limit, None)
 
 
@@ -209,7 +213,7 @@ def _answer(
 
     near = services.store.features.ann_search(model.model_key, np.array(vector, np.float32), limit + 1)
     near = [one for one in near if one.img_id != itself][:limit]
-    listed = services.store.match_queries.products([one.product_id for one in near])
+    listed = services.store.product_queries.of([one.product_id for one in near])
     products = {product.product_id: product for product in listed}
     items = [
         models.Similar.of(

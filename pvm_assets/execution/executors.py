@@ -7,9 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pvm_assets.execution.storage_connections import kept_connections
-from pvm_assets.execution.supervision import supervise
+from pvm_assets.execution.supervision import RunRefusedError, supervise
+from pvm_assets.run_tags import REFUSED_TAG
 from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -92,8 +94,19 @@ class SupervisedExecutor(dg.Executor):
     ) -> Iterator[dg.DagsterEvent]:
         """The inner executor's events, between taking and releasing the run's lock."""
         steps = frozenset(execution_plan.step_keys_to_execute)
-        instance = plan_context.instance
-        with kept_connections(instance), supervise(instance, plan_context.dagster_run, steps) as watch:
-            for event in self.inner.execute(plan_context, execution_plan):
-                watch(event)
-                yield event
+        instance, run = plan_context.instance, plan_context.dagster_run
+        try:
+            with kept_connections(instance), supervise(instance, run, steps) as watch:
+                for event in self.inner.execute(plan_context, execution_plan):
+                    watch(event)
+                    yield event
+        except RunRefusedError as refused:
+            end_refused(instance, run, refused.reason)
+            # To Dagster the worker of a cancelled run stops; what it lets out itself is no failure.
+            raise DagsterExecutionInterruptedError from None
+
+
+def end_refused(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: InputError) -> None:
+    """Cancels the run and says why: a failed run would mark every asset of the partition as failed."""
+    instance.add_run_tags(run.run_id, {REFUSED_TAG: reason.code})
+    instance.report_run_canceled(run, f"Not run: {reason}")

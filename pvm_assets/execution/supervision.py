@@ -13,20 +13,33 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pvm_assets.graph import FINAL
+from pvm_assets.hand_added import admitted
 from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG, lock_name
 from pvm_core.errors import InputError, PvmError, StoreError
-from pvm_jobs.job_ids import split_partition_key
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database, RunLock
 from pvm_resources.postgres.locks import job_lock_name
 from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import load_settings
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.retention import Retention
 
 _log = logging.getLogger("pvm.purge")
 Watch = Callable[[dg.DagsterEvent], None]
+
+
+class RunRefusedError(Exception):
+    """A run that cannot work on its partition, found out before its first step.
+
+    Attributes:
+        reason: an `InputError`: what is wrong, and what helps.
+    """
+
+    def __init__(self, reason: InputError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 @contextlib.contextmanager
@@ -40,16 +53,22 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
         a function to call with every event.
 
     Raises:
+        RunRefusedError: its partition is no job and can become none, or lacks what the steps read.
         StoreError: ``run.locked``, another run works on the same job; or the database is out of reach.
     """
-    _, job_id = split_partition_key(run.tags.get(PARTITION_TAG, ""))
-    if job_id is None:
+    key = run.tags.get(PARTITION_TAG)
+    if key is None:
         yield lambda _event: None
         return
+    settings = load_settings()
     with (
-        Database(database_dsn(load_settings()), max_connections=2) as database,
+        Database(database_dsn(settings), max_connections=2) as database,
         contextlib.ExitStack() as held,
     ):
+        try:
+            job_id = admitted(Store.over(database), settings, key, steps).job_id
+        except InputError as reason:
+            raise RunRefusedError(reason) from reason
         _take_locks(held, database, run, job_id)
         # From here on every purge leaves this job's material alone; one batch may still be on its way.
         Retention(database).wait_for_batch()
@@ -126,10 +145,9 @@ class Recorder:
         self._error: dict[str, Any] | None = None
 
     def begin(self) -> None:
-        """The job is running; a job that a hand-made partition will create is not there yet."""
+        """The job is running."""
         if self._whole:
-            with contextlib.suppress(InputError):
-                self._jobs.set_running(self._job_id, self._run_id)
+            self._jobs.set_running(self._job_id, self._run_id)
 
     def watch(self, event: dg.DagsterEvent) -> None:
         """Remembers the first failure."""

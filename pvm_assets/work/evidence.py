@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pvm_core.errors import StoreError
 from pvm_core.evidence.contact_sheet import encode_within
-from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, Rival, render_evidence
+from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, Rival, render_evidence, render_portrait
 from pvm_core.evidence.words import Language, say
 from pvm_core.images import decode_mask, decode_stored
 from pvm_core.scoring.verdict import Verdict
@@ -32,6 +32,7 @@ class EvidenceTask:
         verdict: shown as standing over the score; None: the score alone is shown.
         language: of the picture; reason: why the score is what it is, in that language; "" in English.
         rival_shown: the terms of the rival's source let its name and picture be drawn.
+        portrait: drawn for a narrow screen.
     """
 
     item: EvidenceItem
@@ -42,6 +43,7 @@ class EvidenceTask:
     language: Language = "en"
     reason: str = ""
     rival_shown: bool = True
+    portrait: bool = False
 
     def __str__(self) -> str:
         return f"{self.item.product} in {self.item.video}"
@@ -63,7 +65,8 @@ def render_item(media: MediaStore, task: EvidenceTask) -> EvidenceDone:
 
 def drawn(media: MediaStore, task: EvidenceTask) -> bytes:
     """The evidence picture, JPEG of at most `MAX_EVIDENCE_BYTES`."""
-    return encode_within(render_evidence(evidence_input(media, task)), MAX_EVIDENCE_BYTES)
+    render = render_portrait if task.portrait else render_evidence
+    return encode_within(render(evidence_input(media, task)), MAX_EVIDENCE_BYTES)
 
 
 def evidence_page(
@@ -74,21 +77,22 @@ def evidence_page(
     *,
     language: Language,
     reason: str,
+    portrait: bool = False,
 ) -> bytes:
     """The evidence picture of a match that has one, JPEG: the stored one where it says what is true now, in
-    English; else drawn anew, with a verdict over the score.
+    English, on a wide screen; else drawn anew, with a verdict over the score.
 
     Raises:
         StoreError: ``media.missing``, or the store is out of reach.
     """
     assert item.evidence_path is not None
-    same = language == "en" and item.effective_status == item.status
+    same = language == "en" and item.effective_status == item.status and not portrait
     if same or item.image_path is None or item.frame_path is None:
         return media.get(item.evidence_path)
     rival = item.rival
     return drawn(media, EvidenceTask(
         item, item.evidence_path, weights, policies[item.source].attribution, item.label, language, reason,
-        rival is None or not policies[rival.source].restricted,
+        rival is None or not policies[rival.source].restricted, portrait,
     ))  # fmt: skip
 
 
@@ -102,15 +106,18 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
     """What the evidence picture of a match shows."""
     item = task.item
     evidence = evidence_from_row(item.raw) if item.raw is not None else None
+    # What carries the score is drawn.
+    carries = evidence is not None and item.reason.code == "accepted.learned"
+    shown = evidence.learned if evidence is not None and carries and evidence.learned else evidence
     assert item.image_path is not None
     assert item.frame_path is not None
     return EvidenceInput(
         product_rgb=decode_stored(media.get(item.image_path)),
         frame_rgb=decode_stored(media.get(item.frame_path)),
-        transform=evidence.transform if evidence else None,
-        inliers_product=evidence.points_product if evidence else (),
-        inliers_frame=evidence.points_frame if evidence else (),
-        inliers=evidence.inliers if evidence else None,
+        transform=shown.transform if shown else None,
+        inliers_product=shown.points_product if shown else (),
+        inliers_frame=shown.points_frame if shown else (),
+        inliers=shown.inliers if shown else None,
         product_mask=decode_mask(media.get(item.product_mask)) if item.product_mask else None,
         score=item.score,
         status=item.status,
@@ -158,7 +165,13 @@ def _rival(media: MediaStore, task: EvidenceTask) -> Rival | None:
 def _facts(match: EvidenceItem, evidence: PairEvidence | None, language: Language) -> tuple[str, ...]:
     tentative = evidence.tentative if evidence and evidence.inliers else 0
     return (
+        *((say(language, "seen mirrored"),) if match.mirrored else ()),
         *((say(language, "tentative: {count}", count=tentative),) if tentative else ()),
         say(language, "shots that reach the threshold: {count}", count=match.consistency),
         say(language, "catalogue pictures in them: {count}", count=match.coverage),
+        *(
+            (say(language, "listed more than once, first as {name}", name=match.listed_as),)
+            if match.listed_as
+            else ()
+        ),
     )

@@ -83,6 +83,7 @@ def report_match(row: MatchView, policies: Policies, drawn: Drawn, reason: str) 
         score=row.score, status=row.effective_status, scored_status=row.status, verdict=row.label,
         reason=reason, thumbnail=drawn.thumbnail, evidence=drawn.evidence, missing=drawn.missing,
         attributions=tuple(dict.fromkeys(t.attribution for t in _terms(row, policies) if t.attribution)),
+        mirrored=row.mirrored,
     )  # fmt: skip
 
 

@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from pvm_assets.work.decoded import decode
 from pvm_core.keypoints import from_npz
-from pvm_core.verification import VerifyParams, View, evidence_to_row, verify_frame
+from pvm_core.verification import (
+    VerifyParams,
+    View,
+    evidence_from_row,
+    evidence_to_row,
+    verify_frame,
+    verify_mirrored,
+)
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.records import Item
 
@@ -19,10 +26,15 @@ _CACHE_BYTES: Final = 128 << 20
 
 @dataclass(frozen=True)
 class PairTask:
-    """A frame and the product pictures it is to be compared with."""
+    """A frame and the product pictures it is to be compared with.
+
+    Attributes:
+        plain: the raw measurements there are of each, where the frame is looked at mirrored; else ().
+    """
 
     frame: Item
     candidates: tuple[Item, ...]
+    plain: tuple[dict[str, Any], ...] = ()
 
     def __str__(self) -> str:
         return self.frame.label
@@ -67,9 +79,13 @@ def load_view(media: MediaStore, item: Item) -> View:
 
 
 def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
-    """Raw measurements of one frame against each of its candidates."""
-    frame = load_view(state.media, task.frame)
-    found = verify_frame(frame, [state.view(c) for c in task.candidates], state.params)
+    """Raw measurements of one frame against each of its candidates; of the clearer look where the frame is
+    looked at mirrored."""
+    frame, views = load_view(state.media, task.frame), [state.view(c) for c in task.candidates]
+    if task.plain:
+        found = verify_mirrored(frame, views, [evidence_from_row(raw) for raw in task.plain], state.params)
+    else:
+        found = verify_frame(frame, views, state.params)
     pairs = zip(task.candidates, found, strict=True)
     return PairDone(task.frame.item_id, tuple((c.item_id, evidence_to_row(e)) for c, e in pairs))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ from pvm_assets.work.pairs import load_view
 from pvm_core.embedders import Embedder, EmbedInput, Views
 from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
-from pvm_core.images import decode_picture, normalise
+from pvm_core.images import decode_stored, stored_pixels
 from pvm_core.keypoints import KeypointParams, detect
 from pvm_core.masks import Segmenter
 from pvm_core.rules import Rules
@@ -22,7 +23,14 @@ from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.decision import MatchDecision, decide
 from pvm_core.scoring.pair import Pair, PairScore
 from pvm_core.scoring.pair_score import score_pair
-from pvm_core.verification import VerifyParams, View, verify_frame
+from pvm_core.verification import PairEvidence, VerifyParams, View, verify_frame, verify_mirrored
+from pvm_core.verification.mirror import (
+    FOUND_INLIERS,
+    MIRROR_ROUNDS,
+    FrameDoubt,
+    frames_to_try,
+    reads_plainly,
+)
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.records import FoundFrame, Item, Model
@@ -69,9 +77,16 @@ class SearchOutcome:
 
 
 def search_picture(
-    data: bytes, subject: str, embedder: Embedder, segmenter: Segmenter | None, model: Model
+    data: bytes,
+    subject: str,
+    embedder: Embedder,
+    segmenter: Segmenter | None,
+    model: Model,
+    store: Store,
+    media: MediaStore,
 ) -> SearchPicture:
-    """The picture in the bytes of a file.
+    """The picture in the bytes of a file, in the form in which pictures are stored: compression alone moves
+    a vector. Bytes that are stored already are known by their stored picture and vectors.
 
     Args:
         segmenter: the one the stored vectors were made with; None: it goes on unmasked.
@@ -80,11 +95,25 @@ def search_picture(
     Raises:
         MediaError: ``picture.*``: it cannot be used.
     """
-    rgb = normalise(decode_picture(data, subject).rgb)
+    known = store.features.known_picture(hashlib.sha256(data).hexdigest(), model.model_key)
+    rgb = _kept(media, known.local_path) if known is not None else None
+    if rgb is None:
+        rgb = stored_pixels(data, subject)
     mask = segmenter.segment(rgb, "product").mask if segmenter is not None else None
-    gray = bool(model.spec.get("gray"))
-    (views,) = embedder.embed_views([EmbedInput(rgb, mask)], "product", gray)
+    if known is not None:
+        return SearchPicture(rgb, mask, Views(known.rgb, known.gray))
+    (views,) = embedder.embed_views([EmbedInput(rgb, mask)], "product", bool(model.spec.get("gray")))
     return SearchPicture(rgb, mask, views)
+
+
+def _kept(media: MediaStore, key: str) -> NDArray[np.uint8] | None:
+    """The stored picture; None where it was purged a moment ago."""
+    try:
+        return decode_stored(media.get(key))
+    except StoreError as error:
+        if error.code != "media.missing":
+            raise
+        return None
 
 
 def search_videos(
@@ -123,18 +152,54 @@ def _scored(
 ) -> Iterator[tuple[PairScore, bool]]:
     """Each frame's pair with the picture, and whether it could be measured."""
     params, picture = VerifyParams.from_rules(rules), uuid.uuid4()
+    frames = list(frames)
+    found = {frame.frame_id: _measured(frame, wanted, media, params) for frame in frames}
+    for _ in range(MIRROR_ROUNDS):
+        for frame in _in_doubt(frames, found):
+            found[frame.frame_id] = _measured(frame, wanted, media, params, found[frame.frame_id])
     for frame in frames:
-        evidence = None
-        if frame.kp_path is not None and len(wanted.keypoints):
-            try:
-                (evidence,) = verify_frame(load_view(media, _item(frame)), [wanted], params)
-            except StoreError as error:
-                # Purged a moment ago.
-                if error.code != "media.missing":
-                    raise
+        evidence = found[frame.frame_id]
         pair = Pair(frame.frame_id, picture, picture, frame.video_id, frame.ts, frame.shot)
         score = score_pair(pair, evidence, frame.sim_rgb, frame.sim_gray, calibration, rules)
         yield score, evidence is not None
+
+
+def _measured(
+    frame: FoundFrame,
+    wanted: View,
+    media: MediaStore,
+    params: VerifyParams,
+    plain: PairEvidence | None = None,
+) -> PairEvidence | None:
+    """The pair's measurements, of the clearer look where those of the `plain` one are given; None where it
+    cannot be measured."""
+    if frame.kp_path is None or not len(wanted.keypoints):
+        return None
+    try:
+        view = load_view(media, _item(frame))
+    except StoreError as error:
+        # Purged a moment ago.
+        if error.code != "media.missing":
+            raise
+        return plain
+    if plain is None:
+        return verify_frame(view, [wanted], params)[0]
+    return verify_mirrored(view, [wanted], [plain], params)[0]
+
+
+def _in_doubt(
+    frames: Iterable[FoundFrame], found: Mapping[uuid.UUID, PairEvidence | None]
+) -> list[FoundFrame]:
+    """The frames to look at left for right now, as a job would."""
+    clips: dict[uuid.UUID, list[FrameDoubt[FoundFrame]]] = {}
+    for frame in frames:
+        if (e := found[frame.frame_id]) is not None:
+            alike = max(frame.sim_rgb, -1.0 if frame.sim_gray is None else frame.sim_gray)
+            plain = reads_plainly(e.inliers, e.print_mid, mirrored=bool(e.mirrored))
+            sure = bool(e.mirrored) and e.inliers >= FOUND_INLIERS
+            doubt = FrameDoubt(frame, frame.shot, alike, plain, e.mirrored is not None, sure)
+            clips.setdefault(frame.video_id, []).append(doubt)
+    return [frame for clip in clips.values() for frame in frames_to_try(clip)]
 
 
 def _item(frame: FoundFrame) -> Item:

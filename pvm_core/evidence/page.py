@@ -30,6 +30,13 @@ _HEADER: Final = 132
 _FOOT: Final = 232
 _HEIGHT: Final = _HEADER + _STAGE_HEIGHT + 2 * _PAD + 34 + _FOOT
 _SIDE_WIDEST: Final = 520
+#: The picture for narrow screens: its width, its margin, the width between margins, the smallest type; the
+#: height that its longest texts and tallest pictures stay below.
+_NARROW: Final = 780
+_EDGE: Final = 24
+_ACROSS: Final = _NARROW - 2 * _EDGE
+_SET: Final = 26
+_TALLEST: Final = 3_600
 #: Lines and dots drawn at most; more hide what they point at.
 _MAX_LINES: Final = 32
 _MAX_DOTS: Final = 80
@@ -174,6 +181,96 @@ def render_evidence(given: EvidenceInput) -> Rgb:
         page, given, geometry, Rect(_MARGIN + 780, stage.bottom + 28, _WIDTH - 2 * _MARGIN - 780, foot - 60)
     )
     return page.finish()
+
+
+def render_portrait(given: EvidenceInput) -> Rgb:
+    """The evidence picture for a narrow screen, RGB uint8 (H, 780, 3): catalogue picture above frame, then
+    both laid over each other, then what is said. Every letter is at least 26 pixels high as set, which is 12
+    CSS pixels where the picture is 360 wide. The terms are left out: the page beside it has them.
+
+    Raises:
+        ValueError: a picture is not uint8 (H, W, 3) with at least one pixel.
+    """
+    for rgb in (given.product_rgb, given.frame_rgb):
+        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
+            raise ValueError(f"a picture must be uint8 (H, W, 3), not {rgb.dtype} {rgb.shape}")
+    geometry = _geometry(given)
+    page = Page(_NARROW, _TALLEST)
+    y = _portrait_pictures(page, given, geometry, _portrait_header(page, given))
+    y = _portrait_words(page, given, geometry, y + 48)
+    return page.finish()[: y + 8]
+
+
+def _portrait_header(page: Page, given: EvidenceInput) -> int:
+    """Status, score, product, video and second; the row below them."""
+    fill, word, _ = _colours(given)
+    score = "–" if given.score is None or not math.isfinite(given.score) else score_text(given.score)
+    page.text(_NARROW - _EDGE, 70, score, 60, fill, "bold", align="right")
+    word = say(given.language, word)
+    page.box(Rect(_EDGE, 22, int(width(word, 28, "bold")) + 76, 56), fill, 28)
+    _mark(page, given.shown_status, _EDGE + 32, 50)
+    page.text(_EDGE + 54, 60, word, 28, CARD, "bold")
+    y = 96
+    title = given.product_title or given.product_ref or say(given.language, "Product")
+    for line in wrap(title, 30, _ACROSS, 2, "bold"):
+        y += 36
+        page.text(_EDGE, y, line, 30, INK, "bold")
+    video = given.video_name or say(given.language, "video")
+    when = f"  {say(given.language, 'at')} {timestamp(given.ts)}"
+    x = page.text(_EDGE, y + 38, video, _SET, MUTED, room=_ACROSS - width(when, _SET))
+    page.text(_EDGE + x, y + 38, when, _SET, INK)
+    return y + 62
+
+
+def _portrait_pictures(page: Page, given: EvidenceInput, geometry: _Geometry, y: int) -> int:
+    """The pictures under each other, each under its name; the row below them."""
+    product = _cut(given.product_rgb, geometry.crop)
+    page.text(_EDGE, y + 26, say(given.language, "Catalogue picture"), _SET, MUTED)
+    above = fit(product.shape, Rect(_EDGE, y + 42, _ACROSS, 460))
+    above = Rect(above.x, y + 42, above.w, above.h)
+    below = fit(given.frame_rgb.shape, Rect(_EDGE, above.bottom + 48, _ACROSS, 900))
+    below = Rect(below.x, above.bottom + 48, below.w, below.h)
+    # Lines run between the pictures: the frame's name stands below it.
+    name = say(given.language, "Video frame at {at}", at=timestamp(given.ts))
+    page.text(_EDGE, below.bottom + 34, name, _SET, MUTED, room=_ACROSS)
+    y = below.bottom + 56
+    page.picture(product, above)
+    page.picture(_outlined(given.frame_rgb, geometry, below, _colours(given)[2]), below)
+    _lines(page, given, geometry, above, below)
+    if geometry.transform is None:
+        return y
+    crop = _around(geometry.outline, given.product_rgb.shape, 0.0)
+    half = (_ACROSS - 20) // 2
+    first = fit((crop.h, crop.w), Rect(_EDGE, y + 42, half, 460))
+    first = Rect(first.x, y + 42, first.w, first.h)
+    page.text(_EDGE, y + 26, say(given.language, "Catalogue"), _SET, MUTED, room=half)
+    words = say(given.language, "Video, turned")
+    page.text(_EDGE + half + 20, y + 26, words, _SET, MUTED, room=half)
+    _twins(page, given, geometry, first, Rect(first.x + half + 20, first.y, first.w, first.h))
+    return first.bottom
+
+
+def _portrait_words(page: Page, given: EvidenceInput, geometry: _Geometry, y: int) -> int:
+    """What is said, and the legend; the row below them."""
+    said = _sentences(given, geometry)
+    if given.rival is not None:
+        rival = say(given.language, "Rival: {product}", product=given.rival.title)
+        said.append((f"{rival}, {score_text(given.rival.score)}", INK))
+    said.extend((figure, MUTED) for figure in _figures(given, geometry))
+    said.extend((line, MUTED) for line in given.small_print)
+    for text, colour in said:
+        for line in wrap(text, _SET, _ACROSS, 3):
+            page.text(_EDGE, y, line, _SET, colour)
+            y += 36
+    if len(geometry.product):
+        loose = say(given.language, "{pixels} px off", pixels=_LOOSE_PX)
+        page.text(_EDGE, y, say(given.language, "Lines join points that agree:"), _SET, MUTED, room=_ACROSS)
+        x, y = float(_EDGE), y + 36
+        for colour, text in ((_EXACT, say(given.language, "exactly")), (_LOOSE, loose)):
+            page.box(Rect(round(x), y - 12, 40, 6), colour, 3)
+            x += 50 + page.text(x + 50, y, text, _SET, MUTED) + 24
+        y += 36
+    return y
 
 
 def evidence_stage(rgb: Rgb) -> Rgb:
@@ -383,9 +480,9 @@ def _lines(page: Page, given: EvidenceInput, geometry: _Geometry, left: Rect, ri
     inside = _within(starts, left) & _within(ends, right)
     starts, ends, loose = starts[inside], ends[inside], _looseness(geometry)[inside]
     kept = _spread(starts, _MAX_LINES)
-    top, bottom = min(left.y, right.y), max(left.bottom, right.bottom)
-    band = page.rgb[top:bottom, left.x : right.right]
-    origin = np.array([left.x, top])
+    x, top = min(left.x, right.x), min(left.y, right.y)
+    band = page.rgb[top : max(left.bottom, right.bottom), x : max(left.right, right.right)]
+    origin = np.array([x, top])
     soft = band.copy()
     for number in kept:
         _polyline(soft, np.array([starts[number], ends[number]]) - origin, _HALO, 3, closed=False)
@@ -441,6 +538,16 @@ def _comparison(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect,
     crop = _around(geometry.outline, given.product_rgb.shape, 0.0)
     first, second, second_label = _twin_places((crop.h, crop.w), at)
     page.box(Rect(at.x - 28, at.y, 1, at.h), HAIRLINE)
+    _twins(page, given, geometry, first, second)
+    name = say(given.language, "Catalogue")
+    page.text(first.x + first.w / 2, second_label or caption, name, 17, MUTED, align="centre")
+    words = "Video, turned to match" if second_label or second.w > 180 else "Video, turned"
+    page.text(second.x + second.w / 2, caption, say(given.language, words), 17, MUTED, align="centre")
+
+
+def _twins(page: Page, given: EvidenceInput, geometry: _Geometry, first: Rect, second: Rect) -> None:
+    """The product's region of the catalogue picture, and the frame turned to lie on it."""
+    crop = _around(geometry.outline, given.product_rgb.shape, 0.0)
     assert geometry.transform is not None
     zoom = np.diag([first.w / crop.w, first.h / crop.h, 1.0])
     zoom = zoom @ np.array([[1, 0, -crop.x], [0, 1, -crop.y], [0, 0, 1.0]])
@@ -454,10 +561,6 @@ def _comparison(page: Page, given: EvidenceInput, geometry: _Geometry, at: Rect,
     )
     page.picture(_cut(given.product_rgb, crop), first, 4)
     page.picture(np.asarray(aligned, np.uint8), second, 4)
-    name = say(given.language, "Catalogue")
-    page.text(first.x + first.w / 2, second_label or caption, name, 17, MUTED, align="centre")
-    words = "Video, turned to match" if second_label or second.w > 180 else "Video, turned"
-    page.text(second.x + second.w / 2, caption, say(given.language, words), 17, MUTED, align="centre")
 
 
 def _twin_places(shape: tuple[int, int], at: Rect) -> tuple[Rect, Rect, int | None]:

@@ -24,6 +24,7 @@ class ReportMatch:
         product_url, video_url: http(s) addresses, the video's at `ts`; None where there is none.
         ts: second at which the product is seen best.
         status: with a verdict standing over the score; scored_status: by the score alone.
+        mirrored: the frame shows the product left for right.
         reason: why the score is what it is, one sentence in the report's language.
         thumbnail, evidence: JPEG files; None where `missing` says why.
         attributions: what the terms of its sources require beside it.
@@ -52,6 +53,7 @@ class ReportMatch:
     evidence: bytes | None = None
     missing: Missing = ""
     attributions: tuple[str, ...] = ()
+    mirrored: bool = False
 
 
 @dataclass(frozen=True)

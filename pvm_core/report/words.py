@@ -51,6 +51,7 @@ VIETNAMESE: Final[Mapping[str, str]] = {
     "unsure": "Đã duyệt: chưa chắc",
     "by score: {status}": "theo điểm: {status}",
     "Score": "Điểm",
+    "Seen mirrored": "Hình bị lật ngang",
     "Open product": "Mở sản phẩm",
     "Open video at {at}": "Mở video tại {at}",
     "Evidence": "Bằng chứng",

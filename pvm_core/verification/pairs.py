@@ -11,6 +11,7 @@ import numpy as np
 from pvm_core.arrays import F32
 from pvm_core.verification import appearance, geometry
 from pvm_core.verification.matching import Tentative, match_frame
+from pvm_core.verification.mirror import clearer, mirrored_view, unmirrored
 from pvm_core.verification.types import PairEvidence, VerifyParams, View
 
 #: Inliers kept for drawing.
@@ -24,6 +25,15 @@ def verify_frame(frame: View, products: Sequence[View], params: VerifyParams) ->
     """
     tentative = match_frame(frame.keypoints.root, [p.keypoints.root for p in products], params.ratio)
     return [_one(frame, p, t, params) for p, t in zip(products, tentative, strict=True)]
+
+
+def verify_mirrored(
+    frame: View, products: Sequence[View], plain: Sequence[PairEvidence], params: VerifyParams
+) -> list[PairEvidence]:
+    """The clearer of two looks at each pair: that in `plain`, and the one at the mirrored frame."""
+    found = verify_frame(mirrored_view(frame), products, params)
+    turned = (unmirrored(one, frame.rgb.shape[1]) for one in found)
+    return [clearer(one, other) for one, other in zip(plain, turned, strict=True)]
 
 
 def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> PairEvidence:

@@ -104,6 +104,16 @@ def opened(path: Path) -> Iterator[OpenVideo]:
         yield _described(path, container)
 
 
+def declared_length(path: Path) -> float:
+    """Seconds that the file's container states; 0 where it states none. Decodes no frame.
+
+    Raises:
+        MediaError: as `opened`.
+    """
+    with opened(path) as video:
+        return video.declared_s
+
+
 def open_container(path: Path) -> Any:
     """The file in FFmpeg's hands, behind the limits of an untrusted one."""
     # The prefix keeps FFmpeg from reading a protocol into a name such as "concat:a.mp4".

@@ -45,8 +45,11 @@ class Places:
         """The places this machine's settings allow."""
         return cls(settings.home / "uploads", source_roots(settings))
 
-    def admit(self, request: JobRequest) -> JobRequest:
+    def admit(self, request: JobRequest, *, used: bool = True) -> JobRequest:
         """The request with every location checked, uploads as the files they are.
+
+        Args:
+            used: a job uses the uploads that it names: they are kept longer.
 
         Raises:
             InputError: ``source.forbidden``, ``source.url``, ``upload.unknown``.
@@ -56,8 +59,8 @@ class Places:
             raise InputError("source.forbidden", "allow_outside", reason, "Leave it out")
         return request.model_copy(
             update={
-                "products": tuple(self._admit(token, PRODUCT_SOURCES) for token in request.products),
-                "videos": tuple(self._admit(token, VIDEO_SOURCES) for token in request.videos),
+                "products": tuple(self._admit(token, PRODUCT_SOURCES, used) for token in request.products),
+                "videos": tuple(self._admit(token, VIDEO_SOURCES, used) for token in request.videos),
             }
         )
 
@@ -69,7 +72,7 @@ class Places:
         path = Path(token)
         return f"upload:{path.name}" if path.parent == self.uploads else path.name
 
-    def _admit(self, token: str, names: tuple[str, ...]) -> str:
+    def _admit(self, token: str, names: tuple[str, ...], used: bool) -> str:
         if token in names:
             return token
         try:
@@ -82,7 +85,7 @@ class Places:
             path = self.uploads / upload.group(1)
             try:
                 # Its age is that of its last use: what is not used expires.
-                os.utime(path)
+                os.utime(path) if used else path.stat()
             except OSError as error:
                 reason = "nothing is kept under it: it was never uploaded, or unused for too long"
                 raise InputError("upload.unknown", token, reason, "Upload it first") from error

@@ -21,6 +21,7 @@ from pvm_resources.store.records import (
     Item,
     KeypointSet,
     Kind,
+    KnownPicture,
     Mask,
     Model,
     ModelKind,
@@ -391,6 +392,23 @@ class Features(Repository):
             wide=sql.Literal(max(2 * k, k + 20)),
         )
         return self._search(near, vector, k, ef_search)
+
+    def known_picture(self, sha256: str, model_key: str) -> KnownPicture | None:
+        """A stored product picture of these bytes with its vectors; None where there is none, or none that
+        the model has seen. Of several products' copies, which are alike, any."""
+        found = self._db.tuples(
+            "SELECT i.local_path, vector_send(e.emb_rgb), vector_send(e.emb_gray) "
+            "FROM (SELECT s.img_id, s.local_path FROM stored_images s WHERE s.sha256 = %(sha)s AND EXISTS ("
+            "SELECT 1 FROM embeddings e WHERE e.item_id = s.img_id AND e.model_key = %(model)s) "
+            "ORDER BY s.created_at, s.img_id LIMIT 1) i "
+            "JOIN embeddings e ON e.item_id = i.img_id AND e.model_key = %(model)s ORDER BY e.view",
+            {"sha": sha256, "model": model_key},
+        )
+        if not found:
+            return None
+        gray = [row[2] for row in found]
+        whole = None if any(data is None for data in gray) else _vectors(gray)
+        return KnownPicture(found[0][0], _vectors([row[1] for row in found]), whole)
 
     def exact_search(self, model_key: str, vector: NDArray[np.float32], k: int = 20) -> list[Neighbour]:
         """Like `ann_search`, by comparing with every product picture."""

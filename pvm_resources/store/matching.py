@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
 
-from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair import UNSTORED, PairScore
 from pvm_core.scoring.verdict import Verdict
+from pvm_core.verification.mirror import FOUND_INLIERS, PLAIN_INLIERS, PLAIN_PRINT, FrameDoubt
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement
 from pvm_resources.store.base import Repository, clean, columns, json, listed, rows
@@ -32,7 +34,7 @@ from pvm_resources.store.records import Candidate, CandidatePair, MatchStatus, P
 _JOB: Final = {"job_id": "text"}
 _CANDIDATE: Final = columns(Candidate)
 _EVIDENCE: Final = columns(PairEvidenceRow, raw="jsonb")
-_SCORE: Final = columns(PairScore, without=("footprint", "by_looks"))
+_SCORE: Final = columns(PairScore, without=UNSTORED)
 #: The job has pictures of both sides of match m.
 _JUDGED: Final = """
 EXISTS (SELECT 1 FROM job_images i WHERE i.job_id = m.job_id AND i.product_id = m.product_id)
@@ -42,7 +44,7 @@ AND EXISTS (SELECT 1 FROM job_items f
 #: What an evidence picture shows; where any of it changes, the picture is made again.
 _SHOWN: Final = (
     *("best_img_id", "best_frame_id", "ts", "score", "status", "reason_code", "reason_values"),
-    *("sim_deep", "sim_kp", "sim_edge"),
+    *("sim_deep", "sim_kp", "sim_edge", "mirrored"),
 )
 _PAIRS: Final = """
 SELECT c.frame_id, c.img_id, i.product_id, f.video_id, f.ts, f.shot, c.rank, c.sim_rgb, c.sim_gray,
@@ -52,6 +54,17 @@ WHERE c.job_id = %(job)s {where}
 ORDER BY f.video_id, f.ts, c.frame_id, c.rank, c.img_id
 """
 _COMPARED: Final = "e.frame_id = c.frame_id AND e.img_id = c.img_id AND e.verify_key = %(key)s"
+#: Of each frame of the job what `mirror.FrameDoubt` asks for; measurements not stored count as none.
+_DOUBTS: Final = """
+SELECT f.video_id, c.frame_id, min(f.shot), max(c.similarity),
+       coalesce(bool_or((e.raw ->> 'mirrored') IS DISTINCT FROM 'true'
+                        AND (e.raw ->> 'inliers')::int >= %(inliers)s
+                        AND coalesce((e.raw ->> 'print_mid')::float8, 1) >= %(print)s), false),
+       coalesce(bool_or(e.raw ? 'mirrored'), false),
+       coalesce(bool_or(e.raw ->> 'mirrored' = 'true' AND (e.raw ->> 'inliers')::int >= %(found)s), false)
+FROM candidate_pairs c JOIN stored_frames f USING (frame_id) JOIN pair_evidence e ON {compared}
+WHERE c.job_id = %(job)s GROUP BY 1, 2 ORDER BY 1, min(f.ts), 2
+"""
 _FILTER: Final = "WHERE m.job_id = %(job)s AND m.score >= %(min)s"
 _ANY: Final = " AND (cardinality(%({slot})s::text[]) = 0 OR {what} = ANY(%({slot})s))"
 #: By the score alone; by score or verdict; with a verdict standing over the score.
@@ -106,16 +119,51 @@ class Matching(Repository):
         query = _PAIRS.format(more="", join="", where=where)
         return self._db.stream(CandidatePair, query, {"job": job_id, "key": verify_key})
 
-    def write_evidence(self, compared: Iterable[PairEvidenceRow]) -> None:
-        """Stores raw measurements; a pair compared already under the same key keeps its own."""
-        values = rows(compared, _EVIDENCE, raw=json)
-        self._db.commit(Copy("pair_evidence", _EVIDENCE, values, ("frame_id", "img_id", "verify_key")))
+    def write_evidence(self, compared: Iterable[PairEvidenceRow], *, again: bool = False) -> None:
+        """Stores raw measurements; a pair compared already under the same key keeps its own, unless it was
+        looked at `again`."""
+        values, key = rows(compared, _EVIDENCE, raw=json), ("frame_id", "img_id", "verify_key")
+        self._db.commit(Copy("pair_evidence", _EVIDENCE, values, key, update=["raw"] if again else ()))
+
+    def add_to_evidence(self, measured: Iterable[PairEvidenceRow]) -> None:
+        """Adds further raw measurements to those of pairs that were compared under the same key."""
+        given = list(measured)
+        self._execute(
+            "UPDATE pair_evidence e SET raw = e.raw || n.raw "
+            "FROM unnest(%(frames)s::uuid[], %(images)s::uuid[], %(keys)s::text[], %(raws)s::jsonb[]) "
+            "AS n (frame_id, img_id, verify_key, raw) "
+            "WHERE e.frame_id = n.frame_id AND e.img_id = n.img_id AND e.verify_key = n.verify_key",
+            frames=[one.frame_id for one in given], images=[one.img_id for one in given],
+            keys=[one.verify_key for one in given], raws=[Jsonb(one.raw) for one in given],
+        )  # fmt: skip
 
     def evidence(self, job_id: str, verify_key: str) -> Iterator[tuple[CandidatePair, dict[str, Any] | None]]:
         """Each candidate with its raw measurements, None where it was not compared; ordered as
         `candidates`."""
         query = _PAIRS.format(more=", e.raw", join=f"LEFT JOIN pair_evidence e ON {_COMPARED}", where="")
         for batch in self._db.batches(tuple_row, query, {"job": job_id, "key": verify_key}):
+            for *pair, raw in batch:
+                yield CandidatePair(*pair), raw
+
+    def mirror_doubts(
+        self, job_id: str, verify_key: str
+    ) -> Iterator[tuple[uuid.UUID, FrameDoubt[uuid.UUID]]]:
+        """The compared frames of the job, each with its video, in the order of videos; streamed."""
+        limits = {"inliers": PLAIN_INLIERS, "print": PLAIN_PRINT, "found": FOUND_INLIERS}
+        values = {"job": job_id, "key": verify_key, **limits}
+        for batch in self._db.batches(tuple_row, _DOUBTS.format(compared=_COMPARED), values):
+            for video, *doubt in batch:
+                yield video, FrameDoubt(*doubt)
+
+    def evidence_of_frames(
+        self, job_id: str, verify_key: str, frames: Sequence[uuid.UUID]
+    ) -> Iterator[tuple[CandidatePair, dict[str, Any]]]:
+        """The candidates of these frames that were compared, with their raw measurements; ordered as
+        `candidates`."""
+        join, where = f"JOIN pair_evidence e ON {_COMPARED}", "AND c.frame_id = ANY(%(frames)s)"
+        query = _PAIRS.format(more=", e.raw", join=join, where=where)
+        values = {"job": job_id, "key": verify_key, "frames": list(frames)}
+        for batch in self._db.batches(tuple_row, query, values):
             for *pair, raw in batch:
                 yield CandidatePair(*pair), raw
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,7 +83,8 @@ class JobCounts:
 @dataclass(frozen=True)
 class Product:
     """A product. `asin_or_itemid` is the id as given; `namespace` keeps two catalogues apart; `price` is a
-    plain decimal and `currency` an ISO 4217 code, "" where unknown."""
+    plain decimal and `currency` an ISO 4217 code, "" where unknown; the last five are as
+    `pvm_core.product_facts.Facts` has them."""
 
     product_id: uuid.UUID
     src: str
@@ -93,6 +95,11 @@ class Product:
     url: str = ""
     price: str = ""
     currency: str = ""
+    description: str = ""
+    category: str = ""
+    availability: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -234,6 +241,20 @@ class Embedding:
     view: int
     emb_rgb: NDArray[np.float32]
     emb_gray: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class KnownPicture:
+    """A stored product picture with its vectors under one model.
+
+    Attributes:
+        local_path: key of the JPEG in the media store.
+        rgb: float32 (V, dim), unit rows, in order of their views; gray: the same, None where any lacks one.
+    """
+
+    local_path: str
+    rgb: NDArray[np.float32]
+    gray: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -402,6 +423,7 @@ class StageShare:
         share: 0 to 1, the most that was ever done of it.
         reused_share: 0 to 1, what the present run found done.
         began_at: in the present run; None: it has not begun in it.
+        moved_at: when something of it was done last; None where nothing was.
     """
 
     job_id: str
@@ -409,6 +431,7 @@ class StageShare:
     share: float
     reused_share: float
     began_at: datetime | None
+    moved_at: datetime | None = None
 
 
 @dataclass(frozen=True)

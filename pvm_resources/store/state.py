@@ -37,7 +37,8 @@ class State(Repository):
                 [job_id, state.asset, state.data_version],
             ),
             Statement(
-                "UPDATE progress SET share = 1 WHERE job_id = %s AND stage = %s", [job_id, state.asset]
+                "UPDATE progress SET share = 1, updated_at = now() WHERE job_id = %s AND stage = %s",
+                [job_id, state.asset],
             ),
             outbox_write(events),
         )
@@ -129,7 +130,8 @@ class State(Repository):
         return self._db.all(
             StageShare,
             "SELECT job_id, stage, share::float8, "
-            "CASE WHEN total > 0 THEN least(1, reused::float8 / total) ELSE 0 END AS reused_share, began_at "
+            "CASE WHEN total > 0 THEN least(1, reused::float8 / total) ELSE 0 END AS reused_share, began_at, "
+            "updated_at AS moved_at "
             "FROM progress WHERE job_id = ANY(%s) ORDER BY job_id, stage",
             [list(job_ids)],
         )

@@ -16,6 +16,7 @@ import tiny
 from harness import Pvm, Started
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
+from pvm_assets.graph import NODES
 from pvm_assets.run_tags import PARTITION_TAG
 from pvm_jobs.job_ids import partition_key
 from tests.fixtures_browser import Chromium
@@ -29,6 +30,12 @@ ASSETS = (
 INDUSTRY = "Gối công thái học"
 JOB = "seen-in-the-ui"
 PATIENCE_MS = 60_000
+SIZE = {"width": 1500, "height": 860}
+#: Size of the letters of elements inside the graph as they are shown, zoomed; 0 for those elsewhere.
+RENDERED_PX = """found => [0, ...found.filter(one => one.closest("foreignObject")).map(one =>
+    parseFloat(getComputedStyle(one).fontSize) * one.getBoundingClientRect().height / one.offsetHeight)]"""
+PARTITION = """mutation ($key: String!) {{{act}(repositorySelector: {{repositoryName: "__repository__",
+    repositoryLocationName: "pvm"}}, partitionsDefName: "pvm_job", {key}) {{__typename}}}}"""
 
 
 @dataclass(frozen=True)
@@ -78,12 +85,13 @@ class Ui:
             ... on RunFailureEvent {message error {message}}}}}}"""
         return [str(event) for event in self.ask(query, run=run)["logsForRun"]["events"] if event]
 
-    def launch(self, path: str, button: str) -> dict[str, Any]:
-        """Materialises the one partition through the dialog of the page and waits for the run's end."""
+    def launch(self, path: str, button: str, partition: str = "") -> dict[str, Any]:
+        """Materialises a partition through the dialog of the page and waits for the run's end; that of the
+        finished job where none is named."""
         before = self.latest_run()["runId"]
         for left in (2, 1, 0):
             try:
-                self._pick_partition(path, button)
+                self._pick_partition(path, button, partition or self.partition)
                 break
             except PlaywrightTimeout:
                 # On a loaded machine the list of partitions can come after the drop-down, which stays empty.
@@ -102,12 +110,12 @@ class Ui:
             time.sleep(0.5)
         raise AssertionError(f"no run ended: {self.latest_run()}")
 
-    def _pick_partition(self, path: str, button: str) -> None:
+    def _pick_partition(self, path: str, button: str, partition: str) -> None:
         self.open(path, button)
         self.page.get_by_role("button", name=button).first.click()
         dialog = self.page.get_by_role("dialog")
         dialog.get_by_text("Select a partition or create one").click(timeout=PATIENCE_MS)
-        self.page.get_by_text(self.partition).filter(visible=True).last.click(timeout=PATIENCE_MS / 2)
+        self.page.get_by_text(partition).filter(visible=True).last.click(timeout=PATIENCE_MS / 2)
         self.page.keyboard.press("Escape")
 
 
@@ -122,7 +130,7 @@ def ui(started: Started, chromium: Chromium, tmp_path_factory: pytest.TempPathFa
     job = _job(pvm)
     pictures = Path(os.environ.get("PVM_SCREENSHOTS", folder))
     url = f"http://127.0.0.1:{started.ui_port}"
-    context = chromium.launch_profile(folder / "profile", 1500, 860)
+    context = chromium.launch_profile(folder / "profile", SIZE["width"], SIZE["height"])
     yield Ui(pvm, url, partition_key(job["industry"], job["job"]), context.new_page(), pictures)
     context.close()
 
@@ -132,8 +140,30 @@ def _job(pvm: Pvm) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("path", "wide", "high", "px"),
+    [
+        ("/asset-groups", 1440, 900, 12),
+        ("/asset-groups", 1280, 800, 12),
+        # Dagster gives the graph of a job less than half of the window.
+        ("/locations/pvm/jobs/pvm_job_run", 1440, 900, 10),
+        ("/locations/pvm/jobs/pvm_job_run", 1280, 800, 8),
+    ],
+)
+def test_the_lineage_opens_with_names_one_can_read(ui: Ui, path: str, wide: int, high: int, px: int) -> None:
+    ui.page.set_viewport_size({"width": wide, "height": high})
+    try:
+        ui.open(path, "matching")
+        ui.shoot(f"lineage-{path.count('/')}-{wide}")
+        for group in {node.group for node in NODES.values()}:
+            heights = ui.page.get_by_text(group, exact=True).evaluate_all(RENDERED_PX)
+            assert max(heights) >= px, (group, heights)
+    finally:
+        ui.page.set_viewport_size(SIZE)
+
+
 def test_the_lineage_of_the_ten_assets(ui: Ui) -> None:
-    ui.open("/asset-groups", "segmentation")
+    ui.open("/asset-groups", "features")
     ui.page.keyboard.press("Alt+e")
     for asset in ASSETS:
         ui.see(asset)
@@ -162,6 +192,30 @@ def test_evidence_is_shown_inline(ui: Ui) -> None:
     ui.shoot("dagster-evidence")
 
 
+def test_the_best_matches_are_shown_with_thumbnails_and_links_to_the_review_page(ui: Ui) -> None:
+    ui.open(f"/assets/matches?view=partitions&partition={ui.partition}", "[Show Markdown]")
+    ui.see("[Show Markdown]").click()
+    table = ui.page.locator("table", has=ui.page.locator("img[src^='data:image/jpeg']")).first
+    table.wait_for(timeout=PATIENCE_MS)
+
+    assert table.locator("img").first.evaluate("one => one.naturalWidth") > 40
+    assert table.locator("a[href*='/review/match/']").count() >= 1
+
+
+def test_every_check_has_a_figure_to_plot(ui: Ui) -> None:
+    query = """{assetNodes {assetKey {path} assetChecksOrError {... on AssetChecks {checks {name
+        executionForLatestMaterialization {evaluation {metadataEntries {__typename}}}}}}}}"""
+    found = {
+        check["name"]: {entry["__typename"] for entry in execution["evaluation"]["metadataEntries"]}
+        for node in ui.ask(query)["assetNodes"]
+        for check in node["assetChecksOrError"].get("checks", [])
+        if (execution := check["executionForLatestMaterialization"]) is not None and execution["evaluation"]
+    }
+    assert len(found) >= len(ASSETS)
+    bare = [name for name, kinds in found.items() if not kinds & {"IntMetadataEntry", "FloatMetadataEntry"}]
+    assert bare == []
+
+
 def test_one_partition_is_materialised_from_the_ui(ui: Ui) -> None:
     run = ui.launch("/assets/keyframes?view=overview", "Materialize…")
 
@@ -187,6 +241,26 @@ def test_the_partitions_tab_fills_in_the_whole_key(ui: Ui) -> None:
         "query ($run: ID!) {runOrError(runId: $run) {... on Run {tags {key value}}}}", run=run["runId"]
     )
     assert {"key": PARTITION_TAG, "value": ui.partition} in tags["runOrError"]["tags"]
+
+
+def test_a_partition_added_by_hand_that_cannot_run_leaves_no_red_trail(ui: Ui) -> None:
+    mistyped = ui.partition.replace("thai-hoc", "tai-hoc").replace(JOB, "spring-1")
+    ui.ask(PARTITION.format(act="addDynamicPartition", key="partitionKey: $key"), key=mistyped)
+    run = ui.launch("/locations/pvm/jobs/pvm_job_run", "Materialize all…", mistyped)
+
+    assert run["status"] == "CANCELED"
+    assert {step["status"] for step in run["stepStats"]} <= {"SKIPPED"}
+    ui.open(f"/runs/{run['runId']}", "Not run:")
+    ui.see(f"Take {ui.partition.replace(JOB, 'spring-1')}")
+    ui.shoot("dagster-not-run")
+    ui.open("/assets/matches?view=partitions", "Failed (0)")
+    found = ui.ask("""{assetNodes {assetPartitionStatuses {... on DefaultPartitionStatuses {
+        failedPartitions unmaterializedPartitions}}}}""")["assetNodes"]
+    states = [one["assetPartitionStatuses"] for one in found]
+    assert not any(state["failedPartitions"] for state in states)
+    assert sum(mistyped in state["unmaterializedPartitions"] for state in states) == len(ASSETS)
+    # Later tests pick the one partition that there is.
+    ui.ask(PARTITION.format(act="deleteDynamicPartitions", key="partitionKeys: [$key]"), key=mistyped)
 
 
 def test_a_failing_threshold_check_blocks_its_downstream(ui: Ui) -> None:

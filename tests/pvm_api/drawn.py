@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pvm_core.embedders import EmbedInput, load_embedder
-from pvm_core.images import decode_picture
+from pvm_core.images import stored_pixels
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.records import Embedding, Model
 
@@ -28,7 +28,7 @@ def embed(repos: Store, pictures: dict[uuid.UUID, bytes]) -> None:
     model = Model("search", "classic", "embedder", embedder.dim, {"masks": "off"}, active=True)
     repos.features.register_model(model)
     for image, data in pictures.items():
-        (views,) = embedder.embed_views([EmbedInput(decode_picture(data, "x").rgb)], "product", False)
+        (views,) = embedder.embed_views([EmbedInput(stored_pixels(data, "x"))], "product", False)
         repos.features.write(
             "embeddings", [Embedding(image, "product", "search", "classic", 0, views.rgb[0])]
         )

@@ -55,6 +55,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "POST /orchestrator/start-job": {
         "json": {"industry": "x", "top_amz": 1, "top_ebay": 2, "platforms": ["youtube"], "queries": ["x"]}
     },
+    "POST /v1/jobs/estimate": {"json": {"industry": "giày", **_SOURCES, "top": 5, "recency_days": 30}},
     "POST /v1/uploads": {"raw": _CATALOGUE, "query": (("filename", "a.csv"),)},
     "POST /v1/products/similar": {"file": ("picture", jpeg(1)), "query": (("limit", "3"),)},
     "POST /v1/matches/{match_id}/label": {"json": {"verdict": "accept"}},

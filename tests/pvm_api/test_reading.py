@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -18,12 +19,14 @@ from hypothesis import strategies as st
 
 from pvm_api.paging import Cursors
 from pvm_api.problems import ApiError
+from pvm_assets.work.pictures import store_picture
 from pvm_core import ids
-from pvm_core.images import decode_stored, encode_mask
+from pvm_core.images import Rgb, decode_stored, encode_mask
 from pvm_core.scoring.reason import Reason
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store.assembly import Store
+from pvm_resources.store.galleries import GalleryPicture
 from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import JobVideo, Product
 from tests.pvm_api.drawn import embed, jpeg
@@ -390,6 +393,46 @@ def test_products_like_a_picture(client: TestClient, repos: Store, done: World) 
     large = client.post("/v1/products/similar", files={"picture": ("a.jpg", jpeg(1) + b"\0" * 16_000_000)})
     assert large.status_code == 413
     assert client.post("/v1/products/similar", data={"picture": "text"}).status_code == 422
+
+
+def _noisy(seed: int, side: int) -> Rgb:
+    """A picture that compression changes: fine texture over coarse fields of colour."""
+    rng = np.random.default_rng(seed)
+    fields = cv2.resize(rng.integers(0, 255, (5, 5, 3), np.uint8), (side, side))
+    return np.clip(fields.astype(int) + rng.integers(-70, 70, fields.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("side", [300, 1_500])
+def test_a_stored_picture_posted_as_a_file_finds_itself(
+    client: TestClient, repos: Store, media: MediaStore, done: World, side: int
+) -> None:
+    product, pixels = done.products[0].product_id, _noisy(1, side)
+    given = cv2.imencode(".png", pixels)[1].tobytes()
+    image = store_picture(media, GalleryPicture(product, 9, "p.png", None, data=given))
+    repos.catalogue.write_images(done.job.job_id, [image])
+    embed(repos, {image.img_id: media.get(image.local_path)})
+    stored = client.get(f"/v1/images/{image.img_id}").content
+    # As it was given, as it is served, and saved again by another program.
+    for data in (given, stored, cv2.imencode(".bmp", pixels)[1].tobytes()):
+        answer = client.post("/v1/products/similar?limit=1", files={"picture": ("a", data)})
+        assert answer.status_code == 200, answer.text
+        (best,) = answer.json()["items"]
+        assert (best["image_id"], best["similarity"]) == (str(image.img_id), pytest.approx(1.0, abs=1e-6))
+
+
+def test_a_known_picture_has_the_vector_it_is_stored_with(
+    client: TestClient, repos: Store, media: MediaStore, done: World
+) -> None:
+    given = jpeg(5)
+    image = store_picture(media, GalleryPicture(done.products[0].product_id, 9, "p", None, data=given))
+    repos.catalogue.write_images(done.job.job_id, [image])
+    # The vector of another picture: only the bytes lead to it.
+    embed(repos, {image.img_id: jpeg(77), done.images[1].img_id: given})
+    (best,) = client.post("/v1/products/similar?limit=1", files={"picture": ("a", given)}).json()["items"]
+    assert (best["image_id"], best["similarity"]) == (str(image.img_id), pytest.approx(1.0, abs=1e-6))
+    media.delete(image.local_path)
+    purged = client.post("/v1/products/similar?limit=1", files={"picture": ("a", given)})
+    assert purged.json()["items"][0]["image_id"] == str(image.img_id)
 
 
 def test_search_before_anything_was_embedded(shared_client: TestClient) -> None:

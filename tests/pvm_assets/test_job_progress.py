@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -52,6 +53,25 @@ def test_time_left_is_that_of_this_run() -> None:
     found = [_share("products", 1, 1), _share("product_images", 1, 1)]
     assert eta_s("collection", found, now) is None, "what was found done has no pace"
     assert eta_s("collection", [_share("products", 1, began=None)], now) is None, "not begun in this run"
+
+
+@given(st.integers(10, 2_000), st.integers(0, 4_000), st.integers(0, 500))
+def test_while_nothing_moves_the_time_left_runs_down_and_does_not_end(
+    moved: int, still: int, later: int
+) -> None:
+    shares = [replace(_share("products", 1), moved_at=BEGAN + timedelta(seconds=moved))]
+
+    def left(seconds: int) -> int:
+        found = eta_s("collection", shares, BEGAN + timedelta(seconds=seconds))
+        assert found is not None
+        return found
+
+    at_once, now, after = left(moved), left(moved + still), left(moved + still + later)
+    if still + later <= at_once / 2:
+        assert at_once - now in (still, still - 1, still + 1)
+        assert after <= now
+    assert after >= still + later or after >= at_once - still - later - 1
+    assert after > 0
 
 
 def test_a_rerun_takes_nothing_back(repos: Store) -> None:

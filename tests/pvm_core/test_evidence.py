@@ -15,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvm_core.evidence.contact_sheet import contact_sheet, encode_within, mask_overlay, preview_sheet
-from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, Rival, render_evidence, timestamp
+from pvm_core.evidence.page import (
+    MAX_EVIDENCE_BYTES,
+    EvidenceInput,
+    Rival,
+    render_evidence,
+    render_portrait,
+    timestamp,
+)
+from pvm_core.evidence.sheet import Page
 from pvm_core.evidence.typography import runs, shorten, system_cjk_face, width, wrap
 from pvm_core.evidence.words import VIETNAMESE
 from pvm_core.scoring.composition import composition
@@ -370,3 +378,31 @@ def test_masks_are_shown_over_their_picture() -> None:
 def test_what_cannot_be_small_enough_is_refused() -> None:
     with pytest.raises(ValueError, match="no JPEG"):
         encode_within(picture(64, 64), 10)
+
+
+def test_on_a_narrow_screen_every_letter_is_large_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    text = Page.text
+
+    def spy(self: Page, x: float, y: float, words: str, size: int, *rest: Any, **named: Any) -> float:
+        sizes.append(size)
+        return text(self, x, y, words, size, *rest, **named)
+
+    monkeypatch.setattr(Page, "text", spy)
+    long = "Bộ đôi gối kê chân " * 40
+    rival = Rival(long, 0.91, aligned().product_rgb)
+    page = render_portrait(aligned(product_title=long, reason=long, rival=rival, small_print=[long] * 5))
+    high, wide = page.shape[:2]
+    # 780 pixels are shown on 360 CSS pixels of a phone.
+    assert wide == 780
+    assert min(sizes) * 360 / wide >= 12
+    assert high > wide
+
+
+@pytest.mark.parametrize("shape", [(40, 2_000, 3), (2_000, 40, 3), (1, 1, 3), (960, 540, 3)])
+def test_the_narrow_picture_holds_pictures_of_any_proportions(shape: tuple[int, int, int]) -> None:
+    picture = np.full(shape, 90, np.uint8)
+    for one in (aligned(frame_rgb=picture), aligned(product_rgb=picture), aligned(transform=None)):
+        page = render_portrait(one)
+        assert len(encode_within(page, MAX_EVIDENCE_BYTES)) <= MAX_EVIDENCE_BYTES
+        assert page.shape[0] < 3_600

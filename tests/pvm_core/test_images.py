@@ -30,9 +30,11 @@ from pvm_core.images import (
     encode_jpeg,
     encode_mask,
     hamming,
+    is_stored_form,
     normalise,
     phash64,
     stored_jpeg,
+    stored_pixels,
     to_gray_clahe,
 )
 
@@ -494,3 +496,28 @@ def test_a_tiff_in_countless_tiles_is_refused_undecoded() -> None:
         decode_picture(head.ljust(200, b"\0") + arrays, "x")
     assert caught.value.code == "picture.bomb"
     assert "50,000" in caught.value.reason
+
+
+def test_a_picture_in_its_stored_form_is_compressed_once() -> None:
+    stored = stored_jpeg(PICTURE, PRODUCT_FORMAT)
+    kept = decode_stored(stored)
+    for data in (stored, saved(Image.fromarray(PICTURE), "PNG"), saved(Image.fromarray(PICTURE), "BMP")):
+        assert np.array_equal(stored_pixels(data, "x"), kept)
+
+
+def test_what_is_not_in_the_stored_form_is_brought_into_it() -> None:
+    image = Image.fromarray(PICTURE)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    others = {
+        "other quality": encode_jpeg(PICTURE, 91),
+        "grey": saved(image.convert("L"), "JPEG", quality=92),
+        "turned": saved(image, "JPEG", quality=92, exif=turned),
+        "profile": saved(image, "JPEG", quality=92, icc_profile=srgb),
+        "large": encode_jpeg(np.zeros((200, 1_025, 3), np.uint8)),
+        "png": saved(image, "PNG"),
+    }
+    assert not [name for name, data in others.items() if is_stored_form(data)]
+    assert max(stored_pixels(others["large"], "x").shape) == 1_024
+    assert stored_pixels(others["turned"], "x").shape[:2] == PICTURE.shape[1::-1]

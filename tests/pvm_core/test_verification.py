@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,8 +17,10 @@ from pvm_core.verification import (
     evidence_from_row,
     evidence_to_row,
     verify_frame,
+    verify_mirrored,
 )
 from pvm_core.verification.geometry import corners_of, is_plausible, project
+from pvm_core.verification.mirror import FrameDoubt, frames_to_try, mirrored_view, reads_plainly
 from tests.pvm_core.prints import TILTED, label, place
 
 PARAMS = VerifyParams()
@@ -64,10 +67,125 @@ def test_sibling_of_another_colour_agrees_in_print_and_not_in_colour() -> None:
     assert (found.colour_gap or 0) > 2 * (true.colour_gap or 0)
 
 
-def test_mirrored_product_is_another_product() -> None:
+@pytest.mark.parametrize("detector", ["sift", "akaze"])
+@pytest.mark.parametrize("side", ["clip", "picture"])
+def test_mirrored_product_is_the_same_seen_in_a_mirrored_clip(side: str, detector: str) -> None:
+    product, (frame, matrix) = label(1), place(label(1), TILTED)
+    width, (high, wide) = frame.shape[1], product.shape[:2]
+    if side == "clip":
+        frame = np.ascontiguousarray(frame[:, ::-1])
+        truth = np.array([[-1.0, 0, width], [0, 1, 0], [0, 0, 1]]) @ matrix
+    else:
+        product = np.ascontiguousarray(product[:, ::-1])
+        truth = matrix @ np.array([[-1.0, 0, wide], [0, 1, 0], [0, 0, 1]])
+    shown, sold = view(frame, detector=detector), view(product, detector=detector)
+    plain = verify(shown, sold, PARAMS)
+    assert (plain.print_mid or 0.0) < 0.4
+    assert plain.mirrored is None
+    (found,) = verify_mirrored(shown, [sold], [plain], PARAMS)
+    assert found.mirrored
+    assert found.inliers > 30
+    assert (found.print_mid or 0.0) > 0.7
+    # Places are those of the frame as it is.
+    quad = np.reshape(found.quad, (4, 2))
+    assert np.abs(quad - project(truth, corners_of(wide, high))).max() < 5
+    placed = project(np.reshape(found.transform, (3, 3)), np.array(found.points_product))
+    assert np.median(np.abs(placed - np.array(found.points_frame))) < 2
+    assert np.reshape(found.footprint, (-1, 2))[:, 0].max() <= width
+
+
+def test_a_plain_product_stays_plain_and_a_stranger_stays_one() -> None:
     frame, _ = place(label(1), TILTED)
-    found = verify(view(frame), view(np.ascontiguousarray(label(1)[:, ::-1])), PARAMS)
-    assert (found.print_mid or 0.0) < 0.4
+    pair = [view(label(1)), view(label(99))]
+    plain = verify_frame(view(frame), pair, PARAMS)
+    same, stranger = verify_mirrored(view(frame), pair, plain, PARAMS)
+    assert same == replace(plain[0], mirrored=False)
+    assert stranger.inliers < 8
+
+
+def test_mirrored_keypoints_are_those_of_the_mirrored_picture() -> None:
+    picture = label(3)
+    made, found = mirrored_view(view(picture)), view(np.ascontiguousarray(picture[:, ::-1]))
+    away = np.hypot(*(made.keypoints.xy[:, None] - found.keypoints.xy[None]).transpose(2, 0, 1))
+    turned = np.abs((made.keypoints.angle[:, None] - found.keypoints.angle[None] + 180) % 360 - 180)
+    rows, columns = np.nonzero((away < 1.5) & (turned < 10))
+    assert len(np.unique(rows)) > 0.7 * len(made.keypoints)
+    alike = (made.keypoints.root[rows] * found.keypoints.root[columns]).sum(axis=1)
+    assert np.median(alike) > 0.98
+
+
+def doubt(frame: int, shot: int, alike: float, **said: bool) -> FrameDoubt[int]:
+    return FrameDoubt(frame, shot, alike, said.pop("plain", False), **said)
+
+
+def test_a_clip_that_reads_plainly_is_not_looked_at_again() -> None:
+    clip = [doubt(1, 0, 0.9), doubt(2, 1, 0.8, plain=True)]
+    assert frames_to_try(clip) == []
+
+
+def test_the_most_alike_frames_of_different_shots_are_tried_first_and_once() -> None:
+    clip = [doubt(n, n // 3, 0.1 * n) for n in range(12)]
+    first = frames_to_try(clip)
+    assert first == [11, 8, 5]
+    tried = [replace(one, tried=one.frame in first) for one in clip]
+    assert frames_to_try(tried) == []
+    found = [replace(one, found=one.frame == 8) for one in tried]
+    assert sorted(frames_to_try(found)) == [n for n in range(12) if n not in first]
+
+
+@pytest.mark.parametrize(
+    ("inliers", "print_mid", "mirrored", "plain"),
+    [(20, 0.6, False, True), (19, 0.9, False, False), (40, 0.3, False, False), (40, 0.9, True, False),
+     (25, None, False, True)],
+)  # fmt: skip
+def test_only_print_that_agrees_shows_that_a_clip_is_plain(
+    inliers: int, print_mid: float | None, mirrored: bool, plain: bool
+) -> None:
+    assert reads_plainly(inliers, print_mid, mirrored=mirrored) is plain
+
+
+def banner(rgb: np.ndarray, share: float) -> np.ndarray:
+    high, wide = rgb.shape[:2]
+    made, top = rgb.copy(), int(high * (1 - share))
+    cv2.rectangle(made, (0, top), (wide, high), (214, 20, 32), -1)
+    cv2.putText(made, "SALE -50%", (12, top + 44), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (255, 240, 30), 3)
+    return made
+
+
+def sticker(rgb: np.ndarray) -> np.ndarray:
+    made, (high, wide) = rgb.copy(), rgb.shape[:2]
+    corners = np.array([(0.42, 0.35), (0.66, 0.4), (0.63, 0.62), (0.4, 0.56)]) * (wide, high)
+    cv2.fillConvexPoly(made, corners.astype(np.int32), (255, 0, 0))
+    return made
+
+
+@pytest.mark.parametrize("over", ["picture", "frame"])
+def test_a_banner_or_a_sticker_is_no_difference_of_the_product(over: str) -> None:
+    product = label(1)
+    frame, _ = place(product, TILTED)
+    plain = verify(view(frame), view(product), PARAMS)
+    assert plain.overlay is None
+    if over == "picture":
+        product = banner(product, 0.24)
+    else:
+        frame = sticker(frame)
+    found = verify(view(frame), view(product), PARAMS)
+    assert found.overlay is not None
+    assert 0.05 < found.overlay < 0.45
+    assert (found.print_mid or 0) > 0.6
+    assert (found.colour_worst or 99) < 2 * (plain.colour_worst or 0) + 10
+
+
+def test_a_band_of_another_colour_stays_a_difference_of_the_product() -> None:
+    def banded(colour: tuple[int, int, int]) -> np.ndarray:
+        made = label(1).copy()
+        cv2.rectangle(made, (0, 120), (240, 190), colour, -1)
+        return made
+
+    frame, _ = place(banded((30, 150, 60)), TILTED)
+    found = verify(view(frame), view(banded((200, 40, 160))), PARAMS)
+    assert found.overlay is None
+    assert (found.colour_worst or 0) > 40
 
 
 def test_warm_light_and_shade_do_not_hide_a_product() -> None:

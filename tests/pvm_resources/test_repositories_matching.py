@@ -72,6 +72,28 @@ def test_a_pair_compared_once_stays_compared(repos: Store, made: world.World) ->
     assert next(repos.matching.evidence(made.job.job_id, "v1"))[1] == {"inliers": 19}
 
 
+def test_a_pair_looked_at_again_takes_the_clearer_look(repos: Store, made: world.World) -> None:
+    job = made.job.job_id
+    frame = made.frames[0].frame_id
+    known = list(repos.matching.evidence_of_frames(job, "v1", [frame]))
+    assert {pair.frame_id for pair, _ in known} == {frame}
+    (first, raw), (second, _) = known[:2]
+    assert raw == {"inliers": 19}
+    again = [
+        PairEvidenceRow(first.frame_id, first.img_id, "v1", {"inliers": 40, "mirrored": True}),
+        PairEvidenceRow(
+            second.frame_id, second.img_id, "v1", {"inliers": 30, "mirrored": False, "print_mid": 0.2}
+        ),
+    ]
+    repos.matching.write_evidence(again, again=True)
+    assert next(repos.matching.evidence_of_frames(job, "v1", [frame]))[1] == again[0].raw
+    doubts = {doubt.frame: doubt for _, doubt in repos.matching.mirror_doubts(job, "v1")}
+    assert len(doubts) == len(made.frames)
+    one = doubts[frame]
+    assert (one.shot, one.similarity, one.plain, one.tried, one.found) == (0, 0.9, False, True, True)
+    assert not any(other.tried or other.found or other.plain for f, other in doubts.items() if f != frame)
+
+
 def test_scores_are_replaced_as_a_whole(repos: Store, made: world.World) -> None:
     job = made.job.job_id
     before = list(repos.matching.scores(job))

@@ -293,7 +293,7 @@ const onMatch = {
   u: () => press("#undo-last") || press(".judge .undo") || announce(texts.nothing),
   j: () => press("[rel=next].button"), k: () => press("[rel=prev].button"),
   ArrowRight: () => press("[rel=next].button"), ArrowLeft: () => press("[rel=prev].button"),
-  z: () => { const shown = $("#evidence") || $("#frame"); if (shown) enlarge(shown.src, shown.alt); },
+  z: () => { const shown = $("#evidence") || $("#frame"); if (shown) enlarge(shown.currentSrc, shown.alt); },
   b: () => press("#up"), Escape: () => press("#up"),
 };
 const acts = list ? onList : document.body.classList.contains("match") ? onMatch : {};

@@ -32,6 +32,11 @@ _FAULTS_MAX: Final = 3
 _REPORT_EVERY: Final = 10
 
 
+def page_size(phrases: int, limit: int) -> int:
+    """Listings of one page where so many phrases share `limit`."""
+    return min(PAGE_MAX, max(_PAGE_MIN, math.ceil(limit / max(1, phrases))))
+
+
 class Ebay(ShopSource):
     """Products from eBay's Browse API.
 
@@ -69,7 +74,7 @@ class _EbaySearch(ShopSearch):
 
     def collect(self, phrases: Phrases, limit: int) -> Collected[ProductRecord]:
         fitted = dict.fromkeys(fitted for phrase in phrases.phrases if (fitted := self._fit(phrase)))
-        self.size = min(PAGE_MAX, max(_PAGE_MIN, math.ceil(limit / max(1, len(fitted)))))
+        self.size = page_size(len(fitted), limit)
         streams = [self.products(phrase, range(0, OFFSET_END, self.size)) for phrase in fitted]
         found = list(round_robin(streams, lambda one: one.external_id, limit))
         self.listings = len(found)
@@ -120,6 +125,12 @@ class _EbaySearch(ShopSearch):
             brand=page.brand,
             url=page.url or listing.url,
             pictures=page.pictures or listing.pictures,
+            price=page.price if page.price.amount else listing.price,
+            facts=replace(
+                page.facts,
+                category=page.facts.category or listing.facts.category,
+                attributes={**listing.facts.attributes, **page.facts.attributes},
+            ),
         )
         return whole, None if whole.pictures else _without_pictures(listing)
 

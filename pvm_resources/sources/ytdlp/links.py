@@ -80,6 +80,25 @@ def read_links(data: bytes, subject: str) -> tuple[list[Link], list[Problem]]:
     return links, problems
 
 
+def links_of(location: str) -> tuple[list[Link], list[Problem]]:
+    """The links of a list at a path, or the one link that `location` is.
+
+    Raises:
+        InputError: ``links.missing``, ``links.unreadable``, and what `read_links` raises.
+    """
+    if re.match(r"https?://", location, re.IGNORECASE):
+        return read_links(location.encode(), location)
+    try:
+        with Path(location).open("rb") as file:
+            data = file.read(_BYTES_MAX + 1)
+    except FileNotFoundError as error:
+        raise InputError("links.missing", location, "there is no such file", "Check the name") from error
+    except (OSError, ValueError) as error:
+        reason = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
+        raise InputError("links.unreadable", location, reason, "Check its permissions") from error
+    return read_links(data, location)
+
+
 def _link(number: int, line: str) -> Link:
     url, _, name = line.partition("|")
     # A "#" inside an address begins its fragment; a comment stands apart from it.
@@ -128,7 +147,7 @@ class LinkList(YtdlpSource):
             InputError: ``links.missing``, ``links.unreadable``, ``links.encoding``, ``links.too_large``,
                 ``links.none``.
         """
-        links, problems = self._links()
+        links, problems = links_of(self._location)
         records: dict[tuple[str, str], VideoRecord] = {}
         codes = [problem.code for problem in problems]
         with ExitStack() as stack:
@@ -157,21 +176,6 @@ class LinkList(YtdlpSource):
 
     def _key(self, record: VideoRecord) -> str:
         return _key(record.url)
-
-    def _links(self) -> tuple[list[Link], list[Problem]]:
-        if re.match(r"https?://", self._location, re.IGNORECASE):
-            return read_links(self._location.encode(), self._location)
-        try:
-            with Path(self._location).open("rb") as file:
-                data = file.read(_BYTES_MAX + 1)
-        except FileNotFoundError as error:
-            raise InputError(
-                "links.missing", self._location, "there is no such file", "Check the name"
-            ) from error
-        except (OSError, ValueError) as error:
-            reason = f"it cannot be read ({getattr(error, 'strerror', None) or error})"
-            raise InputError("links.unreadable", self._location, reason, "Check its permissions") from error
-        return read_links(data, self._location)
 
     def _record(self, opened: Lazily[Extracting], link: Link) -> VideoRecord:
         key = _key(link.url)

@@ -248,14 +248,25 @@ def _no_search(prefix: str, variable: str) -> MediaError:
     return MediaError("video.settings", variable, reason, f"Unset {variable}, or set PVM_YTDLP_EXTRACTORS")
 
 
+def youtube_phrases(query: Query) -> tuple[str, ...]:
+    """All phrases of all languages, each once."""
+    given = (phrase for phrases in query.terms.values() for phrase in phrases)
+    return tuple(dict.fromkeys(given)) or (query.industry,)
+
+
+def bilibili_phrases(query: Query) -> tuple[str, ...]:
+    """The Chinese phrases; where there are none, the industry as typed."""
+    chinese = query.terms.get("zh", ())
+    return tuple(dict.fromkeys(chinese or query.terms.get(UND, ()))) or (query.industry,)
+
+
 class YouTubeVideos(_SearchedVideos):
     """YouTube, searched with all phrases in all languages."""
 
     name = "youtube"
 
     def _phrases(self, query: Query, gathering: _Gathering) -> tuple[str, ...]:
-        given = (phrase for phrases in query.terms.values() for phrase in phrases)
-        return tuple(dict.fromkeys(given)) or (query.industry,)
+        return youtube_phrases(query)
 
     def _prefix(self, settings: Settings) -> tuple[str, str]:
         return settings.youtube_search, "PVM_YOUTUBE_SEARCH"
@@ -282,11 +293,8 @@ class BilibiliVideos(_SearchedVideos):
     _DATED = True
 
     def _phrases(self, query: Query, gathering: _Gathering) -> tuple[str, ...]:
-        chinese = query.terms.get("zh", ())
-        if chinese:
-            return tuple(dict.fromkeys(chinese))
-        typed = tuple(dict.fromkeys(query.terms.get(UND, ()))) or (query.industry,)
-        if not any(may_be_in(phrase, "zh") for phrase in typed):
+        typed = bilibili_phrases(query)
+        if not query.terms.get("zh") and not any(may_be_in(phrase, "zh") for phrase in typed):
             said = ", ".join(f"{phrase!r}" for phrase in typed)
             reason = f"there are no Chinese queries, so it was searched as typed: {said}"
             gathering.notes.append((reason, f"Keep some: {keep_command(query.industry, 'zh')}"))

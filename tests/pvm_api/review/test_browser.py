@@ -419,3 +419,34 @@ def test_filters_fold_on_a_phone_and_stay_open_elsewhere(browser: Browser, page:
     phone.wait_for_url("**sort=worst**")
     assert phone.faults == []  # type: ignore[attr-defined]
     phone.context.close()
+
+
+def test_on_a_phone_the_evidence_stands_upright_with_letters_one_can_read(
+    browser: Browser, page: Page, site: Site
+) -> None:
+    path = f"{site.url}/review/match/{site.shelf.matches[1]}"
+    phone = opened(
+        browser, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=3
+    )
+    phone.goto(path)
+    evidence = phone.locator("#evidence")
+    expect(evidence).to_have_js_property("complete", True)
+    assert evidence.evaluate("one => one.currentSrc").endswith("layout=portrait")
+    shown, natural = (
+        evidence.bounding_box(),
+        evidence.evaluate("one => [one.naturalWidth, one.naturalHeight]"),
+    )
+    assert shown is not None
+    # The smallest letters are set 26 pixels high.
+    assert 26 * shown["width"] / natural[0] >= 12
+    assert shown["height"] > shown["width"] > 340
+    viewer = phone.locator("[data-viewer]", has=evidence)
+    assert viewer.evaluate("one => getComputedStyle(one).touchAction") == "pan-y", "the page scrolls over it"
+    phone.get_by_role("button", name="Zoom in: Evidence").tap()
+    assert viewer.evaluate("one => getComputedStyle(one).touchAction") == "none", "it moves under the finger"
+    assert phone.faults == []  # type: ignore[attr-defined]
+    phone.context.close()
+
+    page.goto(path)
+    expect(page.locator("#evidence")).to_have_js_property("complete", True)
+    assert "portrait" not in page.locator("#evidence").evaluate("one => one.currentSrc")
