@@ -286,6 +286,11 @@ class Result(_Answer):
     mirrored: bool = Field(
         description="The frame shows the product left for right: clip or catalogue picture is mirrored."
     )
+    listing_group: uuid.UUID | None = Field(
+        description="The first listing of a product that is listed more than once; each listing is given the "
+        "same score and evidence."
+    )
+    listed_as: str = Field(description="That listing's id as its source gave it; empty: listed once.")
     consistency: int
     coverage: int
     embed_model: str
@@ -374,18 +379,129 @@ class Picture(_Answer):
     ts: float | None = None
 
 
-class Product(_Answer):
-    """A product with its pictures."""
-
+class _Product(_Answer):
     product_id: uuid.UUID
     product: str = Field(description="The id as its source gave it.")
     source: str
     title: str
+    description: str = Field(description="Plain text, at most 5,000 characters.")
+    category: str
     brand: str
+    price: str = Field(description="A plain decimal; empty where unknown.")
+    currency: str = Field(description="ISO 4217; empty where unknown.")
+    availability: Literal["", "in_stock", "out_of_stock", "preorder", "backorder"]
     url: str
-    pictures: list[Picture]
-    matches_url: str
+    attributes: dict[str, str] = Field(description="Name to value, such as colour and size.")
+    updated_at: datetime = Field(description="When its source changed it, else when it was met first.")
     created_at: datetime
+    matches_url: str
+
+
+class Product(_Product):
+    """A product with its pictures."""
+
+    pictures: list[Picture]
+
+
+class ListedProduct(_Product):
+    """A product of a list, with its first picture; null where none is stored."""
+
+    image_url: str | None
+    product_api_url: str
+
+
+class LikeProduct(BaseModel):
+    """A product like the one asked for."""
+
+    product_id: uuid.UUID
+    product: ListedProduct
+    similarity_score: float = Field(ge=0, le=1, description="Greatest cosine over their pictures.")
+    category: str
+    embedding_updated_at: datetime
+    why: str
+    near_duplicates: list[uuid.UUID] = Field(description="Products with the same pictures as this one.")
+
+
+class LikeProducts(BaseModel):
+    """Products, most alike first."""
+
+    product_id: uuid.UUID
+    embed_model: str
+    items: list[LikeProduct]
+
+
+_Text = Annotated[str, Field(max_length=1_000)]
+
+
+class ProductPatch(_Model):
+    """Fields of a product to be changed; null empties one. Without `version` and `timestamp` the change is
+    of now."""
+
+    title: _Text | None = None
+    name: _Text | None = Field(None, description="Founding name of `title`.")
+    description: Annotated[str, Field(max_length=100_000)] | None = None
+    category: _Text | None = None
+    brand: _Text | None = None
+    price: str | float | None = Field(None, examples=["19.99"])
+    currency: _Text | None = Field(None, description="ISO 4217.")
+    availability: str | bool | int | None = Field(
+        None, description="`in_stock`, `out_of_stock`, `preorder`, `backorder`, or a shop's own word."
+    )
+    url: _Text | None = None
+    attributes: Annotated[dict[str, str | int | float | bool], Field(max_length=100)] | None = None
+    pictures: Annotated[list[str], Field(max_length=250)] | None = Field(
+        None, description="Addresses of pictures (http, https)."
+    )
+    version: int | None = Field(None, ge=0, description="Its maker's own version, which grows.")
+    timestamp: str | None = Field(None, max_length=40, description="ISO 8601; when the change was made.")
+    event_id: str | None = Field(None, max_length=100, description="The same change twice counts once.")
+
+
+class ProductBody(ProductPatch):
+    """A whole product; fields that are not named are empty."""
+
+    id: str = Field(max_length=500, description="The id as its shop gives it.", examples=["prod-123"])
+    industry: str | None = Field(None, max_length=200, description="Whose catalogue names it so.")
+
+
+class ProductEvent(_Model):
+    """One change in the founding wire shape."""
+
+    event_type: str = Field(max_length=50, description="`create`, `update` or `delete`.")
+    product_id: str = Field(max_length=500, description="The product's id here, or as its shop gives it.")
+    timestamp: str | None = Field(None, max_length=40)
+    data: dict[str, Any] | str | None = Field(None, description="Of an update the changed fields only.")
+    version: int | None = None
+    event_id: str | None = Field(None, max_length=100)
+    industry: str | None = Field(None, max_length=200)
+
+
+class ProductEvents(_Model):
+    """Changes, those of a product in their order."""
+
+    events: Annotated[list[ProductEvent], Field(min_length=1, max_length=500)]
+
+
+class ProductChanged(BaseModel):
+    """What a change came to."""
+
+    product_id: uuid.UUID | None = Field(description="Null where the change was refused.")
+    effect: Literal["created", "updated", "deleted", "none"] = Field(
+        description="`none`: a duplicate, or older than what stands."
+    )
+    changed: list[str] = Field(description="Fields that have another value now.")
+    product_api_url: str | None
+    code: str | None = Field(None, description="Why it was refused; null where it was not.")
+    detail: str | None = None
+
+
+class ProductsChanged(BaseModel):
+    """What changes came to, in their order."""
+
+    applied: int
+    unchanged: int
+    refused: int
+    items: list[ProductChanged]
 
 
 class Video(_Answer):

@@ -17,6 +17,7 @@ from pvm_api.thumbnails import Thumbnails
 from pvm_api.uploads import Uploads
 from pvm_core.scoring.verdict import Verdict
 from pvm_resources.http.address_policy import AddressPolicy, AllowList
+from pvm_resources.living_catalogue import LivingCatalogue
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_policies
@@ -52,6 +53,7 @@ class Services:
         self.searches = Slots("search.busy", capacity=1, waiting=8, patience_s=20.0)
         self.estimates = Slots("estimate.busy", capacity=1, waiting=8, patience_s=60.0)
         self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
+        self.catalogue = LivingCatalogue(self.store, media)
         self.evidence = EvidencePictures(media, self.store, self.policies)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +13,9 @@ from pvm_assets.job_progress import eta_s, percent_of
 from pvm_core import ids
 from pvm_core.errors import public_dict
 from pvm_core.links import at_second, fragment
-from pvm_resources.store.match_queries import JobRow, PictureRow, ProductRow, VideoRow
+from pvm_resources.store.match_queries import JobRow, PictureRow, VideoRow
 from pvm_resources.store.match_record import MatchView
+from pvm_resources.store.product_queries import ProductRow
 from pvm_resources.store.records import Industry, StageShare
 
 
@@ -80,6 +82,17 @@ def product(row: ProductRow, pictures: list[PictureRow], base: str) -> models.Pr
     return models.Product.of(
         row,
         pictures=[_picture(one, f"{base}/v1/images") for one in pictures],
+        matches_url=f"{base}/v1/results?product={row.product_id}",
+    )
+
+
+def listed_product(row: ProductRow, base: str, image: uuid.UUID | None = None) -> models.ListedProduct:
+    """A product of a list; `image` is the picture to show, by default its first."""
+    shown = image or row.image_id
+    return models.ListedProduct.of(
+        row,
+        image_url=f"{base}/v1/images/{shown}" if shown else None,
+        product_api_url=f"{base}/v1/products/{row.product_id}",
         matches_url=f"{base}/v1/results?product={row.product_id}",
     )
 

@@ -56,8 +56,9 @@ def _status(http: int) -> ErrorTraits:
 _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
-        "api backup bus.none calibration.labels calibration.options calibration.samples catalogue contract "
-        "cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox industry job key "
+        "api backup bus.none calibration.labels calibration.options calibration.samples catalogue change "
+        "contract cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox industry "
+        "job key "
         "label labels links notify output purge.source queries request restore results review rules "
         "run.options run.source search settings source sources table translator upload videos webhook",
     ),
@@ -89,7 +90,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
         "evidence.unknown frame.unknown image.unknown industry.unknown job.unknown key.unknown "
         "match.unknown product.unknown review.address video.not_kept video.unknown",
     ),
-    (_status(409), "industry.in_use job.ended job.open label.none"),
+    (_status(409), "change.busy industry.in_use job.ended job.open label.none"),
     (replace(ITEM, http=413), "picture.too_large"),
     (_status(405), "ui.method"),
     (_status(413), "request.large ui.large upload.large upload.quota"),
@@ -101,9 +102,9 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (_status(507), "upload.full"),
 )
 _RETRYABLE: Final = (
-    "amazon.too_many amazon.unreachable amazon.unreadable bus.refused bus.unreachable dagster.unreachable "
-    "demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable endpoint.test "
-    "notify.test "
+    "amazon.too_many amazon.unreachable amazon.unreadable change.busy bus.refused bus.unreachable "
+    "dagster.unreachable demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable "
+    "endpoint.test notify.test "
     "media.read media.write model.download models.write rate.limited run.broken run.died run.failed "
     "estimate.busy run.locked search.busy server.connect source.failed source.rate_limited store.busy "
     "store.conflict "

@@ -43,6 +43,8 @@ PER_JOB: Final = (
     "job.failed",
     "job.cancelled",
 )
+#: Of the living catalogue; they belong to no job.
+CATALOGUE: Final = ("product.created", "product.updated", "product.deleted")
 PHASES: Final = (
     "collection",
     "feature_extraction",

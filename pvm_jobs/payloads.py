@@ -18,6 +18,7 @@ class Outgoing:
     """One event on its way to one endpoint.
 
     Attributes:
+        job_id: "" for an event of the catalogue.
         attempts, conflicts: made before.
         created_at: when the event was written.
     """
@@ -40,6 +41,12 @@ class Links:
 
     def of(self, event: Outgoing) -> dict[str, str]:
         """The URLs that belong to an event."""
+        if not event.job_id:
+            product = event.payload["product_id"]
+            return {
+                "product": f"{self.base}/v1/products/{product}",
+                "results": f"{self.base}/v1/results?product={product}",
+            }
         found = {
             "job": f"{self.base}/v1/jobs/{event.job_id}",
             "results": f"{self.base}/v1/results?job={event.job_id}",
@@ -53,7 +60,7 @@ def delivered(event: Outgoing) -> dict[str, Any]:
     """The event as its contract has it: its own fields with ``job_id``, ``event_id``, ``occurred_at``."""
     return {
         **event.payload,
-        "job_id": event.job_id,
+        **({"job_id": event.job_id} if event.job_id else {}),
         "event_id": str(event.event_id),
         "occurred_at": _time(event.created_at),
     }

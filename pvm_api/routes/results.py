@@ -102,16 +102,6 @@ def get_match(match_id: uuid.UUID, services: ServicesDep, base: Base, caller: Re
     return views.result(services.store.match_queries.match(match_id), base)
 
 
-@router.get("/v1/products/{product_id}", operation_id="getProduct", summary="One product")
-def get_product(product_id: uuid.UUID, services: ServicesDep, base: Base, caller: Reader) -> models.Product:
-    """A product with its stored pictures."""
-    return views.product(
-        services.store.match_queries.product(product_id),
-        services.store.match_queries.pictures(product_id),
-        base,
-    )
-
-
 @router.get("/v1/videos/{video_id}", operation_id="getVideo", summary="One video")
 def get_video(video_id: uuid.UUID, services: ServicesDep, base: Base, caller: Reader) -> models.Video:
     """A video with its first hundred keyframes."""
@@ -123,7 +113,6 @@ def get_video(video_id: uuid.UUID, services: ServicesDep, base: Base, caller: Re
 for _path, _route, _name, _shape in (
     ("/results", list_results, "listResultsFounding", models.Page[models.Result]),
     ("/matches/{match_id}", get_match, "getMatchFounding", models.Result),
-    ("/products/{product_id}", get_product, "getProductFounding", models.Product),
     ("/videos/{video_id}", get_video, "getVideoFounding", models.Video),
 ):
     router.add_api_route(

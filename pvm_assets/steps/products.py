@@ -28,9 +28,14 @@ from pvm_resources.store.records import Product
         Column("url", "text", "the product's page; empty where the source states none"),
         Column("price", "text", "a plain decimal; empty where the source states none"),
         Column("currency", "text", "ISO 4217"),
+        Column("description", "text", "plain text, at most 5,000 characters"),
+        Column("category", "text", "as the source words it"),
+        Column("availability", "text", "in_stock, out_of_stock, preorder or backorder; empty where unknown"),
+        Column("attributes", "jsonb", "name to value, such as colour and size"),
+        Column("updated_at", "timestamptz", "when the source changed it last, where it says so"),
     ),
     kinds={"python", "postgres"},
-    code_version="2",
+    code_version="3",
     retries=NETWORK,
 )
 def products(stage: Stage) -> Report:
@@ -40,9 +45,23 @@ def products(stage: Stage) -> Report:
     """
     gathered = gather(stage, "products", product_specs(request_of(stage).products), web_fetcher(stage))
     found = {ids.product_id(record.namespace, record.external_id): record for _, record in records(gathered)}
+    # A source that still lists what a change has deleted brings it not back.
+    for key in stage.services.store.product_changes.deleted(list(found)):
+        del found[key]
     stage.begin(len(found))
     rows = [
-        Product(key, r.source, r.namespace, r.external_id, r.title, r.brand, r.url, r.price, r.currency)
+        Product(
+            key,
+            r.source,
+            r.namespace,
+            r.external_id,
+            r.title,
+            r.brand,
+            r.url,
+            r.price,
+            r.currency,
+            **vars(r.facts),
+        )
         for key, r in found.items()
     ]
     gallery = list(_gallery(found))

@@ -27,6 +27,7 @@ VIETNAMESE: Final[Mapping[str, str]] = {
     "Print and colour": "Hình in và màu",
     "Score": "Điểm",
     "accepted from {accept}": "chấp nhận từ {accept}",
+    "framed: another colour": "đóng khung: màu khác",
     "seen mirrored": "hình bị lật ngang",
     "not measured": "không đo được",
     "No alignment between the pictures was found; this rests on the overall look alone.": (
@@ -36,6 +37,7 @@ VIETNAMESE: Final[Mapping[str, str]] = {
     "tentative: {count}": "thử khớp: {count}",
     "shots that reach the threshold: {count}": "số cảnh đạt ngưỡng: {count}",
     "catalogue pictures in them: {count}": "số ảnh catalogue trong đó: {count}",
+    "listed more than once, first as {name}": "được đăng nhiều lần, lần đầu là {name}",
     "best pair {best}": "cặp tốt nhất {best}",
     "best pair {best} + {bonus} for further shots and pictures that agree": (
         "cặp tốt nhất {best} + {bonus} do nhiều cảnh và ảnh cùng khớp"

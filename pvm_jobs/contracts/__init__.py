@@ -1,7 +1,8 @@
 """The contract of every event: one JSON Schema each, found by name in one registry.
 
 The files in ``schemas/`` are named as in founding document 2, dots as underscores, and describe a payload as
-it is delivered: the event's own fields together with ``job_id``, ``event_id`` and ``occurred_at``.
+it is delivered: the event's own fields together with ``job_id``, ``event_id`` and ``occurred_at``; events of
+the catalogue have no job.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pvm_core.errors import InputError
 from pvm_core.wording import shortened
-from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB, REQUESTS, canonical
+from pvm_jobs.events import BATCH, CATALOGUE, PER_ITEM, PER_JOB, REQUESTS, canonical
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 #: Every event with a contract.
-NAMES: Final = (*REQUESTS, *PER_ITEM, *BATCH, *PER_JOB)
+NAMES: Final = (*REQUESTS, *PER_ITEM, *BATCH, *PER_JOB, *CATALOGUE)
 
 
 def load(name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 from pvm_core.errors import Problem
+from pvm_core.product_facts import Facts
 from pvm_jobs.source_policy import SourcePolicy
 
 SourceStateName = Literal["ok", "partial", "not_configured", "not_eligible", "rate_limited", "failed"]
@@ -78,6 +79,7 @@ class ProductRecord:
         pictures: the gallery in the source's order, without repeats, at least one.
         row: where the source has it (a line of a file), for messages; 0 where that means nothing.
         price, currency: a plain decimal and an ISO 4217 code (`pvm_core.money`); "" where unknown.
+        facts: description, category, availability, attributes, time of change.
     """
 
     source: str
@@ -90,6 +92,7 @@ class ProductRecord:
     row: int = 0
     price: str = ""
     currency: str = ""
+    facts: Facts = field(default_factory=Facts)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Final, Self, TypeVar
 
 from pvm_core.errors import Problem
+from pvm_core.money import Price
+from pvm_core.product_facts import Facts
 from pvm_resources.http.retry import RetryPolicy
+from pvm_resources.sources.answered_facts import facts_of
 from pvm_resources.sources.base import (
     Collected,
     PictureRef,
@@ -41,6 +44,7 @@ class ShopProduct:
         title, brand, url: as given; "" where there is none.
         pictures: addresses, the main one first, without repeats.
         item_id: the id that requests for its own page take; "" where there are none.
+        price, facts: as the shop states them.
     """
 
     external_id: str
@@ -49,19 +53,29 @@ class ShopProduct:
     url: str
     pictures: tuple[str, ...]
     item_id: str = ""
+    price: Price = field(default_factory=Price)
+    facts: Facts = field(default_factory=Facts)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> ShopProduct:
         """A product stored with `dataclasses.asdict`."""
         texts = (stored["title"], stored["brand"], stored["url"])
         return cls(
-            stored.get("external_id", ""), *texts, tuple(stored["pictures"]), stored.get("item_id", "")
+            stored.get("external_id", ""),
+            *texts,
+            tuple(stored["pictures"]),
+            stored.get("item_id", ""),
+            Price(**stored.get("price", {})),
+            facts_of(stored.get("facts", {})),
         )
 
     def record(self, source: str, namespace: str) -> ProductRecord:
         """The product as sources answer it."""
         pictures = tuple(PictureRef(url) for url in self.pictures)
-        return ProductRecord(source, namespace, self.external_id, self.title, self.brand, self.url, pictures)
+        return ProductRecord(
+            source, namespace, self.external_id, self.title, self.brand, self.url, pictures,
+            price=self.price.amount, currency=self.price.currency, facts=self.facts,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

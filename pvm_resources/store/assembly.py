@@ -22,6 +22,8 @@ from pvm_resources.store.match_queries import MatchQueries
 from pvm_resources.store.matching import Matching
 from pvm_resources.store.oauth_tokens import OAuthTokens
 from pvm_resources.store.past_runs import PastRuns
+from pvm_resources.store.product_changes import ProductChanges
+from pvm_resources.store.product_queries import ProductQueries
 from pvm_resources.store.quotas import Quotas
 from pvm_resources.store.retention import Retention
 from pvm_resources.store.review_queries import ReviewQueries
@@ -56,6 +58,8 @@ class Store:
     past_runs: PastRuns
     row_checks: RowChecks
     match_queries: MatchQueries
+    product_queries: ProductQueries
+    product_changes: ProductChanges
     review_queries: ReviewQueries
     retention: Retention
     keys: Keys

@@ -3,17 +3,58 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from pvm_core.picture_content import Role
+from pvm_core.product_changes import FIELDS
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
-from pvm_resources.store.base import Repository, clean, columns, listed, rows, signed, unsigned
+from pvm_resources.store.base import Repository, clean, columns, json, listed, rows, signed, unsigned
 from pvm_resources.store.job_changes import outbox_write
 from pvm_resources.store.records import Image, ImageSource, Product
 
-_PRODUCT: Final = columns(Product)
+_PRODUCT: Final = columns(Product, attributes="jsonb")
+#: What a product's row never changes.
+_GIVEN: Final = ("src", "namespace", "asin_or_itemid")
+_AS_STORED: Final[Mapping[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(("title", "brand", "url", "description", "category"), clean),
+    "attributes": lambda given: json({clean(name): clean(value) for name, value in given.items()}),
+}
+#: The database's clock as a version: microseconds since 1970.
+_NOW: Final = "(extract(epoch FROM now()) * 1000000)::bigint"
+
+
+def _merged() -> dict[str, str]:
+    """Column -> SQL of what a reading makes of a stored row t.
+
+    A field that a change has set stands while the source says what it said before, and where the change is
+    newer than what the source says; else the reading is one more change.
+    """
+    number = f"coalesce((extract(epoch FROM excluded.updated_at) * 1000000)::bigint, {_NOW})"
+    found = {"updated_at": "coalesce(excluded.updated_at, t.updated_at)"}
+    versions, said = [], []
+    for name in (name for name in _PRODUCT if name in FIELDS):
+        nothing = "'{}'::jsonb" if name == "attributes" else "''"
+        before = "t.said -> 'attributes'" if name == "attributes" else f"t.said ->> '{name}'"
+        keeps = (
+            f"(t.versions ? '{name}' AND (excluded.{name} = coalesce({before}, {nothing}) "
+            f"OR (t.versions -> '{name}' ->> 0)::bigint >= {number}))"
+        )
+        found[name] = f"CASE WHEN {keeps} THEN t.{name} ELSE excluded.{name} END"
+        set_by = f"jsonb_build_object('{name}', jsonb_build_array({number}, 'catalogue'))"
+        versions.append(f"CASE WHEN t.versions ? '{name}' AND NOT {keeps} THEN {set_by} ELSE '{{}}' END")
+        now = f"jsonb_build_object('{name}', excluded.{name})"
+        said.append(f"CASE WHEN t.versions ? '{name}' THEN {now} ELSE '{{}}' END")
+    for column, parts in (("versions", versions), ("said", said)):
+        merged = " || ".join((f"t.{column}", *parts))
+        found[column] = f"CASE WHEN t.versions = '{{}}' THEN t.{column} ELSE {merged} END"
+    return found
+
+
+_MERGED: Final = _merged()
 _JOB_PRODUCT: Final = {"job_id": "text", "product_id": "uuid", "position": "int4"}
 _IMAGE: Final = columns(Image, without=("position",), phash="int8")
 _JOB_IMAGE: Final = {"job_id": "text", "img_id": "uuid", "product_id": "uuid", "position": "int4"}
@@ -23,6 +64,15 @@ SELECT {listed(_IMAGE, "i")}, ji.position
 FROM job_images ji JOIN stored_images i USING (img_id)
 JOIN job_products jp ON (jp.job_id, jp.product_id) = (ji.job_id, ji.product_id)
 """
+
+
+@dataclass(frozen=True)
+class ReviewedPicture:
+    """What a picture of a job is. `marked`: 32 x 32 cells that are not the product, a bit each, or None."""
+
+    img_id: uuid.UUID
+    role: Role
+    marked: bytes | None
 
 
 class Catalogue(Repository):
@@ -38,20 +88,20 @@ class Catalogue(Repository):
         also: Sequence[Write] = (),
     ) -> None:
         """Stores exactly these as the job's products, in this order; a product left out loses its pictures in
-        this job. Texts and price of a known product take the new values, and its age starts again.
+        this job. Texts, price and facts of a known product take the new values, and its age starts again;
+        a field that a change has set keeps its value until its source says otherwise than it did before.
 
         Args:
             reuse_h: source -> hours for which its stored answers are read in place of calling it. Its
                 products are then as old as the oldest such answer.
         """
         unique = {product.product_id: product for product in products}
-        stored = rows(unique.values(), _PRODUCT, title=clean, brand=clean, url=clean)
+        stored = rows(unique.values(), _PRODUCT, **_AS_STORED)
         members = [(job_id, product, position) for position, product in enumerate(unique)]
         self._db.commit(
             Copy(
                 "products", _PRODUCT, stored, ("product_id",),
-                update=("title", "brand", "url", "price", "currency"),
-                extra={"seen_at": "now()", "purged_at": "NULL::timestamptz"},
+                extra={**_MERGED, "seen_at": "now()", "purged_at": "NULL::timestamptz"},
             ),
             Copy(
                 "job_products", _JOB_PRODUCT, members, ("job_id", "product_id"), update=("position",),
@@ -97,6 +147,42 @@ class Catalogue(Repository):
         """Removes all other pictures from the job's galleries; returns how many."""
         query = "DELETE FROM job_images WHERE job_id = %s AND img_id <> ALL(%s)"
         return self._execute(query, job_id, list(img_ids))
+
+    def write_review(
+        self, job_id: str, pictures: Iterable[ReviewedPicture], groups: Mapping[uuid.UUID, uuid.UUID]
+    ) -> None:
+        """What each of the job's pictures is; and product -> the first listing of its group."""
+        given = list(pictures)
+        self._db.commit(
+            Statement(
+                "UPDATE job_images i SET role = g.role, marked = g.marked "
+                "FROM unnest(%s::uuid[], %s::text[], %s::bytea[]) g (img_id, role, marked) "
+                "WHERE i.job_id = %s AND i.img_id = g.img_id",
+                [[p.img_id for p in given], [p.role for p in given], [p.marked for p in given], job_id],
+            ),
+            Statement("UPDATE job_products SET listing_group = NULL WHERE job_id = %s", [job_id]),
+            Statement(
+                "UPDATE job_products p SET listing_group = g.first "
+                "FROM unnest(%s::uuid[], %s::uuid[]) g (product_id, first) "
+                "WHERE p.job_id = %s AND p.product_id = g.product_id",
+                [list(groups), list(groups.values()), job_id],
+            ),
+        )
+
+    def reviewed(self, job_id: str) -> list[ReviewedPicture]:
+        """The job's pictures as `write_review` left them."""
+        return self._db.all(
+            ReviewedPicture, "SELECT img_id, role, marked FROM job_images WHERE job_id = %s", [job_id]
+        )
+
+    def listing_groups(self, job_id: str) -> dict[uuid.UUID, uuid.UUID]:
+        """Product -> the first listing of its group, for products listed more than once."""
+        found = self._db.tuples(
+            "SELECT product_id, listing_group FROM job_products "
+            "WHERE job_id = %s AND listing_group IS NOT NULL",
+            [job_id],
+        )
+        return dict(found)
 
     def products(self, job_id: str) -> list[Product]:
         """The job's products, in catalogue order."""

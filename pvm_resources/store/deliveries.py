@@ -1,6 +1,7 @@
 """Deliveries: every event to every endpoint that subscribes to it.
 
-A stream is the queue of one endpoint and one job. A relay claims a stream with a lease, sends its open events
+A stream is the queue of one endpoint and one job; events of the catalogue, which have no job, are that of the
+empty name. A relay claims a stream with a lease, sends its open events
 in order of `seq`, and stores the result of each; only the holder of the lease sends.
 """
 
@@ -39,7 +40,7 @@ VALUES (%s, 'callback', 'callback', %s, %s, %s, %s) ON CONFLICT (endpoint_id) DO
 _SPREAD = """
 WITH spread AS (
     INSERT INTO deliveries (endpoint_id, event_id, job_id, seq)
-    SELECT e.endpoint_id, o.event_id, o.job_id, o.seq FROM outbox o JOIN endpoints e
+    SELECT e.endpoint_id, o.event_id, coalesce(o.job_id, ''), o.seq FROM outbox o JOIN endpoints e
       ON e.enabled AND o.created_at >= e.since AND (e.job_id IS NULL OR e.job_id = o.job_id)
      AND EXISTS (SELECT 1 FROM unnest(e.events) p WHERE o.name LIKE replace(p, '*', '%%'))
     WHERE o.event_id = ANY(%s)

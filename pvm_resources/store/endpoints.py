@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_jobs.delivery_policy import EndpointKind
-from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB, canonical
+from pvm_jobs.events import BATCH, CATALOGUE, PER_ITEM, PER_JOB, canonical
 from pvm_resources.postgres.driver import Statement
 from pvm_resources.store.base import Repository, insert, listed
 
@@ -29,7 +29,7 @@ BUS_ID: Final = uuid.uuid5(ids.ROOT, "endpoint|bus")
 SETTINGS_ID: Final = uuid.uuid5(ids.ROOT, "endpoint|settings")
 
 _PATTERN: Final = re.compile(r"[a-z.*]{1,100}")
-_NAMES: Final = (*PER_ITEM, *BATCH, *PER_JOB)
+_NAMES: Final = (*PER_ITEM, *BATCH, *PER_JOB, *CATALOGUE)
 
 
 @dataclass(frozen=True)

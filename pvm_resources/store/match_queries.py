@@ -91,19 +91,6 @@ class PictureRow:
 
 
 @dataclass(frozen=True)
-class ProductRow:
-    """A product."""
-
-    product_id: uuid.UUID
-    source: str
-    product: str
-    title: str
-    brand: str
-    url: str
-    created_at: datetime
-
-
-@dataclass(frozen=True)
 class VideoRow:
     """A video."""
 
@@ -262,26 +249,6 @@ class MatchQueries(Repository):
         return found
 
     # -- products and videos -----------------------------------------------------------------------
-
-    def product(self, product_id: uuid.UUID) -> ProductRow:
-        """One product.
-
-        Raises:
-            InputError: ``product.unknown``.
-        """
-        found = self.products([product_id])
-        if not found:
-            raise _unknown("product", product_id)
-        return found[0]
-
-    def products(self, product_ids: Sequence[uuid.UUID]) -> list[ProductRow]:
-        """These products, in no order."""
-        return self._db.all(
-            ProductRow,
-            "SELECT product_id, src AS source, asin_or_itemid AS product, title, brand, url, created_at "
-            "FROM products WHERE product_id = ANY(%s)",
-            [list(product_ids)],
-        )
 
     def pictures(self, product_id: uuid.UUID, limit: int = 100) -> list[PictureRow]:
         """Stored pictures of a product, oldest first."""

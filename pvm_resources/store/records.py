@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,7 +83,8 @@ class JobCounts:
 @dataclass(frozen=True)
 class Product:
     """A product. `asin_or_itemid` is the id as given; `namespace` keeps two catalogues apart; `price` is a
-    plain decimal and `currency` an ISO 4217 code, "" where unknown."""
+    plain decimal and `currency` an ISO 4217 code, "" where unknown; the last five are as
+    `pvm_core.product_facts.Facts` has them."""
 
     product_id: uuid.UUID
     src: str
@@ -93,6 +95,11 @@ class Product:
     url: str = ""
     price: str = ""
     currency: str = ""
+    description: str = ""
+    category: str = ""
+    availability: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)

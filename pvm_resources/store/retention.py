@@ -314,6 +314,8 @@ class Retention(Repository):
         cursor.execute("DELETE FROM image_sources WHERE product_id = ANY(%(ids)s)", ids)
         cursor.execute(
             "UPDATE products SET title = '', brand = '', url = '', price = '', currency = '', "
+            "description = '', category = '', availability = '', attributes = '{}', "
+            "pictures = '[]', versions = '{}', said = '{}', "
             "purged_at = now() WHERE product_id = ANY(%(ids)s)",
             ids,
         )

@@ -29,6 +29,19 @@ _MORE = {
     ("POST", "/v1/jobs/{job_id}/retry"): _RUN,
     ("POST", "/v1/jobs/{job_id}/archive"): _RUN,
     ("DELETE", "/v1/jobs/{job_id}"): _RUN,
+    **dict.fromkeys(
+        [
+            (method, f"{prefix}{path}")
+            for prefix in ("", "/v1")
+            for method, path in (
+                ("POST", "/products"),
+                ("POST", "/products/events"),
+                ("PATCH", "/products/{product_id}"),
+                ("DELETE", "/products/{product_id}"),
+            )
+        ],
+        _RUN,
+    ),
     ("POST", "/v1/matches/{match_id}/label"): {"review", "admin"},
     ("POST", "/v1/industries"): {"admin"},
     ("PATCH", "/v1/industries/{industry}"): {"admin"},

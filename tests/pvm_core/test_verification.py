@@ -4,11 +4,13 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from pvm_core.errors import StoreError
 from pvm_core.keypoints import KeypointParams, detect
+from pvm_core.scoring.pair_score import RECOLOURED
 from pvm_core.verification import (
     PairEvidence,
     VerifyParams,
@@ -143,6 +145,50 @@ def test_only_print_that_agrees_shows_that_a_clip_is_plain(
     assert reads_plainly(inliers, print_mid, mirrored=mirrored) is plain
 
 
+def banner(rgb: np.ndarray, share: float) -> np.ndarray:
+    high, wide = rgb.shape[:2]
+    made, top = rgb.copy(), int(high * (1 - share))
+    cv2.rectangle(made, (0, top), (wide, high), (214, 20, 32), -1)
+    cv2.putText(made, "SALE -50%", (12, top + 44), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (255, 240, 30), 3)
+    return made
+
+
+def sticker(rgb: np.ndarray) -> np.ndarray:
+    made, (high, wide) = rgb.copy(), rgb.shape[:2]
+    corners = np.array([(0.42, 0.35), (0.66, 0.4), (0.63, 0.62), (0.4, 0.56)]) * (wide, high)
+    cv2.fillConvexPoly(made, corners.astype(np.int32), (255, 0, 0))
+    return made
+
+
+@pytest.mark.parametrize("over", ["picture", "frame"])
+def test_a_banner_or_a_sticker_is_no_difference_of_the_product(over: str) -> None:
+    product = label(1)
+    frame, _ = place(product, TILTED)
+    plain = verify(view(frame), view(product), PARAMS)
+    assert plain.overlay is None
+    if over == "picture":
+        product = banner(product, 0.24)
+    else:
+        frame = sticker(frame)
+    found = verify(view(frame), view(product), PARAMS)
+    assert found.overlay is not None
+    assert 0.05 < found.overlay < 0.45
+    assert (found.print_mid or 0) > 0.6
+    assert (found.colour_worst or 99) < 2 * (plain.colour_worst or 0) + 10
+
+
+def test_a_band_of_another_colour_stays_a_difference_of_the_product() -> None:
+    def banded(colour: tuple[int, int, int]) -> np.ndarray:
+        made = label(1).copy()
+        cv2.rectangle(made, (0, 120), (240, 190), colour, -1)
+        return made
+
+    frame, _ = place(banded((30, 150, 60)), TILTED)
+    found = verify(view(frame), view(banded((200, 40, 160))), PARAMS)
+    assert found.overlay is None
+    assert (found.colour_worst or 0) > 40
+
+
 def test_warm_light_and_shade_do_not_hide_a_product() -> None:
     product = label(4)
     frame, _ = place(product, TILTED)
@@ -224,3 +270,31 @@ def test_unreadable_row_is_named(row: dict[str, object]) -> None:
 )
 def test_unbelievable_transforms_are_told_apart(matrix: np.ndarray, sane: bool) -> None:
     assert is_plausible(matrix, 200, 300) is sane
+
+
+def pack(band: tuple[int, int, int], *, seed: int = 1) -> np.ndarray:
+    """A printed front with a narrow band of a colour and a word on it."""
+    made = label(seed).copy()
+    cv2.rectangle(made, (40, 140), (200, 166), band, -1)
+    cv2.rectangle(made, (40, 140), (200, 166), (250, 250, 250), 2)
+    cv2.putText(made, "MINT", (84, 161), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (250, 250, 250), 2)
+    return made
+
+
+def test_a_band_of_another_colour_is_found_however_small_and_the_right_pack_has_none() -> None:
+    frame, _ = place(pack((30, 140, 70)), TILTED)
+    shade = np.linspace(0.55, 1.0, frame.shape[1])[None, :, None] * np.array([1.0, 0.93, 0.85])
+    shown = view((frame * shade).astype(np.uint8))
+    true, sibling = verify_frame(shown, [view(pack((30, 140, 70))), view(pack((200, 40, 150)))], PARAMS)
+    assert true.recolour is not None
+    assert sibling.recolour is not None
+    assert true.recolour < RECOLOURED < sibling.recolour
+    box = np.reshape(sibling.recolour_at, (4, 2))
+    assert 20 < box[:, 0].min() < box[:, 0].max() < 220
+    assert 120 < box[:, 1].min() < 153 < box[:, 1].max() < 186
+
+
+def test_a_sticker_over_the_band_is_not_another_colour_of_it() -> None:
+    frame, _ = place(pack((30, 140, 70)), TILTED)
+    found = verify(view(sticker(frame)), view(pack((30, 140, 70))), PARAMS)
+    assert (found.recolour or 0.0) < RECOLOURED

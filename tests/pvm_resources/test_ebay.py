@@ -116,7 +116,14 @@ def test_nothing_of_sellers_or_affiliates_is_kept(ask: Ask, job: Shopping) -> No
     ask()
     stored = job.stored()
     assert "Pillow number" in stored
-    assert not any(word in stored for word in ("seller", "campid", "hash=", "_skw", "feedback", "19.99"))
+    assert not any(word in stored for word in ("seller", "campid", "hash=", "_skw", "feedback"))
+
+
+def test_a_listing_is_whole_and_lives_through_the_stored_answers(ask: Ask) -> None:
+    for _ in range(2):
+        found = ask(Query("pillow")).records[0]
+        assert (found.price, found.currency, found.facts.category) == ("19.99", "USD", "Bed Pillows")
+        assert found.facts.attributes == {"condition": "New", "Brand": found.brand}
 
 
 def test_without_a_limit_it_asks_for_fifty(job: Shopping, waits: Waits) -> None:

@@ -89,6 +89,7 @@ def test_nothing_goes_before_its_time_and_own_material_never(place: Place) -> No
     for n in (1, 2):
         product = place.repos.catalogue.products(place.job_id)[n]
         assert (product.title, product.brand, product.url) == ("", "", "")
+        assert (product.description, product.category, product.attributes) == ("", "", {})
         assert product.asin_or_itemid == f"P{n}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import unicodedata
 from decimal import Decimal, InvalidOperation
@@ -19,6 +20,8 @@ _FORMULA: Final = re.compile(r'="([^"]*)"')
 _ROUNDED: Final = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d+|\d[.,]\d+[eE]\d+")
 #: An integer of more digits is nobody's id; expanding an exponent must not fill the memory.
 _DIGITS: Final = 30
+#: Characters of a cell of properties that are read.
+_PROPERTIES: Final = 100_000
 #: Suffixes of pictures, as catalogues write them.
 PICTURES: Final = (
     ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif",
@@ -88,6 +91,18 @@ def number_cell(value: float) -> str:
     if not value.is_integer():
         return repr(value)
     return str(int(value)) if abs(value) < 1e15 else f"{value:.5E}"
+
+
+def named_values(cell: str) -> dict[str, str]:
+    """The properties that one cell names: a JSON object, or ``color: red; size: M``."""
+    if cell.startswith("{"):
+        try:
+            found = json.loads(cell[:_PROPERTIES], parse_int=str, parse_float=str)
+        except (ValueError, RecursionError):
+            return {}
+        return {name: value for name, value in found.items() if isinstance(value, str)}
+    parts = (part.partition(":") for part in re.split(r"[;|\n]", cell[:_PROPERTIES]))
+    return {trimmed(name): trimmed(value) for name, colon, value in parts if colon and trimmed(name)}
 
 
 def picture_list(cell: str, *, listed: bool = False) -> list[str]:

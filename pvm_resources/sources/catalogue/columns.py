@@ -61,6 +61,28 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
             your_price current_price product_price amount giá giá_bán 价格 價格 售价 一口价 価格 preis
             prix precio цена
         """,
+        "description": """
+            description body_html body product_description item_description desc long_description
+            full_description short_description et_title_product_description ps_product_description
+            mô_tả mô_tả_sản_phẩm mô_tả_chi_tiết 描述 商品描述 产品描述 宝贝描述 商品説明 beschreibung
+            descripción descrição descrizione описание
+        """,
+        "category": """
+            category product_type categories product_category category_name category_path
+            primarycategory ps_category et_title_category google_product_category fb_product_category
+            item_type_keyword danh_mục ngành_hàng loại_sản_phẩm nhóm_hàng 类目 分类 分類 商品分类 宝贝类目
+            カテゴリ kategorie catégorie categoría categoria категория
+        """,
+        "availability": """
+            availability stock_status in_stock in_stock? is_in_stock product_availability
+            estimated_availability stock stock_quantity quantity qty inventory inventory_qty
+            variant_inventory_qty available available_quantity ps_stock tình_trạng_kho tồn_kho số_lượng
+            库存 庫存 数量 在庫 bestand наличие
+        """,
+        "updated_at": """
+            updated_at date_modified date_modified_gmt last_modified modified_at last_updated date_updated
+            lastmodified ngày_cập_nhật 更新时间 更新時間 更新日
+        """,
         "currency": "currency currency_code price_currency tiền_tệ 货币 币种",
         "parent": "parent_sku parent parent_id parent_product_id variant_group_id",
     }.items()
@@ -78,7 +100,10 @@ _NUMBERED: Final = re.compile(r"(.+?)_?(\d{1,3})")
 #: Fields that some exports name otherwise than all others, by columns that only they have.
 _SPECIAL: Final[tuple[tuple[frozenset[str], Mapping[str, tuple[str, ...]]], ...]] = (
     # Shopify: a product is its handle; its own ids and a variant's SKU come later.
-    (frozenset(("handle", "image_src")), {"product_id": ("handle",)}),
+    (
+        frozenset(("handle", "image_src")),
+        {"product_id": ("handle",), "category": ("type", "product_category")},
+    ),
     # WooCommerce: ids are of the shop's database, SKUs of the seller; either may be empty.
     (frozenset(("id", "sku", "images", "type")), {"product_id": ("sku", "id")}),
     # eBay: the seller's own label, else eBay's number.
@@ -90,6 +115,27 @@ mandatory optional required conditional conditional_mandatory preferred recommen
 tùy_chọn 必填 选填 必須 任意
 """
 _HINTS: Final = frozenset(_HINT_WORDS.split())
+#: Columns that say a property of a product, kept under these names; exports of pairs name theirs themselves.
+ATTRIBUTES: Final[Mapping[str, str]] = {
+    name: attribute
+    for attribute, names in {
+        "color": "color colour color_name màu_sắc màu 颜色 顏色 couleur farbe cor",
+        "size": "size size_name kích_thước kích_cỡ 尺码 尺寸 größe taille talla",
+        "material": "material material_type fabric_type chất_liệu 材质 材料 matière",
+        "pattern": "pattern pattern_name",
+        "style": "style style_name",
+        "condition": "condition condition_type item_condition",
+        "gender": "gender target_gender department",
+        "age_group": "age_group",
+        "gtin": "gtin ean upc barcode variant_barcode external_product_id",
+        "mpn": "mpn part_number manufacturer_part_number",
+        "weight": "weight shipping_weight item_weight cân_nặng 重量",
+    }.items()
+    for name in names.split()
+}
+#: A column that holds several properties.
+_SEVERAL: Final = ("attributes", "thuộc_tính", "属性")
+_PAIR_NAME: Final = re.compile(r"(?:attribute_(\d{1,2})_name|option(\d{1,2})_name)")
 _BRACKETS: Final = re.compile(r"\[[^\]]{0,200}\]|\([^)]{0,200}\)|#\d+\.[\w.]+")
 _MARKS: Final = re.compile(r"[-_./]")
 _NAMES_SHOWN: Final = 200
@@ -118,6 +164,8 @@ class Columns:
         texts: places of the other fields, the first that is not empty counts.
         also: place of a second id by which other rows name this one as their parent.
         relation: place of what says that a row is a variation of the row before.
+        attributes: name and place of the product's properties; without a name the cell holds several.
+        pairs: places of the name and of the value of properties that the rows name themselves.
         names: the header, for messages.
     """
 
@@ -127,6 +175,8 @@ class Columns:
     texts: Mapping[str, Sequence[int]]
     also: int | None = None
     relation: int | None = None
+    attributes: tuple[tuple[str, int], ...] = ()
+    pairs: tuple[tuple[int, int], ...] = ()
     names: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -199,7 +249,36 @@ def columns_of(names: Sequence[str], given: Mapping[str, str] | None = None) -> 
         if place not in taken and (place == said.get("more_images") or _is_more(name))
     )
     other = first.get("id") if "parent" in texts and ids[:1] != (first.get("id"),) else None
-    return Columns(ids, next(iter(image), None), more, texts, other, first.get("relationship"), tuple(names))
+    return Columns(
+        ids, next(iter(image), None), more, texts, other, first.get("relationship"),
+        _attributes(header, {*taken, *more}), _pairs(first), tuple(names),
+    )  # fmt: skip
+
+
+def _attributes(header: Sequence[str], taken: set[int]) -> tuple[tuple[str, int], ...]:
+    found = {
+        ATTRIBUTES[name]: place
+        for place, name in reversed(list(enumerate(header)))
+        if name in ATTRIBUTES and place not in taken
+    }
+    several = next((place for place, name in enumerate(header) if name in _SEVERAL), None)
+    if several is not None:
+        found[""] = several
+    return tuple(sorted(found.items()))
+
+
+def _pairs(first: Mapping[str, int]) -> tuple[tuple[int, int], ...]:
+    """WooCommerce's ``Attribute 1 name`` with ``Attribute 1 value(s)``, Shopify's ``Option1 Name`` with
+    ``Option1 Value``."""
+    found = []
+    for name, place in first.items():
+        if pair := _PAIR_NAME.fullmatch(name):
+            stem = name.removesuffix("_name")
+            value = next(
+                (first[f"{stem}_{end}"] for end in ("value", "values") if f"{stem}_{end}" in first), -1
+            )
+            found += [(place, value)] if value >= 0 and pair else []
+    return tuple(found)
 
 
 def _is_more(name: str) -> bool:

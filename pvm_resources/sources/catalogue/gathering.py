@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from pvm_core.errors import InputError, Problem
 from pvm_core.money import parse_price
+from pvm_core.product_facts import Facts, clean_attributes, parse_availability, parse_moment, plain_text
 from pvm_core.shown_url import shown_url
 from pvm_core.wording import shortened
 from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, SourceStatus
@@ -23,7 +24,9 @@ NAME: Final = "file"
 STAGE: Final = "products"
 #: Fields of which the rows of one product should say the same.
 _ALIKE: Final = ("title", "brand", "url")
-_TEXTS: Final = (*_ALIKE, "price", "currency")
+_TEXTS: Final = (
+    *_ALIKE, "price", "currency", "description", "category", "availability", "updated_at",
+)  # fmt: skip
 
 
 class Place(Protocol):
@@ -112,16 +115,27 @@ class _Draft:
     parent: str = ""
     texts: dict[str, str] = field(default_factory=dict)
     pictures: dict[PictureRef, None] = field(default_factory=dict)
+    attributes: dict[str, str] = field(default_factory=dict)
 
     def add(self, subject: str, values: Mapping[str, str]) -> Iterator[InputError]:
         """Takes the texts of a row; gives where it says otherwise than those before it."""
         for name in _TEXTS:
             if not (value := cells.trimmed(values.get(name, ""))):
                 continue
-            value = cells.web_page(value) if name == "url" else value
+            value = self._as_kept(name, value)
             known = self.texts.setdefault(name, value)
             if value != known and name in _ALIKE:
                 yield self._conflict(f"{subject}, {name}", name, known, value)
+
+    def _as_kept(self, name: str, value: str) -> str:
+        if name == "url":
+            return cells.web_page(value)
+        if name == "description" and name not in self.texts:
+            return plain_text(value)
+        if name == "availability" and parse_availability(value) == "in_stock":
+            # A product is in stock where one of its variants is.
+            self.texts[name] = value
+        return value
 
     def _conflict(self, subject: str, name: str, known: str, other: str) -> InputError:
         reason = (
@@ -130,8 +144,10 @@ class _Draft:
         )
         return InputError("catalogue.conflict", subject, reason, "The first one is used; make them alike")
 
-    def record(self, namespace: str, inherited: Mapping[str, str]) -> ProductRecord:
-        texts = {**inherited, **self.texts}
+    def record(self, namespace: str, parent: _Draft | None) -> ProductRecord:
+        """The product; what its own rows leave out is its parent's."""
+        texts = {**(parent.texts if parent else {}), **self.texts}
+        attributes = {**(parent.attributes if parent else {}), **self.attributes}
         price = parse_price(texts.get("price", ""), texts.get("currency", ""))
         return ProductRecord(
             source=NAME,
@@ -144,6 +160,13 @@ class _Draft:
             row=self.row,
             price=price.amount,
             currency=price.currency,
+            facts=Facts(
+                texts.get("description", ""),
+                texts.get("category", ""),
+                parse_availability(texts.get("availability", "")),
+                clean_attributes(attributes),
+                parse_moment(texts.get("updated_at", "")),
+            ),
         )
 
 
@@ -202,7 +225,7 @@ class Reading:
             draft = self._drafts[external_id]
             if draft.pictures:
                 parent = self._drafts.get(self._parent(draft))
-                yield draft.record(namespace, parent.texts if parent else {})
+                yield draft.record(namespace, parent)
 
     def status(self) -> SourceStatus:
         """``partial`` where a row or a picture was refused; a conflict is a problem and no loss."""
@@ -232,6 +255,8 @@ class Reading:
         draft = self._draft(subject, met)
         for conflict in draft.add(subject, met.row.values):
             self.problems.add(conflict)
+        for name, value in met.row.attributes.items():
+            draft.attributes.setdefault(name, value)
         if met.images:
             self._take_pictures(subject, draft, met, rules)
         else:

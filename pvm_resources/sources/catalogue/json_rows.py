@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from pvm_core import product_facts
 from pvm_core.errors import InputError
 from pvm_resources.sources.catalogue import limits
 from pvm_resources.sources.catalogue.cells import number_text, picture_list
@@ -24,6 +25,9 @@ _LISTS: Final = frozenset(
 _PICTURE_KEYS: Final = ("src", "url", "href", "link", "image", "image_url", "image_link", "originalSrc")
 #: Keys of an object that stands for a text: a brand, a category.
 _TEXT_KEYS: Final = ("name", "title", "value", "label")
+#: Keys of an object or a list of properties, and of the value of one that has a name.
+_ATTRIBUTE_KEYS: Final = frozenset(("attributes", "options", "specifications", "properties", "aspects"))
+_VALUE_KEYS: Final = ("value", "values", "options", "option")
 #: What n8n puts around each item.
 _WRAPPED: Final = frozenset(("json", "binary", "pairedItem"))
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
@@ -121,7 +125,7 @@ class _Objects:
             return Row(number, {}, f"a JSON {kind}, not an object")
         if isinstance(variants := record.get("variants"), list) and "price" not in record:
             # Shopify has no price of a product, but of its variants.
-            record = {**record, **_price_of(variants[:1])}
+            record = {**_available(variants), **record, **_price_of(variants[:1])}
         if len(record) > limits.MAX_COLUMNS:
             return Row(number, {}, f"{len(record):,} names, more than the {limits.MAX_COLUMNS:,} allowed")
         names = tuple(record)
@@ -143,24 +147,64 @@ class _Objects:
             raise InputError(error.code, self._subject, error.reason, error.remedy) from error
 
 
-def _first(values: list[Any], places: Sequence[int]) -> str:
-    return next((text for place in places if (text := _text(values[place]))), "")
+def _first(values: list[Any], places: Sequence[int], read: Callable[[Any], str]) -> str:
+    return next((text for place in places if (text := read(values[place]))), "")
 
 
 def _row(number: int, columns: Columns, values: list[Any]) -> Row:
-    texts = {field: _first(values, places) for field, places in columns.texts.items()}
-    texts["product_id"] = _first(values, columns.ids)
+    texts = {
+        field: _first(values, places, _READERS.get(field, _text)) for field, places in columns.texts.items()
+    }
+    texts["product_id"] = _first(values, columns.ids, _text)
     images: list[str] = []
     for place in (*([] if columns.image is None else [columns.image]), *columns.more):
         images += _pictures(values[place])
     if not texts["product_id"] and columns.ids and isinstance(values[columns.ids[0]], (dict, list, bool)):
         kind = type(values[columns.ids[0]]).__name__
         return Row(number, {}, f"its {columns.names[columns.ids[0]][:80]} is a {kind}, no id")
-    return Row(number, texts, "", tuple(images[: limits.MAX_MORE + 2]))
+    return Row(
+        number, texts, "", tuple(images[: limits.MAX_MORE + 2]), attributes=_attributes(columns, values)
+    )
+
+
+def _attributes(columns: Columns, values: list[Any]) -> dict[str, str]:
+    """Properties under their own names, and those of an object or a list of named values."""
+    found = {name: text for name, place in columns.attributes if name and (text := _text(values[place]))}
+    for name, value in zip(columns.names, values, strict=True):
+        if name.lower() in _ATTRIBUTE_KEYS:
+            found |= _named_values(value)
+    return found
+
+
+def _named_values(value: Any) -> dict[str, str]:
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    elif isinstance(value, list):
+        # WooCommerce says options, Shopify values, eBay and most others value.
+        pairs = [
+            (one["name"], next((one[key] for key in _VALUE_KEYS if key in one), ""))
+            for one in value[: product_facts.ATTRIBUTES_MAX]
+            if isinstance(one, dict) and isinstance(one.get("name"), str)
+        ]
+    else:
+        return {}
+    return {name: text for name, one in pairs if name != "Title" and (text := _joined(one))}
+
+
+def _joined(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(text for one in value[: product_facts.ATTRIBUTES_MAX] if (text := _text(one)))
+    return _text(value)
 
 
 def _price_of(variants: list[Any]) -> dict[str, Any]:
     return {"price": one["price"] for one in variants if isinstance(one, dict) and "price" in one}  # noqa: B035
+
+
+def _available(variants: list[Any]) -> dict[str, Any]:
+    """Shopify says of each variant whether it can be bought."""
+    said = [one["available"] for one in variants if isinstance(one, dict) and "available" in one]
+    return {"available": any(one is True for one in said)} if said else {}
 
 
 def _text(value: Any) -> str:
@@ -170,6 +214,19 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return next((value[key] for key in _TEXT_KEYS if isinstance(value.get(key), str)), "")
     return ""
+
+
+def _first_text(value: Any) -> str:
+    """A value as a text; of a list, such as a shop's categories, its first one."""
+    return next(filter(None, map(_text, value[:10])), "") if isinstance(value, list) else _text(value)
+
+
+def _stock(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else _text(value)
+
+
+#: How fields that are no plain texts are read.
+_READERS: Final[Mapping[str, Callable[[Any], str]]] = {"category": _first_text, "availability": _stock}
 
 
 def _pictures(value: Any) -> list[str]:

@@ -33,7 +33,17 @@ _COLUMNS: Final = {
     "link": "url",
     "image_link": "image",
     "price": "price",
+    "description": "description",
+    "summary": "description",
+    "product_type": "category",
+    "google_product_category": "category",
+    "availability": "availability",
+    "updated": "updated_at",
 }
+#: Elements of Google's specification that say a property of the product.
+_PROPERTIES: Final = frozenset(
+    ("color", "size", "material", "pattern", "condition", "gender", "age_group", "gtin", "mpn", "size_type")
+)
 #: A feed nests five deep (rss, channel, item, shipping, price).
 _MAX_DEPTH: Final = 32
 #: Google's own limits are 150 characters for a title and 2,000 for a link.
@@ -106,6 +116,7 @@ class _FeedItem:
     plain: dict[str, str] = field(default_factory=dict)
     google: dict[str, str] = field(default_factory=dict)
     more: list[str] = field(default_factory=list)
+    attributes: dict[str, str] = field(default_factory=dict)
     fault: str = ""
 
     def add(self, name: str, is_google: bool, value: str, further: bool = False) -> None:
@@ -120,9 +131,13 @@ class _FeedItem:
 
     def row(self, fields: Mapping[str, str]) -> Row:
         # An Atom entry has an id of its own beside Google's.
-        values = {fields[name]: value for name, value in {**self.plain, **self.google}.items()}
+        values: dict[str, str] = {}
+        for name, field_name in fields.items():
+            # Of two elements that say the same, the first of the fields' names counts.
+            if value := self.google.get(name) or self.plain.get(name):
+                values.setdefault(field_name, value)
         images = [*picture_list(values.pop("image", "")), *self.more]
-        return Row(self.line, values, self.fault, tuple(images))
+        return Row(self.line, values, self.fault, tuple(images), attributes=self.attributes)
 
 
 @dataclass
@@ -241,8 +256,8 @@ class _Reader:
 
     def _begin(self, prefix: str, local: str, attributes: dict[str, str]) -> None:
         google = prefix in self._prefixes
-        known = local in self._fields or local in self._more
-        if not known or (prefix and not google and local in _COLUMNS):
+        known = local in self._fields or local in self._more or local in _PROPERTIES
+        if not known or (prefix and not google and (local in _COLUMNS or local in _PROPERTIES)):
             return
         href = attributes.get("href", "")
         if local == "link" and href:
@@ -262,10 +277,14 @@ class _Reader:
     def _end(self, _: str) -> None:
         item, one = self._item, self._field
         if item is not None and one is not None and self._depth == one.depth:
-            if one.size > _MAX_TEXT:
+            if one.size > _MAX_TEXT and self._fields.get(one.name) != "description":
                 item.fault = f"its {one.name} has more than {_MAX_TEXT:,} characters"
             # An indented feed breaks lines inside its elements.
-            item.add(one.name, one.google, " ".join("".join(one.text).split()), one.name in self._more)
+            value = " ".join("".join(one.text).split())
+            if one.name in _PROPERTIES and one.name not in self._fields and one.name not in self._more:
+                item.attributes.setdefault(one.name, value)
+            else:
+                item.add(one.name, one.google, value, one.name in self._more)
             self._field = None
         elif item is not None and self._depth == item.depth:
             self._rows.append(item.row(self._fields))

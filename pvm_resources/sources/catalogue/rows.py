@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Row:
         images: pictures in the gallery's order, as given; some past `limits.MAX_MORE` stand for all beyond.
         also: a second id by which other rows name this one as their parent; "" for none.
         variation: it is a variation of the row before that is none.
+        attributes: properties of the product by name, as given.
     """
 
     line: int
@@ -25,3 +26,4 @@ class Row:
     images: tuple[str, ...] = ()
     also: str = ""
     variation: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from typing import Final
 from pvm_core.errors import InputError
 from pvm_resources.sources.catalogue import columns as meaning
 from pvm_resources.sources.catalogue import limits
-from pvm_resources.sources.catalogue.cells import picture_list
+from pvm_resources.sources.catalogue.cells import named_values, picture_list
 from pvm_resources.sources.catalogue.columns import Columns
 from pvm_resources.sources.catalogue.rows import Row
 
@@ -115,4 +115,19 @@ def _row(columns: Columns, row: Cells) -> Row:
             images += picture_list(cells[place], listed=True)
     also = cells[columns.also].strip() if columns.also is not None and columns.also < have else ""
     relation = cells[columns.relation] if columns.relation is not None and columns.relation < have else ""
-    return Row(row.line, values, "", tuple(images), also, relation.strip().lower().startswith("variation"))
+    varies = relation.strip().lower().startswith("variation")
+    return Row(row.line, values, "", tuple(images), also, varies, _attributes(columns, cells))
+
+
+def _attributes(columns: Columns, cells: Sequence[str]) -> dict[str, str]:
+    have = len(cells)
+    found: dict[str, str] = {}
+    for name, place in columns.attributes:
+        if place < have and (value := cells[place].strip()):
+            found |= {name: value} if name else named_values(value)
+    for naming, valued in columns.pairs:
+        name = cells[naming].strip() if max(naming, valued) < have else ""
+        # Shopify names the only option of a product without options "Title".
+        if name not in ("", "Title") and cells[valued].strip():
+            found[name] = cells[valued]
+    return found

@@ -11,6 +11,7 @@ from pvm_core.errors import InputError
 from pvm_core.shown_url import shown_url
 from pvm_resources.http.faults import FetchError
 from pvm_resources.http.limits import FEED
+from pvm_resources.sources.answered_facts import facts_json, facts_of
 from pvm_resources.sources.base import Collected, PictureRef, ProductRecord, Query, SourceStatus
 from pvm_resources.sources.catalogue.cells import repaired
 from pvm_resources.sources.catalogue.content import held
@@ -94,9 +95,10 @@ def _failed(error: InputError) -> SourceStatus:
 def _json(record: ProductRecord) -> dict[str, Any]:
     # JSON lines may spell out half a character, which no database holds.
     texts = {name: clean(getattr(record, name)) for name in ("title", "brand", "url")}
-    return {**asdict(record), **texts}
+    return {**asdict(record), **texts, "facts": facts_json(record.facts)}
 
 
 def _product(stored: Mapping[str, Any]) -> ProductRecord:
     pictures = tuple(PictureRef(picture["ref"]) for picture in stored["pictures"])
-    return ProductRecord(**{**stored, "pictures": pictures})
+    facts = facts_of(stored.get("facts") or {})
+    return ProductRecord(**{**stored, "pictures": pictures, "facts": facts})

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
+from pvm_core.money import Price, parse_price
+from pvm_core.product_facts import Facts, clean_attributes, parse_availability, plain_text
 from pvm_resources.sources.faults import CallError
 from pvm_resources.sources.shop import ShopPage, ShopProduct
 from pvm_resources.sources.urls import is_web_url
@@ -53,6 +55,13 @@ def parse_item(answer: Mapping[str, Any], subject: str) -> ShopProduct:
         brand=_text(answer.get("brand")) or _text(product.get("brand")),
         url=_item_url(answer.get("itemWebUrl")),
         pictures=tuple(dict.fromkeys(pictures))[:PICTURES_MAX],
+        price=_price(answer),
+        facts=Facts(
+            description=plain_text(_text(answer.get("shortDescription")) or _text(answer.get("description"))),
+            category=_text(answer.get("categoryPath")).rpartition("|")[2],
+            availability=_availability(answer),
+            attributes=_attributes(answer),
+        ),
     )
 
 
@@ -72,7 +81,32 @@ def _summary(row: Mapping[str, Any]) -> ShopProduct | None:
         brand="",
         url=_item_url(row.get("itemWebUrl")),
         pictures=tuple(dict.fromkeys(_pictures(row, "image", "additionalImages")))[:PICTURES_MAX],
+        price=_price(row),
+        facts=Facts(category=_category(row), attributes=_attributes(row)),
     )
+
+
+def _price(row: Mapping[str, Any]) -> Price:
+    found = _object(row.get("price"))
+    return parse_price(_text(found.get("value")), _text(found.get("currency")))
+
+
+def _category(row: Mapping[str, Any]) -> str:
+    """The most particular category, which eBay gives first."""
+    return next((_text(one.get("categoryName")) for one in _objects(row.get("categories"))), "")
+
+
+def _availability(answer: Mapping[str, Any]) -> str:
+    said = [
+        _text(one.get("estimatedAvailabilityStatus"))
+        for one in _objects(answer.get("estimatedAvailabilities"))
+    ]
+    return next((state for one in said if (state := parse_availability(one))), "")
+
+
+def _attributes(row: Mapping[str, Any]) -> dict[str, str]:
+    named = {_text(one.get("name")): _text(one.get("value")) for one in _objects(row.get("localizedAspects"))}
+    return clean_attributes({"condition": _text(row.get("condition")), **named})
 
 
 def _refuse_warnings(answer: Mapping[str, Any], subject: str, harmless: frozenset[int]) -> None:

@@ -125,6 +125,12 @@ class _EbaySearch(ShopSearch):
             brand=page.brand,
             url=page.url or listing.url,
             pictures=page.pictures or listing.pictures,
+            price=page.price if page.price.amount else listing.price,
+            facts=replace(
+                page.facts,
+                category=page.facts.category or listing.facts.category,
+                attributes={**listing.facts.attributes, **page.facts.attributes},
+            ),
         )
         return whole, None if whole.pictures else _without_pictures(listing)
 
