@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pvm_core.rules import Rules
 from pvm_core.same_picture import is_same_picture
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import Pair
-from pvm_core.shared_material import share_marked
+from pvm_core.shared_material import share_marked, without_bands
 from pvm_core.verification import PairEvidence, VerifyParams, verify_frame
 from pvm_evaluation.folders import CaseFolder, PhotoSet, ProductPicture
 from pvm_resources.process_pool import WorkPool
@@ -81,7 +81,9 @@ class SearchState:
     def load(cls, setting: Setting, products: tuple[Described, ...]) -> SearchState:
         """The state of a worker process."""
         gallery = Gallery.of([p.features.vectors for p in products])
-        return cls(setting, setting.methods(), products, gallery, _review(products))
+        review = _review(products)
+        shown = tuple(_shown(p) if p.name in review.marked else p for p in products)
+        return cls(setting, setting.methods(), shown, gallery, review)
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,11 @@ def _review(products: tuple[Described, ...]) -> CatalogueReview[str]:
     return review_catalogue(
         looked, lambda pairs: (is_same_picture(views[a.img_id], views[b.img_id]) for a, b in pairs)
     )
+
+
+def _shown(picture: Described) -> Described:
+    features = picture.features
+    return replace(picture, features=replace(features, view=without_bands(features.view)))
 
 
 def describe(rgb: Rgb, kind: Kind, methods: FeatureMethods) -> PictureFeatures:

@@ -18,7 +18,7 @@ from pvm_assets.preview import ResultRow, results_table
 from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work.catalogue_review import Review, reviewed_catalogue
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
-from pvm_core import ids
+from pvm_core import ids, picture_content
 from pvm_core.errors import InputError
 from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
@@ -153,14 +153,14 @@ def matches(stage: Stage) -> Report:
     """Candidates verified by geometry and appearance, scored, and decided per product and video."""
     params = VerifyParams.from_rules(stage.rules)
     mask_key, keypoint_key = key_of(stage, "masks"), key_of(stage, "keypoints")
-    verify_key = content_key("verify", params.key, keypoint_key, mask_key)
+    verify_key = content_key("verify", params.key, keypoint_key, mask_key, picture_content.VERSION)
     stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
     stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
     items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
     pictures = {item.item_id: item for item in items}
     review = reviewed_catalogue(stage, params, pictures)
     shown = {i: item for i, item in pictures.items() if item.kp_path is not None and review.is_view(i)}
-    _verify(stage, params, verify_key, shown)
+    _verify(stage, params, verify_key, shown, review.marked)
     job = stage.services.store.jobs.get(stage.job_id)
     model = job.embed_model or ""
     calibration = calibration_for(
@@ -197,7 +197,13 @@ def matches(stage: Stage) -> Report:
     return _match_report(stage, rows, scoring, said)
 
 
-def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mapping[uuid.UUID, Item]) -> None:
+def _verify(
+    stage: Stage,
+    params: VerifyParams,
+    verify_key: str,
+    pictures: Mapping[uuid.UUID, Item],
+    marked: frozenset[uuid.UUID],
+) -> None:
     """Raw measurements of every candidate pair that has none yet under the key."""
     missing = stage.services.store.matching.missing_evidence(stage.job_id, verify_key)
     frames = {frame: [p.img_id for p in pairs] for frame, pairs in groupby(missing, key=lambda p: p.frame_id)}
@@ -212,7 +218,7 @@ def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mappi
         )
         stage.services.store.matching.write_evidence(rows)
 
-    setup = partial(PairWorkerState, stage.services.media, params)
+    setup = partial(PairWorkerState, stage.services.media, params, marked)
     stage.settle(stage.services.pool.map(compare_frame, tasks, setup), write, batch=32)
 
 

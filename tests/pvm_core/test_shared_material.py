@@ -6,13 +6,16 @@ import uuid
 
 import numpy as np
 
+from pvm_core.keypoints import KeypointParams, detect
 from pvm_core.picture_content import GRID
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
 from pvm_core.scoring.pair import Pair
 from pvm_core.scoring.pair_score import score_pair
-from pvm_core.shared_material import discounted, share_marked
-from pvm_core.verification import PairEvidence
+from pvm_core.shared_material import discounted, share_marked, without_bands
+from pvm_core.verification import PairEvidence, VerifyParams, View, verify_frame
+from tests.pvm_core.drawn import bannered, studio
+from tests.pvm_core.prints import TILTED, label, place
 
 FOUND = PairEvidence(
     200, 100, keypoints=800, votes=110, mutual=90, model="homography",
@@ -39,6 +42,25 @@ def test_what_is_left_counts_and_nothing_left_is_no_evidence() -> None:
     assert half is not None
     assert (half.inliers, half.votes, half.confirmed) == (50, 55, 150)
     assert discounted(FOUND, 0.97, 5) is None
+
+
+def test_a_view_is_compared_without_the_banner_over_it() -> None:
+    plain, params = studio(label(4)), KeypointParams()
+    covered = bannered(plain, 0.2)
+    shown = without_bands(View(detect(covered, None, params), covered))
+    assert shown.keypoints.xy[:, 1].max() < 0.81 * 600
+    assert shown.mask is not None
+    assert not shown.mask[500:].any()
+    assert shown.mask[:440].all()
+    same = View(detect(plain, None, params), plain)
+    assert without_bands(same) is same
+    frame, _ = place(plain, TILTED)
+    with_banner, without = verify_frame(
+        View(detect(frame, None, params), frame),
+        [View(detect(covered, None, params), covered), shown],
+        VerifyParams(),
+    )
+    assert (without.print_low or 0.0) > (with_banner.print_low or 0.0)
 
 
 def test_a_pair_that_agrees_on_a_banner_alone_is_not_accepted_however_alike() -> None:
