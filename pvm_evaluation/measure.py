@@ -97,7 +97,7 @@ class RawPair:
         sim_rgb, sim_gray: cosines; rank: place among the frame's candidates, from 1.
         evidence: raw measurements; None where the pair was no candidate of its frame.
         margin: of the greater cosine over the most alike other product of the frame; None without one.
-        share: of the agreeing points on material that is not the product.
+        share: of the agreeing points on material that is not the product; None where the picture has none.
         group: the first listing of the product's group, "" where it is listed once.
     """
 
@@ -114,7 +114,7 @@ class RawPair:
     rank: int
     evidence: PairEvidence | None
     margin: float | None = None
-    share: float = 0.0
+    share: float | None = None
     group: str = ""
 
     @property
@@ -241,9 +241,9 @@ def pairs_of_frame(
     ]
 
 
-def _share(review: CatalogueReview[str], picture: Described, evidence: PairEvidence | None) -> float:
+def _share(review: CatalogueReview[str], picture: Described, evidence: PairEvidence | None) -> float | None:
     material = review.material.get(picture.name)
-    if evidence is None or material is None:
-        return 0.0
+    if material is None or not material.marked.any():
+        return None
     height, width = picture.features.view.rgb.shape[:2]
-    return share_marked(material.marked, evidence.points_product, width, height)
+    return share_marked(material.marked, evidence.points_product if evidence else (), width, height)

@@ -48,7 +48,7 @@ def pictures_show_products(context: CheckContext) -> CheckOutcome:
     roles = {row.img_id: row.role for row in catalogue.reviewed(job)}
     shown = {image.product_id for image in catalogue.images(job) if roles.get(image.img_id) == "view"}
     without = [p.asin_or_itemid for p in catalogue.products(job) if p.product_id not in shown]
-    left_out = {role: sum(found == role for found in roles.values()) for role in NOT_MATCHED}
+    left_out: dict[str, int] = {role: sum(found == role for found in roles.values()) for role in NOT_MATCHED}
     said = ", ".join(f"{count} {role}" for role, count in left_out.items() if count) or "none"
     return CheckOutcome(
         not without,

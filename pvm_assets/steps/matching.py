@@ -267,15 +267,16 @@ class _Scoring:
         self.unmeasured += raw is None
         evidence = None if raw is None else evidence_from_row(raw)
         rules = self.stage.rules
-        share = 0.0 if evidence is None else self._share(pair, evidence)
+        share = self._share(pair, evidence)
         return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin, share)
 
-    def _share(self, pair: CandidatePair, evidence: PairEvidence) -> float:
-        """Of the agreeing points, the share on material that is not the product."""
+    def _share(self, pair: CandidatePair, evidence: PairEvidence | None) -> float | None:
+        """Of the agreeing points, the share on material that is not the product; None where there is none."""
         picture, material = self.pictures.get(pair.img_id), self.review.material.get(pair.img_id)
-        if picture is None or material is None:
-            return 0.0
-        return share_marked(material.marked, evidence.points_product, picture.width, picture.height)
+        if picture is None or material is None or not material.marked.any():
+            return None
+        points = evidence.points_product if evidence else ()
+        return share_marked(material.marked, points, picture.width, picture.height)
 
     def _record(self, decision: MatchDecision) -> MatchRecord:
         return MatchRecord(

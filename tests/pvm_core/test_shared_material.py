@@ -67,12 +67,23 @@ def test_a_pair_that_agrees_on_a_banner_alone_is_not_accepted_however_alike() ->
     pair = Pair(uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), 1.0, 0)
     rules = Rules()
 
-    def scored(share: float) -> tuple[float, bool]:
+    def scored(share: float | None) -> tuple[float, bool]:
         found = score_pair(pair, FOUND, 0.99, 0.99, CLASSIC, rules, 0.3, share)
         return found.score_pair or 0.0, found.shared
 
+    assert scored(None)[0] >= rules.accept
     assert scored(0.0)[0] >= rules.accept
     assert scored(0.5)[0] >= rules.accept
     score, shared = scored(1.0)
     assert score < rules.accept
     assert shared
+
+
+def test_a_picture_with_a_banner_is_not_accepted_by_its_looks() -> None:
+    pair = Pair(uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), uuid.uuid4(), 1.0, 0)
+    few, learned = PairEvidence(20, 0, keypoints=400), load_calibration(None, "efficientnet-lite0")
+    plain, banner = (score_pair(pair, few, 0.97, 0.97, learned, Rules(), 0.3, share) for share in (None, 0.0))
+    assert plain.by_looks
+    assert plain.score_pair is not None
+    assert banner.score_pair is not None
+    assert plain.score_pair >= Rules().accept > banner.score_pair
