@@ -18,7 +18,19 @@ from pvm_api.limits import BodyLimits, RequestMiddleware
 from pvm_api.metrics import Metrics
 from pvm_api.review import calibration, pages
 from pvm_api.review.access import Sessions
-from pvm_api.routes import front, health, industries, jobs, labels, media, products, results, similar, uploads
+from pvm_api.routes import (
+    front,
+    health,
+    industries,
+    jobs,
+    labels,
+    media,
+    products,
+    recommendations,
+    results,
+    similar,
+    uploads,
+)
 from pvm_api.services import Services
 from pvm_api.unknown_names import refuse_unknown_parameters
 from pvm_resources.media.store import MediaStore
@@ -36,6 +48,7 @@ _ROUTERS: Final = (
     jobs.router,
     uploads.router,
     products.router,
+    recommendations.router,
     results.router,
     labels.router,
     media.router,

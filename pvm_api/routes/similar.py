@@ -57,7 +57,7 @@ def similar(
     """Product pictures of all jobs, most alike first; the picture itself is left out."""
     if services.store.match_queries.image_key(image_id) is None:
         raise InputError("image.unknown", str(image_id), "there is no such image", "Take an id from a result")
-    model = _active(services)
+    model = active_model(services)
     vector = services.store.match_queries.image_of(image_id, model.model_key)
     if vector is None:
         raise ModelError(
@@ -126,7 +126,7 @@ def _videos(
 
     chosen = services.store.industries.get(industry) if industry else None
     rules = services.settings.rules_of(*((chosen.rule_set, chosen.rules) if chosen else ("default", {})))
-    model = _active(services)
+    model = active_model(services)
     embedder = _embedder(request, services, model)
     picture = search_picture(
         data, "the picture", embedder, _segmenter(services, model), model, services.store, services.media
@@ -165,7 +165,7 @@ def _by_picture(
 ) -> models.SimilarList:
     from pvm_assets.work.picture_search import search_picture
 
-    model = _active(services)
+    model = active_model(services)
     embedder = _embedder(request, services, model)
     found = search_picture(
         data, "the picture", embedder, _segmenter(services, model), model, services.store, services.media
@@ -173,7 +173,7 @@ def _by_picture(
     return _answer(services, base, model, found.views.rgb[0].tolist(), limit, None)
 
 
-def _active(services: Services) -> Model:
+def active_model(services: Services) -> Model:
     """The model that product pictures are known under."""
     found = next((model for model in services.store.features.models("embedder") if model.active), None)
     if found is None:

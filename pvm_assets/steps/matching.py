@@ -24,7 +24,7 @@ from pvm_core.errors import InputError
 from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
 from pvm_core.links import at_second
-from pvm_core.local_features import LocalMethod, choose_local, load_local
+from pvm_core.local_features import NONE, LocalMethod, choose_local, load_local
 from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration
@@ -273,7 +273,10 @@ def _second_verifier(stage: Stage, calibration: Calibration) -> LocalMethod | No
     """The learned local features that this job's calibration knows and this machine has."""
     settings = stage.services.settings
     name = choose_local(settings.local_features)
-    if not stage.rules.learned_term or calibration.learned is None or name != calibration.learned_by:
+    if not stage.rules.learned_term or name == NONE:
+        return None
+    if calibration.learned is None or name != calibration.learned_by:
+        stage.log.warning(f"{name} is not asked: the calibration {calibration.name} does not know it")
         return None
     return load_local(name, settings.models)
 

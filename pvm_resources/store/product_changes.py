@@ -67,12 +67,14 @@ class ProductChange:
 
     Attributes:
         namespace, external_id: of which its id is made; external_id is the id as given.
+        reading: it is what the product's source says now.
     """
 
     product_id: uuid.UUID
     namespace: str
     external_id: str
     change: Change
+    reading: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,15 +106,17 @@ class _Known:
     stored: bool
     touched: bool = False
 
-    def take(self, done: Applied, change: Change) -> None:
+    def take(self, done: Applied, change: Change, reading: bool) -> None:
         """Goes on from what a change did."""
         for name in done.state.versions.keys() - self.state.versions.keys():
             # What its source said is remembered, so that a reading which says it again is no news.
             if self.stored and name in self.state.values and change.kind != "delete":
                 self.said.setdefault(name, self.state.value(name))
+        if reading:
+            self.said |= {name: value for name, value in change.data.items() if name in done.state.versions}
         if not done.state.exists:
             self.said = {}
-        self.touched = self.touched or done.state != self.state
+        self.touched = self.touched or reading or done.state != self.state
         self.state = done.state
 
 
@@ -145,7 +149,7 @@ class ProductChanges(Repository):
                     continue
                 product = known[one.product_id]
                 done = apply(product.state, _cleaned(one.change))
-                product.take(done, one.change)
+                product.take(done, one.change, one.reading)
                 outcomes.append(Outcome(one.product_id, done.effect, tuple(sorted(done.changed))))
                 if done.effect is not None:
                     events.append(_event(product, one.change.version, done))
@@ -161,6 +165,11 @@ class ProductChanges(Repository):
             "WHERE t.product_id = ANY(%s) AND p.product_id IS NULL"
         )
         return {row[0] for row in self._db.tuples(query, [list(product_ids)])}
+
+    def listed(self, namespace: str) -> dict[uuid.UUID, str]:
+        """The products of a namespace, and their ids as given."""
+        query = "SELECT product_id, asin_or_itemid FROM products WHERE namespace = %s AND src = 'file'"
+        return {row[0]: row[1] for row in self._db.tuples(query, [namespace])}
 
     def knows(self, product_id: uuid.UUID) -> bool:
         """Whether there is, or was, such a product."""

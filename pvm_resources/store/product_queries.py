@@ -7,11 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pvm_core.errors import InputError
 from pvm_resources.store.base import Repository
 from pvm_resources.store.match_record import where
+from pvm_resources.store.records import Neighbour
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 #: What is read of a product p. One that never changed is as new as its row.
 COLUMNS: Final = """p.product_id, p.src AS source, p.asin_or_itemid AS product, p.title, p.description,
@@ -152,6 +157,57 @@ class ProductQueries(Repository):
         if not found:
             raise unknown_product(product_id)
         return found[0]
+
+    def matching(self, product_ids: Sequence[uuid.UUID], wanted: ProductFilter) -> list[ProductRow]:
+        """Those of the products that are wanted, in no order."""
+        clause, values = where(
+            [*conditions(wanted), (True, "p.product_id = ANY(%(ids)s)", {"ids": list(product_ids)})]
+        )
+        return self._db.all(ProductRow, f"SELECT {COLUMNS} FROM products p {clause}", values)
+
+    def vectors(
+        self, product_id: uuid.UUID, model_key: str, limit: int
+    ) -> dict[uuid.UUID, NDArray[np.float32]]:
+        """The vectors (float32 (dim,), unit length) of a product's pictures as a whole, oldest first."""
+        import numpy as np
+
+        rows = self._db.tuples(
+            "SELECT i.img_id, e.emb_rgb::text FROM stored_images i JOIN embeddings e ON e.item_id = i.img_id "
+            "WHERE i.product_id = %s AND e.model_key = %s AND e.view = 0 "
+            "ORDER BY i.created_at, i.img_id LIMIT %s",
+            [product_id, model_key, limit],
+        )
+        return {row[0]: np.array(row[1].strip("[]").split(","), np.float32) for row in rows}
+
+    def nearest(
+        self, model_key: str, vector: NDArray[np.float32], wanted: ProductFilter, min_score: float, limit: int
+    ) -> list[Neighbour]:
+        """The pictures of wanted products that are most like a vector, each of them compared, best first.
+
+        Args:
+            vector: float32 (dim,), unit length.
+            min_score: least cosine.
+        """
+        clause, values = where([*conditions(wanted), (True, "e.model_key = %(model)s", {"model": model_key})])
+        text = "[" + ",".join(map(repr, vector.tolist())) + "]"
+        return self._db.all(
+            Neighbour,
+            "SELECT i.img_id, p.product_id, max(1 - (e.emb_rgb <=> %(vector)s::vector)) AS similarity "
+            "FROM products p JOIN stored_images i USING (product_id) "
+            "JOIN embeddings e ON e.item_id = i.img_id "
+            f"{clause} GROUP BY i.img_id, p.product_id "
+            "HAVING max(1 - (e.emb_rgb <=> %(vector)s::vector)) >= %(least)s "
+            "ORDER BY similarity DESC, i.img_id LIMIT %(limit)s",
+            {**values, "vector": text, "least": min_score, "limit": limit},
+        )
+
+    def embedded_at(self, img_ids: Sequence[uuid.UUID], model_key: str) -> dict[uuid.UUID, datetime]:
+        """When the vectors of these pictures were stored."""
+        query = (
+            "SELECT item_id, max(created_at) FROM embeddings WHERE item_id = ANY(%s) AND model_key = %s "
+            "GROUP BY item_id"
+        )
+        return {row[0]: row[1] for row in self._db.tuples(query, [list(img_ids), model_key])}
 
     def named(self, name: str) -> list[uuid.UUID]:
         """The products that have this id, or whose source gave it; a few where several sources did."""

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from pvm_core.arrays import U8
-from pvm_core.built_graph import GraphSource, graph_file
+from pvm_core.built_graph import GraphSource, PackagedWeights, graph_file
 from pvm_core.errors import ModelError
 from pvm_core.local_features import LocalFeatures, choose_local, load_local
+from pvm_core.local_features.lighterglue import LighterGlue
 from pvm_core.local_features.mutual import MutualNearest
 from pvm_core.local_features.xfeat import SOURCE, XFeat, _sampled
 from pvm_core.local_features.xfeat_graph import DIM, build_graph
@@ -185,11 +186,40 @@ class TestPair:
         assert evidence_from_row(apart) == whole
 
 
+class TestLighterGlue:
+    def test_it_matches_the_same_thing_and_not_another(self, detector: XFeat) -> None:
+        one, same, other = detector.detect(
+            [(scene(1), None), (turned(scene(1), 10, 0.8), None), (scene(2), None)]
+        )
+        matcher = LighterGlue(device="cpu")
+        (found,) = compare_learned(same, [one], matcher)
+        assert found.inliers >= 50
+        assert compare_learned(other, [one], matcher)[0].inliers < found.inliers / 3
+        pairs = matcher.match(same, [one, one])
+        assert np.array_equal(pairs[0], pairs[1])
+        assert all(len(np.unique(column)) == len(pairs[0]) for column in pairs[0].T)
+
+    def test_a_picture_without_features_matches_nothing(self, detector: XFeat) -> None:
+        flat, one = detector.detect([(np.full((90, 90, 3), 90, np.uint8), None), (scene(1), None)])
+        assert len(flat) == 0
+        assert LighterGlue(device="cpu").match(flat, [one])[0].shape == (0, 2)
+
+    def test_other_weights_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(PackagedWeights, "state", lambda _: {})
+        nothing = LocalFeatures(
+            np.zeros((1, 2), np.float32), np.ones(1, np.float32), np.ones((1, DIM), np.float32), 9, 9
+        )
+        with pytest.raises(ModelError) as caught:
+            LighterGlue(device="cpu").match(nothing, [nothing])
+        assert caught.value.code == "model.weights"
+
+
 class TestChoice:
     def test_by_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert choose_local("auto") == choose_local("xfeat") == choose_local("xfeat+mutual") == "xfeat+mutual"
         assert choose_local("none") == "none"
         assert load_local("none", None) is None
+        assert choose_local("xfeat+lighterglue") == "xfeat+lighterglue"
         monkeypatch.setattr(GraphSource, "weights_file", lambda _: None)
         assert choose_local("auto") == "none"
 
@@ -204,4 +234,7 @@ class TestChoice:
         assert one is not None
         assert two is not None
         assert (one.name, one.key) == (two.name, two.key)
+        glued = load_local("xfeat+lighterglue", None)
+        assert glued is not None
+        assert glued.key != one.key
         assert XFeat(None).key != XFeat(None, max_points=500).key
