@@ -68,7 +68,7 @@ test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the sta
 	@bash tools/n8n.sh
 	$(BIN)/python -m pytest -v -m n8n --timeout=900 tests/n8n
 
-bench: $(FULL) ## time per item and stage, keyframes a second, peak memory
+bench: $(FULL) ## the whole job: time, CPU and accuracy by stage, memory; beside a plain script
 	$(BIN)/python bench/bench_pipeline.py
 
 pin: $(FULL) ## compile the three requirements files from pyproject.toml, keeping pins that still fit

@@ -2,6 +2,8 @@
 
     .venv/bin/python bench/fit_calibration.py PHOTO_SET ... --embed-model efficientnet-lite0 --out FILE
 
+With `--learned-only` all terms but that of learned local features stay as FILE has them.
+
 Learns from the photo sets named and from generated pairs, most of whose false ones are siblings. Generated
 pairs have no margin: the two or three products drawn with a frame are no catalogue.
 """
@@ -14,9 +16,11 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
+from pvm_core.local_features import choose_local
 from pvm_core.retrieval import Gallery
 from pvm_core.rules import Rules
-from pvm_core.scoring.calibration import to_json
+from pvm_core.scoring.calibration import load_calibration, to_json
+from pvm_core.scoring.learned_term import fit_learned
 from pvm_demo.pairs import make_pairs
 from pvm_evaluation.fitting import fit_on, to_samples
 from pvm_evaluation.folders import open_folder
@@ -51,18 +55,29 @@ def main() -> None:
     parser.add_argument("--embed-model", required=True)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--photos", default="", help="what the photos are and under which licence")
+    parser.add_argument("--local-features", default="auto", help="auto, none or DETECTOR+MATCHER")
+    parser.add_argument("--learned-only", action="store_true", help="fit that term alone, keep the others")
     options = parser.parse_args()
-    setting = Setting(options.embed_model, rules=Rules())
+    local = choose_local(options.local_features)
+    setting = Setting(options.embed_model, rules=Rules(), local_features=local)
     with WorkPool(2) as pool:
         photos = [pair for f in options.folders for pair in measure(open_folder(f), setting, pool)]
+    if options.learned_only:
+        before = load_calibration(options.out, options.embed_model)
+        said = {**before.provenance, "learned": options.photos}
+        term = fit_learned(to_samples(photos))
+        fitted = replace(before, learned=term, learned_by=local, provenance=said)
+        options.out.write_text(to_json(fitted), encoding="utf-8")
+        return
     drawn = [pair for seed in SEEDS for pair in generated(setting, seed)]
     samples = [*to_samples(photos), *(replace(s, margin=None) for s in to_samples(drawn))]
     embedder = setting.methods().embedder
     said = {"photos": options.photos, "generated": f"make_pairs(seed {SEEDS}, {PAIRS} each, family fit)"}
     name = f"{options.embed_model}-1"
     fitted = fit_on(
-        samples, options.embed_model, name, setting.rules, embedder_key=embedder.key, provenance=said
-    )
+        samples, options.embed_model, name, setting.rules, embedder_key=embedder.key, provenance=said,
+        learned_by=local,
+    )  # fmt: skip
     options.out.write_text(to_json(fitted), encoding="utf-8")
 
 

@@ -286,6 +286,11 @@ class Result(_Answer):
     mirrored: bool = Field(
         description="The frame shows the product left for right: clip or catalogue picture is mirrored."
     )
+    listing_group: uuid.UUID | None = Field(
+        description="The first listing of a product that is listed more than once; each listing is given the "
+        "same score and evidence."
+    )
+    listed_as: str = Field(description="That listing's id as its source gave it; empty: listed once.")
     consistency: int
     coverage: int
     embed_model: str

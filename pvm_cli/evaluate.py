@@ -74,6 +74,10 @@ def evaluate(
         Path | None,
         typer.Option("--fit", help="Fit a calibration on all folders and write it to this file."),
     ] = None,
+    local_features: Annotated[
+        str,
+        typer.Option("--local-features", help="Learned local features: auto (as jobs), none, xfeat+mutual."),
+    ] = "auto",
     ablations: Annotated[
         bool, typer.Option("--ablations/--no-ablations", help="Measure without masks and without colour too.")
     ] = True,
@@ -92,6 +96,7 @@ def evaluate(
 
       pvm evaluate my-labels/ photos/grocery --fit calibration.json
     """
+    from pvm_core.local_features import choose_local
     from pvm_core.scoring.calibration import load_calibration
     from pvm_evaluation.measure import Setting
     from pvm_resources.models.calibrations import calibration_of
@@ -99,7 +104,8 @@ def evaluate(
 
     settings = load_settings()
     rules = settings.rules_of(rule_set, {})
-    setting = Setting(embed_model, segmenter, settings.models, rules, top_k)
+    local = choose_local(local_features)
+    setting = Setting(embed_model, segmenter, settings.models, rules, top_k, local)
     if calibration is not None:
         current = load_calibration(calibration, embed_model)
     else:
@@ -249,6 +255,7 @@ def _fit(target: Path, measured: dict[str, list[RawPair]], setting: Setting) -> 
             setting.rules,
             embedder_key=embedder.key,
             provenance=provenance,
+            learned_by=setting.local_features,
         )
     try:
         target.write_text(to_json(fitted.calibration), encoding="utf-8")

@@ -48,6 +48,8 @@ class ResultLine:
             plain decimal, the currency an ISO 4217 code; "" where unknown.
         video_title, platform, channel, published: of the video; `published` is ISO 8601.
         video_url: the video's address at the match's second; of a folder's clip that of its file.
+        listed_as: the product's first listing, where it is listed more than once: the same evidence counts
+            for each.
         evidence_url, review_url: of the picture over REST, and of the match on the review page.
         purged: its pictures were deleted by their source's terms; not a column.
         label: the same as `verdict`; not a column.
@@ -81,6 +83,7 @@ class ResultLine:
     channel: str = ""
     published: str = ""
     evidence_url: str = ""
+    listed_as: str = ""
     review_url: str = ""
     mirrored: bool = False
     purged: bool = False

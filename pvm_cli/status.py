@@ -22,7 +22,7 @@ from pvm_core.wording import counted
 if TYPE_CHECKING:
     from pvm_cli.session import Session
     from pvm_resources.settings import Settings
-    from pvm_resources.store.records import Job, JobCounts, Progress
+    from pvm_resources.store.records import AssetState, Job, JobCounts, Progress
     from pvm_resources.store.source_runs import DeadLetter, SourceState
 
 _STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
@@ -30,11 +30,15 @@ _STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "runnin
 
 @dataclass(frozen=True)
 class JobView:
-    """A job as the status shows it; `percent` and `eta_s` are those of the API."""
+    """A job as the status shows it; `percent` and `eta_s` are those of the API.
+
+    `finished` holds the assets that ended, by name.
+    """
 
     job: Job
     counts: JobCounts
     progress: list[Progress]
+    finished: dict[str, AssetState]
     sources: list[SourceState]
     dead_letters: list[DeadLetter]
     percent: int
@@ -106,6 +110,7 @@ def _view(session: Session, job: Job) -> JobView:
     from pvm_resources.postgres.locks import job_lock_name
 
     progress = session.store.state.progress(job.job_id)
+    finished = {state.asset: state for state in session.store.state.assets(job.job_id)}
     alive = job.status != "running" or bool(session.database.locked([job_lock_name(job.job_id)]))
     states = session.store.source_runs.states(job.job_id)
     dead_letters = session.store.source_runs.dead_letters(job.job_id)
@@ -115,7 +120,7 @@ def _view(session: Session, job: Job) -> JobView:
     percent = percent_of(job.status == "completed", reached, shares)
     running = job.status == "running" and alive
     eta = eta_s(reached, shares, session.store.state.now()) if running else None
-    return JobView(job, counts, progress, states, dead_letters, percent, eta, alive)
+    return JobView(job, counts, progress, finished, states, dead_letters, percent, eta, alive)
 
 
 def _print_services(services: dict[str, str]) -> None:
@@ -170,12 +175,17 @@ def _print_detail(session: Session, view: JobView) -> None:
     failed = [v for v in session.store.state.verdicts(job.job_id) if not v.passed]
     done = {p.stage: p for p in view.progress}
     print_table(
-        ("asset", "done", "total", "reused", "failed checks"),
+        ("asset", "done", "total", "reused", "seconds", "a second", "failed checks"),
         (
-            _stage_row(stage, done.get(stage), ", ".join(v.check_name for v in failed if v.asset == stage))
+            _stage_row(
+                stage,
+                done.get(stage),
+                _pace(view, stage),
+                ", ".join(v.check_name for v in failed if v.asset == stage),
+            )
             for stage in STAGES
         ),
-        numbers=("done", "total", "reused"),
+        numbers=("done", "total", "reused", "seconds", "a second"),
     )
     out().print(f"\n{counts_text(view.counts)}")
     states_table(out(), view.sources)
@@ -183,10 +193,19 @@ def _print_detail(session: Session, view: JobView) -> None:
     print_problems(out(), session.store.state.problems(job.job_id), full=True)
 
 
-def _stage_row(stage: str, found: Progress | None, checks: str) -> Sequence[Cell]:
+def _pace(view: JobView, stage: str) -> dict[str, float | None]:
+    """Seconds the asset last took, new items a second; None where it has not ended, or had nothing new."""
+    facts = view.finished[stage].metadata if stage in view.finished else {}
+    return {name: facts.get(name) for name in ("seconds", "items_per_second")}
+
+
+def _stage_row(
+    stage: str, found: Progress | None, pace: dict[str, float | None], checks: str
+) -> Sequence[Cell]:
     if found is None:
-        return [(cell, "dim") for cell in (stage, "-", "-", "-", checks)]
-    return stage, found.done, found.total or 0, found.reused, checks
+        return [(cell, "dim") for cell in (stage, "-", "-", "-", "-", "-", checks)]
+    figures = ["-" if value is None else f"{value:.1f}" for value in pace.values()]
+    return stage, found.done, found.total or 0, found.reused, *figures, checks
 
 
 def error_text(error: dict[str, Any]) -> str:
@@ -227,7 +246,7 @@ def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
             "alive": v.alive,
             "rules": v.job.rules,
             "counts": asdict(v.counts),
-            "progress": [asdict(p) for p in v.progress],
+            "progress": [{**asdict(p), **_pace(v, p.stage)} for p in v.progress],
             "sources": [asdict(s) for s in v.sources],
             "dead_letters": [asdict(d) for d in v.dead_letters],
         }

@@ -20,7 +20,7 @@ _COLUMNS: Final = {
     "video_url": 40, "ts": 8, "score": 8, "status": 11, "verdict": 9, "platform": 10, "channel": 20,
     "published": 22, "review_url": 30, "evidence_url": 30, "reason": 50, "product": 18, "video": 28,
     "scored_status": 13, "evidence": 30, "sim_deep": 9, "sim_kp": 9, "sim_edge": 9, "score_pair": 10,
-    "consistency": 11, "coverage": 9, "mirrored": 9, "calibration": 12, "embed_model": 12,
+    "consistency": 11, "coverage": 9, "mirrored": 9, "calibration": 12, "embed_model": 12, "listed_as": 18,
 }  # fmt: skip
 #: Excel's limits on a cell's text and on a link.
 _TEXT_MAX: Final = 32_767

@@ -65,15 +65,15 @@ class PictureLimits:
         max_elongation: longest side over shortest. Scaled to what is stored, a longer one is a stripe of a
             few dozen pixels in which no product can be told.
         decode_side: a picture whose sides are both at least twice this long is scaled down while decoding (a
-            JPEG) or right after it, never below this, because stored pictures are smaller still. Whatever is
-            computed next then costs as much as for a small one.
+            JPEG) or right after it, never below this, the largest side that is stored. Whatever is computed
+            next then costs as much as for a small one.
     """
 
     max_bytes: int = 15_000_000
     max_pixels: int = 40_000_000
     min_side: int = 32
     max_elongation: float = 8.0
-    decode_side: int = 1_536
+    decode_side: int = 1_024
 
 
 @dataclass(frozen=True)

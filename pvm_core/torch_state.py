@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import io
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,6 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+#: How a zip archive begins.
+_ZIP: Final = b"PK\x03\x04"
 #: First object of a file written by ``torch.save`` before its zip format (torch/serialization.py).
 _MAGIC: Final = 0x1950A86A20F9469CFC6C
 _PROTOCOL: Final = 1001
@@ -64,8 +67,9 @@ class _StateUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is no part of a state dict")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, dtype, key, _, count, view = pid
-        if kind != "storage" or not isinstance(dtype, np.dtype) or view is not None:
+        # The older format adds whether the storage is a view of another.
+        kind, dtype, key, _, count, *view = pid
+        if kind != "storage" or not isinstance(dtype, np.dtype) or view not in ([], [None]):
             raise pickle.UnpicklingError(f"a reference to {kind} is no part of a state dict")
         return _Storage(dtype, str(key), int(count))
 
@@ -74,11 +78,13 @@ def read_state_dict(data: bytes) -> dict[str, npt.NDArray[Any]]:
     """Tensors by name: read-only float32 or int64 arrays of the tensors' shapes.
 
     Args:
-        data: a file in the format that ``torch.save`` wrote up to PyTorch 1.5.
+        data: a file as ``torch.save`` writes it: a zip archive since PyTorch 1.6, pickles in a row before.
 
     Raises:
         ValueError: it is none, or holds anything but tensors.
     """
+    if data.startswith(_ZIP):
+        return _read_archive(data)
     stream = io.BytesIO(data)
     try:
         # Three headers: magic number, protocol, and sizes on the machine that wrote it.
@@ -90,6 +96,24 @@ def read_state_dict(data: bytes) -> dict[str, npt.NDArray[Any]]:
         flat = {str(key): _storage(stream, types[str(key)]) for key in keys}
         return {str(name): tensor.array(flat[tensor.storage.key]) for name, tensor in state.items()}
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"not a PyTorch state dict ({error})") from error
+
+
+def _read_archive(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """One pickle, which names the tensors, and a member of raw values for each storage."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            (pickled,) = (n for n in archive.namelist() if n.endswith("/data.pkl"))
+            state = _StateUnpickler(io.BytesIO(archive.read(pickled))).load()
+            folder, flat = pickled.removesuffix("data.pkl"), {}
+            for storage in {t.storage.key: t.storage for t in state.values()}.values():
+                flat[storage.key] = np.frombuffer(archive.read(f"{folder}data/{storage.key}"), storage.dtype)
+                if len(flat[storage.key]) != storage.count:
+                    raise ValueError("a storage is cut short")
+        return {str(name): tensor.array(flat[tensor.storage.key]) for name, tensor in state.items()}
+    except (
+        pickle.UnpicklingError, zipfile.BadZipFile, EOFError, KeyError, TypeError, AttributeError, IndexError
+    ) as error:  # fmt: skip
         raise ValueError(f"not a PyTorch state dict ({error})") from error
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration, Sample, fit_calibration
+from pvm_core.scoring.learned_term import fit_learned
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import PairScore
 from pvm_evaluation.measure import RawPair
@@ -77,14 +78,22 @@ def fit_on(
     *,
     embedder_key: str = "",
     provenance: Mapping[str, Any] | None = None,
+    learned_by: str = "",
 ) -> Calibration:
     """A calibration for the weights of `rules`.
+
+    Args:
+        learned_by: the learned local features with which `samples` were measured, "" for none.
 
     Raises:
         InputError: `calibration.samples`.
     """
     weights = (rules.weight_deep, rules.weight_kp, rules.weight_edge)
-    return fit_calibration(samples, embedder, name, weights, embedder_key=embedder_key, provenance=provenance)
+    fitted = fit_calibration(
+        samples, embedder, name, weights, embedder_key=embedder_key, provenance=provenance
+    )
+    learned = fit_learned(samples)
+    return replace(fitted, learned=learned, learned_by="" if learned is None else learned_by)
 
 
 def cross_validate(
@@ -125,6 +134,7 @@ def fit(
     embedder_key: str = "",
     folds: int = 5,
     provenance: Mapping[str, Any] | None = None,
+    learned_by: str = "",
 ) -> Fitted:
     """A calibration fitted on all pairs, and the same pairs judged leave-product-out.
 
@@ -132,5 +142,13 @@ def fit(
         InputError: `calibration.samples`: too few true or false pairs.
     """
     samples = to_samples(pairs)
-    calibration = fit_on(samples, embedder, name, rules, embedder_key=embedder_key, provenance=provenance)
+    calibration = fit_on(
+        samples,
+        embedder,
+        name,
+        rules,
+        embedder_key=embedder_key,
+        provenance=provenance,
+        learned_by=learned_by,
+    )
     return Fitted(calibration, cross_validate(pairs, samples, embedder, rules, folds=folds))

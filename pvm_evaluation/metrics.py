@@ -78,7 +78,7 @@ def score_pairs(
 ) -> list[tuple[RawPair, PairScore]]:
     """The pairs that were verified, with their scores."""
     return [
-        (p, score_pair(p.pair, p.evidence, p.sim_rgb, p.sim_gray, calibration, rules, p.margin))
+        (p, score_pair(p.pair, p.evidence, p.sim_rgb, p.sim_gray, calibration, rules, p.margin, p.share))
         for p in pairs
         if p.evidence is not None
     ]
@@ -92,8 +92,11 @@ def decide_pairs(
     """Decisions on all scored pairs of one folder, best first, each beside its truth."""
     names = {(score.product_id, score.video_id): raw for raw, score in scored}
     out = []
-    for decision in decide((score for _, score in scored), rules, calibration):
-        raw = names[decision.product_id, decision.video_id]
+    groups = {raw.pair.product_id: raw.named("product", raw.group) for raw, _ in scored if raw.group}
+    for decision in decide((score for _, score in scored), rules, calibration, groups):
+        raw = names.get((decision.product_id, decision.video_id))
+        if raw is None:  # a listing of a group that was no candidate itself
+            continue
         out.append(Decided(raw.source, raw.product, raw.video, raw.label, decision))
     return out
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pvm_core.errors import InputError
+from pvm_jobs.text import UNSTORABLE, is_storable
 
 #: Fields of a product that a catalogue may hold; the first two are needed.
 FIELDS: Final = (
@@ -36,6 +37,8 @@ def parse_columns(given: Any) -> dict[str, str]:
         if not isinstance(column, str) or not column.strip() or len(column) > _COLUMN_MAX:
             reason = f"it names no column (1 to {_COLUMN_MAX} characters)"
             raise InputError("request.columns", f"columns.{field}", reason, _EXAMPLE)
+        if not is_storable(column):
+            raise InputError("request.columns", f"columns.{field}", *UNSTORABLE)
         found[field] = column.strip()
     return found
 

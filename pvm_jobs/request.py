@@ -12,6 +12,7 @@ from pvm_core.errors import InputError
 from pvm_jobs.catalogue_columns import parse_columns
 from pvm_jobs.legacy_request import from_legacy
 from pvm_jobs.source_kinds import KINDS, SourceKind
+from pvm_jobs.text import UNSTORABLE, is_storable
 
 #: Most records of one source; eBay's own ceiling is 10,000, a job of that size is no job.
 TOP_MAX: Final = 1_000
@@ -88,6 +89,8 @@ def _phrases(code: str, given: Any) -> tuple[str, ...]:
     if len(cleaned) > QUERIES_MAX or any(len(text) > QUERY_MAX for text in cleaned):
         reason = f"more than {QUERIES_MAX} phrases, or one longer than {QUERY_MAX} characters"
         raise InputError("request.queries", f"queries.{code}", reason, "Give fewer or shorter phrases")
+    if not all(map(is_storable, cleaned)):
+        raise InputError("request.queries", f"queries.{code}", *UNSTORABLE)
     return cleaned
 
 

@@ -18,6 +18,15 @@ def clean(text: str) -> str:
     return _UNFIT.sub("\ufffd", text)
 
 
+def is_storable(text: str) -> bool:
+    """Whether PostgreSQL can hold the text as it is."""
+    return _UNFIT.search(text) is None
+
+
+#: Why a text that `is_storable` denies is refused, and what helps.
+UNSTORABLE: Final = ("it holds a zero byte or half of a character", "Type it anew")
+
+
 def dumps(value: Any) -> str:
     """`value` as JSON that jsonb takes: its texts and keys `clean`."""
     text = json.dumps(value)

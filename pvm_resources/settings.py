@@ -85,6 +85,7 @@ class RuleSettings(BaseSettings):
     segmentation: bool | None = None
     edge_term: bool | None = None
     look_term: bool | None = None
+    learned_term: bool | None = None
 
     def rules_overrides(self) -> dict[str, Any]:
         """The fields that are set."""
@@ -110,6 +111,8 @@ class Settings(RuleSettings):
         media_url: media store, any fsspec URL or a path (``PVM_MEDIA_URL``); None: ``<home>/media``.
         models_dir: model weights (``PVM_MODELS_DIR``); None: ``<home>/models``.
         embed_model, segmenter: names for the registries, or ``auto``.
+        local_features: detector and matcher of learned local features, ``auto`` or ``none``
+            (``PVM_LOCAL_FEATURES``).
         executor: which Dagster executor runs the steps.
         workers: processes or threads inside a step, >= 1; None: one per core.
         log_format, log_level: see `pvm_resources.logs`.
@@ -143,6 +146,7 @@ class Settings(RuleSettings):
     models_dir: Path | None = None
     embed_model: str = "auto"
     segmenter: str = "auto"
+    local_features: str = "auto"
     executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = "in_process"
     workers: int | None = Field(None, ge=1, le=1024)
     log_format: Literal["plain", "json"] = "plain"

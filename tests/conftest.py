@@ -29,8 +29,9 @@ _TOGETHER = {
     for group, files in {
         "started platform": ("test_api_job", "test_dagster_ui"),
         "home with jobs": (
-            "test_whole_job", "test_bad_inputs", "test_industries_and_rules", "test_models_and_evaluate",
-            "test_cli_faults", "test_feed_job", "test_backup_restore",
+            "test_whole_job", "test_bad_inputs", "test_odd_inputs", "test_industries_and_rules",
+            "test_models_and_evaluate", "test_cli_faults", "test_feed_job", "test_backup_restore",
+            "test_newcomer",
         ),
         "review page": ("test_browser", "test_accessible", "test_screens", "test_many", "test_report_page"),
         "jobs in process": (

@@ -8,6 +8,7 @@ from pvm_assets.checks.collection import of_rows
 from pvm_assets.checks.factory import CheckContext, CheckOutcome, job_check
 from pvm_core.errors import PvmError
 from pvm_core.images import decode_stored
+from pvm_core.picture_content import NOT_MATCHED
 from pvm_resources.models.calibrations import calibration_for
 
 #: Evidence pictures opened; of the others the file must be there.
@@ -37,6 +38,27 @@ def retrieval_recall(context: CheckContext) -> CheckOutcome:
         f"recall@{k} of the index {recall:.3f}; wanted {wanted:.3f}",
         "WARN",
         {"recall": recall, "threshold": wanted},
+    )
+
+
+@job_check("matches", blocking=False)
+def pictures_show_products(context: CheckContext) -> CheckOutcome:
+    """Every product has a picture of itself: charts, placeholders and shared pictures are not matched."""
+    catalogue, job = context.store.catalogue, context.job_id
+    roles = {row.img_id: row.role for row in catalogue.reviewed(job)}
+    shown = {image.product_id for image in catalogue.images(job) if roles.get(image.img_id) == "view"}
+    without = [p.asin_or_itemid for p in catalogue.products(job) if p.product_id not in shown]
+    left_out: dict[str, int] = {role: sum(found == role for found in roles.values()) for role in NOT_MATCHED}
+    said = ", ".join(f"{count} {role}" for role, count in left_out.items() if count) or "none"
+    return CheckOutcome(
+        not without,
+        f"pictures not matched: {said}; products without any other: {len(without)}",
+        "WARN",
+        {
+            **left_out,
+            "products": without[:20],
+            "listing_groups": len(set(catalogue.listing_groups(job).values())),
+        },
     )
 
 
@@ -89,4 +111,11 @@ def evidence_readable(context: CheckContext) -> CheckOutcome:
     return CheckOutcome(not bad, summary, metadata={**figures, "without": bad[:20]})
 
 
-CHECKS = (candidates_valid, retrieval_recall, scores_valid, accepted_over_threshold, evidence_readable)
+CHECKS = (
+    candidates_valid,
+    retrieval_recall,
+    pictures_show_products,
+    scores_valid,
+    accepted_over_threshold,
+    evidence_readable,
+)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import dagster as dg
-from dagster_postgres.utils import create_pg_engine
-from sqlalchemy.engine import Engine
-from sqlalchemy.pool import NullPool
+if TYPE_CHECKING:
+    import dagster as dg
+    from sqlalchemy.engine import Engine
 
 #: Connections kept; steps of one process write their events one after the other.
 _KEPT: Final = 1
@@ -29,6 +28,11 @@ def kept_connections(instance: dg.DagsterInstance) -> Iterator[None]:
     A connection is tried before it is used, so that a server that went away and came back is met as before.
     Storages other than PostgreSQL's, and those that share already, are left as they are.
     """
+    # A second of CPU: processes that load the graph without running it do not pay for it.
+    from dagster_postgres.utils import create_pg_engine
+    from sqlalchemy.engine import Engine
+    from sqlalchemy.pool import NullPool
+
     every = (instance.event_log_storage, instance.run_storage, instance.schedule_storage)
     stock: list[tuple[Any, Engine]] = [
         (storage, engine)

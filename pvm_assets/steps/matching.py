@@ -16,20 +16,26 @@ from pvm_assets.data_version import version_of
 from pvm_assets.keys import key_of
 from pvm_assets.preview import ResultRow, results_table
 from pvm_assets.stage import Column, Report, Stage, job_asset
+from pvm_assets.work.catalogue_review import Review, reviewed_catalogue
+from pvm_assets.work.learned import LearnedWorkerState, ask_frame
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
 from pvm_core import ids
 from pvm_core.errors import InputError
 from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
 from pvm_core.links import at_second
+from pvm_core.local_features import NONE, LocalMethod, choose_local, load_local
 from pvm_core.retrieval import Gallery, Nearest, first_rows, ranked, search
+from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration
-from pvm_core.scoring.decision import STATUSES, MatchDecision, decide
+from pvm_core.scoring.decision import STATUSES, Groups, MatchDecision, decide
+from pvm_core.scoring.learned_term import in_doubt
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
-from pvm_core.verification import VerifyParams, evidence_from_row
+from pvm_core.shared_material import share_marked
+from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
 from pvm_core.verification.mirror import MIRROR_ROUNDS, frames_to_try
 from pvm_resources.models.calibrations import calibration_for
 from pvm_resources.store.match_record import EvidenceItem, MatchRecord
@@ -144,6 +150,7 @@ def _candidates(frames: list[uuid.UUID], images: list[uuid.UUID], nearest: Neare
         Column("mirrored", "bool", "whether the best frame shows the product left for right"),
         Column("consistency", "int4", "independent shots with a pair that reaches ACCEPT"),
         Column("coverage", "int4", "distinct product pictures in such pairs"),
+        Column("listing_group", "uuid", "first listing of the product's group; null: listed once"),
     ),
     kinds={"python", "postgres", "opencv"},
     code_version="1",
@@ -152,23 +159,29 @@ def matches(stage: Stage) -> Report:
     """Candidates verified by geometry and appearance, scored, and decided per product and video."""
     params = VerifyParams.from_rules(stage.rules)
     mask_key, keypoint_key = key_of(stage, "masks"), key_of(stage, "keypoints")
-    verify_key = content_key("verify", params.key, keypoint_key, mask_key)
-    stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
-    stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
-    items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
-    pictures = {item.item_id: item for item in items if item.kp_path is not None}
-    _verify(stage, params, verify_key, pictures)
-    _verify_mirrored(stage, params, verify_key, pictures)
     job = stage.services.store.jobs.get(stage.job_id)
     model = job.embed_model or ""
     calibration = calibration_for(
         stage.services.store.calibrations, stage.services.settings.models, job.industry, model
     )
-    scoring = _Scoring(stage, verify_key, calibration, model)
+    method = _second_verifier(stage, calibration)
+    learned = () if method is None else (method.key,)
+    verify_key = content_key("verify", params.key, keypoint_key, mask_key, *learned)
+    stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
+    stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
+    items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
+    pictures = {item.item_id: item for item in items}
+    review = reviewed_catalogue(stage, params, pictures)
+    shown = {i: item for i, item in pictures.items() if item.kp_path is not None and review.is_view(i)}
+    _verify(stage, params, verify_key, shown)
+    _verify_mirrored(stage, params, verify_key, shown)
+    if method is not None:
+        _ask_second_verifier(stage, method, verify_key, calibration, shown, review.groups)
+    scoring = _Scoring(stage, verify_key, calibration, model, review, pictures)
     stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
     said = stage.services.store.matching.verdicts(stage.job_id)
-    shown = [(m, verdict, effective_status(m.status, verdict)) for m in rows
+    judged = [(m, verdict, effective_status(m.status, verdict)) for m in rows
              for verdict in (said.get((m.product_id, m.video_id)),)]  # fmt: skip
     events = [
         stage.event(
@@ -189,7 +202,7 @@ def matches(stage: Stage) -> Report:
             scored_status=m.status,
             verdict=verdict,
         )
-        for m, verdict, status in shown
+        for m, verdict, status in judged
         if status != "rejected"
     ]
     stage.services.store.matching.replace_matches(stage.job_id, rows, events=events)
@@ -256,6 +269,59 @@ def _task(
     return PairTask(picture, candidates) if picture is not None and candidates else None
 
 
+def _second_verifier(stage: Stage, calibration: Calibration) -> LocalMethod | None:
+    """The learned local features that this job's calibration knows and this machine has."""
+    settings = stage.services.settings
+    name = choose_local(settings.local_features)
+    if not stage.rules.learned_term or name == NONE:
+        return None
+    if calibration.learned is None or name != calibration.learned_by:
+        stage.log.warning(f"{name} is not asked: the calibration {calibration.name} does not know it")
+        return None
+    return load_local(name, settings.models)
+
+
+def _ask_second_verifier(
+    stage: Stage, method: LocalMethod, verify_key: str, calibration: Calibration,
+    pictures: Mapping[uuid.UUID, Item], groups: Groups,
+) -> None:  # fmt: skip
+    """Learned evidence of every pair in doubt that has none yet under the key."""
+    tasks = []
+    found = stage.services.store.matching.evidence(stage.job_id, verify_key)
+    for frame, measured in groupby(found, key=_frame):
+        images = _doubtful(list(measured), calibration, stage.rules, groups)
+        task = _task(pictures, frame, images) if frame is not None and images else None
+        tasks += [] if task is None else [task]
+    stage.total += len(tasks)
+
+    def write(done: list[PairDone]) -> None:
+        rows = (
+            PairEvidenceRow(d.frame_id, image, verify_key, raw) for d in done for image, raw in d.evidence
+        )
+        stage.services.store.matching.add_to_evidence(rows)
+
+    services = stage.services
+    setup = partial(LearnedWorkerState.load, services.media, method.name, services.settings.models)
+    stage.settle(services.pool.map(ask_frame, tasks, setup), write, batch=32)
+
+
+def _doubtful(
+    measured: list[tuple[CandidatePair, dict[str, Any] | None]], calibration: Calibration, rules: Rules,
+    groups: Groups,
+) -> list[uuid.UUID]:  # fmt: skip
+    """Product pictures of one frame about which the second verifier is to be asked and was not."""
+    owners = [groups.get(pair.product_id, pair.product_id) for pair, _ in measured]
+    leads = margins(owners, [pair.similarity for pair, _ in measured])
+    return [
+        pair.img_id
+        for (pair, raw), lead in zip(measured, leads, strict=True)
+        if raw is not None
+        and "learned" not in raw
+        and pair.img_id is not None
+        and in_doubt(evidence_from_row(raw), pair.sim_rgb, pair.sim_gray, calibration, rules, lead)
+    ]
+
+
 @dataclass
 class _Scoring:
     """Scores pairs as a stream and decides video by video on the way."""
@@ -264,9 +330,12 @@ class _Scoring:
     verify_key: str
     calibration: Calibration
     model: str
+    review: Review
+    pictures: Mapping[uuid.UUID, Item]
     matches: list[MatchRecord] = field(default_factory=list)
     pairs: int = 0
     unmeasured: int = 0
+    asked: int = 0
 
     def scores(self) -> Iterator[PairScore]:
         """Every candidate pair with its calibrated terms, video by video; `matches` grows as videos end."""
@@ -274,19 +343,33 @@ class _Scoring:
         for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
             scored = [one for _, frame in groupby(pairs, key=_frame) for one in self._scores(list(frame))]
             yield from scored
-            decisions = decide(scored, self.stage.rules, self.calibration)
+            decisions = decide(scored, self.stage.rules, self.calibration, self.review.groups)
             self.matches.extend(self._record(d) for d in decisions)
 
     def _scores(self, frame: list[tuple[CandidatePair, dict[str, Any] | None]]) -> list[PairScore]:
-        leads = margins([pair.product_id for pair, _ in frame], [pair.similarity for pair, _ in frame])
-        return [self._score(pair, raw, lead) for (pair, raw), lead in zip(frame, leads, strict=True)]
+        groups = self.review.groups
+        views = [
+            (pair, raw) for pair, raw in frame if pair.img_id is None or self.review.is_view(pair.img_id)
+        ]
+        owners = [groups.get(pair.product_id, pair.product_id) for pair, _ in views]
+        leads = margins(owners, [pair.similarity for pair, _ in views])
+        return [self._score(pair, raw, lead) for (pair, raw), lead in zip(views, leads, strict=True)]
 
     def _score(self, pair: CandidatePair, raw: dict[str, Any] | None, margin: float | None) -> PairScore:
         self.pairs += 1
         self.unmeasured += raw is None
+        self.asked += raw is not None and "learned" in raw
         evidence = None if raw is None else evidence_from_row(raw)
         rules = self.stage.rules
-        return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin)
+        share = 0.0 if evidence is None else self._share(pair, evidence)
+        return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin, share)
+
+    def _share(self, pair: CandidatePair, evidence: PairEvidence) -> float:
+        """Of the agreeing points, the share on material that is not the product."""
+        picture, material = self.pictures.get(pair.img_id), self.review.material.get(pair.img_id)
+        if picture is None or material is None:
+            return 0.0
+        return share_marked(material.marked, evidence.points_product, picture.width, picture.height)
 
     def _record(self, decision: MatchDecision) -> MatchRecord:
         return MatchRecord(
@@ -318,9 +401,11 @@ def _match_report(
         "mirrored": sum(m.mirrored and status == "accepted" for m, status in zip(rows, shown, strict=True)),
         "pairs_scored": scoring.pairs,
         "pairs_without_keypoints": scoring.unmeasured,
+        "pairs_second_verifier": scoring.asked,
         "model": scoring.model,
         "calibration": scoring.calibration.name,
         "calibrated": scoring.calibration.calibrated,
+        **scoring.review.counts,
     }
     version = version_of(sorted(f"{m.match_id.hex}{m.score:.9f}{m.status}{m.reason.text()}" for m in rows))
     metadata = {**facts, **_results(stage)}

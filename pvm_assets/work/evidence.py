@@ -106,15 +106,18 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
     """What the evidence picture of a match shows."""
     item = task.item
     evidence = evidence_from_row(item.raw) if item.raw is not None else None
+    # What carries the score is drawn.
+    carries = evidence is not None and item.reason.code == "accepted.learned"
+    shown = evidence.learned if evidence is not None and carries and evidence.learned else evidence
     assert item.image_path is not None
     assert item.frame_path is not None
     return EvidenceInput(
         product_rgb=decode_stored(media.get(item.image_path)),
         frame_rgb=decode_stored(media.get(item.frame_path)),
-        transform=evidence.transform if evidence else None,
-        inliers_product=evidence.points_product if evidence else (),
-        inliers_frame=evidence.points_frame if evidence else (),
-        inliers=evidence.inliers if evidence else None,
+        transform=shown.transform if shown else None,
+        inliers_product=shown.points_product if shown else (),
+        inliers_frame=shown.points_frame if shown else (),
+        inliers=shown.inliers if shown else None,
         product_mask=decode_mask(media.get(item.product_mask)) if item.product_mask else None,
         score=item.score,
         status=item.status,
@@ -166,4 +169,9 @@ def _facts(match: EvidenceItem, evidence: PairEvidence | None, language: Languag
         *((say(language, "tentative: {count}", count=tentative),) if tentative else ()),
         say(language, "shots that reach the threshold: {count}", count=match.consistency),
         say(language, "catalogue pictures in them: {count}", count=match.coverage),
+        *(
+            (say(language, "listed more than once, first as {name}", name=match.listed_as),)
+            if match.listed_as
+            else ()
+        ),
     )

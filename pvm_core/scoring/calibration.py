@@ -117,6 +117,8 @@ def edge_features(evidence: PairEvidence) -> F64 | None:
 
 #: Features of `sim_deep`. A calibration may be without the margin.
 DEEP_FEATURES: Final = ("cosine", "margin")
+#: Features of the second verifier's term (`pvm_core.scoring.learned_term`).
+LEARNED_FEATURES: Final = (*DEEP_FEATURES, "log_points")
 
 
 def deep_features(sim_rgb: float | None, sim_gray: float | None, margin: float | None) -> F64 | None:
@@ -154,6 +156,8 @@ class Calibration:
         kp, edge: geometry -> P and appearance -> P.
         look: cosine and margin -> P for a pair with too little print to decide, or None: likeness alone is
             never enough.
+        learned: cosine, margin and agreeing learned points -> P for a pair with hardly any print, or None:
+            the second verifier is not asked. learned_by: the detector and matcher it was fitted on.
         provenance: data, versions and results of the fit.
     """
 
@@ -165,6 +169,8 @@ class Calibration:
     embedder_key: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     look: Logistic | None = None
+    learned: Logistic | None = None
+    learned_by: str = ""
 
     @property
     def calibrated(self) -> bool:
@@ -268,6 +274,12 @@ def fit_look(samples: Iterable[Sample]) -> Logistic | None:
     return design.logistic(DEEP_FEATURES, _maximise_likelihood(design, label, share))
 
 
+def fit_alone(rows: Sequence[F64 | None], label: Bools, share: F64) -> Logistic:
+    """The second verifier's term, fitted by itself to rows of `LEARNED_FEATURES`; share: weight of each."""
+    design = _Design.of(rows, np.ones(len(LEARNED_FEATURES)))
+    return design.logistic(LEARNED_FEATURES, _maximise_likelihood(design, label, share))
+
+
 def adapt_calibration(
     samples: Iterable[Sample],
     prior: Calibration,
@@ -323,7 +335,7 @@ def adapt_calibration(
     even = np.full(len(known), 1.0 / len(known))
     fitted = _minimise(designs, label, even, weights, centre, prior_labels / len(known))
     deep, kp, edge = (d.logistic(t.features, c) for d, t, c in zip(designs, terms, fitted, strict=True))
-    return Calibration(name, prior.embedder, deep, kp, edge, prior.embedder_key, said, prior.look)
+    return replace(prior, name=name, deep=deep, kp=kp, edge=edge, provenance=said)
 
 
 def _values(sample: Sample) -> tuple[F64, F64, F64 | None] | None:
@@ -473,6 +485,7 @@ def to_json(calibration: Calibration) -> str:
     terms = {
         "deep": calibration.deep, "kp": calibration.kp, "edge": calibration.edge,
         **({"look": calibration.look} if calibration.look else {}),
+        **({"learned": calibration.learned} if calibration.learned else {}),
     }  # fmt: skip
     body = {
         "format": FORMAT,
@@ -485,6 +498,7 @@ def to_json(calibration: Calibration) -> str:
             else {"weights": dict(zip(t.features, t.weights, strict=True)), "bias": t.bias}
             for k, t in terms.items()
         },
+        **({"learned_by": calibration.learned_by} if calibration.learned else {}),
         "provenance": dict(calibration.provenance),
     }
     return json.dumps(body, indent=2, ensure_ascii=False) + "\n"
@@ -510,6 +524,8 @@ def from_json(text: str, subject: str = "calibration") -> Calibration:
             embedder_key=str(body.get("embedder_key", "")),
             provenance=body.get("provenance", {}),
             look=_term(terms["look"], DEEP_FEATURES) if terms.get("look") else None,
+            learned=_term(terms["learned"], LEARNED_FEATURES) if terms.get("learned") else None,
+            learned_by=str(body.get("learned_by", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(

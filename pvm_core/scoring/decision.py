@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from pvm_core.rules import Rules
@@ -46,6 +47,7 @@ class MatchDecision:
         reason: why it has this status; where a rival contests the best pair, its product is among the values.
         consistency: independent shots with an uncontested pair >= accept.
         coverage: distinct product pictures in such pairs.
+        listing_group: the first listing of the product's group; None where it is listed once.
     """
 
     best: PairScore
@@ -54,6 +56,7 @@ class MatchDecision:
     reason: Reason
     consistency: int
     coverage: int
+    listing_group: uuid.UUID | None = field(default=None, kw_only=True)
 
     @property
     def product_id(self) -> uuid.UUID:
@@ -76,10 +79,19 @@ class MatchDecision:
         return self.best.mirrored
 
 
-def decide(pairs: Iterable[PairScore], rules: Rules, calibration: Calibration) -> list[MatchDecision]:
+#: Product -> the first listing of its group, for products that are listed more than once.
+Groups = Mapping[uuid.UUID, uuid.UUID]
+_ALONE: Final[Groups] = MappingProxyType({})
+
+
+def decide(
+    pairs: Iterable[PairScore], rules: Rules, calibration: Calibration, groups: Groups = _ALONE
+) -> list[MatchDecision]:
     """One decision for each product and video that has a scored pair, best first.
 
-    The order of `pairs` does not matter. Only the pairs of one video are compared with each other.
+    The order of `pairs` does not matter. Only the pairs of one video are compared with each other. Listings
+    of one group do not contest each other: their pairs are decided on together, and each listing is given the
+    group's decision and evidence; where it is accepted, also a listing without a pair of its own.
     """
     videos: dict[uuid.UUID, list[PairScore]] = {}
     for pair in pairs:
@@ -87,13 +99,32 @@ def decide(pairs: Iterable[PairScore], rules: Rules, calibration: Calibration) -
             videos.setdefault(pair.video_id, []).append(pair)
     decisions: list[MatchDecision] = []
     for members in videos.values():
-        rivals = _contested(members, rules)
+        rivals = _contested(members, rules, groups)
         products: dict[uuid.UUID, list[PairScore]] = {}
         for pair in members:
-            products.setdefault(pair.product_id, []).append(pair)
+            products.setdefault(_owner(pair, groups), []).append(pair)
         foremost = max(p.sim_deep or 0.0 for p in members)
-        decisions += [_decide_one(group, rivals, foremost, rules, calibration) for group in products.values()]
+        for owner, group in products.items():
+            decision = _decide_one(group, rivals, foremost, rules, calibration)
+            decisions += _of_each_listing(decision, owner, {p.product_id for p in group}, groups)
     return sorted(decisions, key=lambda d: (-d.score, str(d.product_id), str(d.video_id)))
+
+
+def _owner(pair: PairScore, groups: Groups) -> uuid.UUID:
+    return groups.get(pair.product_id, pair.product_id)
+
+
+def _of_each_listing(
+    decision: MatchDecision, owner: uuid.UUID, scored: set[uuid.UUID], groups: Groups
+) -> list[MatchDecision]:
+    listings = {product for product, first in groups.items() if first == owner}
+    if not listings:
+        return [decision]
+    named = listings if decision.status == "accepted" else listings & scored
+    return [
+        replace(decision, best=replace(decision.best, product_id=listing), listing_group=owner)
+        for listing in named
+    ]
 
 
 def _score(pair: PairScore) -> float:
@@ -104,7 +135,7 @@ def _pair_key(pair: PairScore) -> _Key:
     return pair.frame_id, pair.img_id
 
 
-def _contested(pairs: Sequence[PairScore], rules: Rules) -> dict[_Key, PairScore]:
+def _contested(pairs: Sequence[PairScore], rules: Rules, groups: Groups) -> dict[_Key, PairScore]:
     """Pairs of one video that do not lead a rival by the margin, each with its strongest rival.
 
     A rival is another product at the same place of the same frame. The two are compared by their best pair of
@@ -121,17 +152,17 @@ def _contested(pairs: Sequence[PairScore], rules: Rules) -> dict[_Key, PairScore
         for members in frames.values()
         for a in members
         for b in members
-        if a.product_id != b.product_id
+        if _owner(a, groups) != _owner(b, groups)
         and overlap_coefficient(a.footprint or (), b.footprint or ()) >= SAME_PLACE
     ]
     best: dict[tuple[int, uuid.UUID, uuid.UUID], float] = {}
     for a, b in meets:
-        key = (a.shot, a.product_id, b.product_id)
+        key = (a.shot, _owner(a, groups), _owner(b, groups))
         best[key] = max(best.get(key, 0.0), _score(a))
-    rivals = _seen_elsewhere(pairs, frames, rules)
+    rivals = _seen_elsewhere(pairs, frames, rules, groups)
     for a, b in meets:
-        own = best[a.shot, a.product_id, b.product_id]
-        other = best[a.shot, b.product_id, a.product_id]
+        own = best[a.shot, _owner(a, groups), _owner(b, groups)]
+        other = best[a.shot, _owner(b, groups), _owner(a, groups)]
         if own == other or own - other >= rules.sibling_margin - _ROUNDING:
             continue
         held = rivals.get(_pair_key(a))
@@ -141,14 +172,19 @@ def _contested(pairs: Sequence[PairScore], rules: Rules) -> dict[_Key, PairScore
 
 
 def _seen_elsewhere(
-    pairs: Sequence[PairScore], frames: Mapping[uuid.UUID | None, Sequence[PairScore]], rules: Rules
+    pairs: Sequence[PairScore],
+    frames: Mapping[uuid.UUID | None, Sequence[PairScore]],
+    rules: Rules,
+    groups: Groups,
 ) -> dict[_Key, PairScore]:
     """Pairs that are only alike, in frames where another product was placed: that is what they are like."""
     found: dict[_Key, PairScore] = {}
     for pair in pairs:
         if _score(pair) >= rules.review_min and pair.by_looks:
             others = [
-                p for p in frames.get(pair.frame_id, ()) if p.product_id != pair.product_id and not p.by_looks
+                p
+                for p in frames.get(pair.frame_id, ())
+                if _owner(p, groups) != _owner(pair, groups) and not p.by_looks
             ]
             if others:
                 found[_pair_key(pair)] = max(others, key=lambda p: (_score(p), str(p.img_id)))
@@ -196,6 +232,8 @@ def _fault(
 ) -> Reason | None:
     """Why the match cannot be accepted; None where it can."""
     top = _score(best)
+    if best.shared:
+        return Reason("material.shared")
     if best.sim_kp is None:
         return Reason("keypoints.none")
     if rival is not None:
@@ -207,8 +245,9 @@ def _fault(
         return Reason("deep.none", {"least": rules.sim_deep_min})
     if best.sim_deep < rules.sim_deep_min:
         return Reason("deep.low", {"value": best.sim_deep, "least": rules.sim_deep_min})
-    # What is accepted by its looks has no geometry to be asked for.
-    if best.sim_kp < rules.inliers_min and (top < rules.best_min or not best.by_looks):
+    # What is accepted by its looks or by learned points has no print to be asked for.
+    proven = best.by_looks or best.learned is not None
+    if best.sim_kp < rules.inliers_min and (top < rules.best_min or not proven):
         return Reason("geometry.low", {"value": best.sim_kp, "least": rules.inliers_min})
     if top >= rules.best_alone_min or (top >= rules.best_min and shots >= rules.cons_min):
         return None
@@ -222,6 +261,8 @@ def _acceptance(best: PairScore, shots: int, rules: Rules) -> Reason:
     values = {"best": _score(best), "shots": shots}
     if best.by_looks:
         return Reason("accepted.look", values)
+    if best.learned is not None:
+        return Reason("accepted.learned", {**values, "points": best.learned})
     alone = _score(best) >= rules.best_alone_min
     return Reason("accepted.alone" if alone else "accepted.shots", values)
 

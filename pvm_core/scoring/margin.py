@@ -12,7 +12,8 @@ def margins(products: Sequence[Hashable], similarity: Sequence[float]) -> list[f
     margin: there is nobody to lead.
 
     Args:
-        products: whom each pair belongs to; similarity: its cosine, [-1, 1].
+        products: whom each pair belongs to, its listing group where it is of one.
+        similarity: its cosine, [-1, 1].
     """
     best: dict[Hashable, float] = {}
     for product, value in zip(products, similarity, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
@@ -55,9 +55,18 @@ class PairScore(Terms, Pair):
         footprint: outline of what the pair explains in the frame (`PairEvidence.footprint`), None without a
             transform. Decisions need it; it is not stored with a score.
         by_looks: whether likeness alone carries the score, not what the terms sum up to; not stored either.
+        learned: agreeing points of learned local features where they carry the score, else None; not stored.
         mirrored: whether the frame shows the product left for right; stored with a match.
+        shared: whether all that agrees is material that is not the product (`pvm_core.shared_material`); not
+            stored either.
     """
 
     footprint: tuple[float, ...] | None = None
     by_looks: bool = False
+    learned: int | None = None
     mirrored: bool = False
+    shared: bool = False
+
+
+#: Fields of a `PairScore` that decisions need and nothing stores.
+UNSTORED: Final = ("footprint", "by_looks", "learned", "shared")

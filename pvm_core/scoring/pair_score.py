@@ -6,10 +6,13 @@ lower, never higher. Only where the rules switch the edge term off do the other 
 
 A plush toy has next to no print. Where too few points agree for print to decide, a pair may be right by its
 looks: its score is then what cosine and margin alone promise (`Calibration.look`), where that is more. It
-needs another product to lead: in a catalogue of one nothing is accepted by its looks.
+needs another product to lead: in a catalogue of one nothing is accepted by its looks. Where the second
+verifier was asked (`pvm_core.scoring.learned_term`), its answer may carry the pair likewise.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import (
@@ -19,7 +22,9 @@ from pvm_core.scoring.calibration import (
     edge_features,
     kp_features,
 )
+from pvm_core.scoring.learned_term import learned_score
 from pvm_core.scoring.pair import Pair, PairScore, Terms, weighted
+from pvm_core.shared_material import discounted
 from pvm_core.verification import PairEvidence
 
 
@@ -31,16 +36,53 @@ def score_pair(
     calibration: Calibration,
     rules: Rules,
     margin: float | None = None,
+    share: float = 0.0,
 ) -> PairScore:
-    """A pair with its terms and score; `evidence` None: the pictures could not be compared."""
+    """A pair with its terms and score; `evidence` None: the pictures could not be compared.
+
+    Args:
+        share: of the agreeing points, [0, 1], on material that is not the product. Where too few are left
+            without it, nothing places the pair, and its likeness is that of the material.
+    """
     found = evidence or PairEvidence(0, 0)
+    left = discounted(found, share, rules.min_inliers)
+    if left is None:
+        rules = replace(rules, look_term=False)
+    found = left or PairEvidence(found.tentative, 0, keypoints=found.keypoints)
     terms = score_terms(found, sim_rgb, sim_gray, calibration, rules, margin)
     summed = weighted(terms.sim_deep, terms.sim_kp, terms.sim_edge, rules)
+    by_looks, footprint, points = terms.score_pair != summed, found.footprint, None
+    if (learned := _by_learned(found, terms, sim_rgb, sim_gray, calibration, rules, margin)) is not None:
+        terms = replace(terms, score_pair=learned)
+        # Learned points place the pair: it can contest others, and be contested, as print can.
+        by_looks, footprint, points = False, _outline(found), _points(found)
     return PairScore(
         pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
-        terms.sim_deep, terms.sim_kp, terms.sim_edge, terms.score_pair, found.footprint,
-        terms.score_pair != summed, bool(found.mirrored),
+        terms.sim_deep, terms.sim_kp, terms.sim_edge, terms.score_pair, footprint, by_looks, points,
+        bool(found.mirrored), left is None,
     )  # fmt: skip
+
+
+def _by_learned(
+    evidence: PairEvidence,
+    terms: Terms,
+    sim_rgb: float | None,
+    sim_gray: float | None,
+    calibration: Calibration,
+    rules: Rules,
+    margin: float | None,
+) -> float | None:
+    """What learned local features promise, where it is more than everything else does; else None."""
+    promised = learned_score(evidence, sim_rgb, sim_gray, calibration, rules, margin)
+    return promised if promised is not None and promised > (terms.score_pair or 0.0) else None
+
+
+def _outline(evidence: PairEvidence) -> tuple[float, ...] | None:
+    return evidence.learned.footprint if evidence.learned is not None else None
+
+
+def _points(evidence: PairEvidence) -> int | None:
+    return evidence.learned.inliers if evidence.learned is not None else None
 
 
 def score_terms(

@@ -16,6 +16,7 @@ _NOTHING: Final[Mapping[str, Value]] = MappingProxyType({})
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "keypoints.none": "too few keypoints to compare the geometry",
+        "material.shared": "what agrees is a frame, a banner or a chart that is not the product",
         "rival": "another product fits the same place with {rival_score} against {best}, "
         "a lead of {margin} is asked for",
         "model.uncalibrated": "the model {model} is not calibrated",
@@ -26,6 +27,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "best.low": "best pair {best} is under {least}",
         "accepted.alone": "best pair {best}, shots that show it: {shots}",
         "accepted.look": "looks very alike ({best}), far more so than any other product; "
+        "shots that show it: {shots}",
+        "accepted.learned": "looks alike ({best}), and {points} learned points agree; "
         "shots that show it: {shots}",
         "accepted.shots": "best pair {best}, shots that agree: {shots}",
         # Written before reasons were data: the English text as it was.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import numpy as np
 
 from pvm_core.arrays import F32, F64, U8, Bools
+from pvm_core.verification.overlay import overlays
 
 #: Longest side of the canvas on which both are compared, pixels: product print stays legible, cost stays low.
 SIDE: Final = 160
@@ -24,6 +25,10 @@ MAX_FLOW: Final = 0.08
 #: Chroma (Lab units) from which a place is coloured, and the turn of hue in degrees that no light explains.
 HUE_CHROMA: Final = 12.0
 HUE_TURN: Final = 60.0
+#: Print that must agree before an overlay is looked for, and once it is left out, for it to be believed:
+#: banners and stickers over true pairs leave 0.60 to 0.87, flat panels of siblings 0.11 to 0.39.
+OVERLAY_TRIED: Final = 0.3
+OVERLAY_PRINT: Final = 0.55
 _TINY: Final = 1e-6
 
 
@@ -88,6 +93,8 @@ class Appearance:
         hue_conflict: share of the product that is coloured in both and whose hue differs by more than
             `HUE_TURN`, after white balance, [0, 1].
         sharpness: frame pixels per canvas pixel; below 1 the frame shows less detail than the canvas.
+        overlay: share of the product that a banner or sticker on either picture covers, [0, 1]: left out of
+            all the others; None where there is none.
     """
 
     visible: float | None = None
@@ -104,6 +111,7 @@ class Appearance:
     colour_worst: float | None = None
     hue_conflict: float | None = None
     sharpness: float | None = None
+    overlay: float | None = None
 
 
 def compare(canvas: Canvas, pyramid: list[U8], matrix: F64, inliers: F32) -> tuple[Appearance, F64] | None:
@@ -129,9 +137,31 @@ def compare(canvas: Canvas, pyramid: list[U8], matrix: F64, inliers: F32) -> tup
             first, to_frame = second, to_frame @ better
             flow = _flow(canvas.grey, _evened(first[0]))
     warped, seen, sharpness = first
-    measured = _measure(canvas, warped, (seen, _core(canvas, inliers)), flow, agree, sharpness)
+    core = _core(canvas, inliers)
+    measured = _measure(canvas, warped, (seen, core), flow, agree, sharpness)
+    measured = _without_overlays(measured, canvas, warped, (seen, core), agree) or measured
     refined = to_frame @ canvas.matrix
     return measured, refined / refined[2, 2]
+
+
+def _without_overlays(
+    first: Appearance, canvas: Canvas, warped: U8, where: tuple[Bools, Bools], agree: float
+) -> Appearance | None:
+    """What is measured beside the banners and stickers over either picture; None where there are none, or
+    where the rest does not agree either."""
+    if first.print_mid is None or first.sharpness is None or first.print_mid < OVERLAY_TRIED:
+        return None
+    covered = overlays(canvas.rgb, warped, where[0])
+    if not covered.any():
+        return None
+    # Nothing is to be aligned there: the flow must not follow the overlay's outline.
+    filled = np.where(covered[..., None], canvas.rgb, warped)
+    flow, seen = _flow(canvas.grey, _evened(filled)), where[0] & ~covered
+    second = _measure(canvas, filled, (seen, where[1]), flow, agree, first.sharpness)
+    if (second.print_mid or 0.0) < OVERLAY_PRINT:
+        return None
+    share = float(covered.sum() / max(1, where[0].sum()))
+    return replace(second, visible=first.visible, overlay=share)
 
 
 def _core(canvas: Canvas, inliers: F32) -> Bools:

@@ -196,11 +196,11 @@ def _fit_of(
         matrix / matrix[2, 2],
         pose.members[unique],
         float(np.sqrt(np.mean(error[unique] ** 2))),
-        _spread(product.xy, t.product[pose.members[unique]]),
+        spread(product.xy, t.product[pose.members[unique]]),
     )
 
 
-def _spread(xy: F32, chosen: Ints) -> float:
+def spread(xy: F32, chosen: Ints) -> float:
     """Of the cells of a picture that hold keypoints, the share that holds a chosen one."""
     low, high = xy.min(axis=0), xy.max(axis=0)
     cells = np.minimum((xy - low) * (CELLS / np.maximum(high - low, 1.0)), CELLS - 1).astype(int)
@@ -300,4 +300,4 @@ def guided_matching(product: Keypoints, frame: Keypoints, matrix: F64) -> tuple[
     sure = np.unique(rows[alike >= CONFIRM_ALIKE])
     if not len(sure):
         return 0, 0.0, 0.0
-    return len(sure), len(sure) / len(np.unique(rows)), _spread(product.xy, sure)
+    return len(sure), len(sure) / len(np.unique(rows)), spread(product.xy, sure)

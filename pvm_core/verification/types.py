@@ -12,6 +12,7 @@ from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
 from pvm_core.keypoints import Keypoints
 from pvm_core.verification.appearance import Appearance, Canvas, make_canvas
+from pvm_core.verification.learned_evidence import LearnedEvidence
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
@@ -20,7 +21,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other values for the same pair and parameters: it is part of the key.
-VERSION: Final = "4"
+VERSION: Final = "5"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ class PairEvidence(Appearance):
             one, [0, 1].
         footprint: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
         points_product, points_frame: the inliers (at most 60), for drawing.
+        learned: what the second verifier found; None where it was not asked.
         mirrored: whether the frame shows the product left for right; False: the plain view is the clearer
             one; None: only that was tried. Places are those of the frame as it is, mirrored or not.
     """
@@ -121,12 +123,22 @@ class PairEvidence(Appearance):
     footprint: tuple[float, ...] | None = None
     points_product: Points = ()
     points_frame: Points = ()
+    learned: LearnedEvidence | None = None
     mirrored: bool | None = None
 
 
 def evidence_to_row(evidence: PairEvidence) -> dict[str, Any]:
     """The measurements as JSON-able values; `evidence_from_row` gives an equal object back."""
-    row = {f.name: getattr(evidence, f.name) for f in fields(evidence)}
+    return _row(evidence)
+
+
+def learned_to_row(evidence: LearnedEvidence) -> dict[str, Any]:
+    """The second verifier's measurements alone, as `evidence_to_row` writes them."""
+    return {"learned": _row(evidence)}
+
+
+def _row(measured: PairEvidence | LearnedEvidence) -> dict[str, Any]:
+    row = {f.name: getattr(measured, f.name) for f in fields(measured)}
     return {k: _plain(v) for k, v in row.items() if v is not None and v != ()}
 
 
@@ -137,14 +149,19 @@ def evidence_from_row(row: Mapping[str, Any]) -> PairEvidence:
         StoreError: code `evidence.corrupt`: a measurement is missing or unknown.
     """
     try:
-        return PairEvidence(**{k: _frozen(v) for k, v in row.items()})
-    except TypeError as error:
+        values = {k: _frozen(v) for k, v in row.items()}
+        if "learned" in values:
+            values["learned"] = LearnedEvidence(**{k: _frozen(v) for k, v in values["learned"].items()})
+        return PairEvidence(**values)
+    except (TypeError, AttributeError) as error:
         raise StoreError(
             "evidence.corrupt", "pair evidence", f"cannot be read ({error})", "Run the job again"
         ) from error
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, LearnedEvidence):
+        return _row(value)
     return [_plain(v) for v in value] if isinstance(value, tuple) else value
 
 

@@ -262,9 +262,9 @@ class ModelStore:
 
 
 def _verify_wheel(spec: ModelSpec, progress: Progress | None) -> Verification:
-    from pvm_core.embedders.lite0 import weights_file
+    from pvm_core.embedders.lite0 import SOURCE
 
-    path = weights_file()
+    path = SOURCE.weights_file()
     if path is None:
         raise missing(spec.name)
     found = sha256_of(path, progress)

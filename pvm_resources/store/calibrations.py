@@ -42,7 +42,7 @@ LEFT JOIN LATERAL (
     WHERE o.job_id = c.job_id AND o.frame_id = c.frame_id AND p.product_id <> i.product_id
 ) other ON true
 WHERE c.job_id = %(job)s AND f.video_id = ANY(%(videos)s)
-      AND (e.raw ? 'footprint' OR i.product_id = ANY(%(products)s))
+      AND (e.raw ? 'footprint' OR e.raw ? 'learned' OR i.product_id = ANY(%(products)s))
 ORDER BY f.video_id, f.ts, c.frame_id, c.rank, c.img_id
 """
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from pvm_core.picture_content import Role
 from pvm_core.product_changes import FIELDS
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
@@ -62,6 +64,15 @@ SELECT {listed(_IMAGE, "i")}, ji.position
 FROM job_images ji JOIN stored_images i USING (img_id)
 JOIN job_products jp ON (jp.job_id, jp.product_id) = (ji.job_id, ji.product_id)
 """
+
+
+@dataclass(frozen=True)
+class ReviewedPicture:
+    """What a picture of a job is. `marked`: 32 x 32 cells that are not the product, a bit each, or None."""
+
+    img_id: uuid.UUID
+    role: Role
+    marked: bytes | None
 
 
 class Catalogue(Repository):
@@ -136,6 +147,42 @@ class Catalogue(Repository):
         """Removes all other pictures from the job's galleries; returns how many."""
         query = "DELETE FROM job_images WHERE job_id = %s AND img_id <> ALL(%s)"
         return self._execute(query, job_id, list(img_ids))
+
+    def write_review(
+        self, job_id: str, pictures: Iterable[ReviewedPicture], groups: Mapping[uuid.UUID, uuid.UUID]
+    ) -> None:
+        """What each of the job's pictures is; and product -> the first listing of its group."""
+        given = list(pictures)
+        self._db.commit(
+            Statement(
+                "UPDATE job_images i SET role = g.role, marked = g.marked "
+                "FROM unnest(%s::uuid[], %s::text[], %s::bytea[]) g (img_id, role, marked) "
+                "WHERE i.job_id = %s AND i.img_id = g.img_id",
+                [[p.img_id for p in given], [p.role for p in given], [p.marked for p in given], job_id],
+            ),
+            Statement("UPDATE job_products SET listing_group = NULL WHERE job_id = %s", [job_id]),
+            Statement(
+                "UPDATE job_products p SET listing_group = g.first "
+                "FROM unnest(%s::uuid[], %s::uuid[]) g (product_id, first) "
+                "WHERE p.job_id = %s AND p.product_id = g.product_id",
+                [list(groups), list(groups.values()), job_id],
+            ),
+        )
+
+    def reviewed(self, job_id: str) -> list[ReviewedPicture]:
+        """The job's pictures as `write_review` left them."""
+        return self._db.all(
+            ReviewedPicture, "SELECT img_id, role, marked FROM job_images WHERE job_id = %s", [job_id]
+        )
+
+    def listing_groups(self, job_id: str) -> dict[uuid.UUID, uuid.UUID]:
+        """Product -> the first listing of its group, for products listed more than once."""
+        found = self._db.tuples(
+            "SELECT product_id, listing_group FROM job_products "
+            "WHERE job_id = %s AND listing_group IS NOT NULL",
+            [job_id],
+        )
+        return dict(found)
 
     def products(self, job_id: str) -> list[Product]:
         """The job's products, in catalogue order."""

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from pvm_core.errors import InputError
 from pvm_core.links import at_second, file_at_second
 from pvm_core.scoring.decision import MatchDecision, Status
-from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair import UNSTORED, PairScore
 from pvm_core.scoring.reason import Reason
 from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_resources.store.labels import JOIN
@@ -24,7 +24,8 @@ DECIDED: Final = {
     "best_frame_id": "uuid", "ts": "float8", "shot": "int4", "score": "float8", "accept": "float8",
     "status": "text", "reason_code": "text", "reason_values": "jsonb", "sim_deep": "float8",
     "sim_kp": "float8", "sim_edge": "float8", "score_pair": "float8", "consistency": "int4",
-    "coverage": "int4", "mirrored": "bool", "calibration": "text", "embed_model": "text", "rules_key": "text",
+    "coverage": "int4", "mirrored": "bool", "listing_group": "uuid", "calibration": "text",
+    "embed_model": "text", "rules_key": "text",
 }  # fmt: skip
 STORED: Final = ", ".join(f"m.{name}" for name in (*DECIDED, "evidence_path", "media_purged_at"))
 #: The first name a video has in the job; every name, a row each.
@@ -41,7 +42,8 @@ SELECT {stored}, m.job_id, m.created_at, j.industry, p.asin_or_itemid AS product
        CASE WHEN w.platform = 'file' THEN coalesce(v.source_ref, '') ELSE '' END AS video_path,
        l.verdict AS label, l.who AS label_who, l.created_at AS label_at, r.product_id AS rival_id,
        r.asin_or_itemid AS rival_product, r.title AS rival_title, r.src AS rival_source,
-       ri.img_id AS rival_img, ri.local_path AS rival_path{more}
+       ri.img_id AS rival_img, ri.local_path AS rival_path,
+       coalesce(lg.asin_or_itemid, '') AS listed_as{more}
 FROM {source} m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos w USING (video_id)
 {names} {joins} {labels} {rival} {where} ORDER BY {order}
 """
@@ -51,6 +53,7 @@ _ID: Final = """CASE WHEN m.reason_values ->> '{0}' ~ '^[0-9a-f]{{8}}(-[0-9a-f]{
     THEN (m.reason_values ->> '{0}')::uuid END"""
 _RIVAL: Final = f"""
 LEFT JOIN products r ON m.reason_code = 'rival' AND r.product_id = {_ID.format("rival")}
+LEFT JOIN products lg ON lg.product_id = m.listing_group
 LEFT JOIN LATERAL (
     SELECT s.img_id, s.local_path FROM stored_images s WHERE s.product_id = r.product_id
     ORDER BY s.img_id IS NOT DISTINCT FROM {_ID.format("rival_image")} DESC, s.created_at, s.img_id LIMIT 1
@@ -91,9 +94,7 @@ class MatchRecord(MatchDecision):
 
     def row(self) -> dict[str, Any]:
         """Column -> value: all fields, with those of `best` and `reason` among them."""
-        pair = {
-            _RENAMED.get(n, n): v for n, v in vars(self.best).items() if n not in ("footprint", "by_looks")
-        }
+        pair = {_RENAMED.get(n, n): v for n, v in vars(self.best).items() if n not in UNSTORED}
         code, values = self.reason.to_row()
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("best", "reason")}
         return {**pair, **own, "reason_code": code, "reason_values": values}
@@ -127,6 +128,8 @@ class MatchView(MatchRecord):
         price, currency: a plain decimal and an ISO 4217 code, "" where unknown.
         channel: who published the video, "" where unknown; video_path: its file, for a folder's clip.
         label: the verdict of a person on product and video; label_who, label_at: who and when; None: none.
+        listed_as: the first listing of the product's group, its id as its source gave it; "" where it is
+            listed once.
         rival: the product that contests it; None where none does, or it is gone.
     """
 
@@ -152,6 +155,7 @@ class MatchView(MatchRecord):
     label_who: str | None
     label_at: datetime | None
     rival: Rival | None
+    listed_as: str
 
     @property
     def effective_status(self) -> Status:

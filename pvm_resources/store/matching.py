@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
 
-from pvm_core.scoring.pair import PairScore
+from pvm_core.scoring.pair import UNSTORED, PairScore
 from pvm_core.scoring.verdict import Verdict
 from pvm_core.verification.mirror import FOUND_INLIERS, PLAIN_INLIERS, PLAIN_PRINT, FrameDoubt
 from pvm_jobs.events import Event
@@ -33,7 +34,7 @@ from pvm_resources.store.records import Candidate, CandidatePair, MatchStatus, P
 _JOB: Final = {"job_id": "text"}
 _CANDIDATE: Final = columns(Candidate)
 _EVIDENCE: Final = columns(PairEvidenceRow, raw="jsonb")
-_SCORE: Final = columns(PairScore, without=("footprint", "by_looks", "mirrored"))
+_SCORE: Final = columns(PairScore, without=(*UNSTORED, "mirrored"))
 #: The job has pictures of both sides of match m.
 _JUDGED: Final = """
 EXISTS (SELECT 1 FROM job_images i WHERE i.job_id = m.job_id AND i.product_id = m.product_id)
@@ -43,7 +44,7 @@ AND EXISTS (SELECT 1 FROM job_items f
 #: What an evidence picture shows; where any of it changes, the picture is made again.
 _SHOWN: Final = (
     *("best_img_id", "best_frame_id", "ts", "score", "status", "reason_code", "reason_values"),
-    *("sim_deep", "sim_kp", "sim_edge", "mirrored"),
+    *("sim_deep", "sim_kp", "sim_edge", "mirrored", "listing_group"),
 )
 _PAIRS: Final = """
 SELECT c.frame_id, c.img_id, i.product_id, f.video_id, f.ts, f.shot, c.rank, c.sim_rgb, c.sim_gray,
@@ -123,6 +124,18 @@ class Matching(Repository):
         looked at `again`."""
         values, key = rows(compared, _EVIDENCE, raw=json), ("frame_id", "img_id", "verify_key")
         self._db.commit(Copy("pair_evidence", _EVIDENCE, values, key, update=["raw"] if again else ()))
+
+    def add_to_evidence(self, measured: Iterable[PairEvidenceRow]) -> None:
+        """Adds further raw measurements to those of pairs that were compared under the same key."""
+        given = list(measured)
+        self._execute(
+            "UPDATE pair_evidence e SET raw = e.raw || n.raw "
+            "FROM unnest(%(frames)s::uuid[], %(images)s::uuid[], %(keys)s::text[], %(raws)s::jsonb[]) "
+            "AS n (frame_id, img_id, verify_key, raw) "
+            "WHERE e.frame_id = n.frame_id AND e.img_id = n.img_id AND e.verify_key = n.verify_key",
+            frames=[one.frame_id for one in given], images=[one.img_id for one in given],
+            keys=[one.verify_key for one in given], raws=[Jsonb(one.raw) for one in given],
+        )  # fmt: skip
 
     def evidence(self, job_id: str, verify_key: str) -> Iterator[tuple[CandidatePair, dict[str, Any] | None]]:
         """Each candidate with its raw measurements, None where it was not compared; ordered as

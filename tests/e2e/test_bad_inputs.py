@@ -177,3 +177,36 @@ def test_a_job_with_nothing_usable_ends_with_exit_code_3(shared_pvm: Pvm, tmp_pa
 
     assert done.returncode == 3, done.stderr
     assert "c0" in done.stderr
+
+
+def test_files_that_are_no_videos_are_named_at_the_end_of_the_run_and_the_rest_is_done(
+    shared_pvm: Pvm, tmp_path: Path
+) -> None:
+    case = tiny.write_case(tmp_path, products=2, clips=2)
+    for name in ("notes.txt", "more.txt", "cover.psd"):
+        (case.videos / name).write_bytes(b"x")
+
+    done = shared_pvm.run(case.products, case.videos, "lẫn lộn")
+
+    assert done.returncode == 0, done.stderr
+    assert "[video.passed_over]" in done.stderr
+    assert "cover.psd" in done.stderr
+    assert "2 files of the type .txt" in " ".join(done.stderr.split())
+
+
+def test_pictures_by_absolute_path_need_allow_outside(shared_pvm: Pvm, tmp_path: Path) -> None:
+    case = tiny.write_case(tmp_path / "case", products=2, clips=2)
+    pictures = tmp_path / "elsewhere"
+    (tmp_path / "case" / "images").rename(pictures)
+    rows = [{"product_id": f"p{n}", "image": str(pictures / f"p{n}.jpg")} for n in range(2)]
+    tiny.write_catalogue(case.products, rows)
+
+    refused = shared_pvm.run(case.products, case.videos, "ảnh ở ngoài")
+    assert refused.returncode != 0
+    assert "--allow-outside" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+    done = shared_pvm.run(case.products, case.videos, "ảnh ở ngoài", "--allow-outside")
+    assert done.returncode == 0, done.stderr
+    found = shared_pvm("results", "-i", "ảnh ở ngoài", "--format", "csv").stdout
+    assert [row["product"] for row in csv.DictReader(io.StringIO(found))] == ["p0"]

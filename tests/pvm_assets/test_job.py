@@ -171,6 +171,36 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
     ] == scores
 
 
+def test_pairs_in_doubt_are_put_to_the_second_verifier_once(
+    stand: Stand, instance: dg.DagsterInstance
+) -> None:
+    job = stand.job()
+    # No pair has so many points of print: every one is left in doubt.
+    stand.repos.industries.set_rules(job.industry, "default", {"min_inliers": 500})
+    assert stand.run(job).status == "completed"
+    key = stand.repos.jobs.get(job.job_id).keys["verify"]
+    asked = [p for p, raw in stand.repos.matching.evidence(job.job_id, key) if raw and "learned" in raw]
+    assert asked
+    figures = _materialisations(instance, job.partition_key)["matches"].metadata
+    assert figures["pairs_second_verifier"].value == len(asked)
+    accepted = {m.reason.code: m for m in stand.repos.matching.matches(job.job_id) if m.status == "accepted"}
+    assert set(accepted) == {"accepted.learned"}
+    page = accepted["accepted.learned"].evidence_path
+    assert page is not None
+    assert decode_stored((Path(stand.settings.media) / page).read_bytes()).ndim == 3
+
+    assert stand.run(job).status == "completed"
+    progress = {p.stage: p for p in stand.repos.state.progress(job.job_id)}
+    assert progress["matches"].reused == progress["matches"].total
+    # Without it the pairs are measured as where it is not installed.
+    stand.repos.industries.set_rules(job.industry, "default", {"min_inliers": 500, "learned_term": False})
+    assert stand.run(job).status == "completed"
+    plain = stand.repos.jobs.get(job.job_id).keys["verify"]
+    assert plain != key
+    assert not any("learned" in (raw or {}) for _, raw in stand.repos.matching.evidence(job.job_id, plain))
+    assert all(m.status != "accepted" for m in stand.repos.matching.matches(job.job_id))
+
+
 def test_a_lost_file_is_made_again(stand: Stand) -> None:
     job = stand.job()
     assert stand.run(job).status == "completed"

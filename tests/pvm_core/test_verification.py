@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -141,6 +142,50 @@ def test_only_print_that_agrees_shows_that_a_clip_is_plain(
     inliers: int, print_mid: float | None, mirrored: bool, plain: bool
 ) -> None:
     assert reads_plainly(inliers, print_mid, mirrored=mirrored) is plain
+
+
+def banner(rgb: np.ndarray, share: float) -> np.ndarray:
+    high, wide = rgb.shape[:2]
+    made, top = rgb.copy(), int(high * (1 - share))
+    cv2.rectangle(made, (0, top), (wide, high), (214, 20, 32), -1)
+    cv2.putText(made, "SALE -50%", (12, top + 44), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (255, 240, 30), 3)
+    return made
+
+
+def sticker(rgb: np.ndarray) -> np.ndarray:
+    made, (high, wide) = rgb.copy(), rgb.shape[:2]
+    corners = np.array([(0.42, 0.35), (0.66, 0.4), (0.63, 0.62), (0.4, 0.56)]) * (wide, high)
+    cv2.fillConvexPoly(made, corners.astype(np.int32), (255, 0, 0))
+    return made
+
+
+@pytest.mark.parametrize("over", ["picture", "frame"])
+def test_a_banner_or_a_sticker_is_no_difference_of_the_product(over: str) -> None:
+    product = label(1)
+    frame, _ = place(product, TILTED)
+    plain = verify(view(frame), view(product), PARAMS)
+    assert plain.overlay is None
+    if over == "picture":
+        product = banner(product, 0.24)
+    else:
+        frame = sticker(frame)
+    found = verify(view(frame), view(product), PARAMS)
+    assert found.overlay is not None
+    assert 0.05 < found.overlay < 0.45
+    assert (found.print_mid or 0) > 0.6
+    assert (found.colour_worst or 99) < 2 * (plain.colour_worst or 0) + 10
+
+
+def test_a_band_of_another_colour_stays_a_difference_of_the_product() -> None:
+    def banded(colour: tuple[int, int, int]) -> np.ndarray:
+        made = label(1).copy()
+        cv2.rectangle(made, (0, 120), (240, 190), colour, -1)
+        return made
+
+    frame, _ = place(banded((30, 150, 60)), TILTED)
+    found = verify(view(frame), view(banded((200, 40, 160))), PARAMS)
+    assert found.overlay is None
+    assert (found.colour_worst or 0) > 40
 
 
 def test_warm_light_and_shade_do_not_hide_a_product() -> None:

@@ -15,6 +15,7 @@ from pvm_core.rules import Rules
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.reason import Reason
 from pvm_resources.store.assembly import Store
+from pvm_resources.store.catalogue import ReviewedPicture
 from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import Candidate, CandidatePair, PairEvidenceRow
 from tests.outbox import Outbox
@@ -214,6 +215,30 @@ def test_a_match_of_another_jobs_picture_is_refused(repos: Store, made: world.Wo
             made.job.job_id, [_with_best(world.matches(made)[0], frame_id=uuid.uuid4())]
         )
     assert len(repos.matching.matches(made.job.job_id)) == 3
+
+
+def test_a_review_of_the_catalogue_is_replaced_as_a_whole(repos: Store, made: world.World) -> None:
+    job, (first, second, *_) = made.job.job_id, made.products
+    rows = [
+        ReviewedPicture(made.images[0].img_id, "chart", None),
+        ReviewedPicture(made.images[1].img_id, "view", bytes(128)),
+    ]
+    groups = {first.product_id: first.product_id, second.product_id: first.product_id}
+    repos.catalogue.write_review(job, rows, groups)
+    found = {row.img_id: row for row in repos.catalogue.reviewed(job)}
+    assert [found[row.img_id] for row in rows] == rows
+    assert found[made.images[2].img_id].role == "view"
+    assert repos.catalogue.listing_groups(job) == groups
+    repos.catalogue.write_review(job, [], {})
+    assert repos.catalogue.listing_groups(job) == {}
+
+
+def test_a_match_names_the_first_listing_of_its_product(repos: Store, made: world.World) -> None:
+    job, match = made.job.job_id, world.matches(made)[0]
+    first = made.products[1]
+    repos.matching.replace_matches(job, [replace(match, listing_group=first.product_id)])
+    (shown,) = {(m.listing_group, m.listed_as) for m in repos.matching.results(job)}
+    assert shown == (first.product_id, first.asin_or_itemid)
 
 
 def test_measured_pairs_come_with_their_lead_over_other_products(repos: Store) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from pvm_core.errors import InputError, MediaError
 from pvm_resources.sources.base import Collected, Query, VideoRecord, VideoSource
@@ -132,14 +133,19 @@ def test_a_file_that_goes_away_before_it_is_fetched(tmp_path: Path) -> None:
         FolderVideos(tmp_path).fetch(record, tmp_path)
 
 
-def test_a_name_that_is_no_text_is_written_out(tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_is_refused_and_written_out(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/bad\xff.mp4"
     try:
         with open(path, "wb") as file:  # noqa: PTH123 - a name in bytes
             file.write(b"x")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    assert names(tmp_path) == ["bad\\xff"]
+    clips(tmp_path, "good.mp4")
+    found = collect(tmp_path)
+    assert [record.given_name for record in found.records] == ["good"]
+    assert [(problem.item, problem.code) for problem in found.problems] == [
+        (r"bad\xff.mp4", "video.unreadable")
+    ]
 
 
 PARTS = st.sampled_from(["a", "b", "a.mp4", "ü"])
@@ -163,3 +169,21 @@ def test_names_never_clash(
     clips(folder, *("/".join([*folders, f"{stem}.{suffix}"]) for folders, stem, suffix in files))
     found = names(folder)
     assert len(set(found)) == len(found) == len(files)
+
+
+def test_files_of_another_type_are_named_once_a_type_and_none_is_skipped_in_silence(tmp_path: Path) -> None:
+    names = ("a.mp4", "n/b.txt", "n/c.TXT", "d.txt", "e.docx", "README", ".hidden", ".h/x.txt", "sub/f.gif")
+    clips(tmp_path, *names)
+    Image.new("RGB", (8, 8)).save(tmp_path / "sub" / "f.gif")
+    found = collect(tmp_path)
+
+    assert [one.given_name for one in found.records] == ["a"]
+    told = {one.item: one.message for one in found.problems}
+    assert {one.code for one in found.problems} == {"video.passed_over"}
+    assert sorted(told) == ["README", "d.txt", "e.docx", "sub/f.gif"], (
+        "the first of each type, nothing hidden"
+    )
+    assert "3 files of the type .txt, this one the first" in told["d.txt"]
+    assert "it is no video by its name" in told["README"]
+    assert "it is a still picture" in told["sub/f.gif"]
+    assert all("Videos end in " in message and " mp4, " in message for message in told.values())

@@ -60,6 +60,10 @@ class FolderVideos:
                 if not self._bounds.admits(real := Path(os.path.realpath(path))):
                     problems.append(self._leads_out(path))
                     continue
+                if not _is_text(real):
+                    # Every process of the job opens it by its path, which no database could hold.
+                    problems.append(_nameless(self._relative(path)))
+                    continue
                 with path.open("rb"):
                     found.append((self._relative(path), real, stat))
             except OSError as error:
@@ -192,6 +196,19 @@ def _is_clip(path: Path) -> bool:
 
         return is_animation(path)
     return kind in VIDEO_SUFFIXES
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _nameless(item: str) -> Problem:
+    reason = "its name, or a folder's on the way, holds bytes that are no UTF-8 text"
+    return Problem.of(STAGE, MediaError("video.unreadable", item, reason, "Rename it"))
 
 
 def _unreadable(item: str, error: OSError) -> Problem:

@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,6 +19,7 @@ from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, render_evi
 from pvm_core.images import encode_jpeg
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
+from pvm_core.verification.types import PairEvidence, evidence_to_row
 from pvm_demo import make_products, render_scene
 from pvm_demo.paint import Rgb
 from pvm_demo.products import SyntheticProduct
@@ -32,6 +34,7 @@ from pvm_resources.store.records import (
     ImageSource,
     JobVideo,
     KeyframeSet,
+    PairEvidenceRow,
     Product,
     Video,
 )
@@ -125,6 +128,11 @@ def fill(database: Database, media: MediaStore, folder: Path) -> Shelf:
     contested = replace(matches[4].reason, values={**matches[4].reason.values, **rival})
     matches[4] = replace(matches[4], reason=contested, best=replace(matches[4].best, score_pair=0.85))
     repos.matching.replace_matches(JOB, matches)
+    repos.matching.write_evidence([
+        PairEvidenceRow(frames[n].frame_id, images[n].img_id, "v1", _measured(drawn[n].images[0], scene.quad))
+        for n, scene in enumerate(scenes[:7])
+        if scene.quad is not None
+    ])  # fmt: skip
     shown = {}
     for n, found in enumerate(matches[:7]):
         key = f"evidence/{JOB}/{found.match_id}.jpg"
@@ -145,6 +153,21 @@ def fill(database: Database, media: MediaStore, folder: Path) -> Shelf:
         cursor.execute("UPDATE products SET url = 'https://www.ebay.com/itm/7' WHERE src = 'ebay'")
     repos.jobs.complete(JOB)
     return Shelf(industry.slug, tuple(m.match_id for m in matches), tuple(products), tuple(videos))
+
+
+def _measured(picture: Rgb, quad: np.ndarray | None) -> dict[str, Any]:
+    """The geometry of a pair, as it is stored."""
+    found = {name: np.asarray(value).tolist() for name, value in _alignment(picture, quad).items()}
+    return evidence_to_row(
+        PairEvidence(
+            tentative=30,
+            inliers=24,
+            model="homography",
+            transform=tuple(np.ravel(found["transform"])),
+            points_product=tuple(map(tuple, found["inliers_product"])),
+            points_frame=tuple(map(tuple, found["inliers_frame"])),
+        )
+    )
 
 
 def _alignment(picture: Rgb, quad: np.ndarray | None) -> dict[str, object]:

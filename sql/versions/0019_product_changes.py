@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0031"
-down_revision = "0030"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
