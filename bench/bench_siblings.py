@@ -146,11 +146,18 @@ def main() -> None:
     )
     print(f"{'':24s} {'pairs':>6s} {'placed':>7s} {'accepted':>9s}")
     for difference in ("colour", "word"):
-        for what, place in ((f"sibling, another {difference}", 1), ("the product shown", 2)):
-            pairs = [one[place] for one in found if one[0].difference == difference]
+        for what, place in ((f"sibling, another {difference}", 0), ("the product shown", 1)):
+            pairs = [
+                pair
+                for case, *both in found
+                if case.difference == difference
+                for pair in both[place : place + 1]
+            ]
             scores = [s for _, s in score_pairs(pairs, calibration, setting.rules)]
             placed = sum(p.evidence is not None and p.evidence.transform is not None for p in pairs)
-            accepted = sum((s.score_pair or 0.0) >= setting.rules.accept for s in scores)
+            accepted = sum(
+                (s.score_pair or 0.0) >= setting.rules.accept and s.recolour is None for s in scores
+            )
             print(f"{what:24s} {len(pairs):6d} {placed:7d} {accepted:9d}")
 
 

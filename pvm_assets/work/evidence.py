@@ -118,6 +118,7 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
         inliers_product=shown.points_product if shown else (),
         inliers_frame=shown.points_frame if shown else (),
         inliers=shown.inliers if shown else None,
+        differs=evidence.recolour_at if evidence and item.reason.code == "colour.differs" else None,
         product_mask=decode_mask(media.get(item.product_mask)) if item.product_mask else None,
         score=item.score,
         status=item.status,
@@ -166,6 +167,7 @@ def _facts(match: EvidenceItem, evidence: PairEvidence | None, language: Languag
     tentative = evidence.tentative if evidence and evidence.inliers else 0
     return (
         *((say(language, "seen mirrored"),) if match.mirrored else ()),
+        *((say(language, "framed: another colour"),) if match.reason.code == "colour.differs" else ()),
         *((say(language, "tentative: {count}", count=tentative),) if tentative else ()),
         say(language, "shots that reach the threshold: {count}", count=match.consistency),
         say(language, "catalogue pictures in them: {count}", count=match.coverage),

@@ -47,6 +47,8 @@ _LOOSE_PX: Final = 6
 #: The rival's picture, pixels a side.
 _RIVAL_SIDE: Final = 104
 _HALO: Final[Colour] = (12, 20, 18)
+#: Frame around the region that differs.
+_DIFFERENT: Final[Colour] = (255, 72, 200)
 #: (fill of chip and bar, words, outline in the frame) of a status.
 _STATUS: Final[Mapping[str, tuple[Colour, str, Colour]]] = {
     "accepted": ((22, 118, 78), "Accepted", (46, 224, 138)),
@@ -92,6 +94,7 @@ class EvidenceInput:
         best: score of the pair shown, [0, 1]; explains the match's score where it differs.
         rival: the product that contests the pair, None without.
         language: of every text but those given here.
+        differs: corners of the region of another colour in product pixels, x0 y0 .. x3 y3; None: none.
         terms: calibrated terms by name (sim_kp, sim_deep, sim_edge), [0, 1]; None = not measured.
         weights: weight of each term by the same names, for the small print beside the bars.
         accept: the threshold of acceptance, [0, 1].
@@ -116,6 +119,7 @@ class EvidenceInput:
     best: float | None = None
     rival: Rival | None = None
     language: Language = "en"
+    differs: Sequence[float] | None = None
     terms: Mapping[str, float | None] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     accept: float = 0.80
@@ -237,6 +241,7 @@ def _portrait_pictures(page: Page, given: EvidenceInput, geometry: _Geometry, y:
     page.picture(product, above)
     page.picture(_outlined(given.frame_rgb, geometry, below, _colours(given)[2]), below)
     _lines(page, given, geometry, above, below)
+    _difference(page, given, geometry, above, below)
     if geometry.transform is None:
         return y
     crop = _around(geometry.outline, given.product_rgb.shape, 0.0)
@@ -436,6 +441,7 @@ def _stage(page: Page, given: EvidenceInput, geometry: _Geometry, stage: Rect) -
     page.picture(product, left)
     page.picture(_outlined(given.frame_rgb, geometry, right, _colours(given)[2]), right)
     _lines(page, given, geometry, left, right)
+    _difference(page, given, geometry, left, right)
     caption = inner.bottom + 28
     name = say(given.language, "Catalogue picture")
     page.text(left.x + left.w / 2, caption, name, 17, MUTED, align="centre")
@@ -496,6 +502,21 @@ def _lines(page: Page, given: EvidenceInput, geometry: _Geometry, left: Rect, ri
             centre = (round(float(places[number, 0]) * 16), round(float(places[number, 1]) * 16))
             cv2.circle(page.rgb, centre, 58, _HALO, -1, cv2.LINE_AA, 4)
             cv2.circle(page.rgb, centre, 40, _blend(_EXACT, _LOOSE, loose[number]), -1, cv2.LINE_AA, 4)
+
+
+def _difference(page: Page, given: EvidenceInput, geometry: _Geometry, left: Rect, right: Rect) -> None:
+    """A frame around the region of another colour, in both pictures."""
+    if given.differs is None or geometry.transform is None:
+        return
+    corners = np.reshape(np.asarray(given.differs, np.float64), (-1, 2))
+    shown = _project(geometry.transform, corners)
+    whole = Rect(0, 0, given.frame_rgb.shape[1], given.frame_rgb.shape[0])
+    places = [_placed(corners, geometry.crop, left)]
+    places += [] if shown is None else [_placed(shown, whole, right)]
+    for points, at in zip(places, (left, right), strict=False):
+        points = np.clip(points, (at.x, at.y), (at.right, at.bottom))
+        for colour, thick in ((_HALO, 8), (_DIFFERENT, 4)):
+            _polyline(page.rgb, points, colour, thick, closed=True)
 
 
 def _placed(points: NDArray[np.float64], shown: Rect, at: Rect) -> NDArray[np.float64]:

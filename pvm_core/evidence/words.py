@@ -27,6 +27,7 @@ VIETNAMESE: Final[Mapping[str, str]] = {
     "Print and colour": "Hình in và màu",
     "Score": "Điểm",
     "accepted from {accept}": "chấp nhận từ {accept}",
+    "framed: another colour": "đóng khung: màu khác",
     "seen mirrored": "hình bị lật ngang",
     "not measured": "không đo được",
     "No alignment between the pictures was found; this rests on the overall look alone.": (

@@ -200,7 +200,9 @@ def _decide_one(
 ) -> MatchDecision:
     # `foremost`: the largest sim_deep of the video. Of pairs without geometry only the first is reviewed.
     best = max(group, key=lambda p: (_capped(p, rivals, rules), _score(p), -p.ts, str(p.img_id)))
-    strong = [p for p in group if _score(p) >= rules.accept and _pair_key(p) not in rivals]
+    strong = [
+        p for p in group if _score(p) >= rules.accept and _pair_key(p) not in rivals and p.recolour is None
+    ]
     shots, images = len({p.shot for p in strong}), {p.img_id for p in strong}
     score = _capped(best, rivals, rules)
     if shots >= rules.bonus_consistency_min:
@@ -224,7 +226,8 @@ def _decide_one(
 
 
 def _capped(pair: PairScore, rivals: dict[_Key, PairScore], rules: Rules) -> float:
-    return min(_score(pair), max(0.0, rules.accept - CAP_GAP)) if _pair_key(pair) in rivals else _score(pair)
+    held = _pair_key(pair) in rivals or pair.recolour is not None
+    return min(_score(pair), max(0.0, rules.accept - CAP_GAP)) if held else _score(pair)
 
 
 def _fault(
@@ -239,6 +242,8 @@ def _fault(
     if rival is not None:
         scores = {"rival_score": _score(rival), "best": top, "margin": rules.sibling_margin}
         return Reason("rival", {"rival": str(rival.product_id), "rival_image": str(rival.img_id), **scores})
+    if best.recolour is not None:
+        return Reason("colour.differs", {"distance": best.recolour})
     if not calibration.calibrated:
         return Reason("model.uncalibrated", {"model": calibration.embedder})
     if best.sim_deep is None:

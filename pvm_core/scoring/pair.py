@@ -57,6 +57,8 @@ class PairScore(Terms, Pair):
         by_looks: whether likeness alone carries the score, not what the terms sum up to; not stored either.
         learned: agreeing points of learned local features where they carry the score, else None; not stored.
         mirrored: whether the frame shows the product left for right; stored with a match.
+        recolour: distance of a region whose colour no light explains, where it is beyond `RECOLOURED`: the
+            product of another colour; else None; not stored.
         shared: whether all that agrees is material that is not the product (`pvm_core.shared_material`); not
             stored either.
     """
@@ -66,7 +68,8 @@ class PairScore(Terms, Pair):
     learned: int | None = None
     mirrored: bool = False
     shared: bool = False
+    recolour: float | None = None
 
 
-#: Fields of a `PairScore` that decisions need and nothing stores.
-UNSTORED: Final = ("footprint", "by_looks", "learned", "shared")
+#: Fields of a `PairScore` that decisions need and the store does not keep with a pair.
+UNSTORED: Final = ("footprint", "by_looks", "learned", "mirrored", "shared", "recolour")

@@ -8,14 +8,18 @@ from typing import Final
 
 import numpy as np
 
-from pvm_core.arrays import F32
-from pvm_core.verification import appearance, geometry
+from pvm_core.arrays import F32, F64
+from pvm_core.verification import appearance, geometry, local
 from pvm_core.verification.matching import Tentative, match_frame
 from pvm_core.verification.mirror import clearer, mirrored_view, unmirrored
 from pvm_core.verification.types import PairEvidence, VerifyParams, View
 
 #: Inliers kept for drawing.
 DRAWN: Final = 60
+#: Agreeing points and print from which a pair may be a sibling's: only there is it worth 20 ms to look for
+#: the region that differs.
+LOCAL_INLIERS: Final = 10
+LOCAL_PRINT: Final = 0.4
 
 
 def verify_frame(frame: View, products: Sequence[View], params: VerifyParams) -> list[PairEvidence]:
@@ -54,6 +58,7 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
             seen = compared[0]
             if geometry.is_plausible(compared[1], kp_product.width, kp_product.height):
                 matrix = compared[1]
+    differs = _recoloured(product, frame, fitted, t, matrix, seen)
     confirmed, share, cover = geometry.guided_matching(kp_product, kp_frame, matrix)
     quad = geometry.project(matrix, geometry.corners_of(kp_product.width, kp_product.height))
     drawn = fitted.members[
@@ -77,8 +82,24 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
         footprint=geometry.outline(kp_frame.xy[t.frame[fitted.members]]),
         points_product=_points(kp_product.xy[t.product[drawn]]),
         points_frame=_points(kp_frame.xy[t.frame[drawn]]),
+        recolour=None if differs is None else differs.distance,
+        recolour_at=None if differs is None else differs.outline,
         **({} if seen is None else asdict(seen)),
     )
+
+
+def _recoloured(
+    product: View,
+    frame: View,
+    fitted: geometry.Fit,
+    t: Tentative,
+    matrix: F64,
+    seen: appearance.Appearance | None,
+) -> local.Recoloured | None:
+    if seen is None or (seen.print_mid or 0.0) < LOCAL_PRINT or len(fitted.members) < LOCAL_INLIERS:
+        return None
+    laid = local.lay_over(product, frame, matrix)
+    return None if laid is None else local.recoloured(laid, product.keypoints.xy[t.product[fitted.members]])
 
 
 def _points(xy: F32) -> tuple[tuple[float, float], ...]:

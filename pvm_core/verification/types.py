@@ -102,6 +102,9 @@ class PairEvidence(Appearance):
         footprint: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
         points_product, points_frame: the inliers (at most 60), for drawing.
         learned: what the second verifier found; None where it was not asked.
+        recolour: mean chroma, Lab units, of the region that contradicts the product most and that no light
+            explains (`verification.local`), >= 0; None where print does not agree well enough to say.
+        recolour_at: corners of that region in product pixels, x0 y0 .. x3 y3.
         mirrored: whether the frame shows the product left for right; False: the plain view is the clearer
             one; None: only that was tried. Places are those of the frame as it is, mirrored or not.
     """
@@ -124,6 +127,8 @@ class PairEvidence(Appearance):
     points_product: Points = ()
     points_frame: Points = ()
     learned: LearnedEvidence | None = None
+    recolour: float | None = None
+    recolour_at: tuple[float, ...] | None = None
     mirrored: bool | None = None
 
 

@@ -97,7 +97,7 @@ class MatchRecord(MatchDecision):
         pair = {_RENAMED.get(n, n): v for n, v in vars(self.best).items() if n not in UNSTORED}
         code, values = self.reason.to_row()
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("best", "reason")}
-        return {**pair, **own, "reason_code": code, "reason_values": values}
+        return {**pair, **own, "mirrored": self.mirrored, "reason_code": code, "reason_values": values}
 
 
 @dataclass(frozen=True)

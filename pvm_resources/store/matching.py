@@ -34,7 +34,7 @@ from pvm_resources.store.records import Candidate, CandidatePair, MatchStatus, P
 _JOB: Final = {"job_id": "text"}
 _CANDIDATE: Final = columns(Candidate)
 _EVIDENCE: Final = columns(PairEvidenceRow, raw="jsonb")
-_SCORE: Final = columns(PairScore, without=(*UNSTORED, "mirrored"))
+_SCORE: Final = columns(PairScore, without=UNSTORED)
 #: The job has pictures of both sides of match m.
 _JUDGED: Final = """
 EXISTS (SELECT 1 FROM job_images i WHERE i.job_id = m.job_id AND i.product_id = m.product_id)

@@ -75,6 +75,16 @@ def distinct(pairs: list[PairScore]) -> list[PairScore]:
     return list({(p.frame_id, p.img_id): replace(p, shot=shots[p.frame_id]) for p in pairs}.values())
 
 
+def test_a_region_of_another_colour_holds_a_pair_and_leaves_those_of_other_frames() -> None:
+    other = replace(pair("A", "f", 0.97), recolour=44.0)
+    held = one([other], "A", Rules())
+    assert (held.status, held.reason.code) == ("review", "colour.differs")
+    assert held.score < Rules().accept
+    assert "44" in held.reason.text()
+    seen = one([other, pair("A", "ff", 0.93, shot=1)], "A", Rules())
+    assert (seen.status, seen.consistency) == ("accepted", 1)
+
+
 RULES = st.builds(
     lambda name, accept, margin: replace(
         RULE_SETS[name],

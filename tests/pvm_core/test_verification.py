@@ -10,6 +10,7 @@ import pytest
 
 from pvm_core.errors import StoreError
 from pvm_core.keypoints import KeypointParams, detect
+from pvm_core.scoring.pair_score import RECOLOURED
 from pvm_core.verification import (
     PairEvidence,
     VerifyParams,
@@ -269,3 +270,31 @@ def test_unreadable_row_is_named(row: dict[str, object]) -> None:
 )
 def test_unbelievable_transforms_are_told_apart(matrix: np.ndarray, sane: bool) -> None:
     assert is_plausible(matrix, 200, 300) is sane
+
+
+def pack(band: tuple[int, int, int], *, seed: int = 1) -> np.ndarray:
+    """A printed front with a narrow band of a colour and a word on it."""
+    made = label(seed).copy()
+    cv2.rectangle(made, (40, 140), (200, 166), band, -1)
+    cv2.rectangle(made, (40, 140), (200, 166), (250, 250, 250), 2)
+    cv2.putText(made, "MINT", (84, 161), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (250, 250, 250), 2)
+    return made
+
+
+def test_a_band_of_another_colour_is_found_however_small_and_the_right_pack_has_none() -> None:
+    frame, _ = place(pack((30, 140, 70)), TILTED)
+    shade = np.linspace(0.55, 1.0, frame.shape[1])[None, :, None] * np.array([1.0, 0.93, 0.85])
+    shown = view((frame * shade).astype(np.uint8))
+    true, sibling = verify_frame(shown, [view(pack((30, 140, 70))), view(pack((200, 40, 150)))], PARAMS)
+    assert true.recolour is not None
+    assert sibling.recolour is not None
+    assert true.recolour < RECOLOURED < sibling.recolour
+    box = np.reshape(sibling.recolour_at, (4, 2))
+    assert 20 < box[:, 0].min() < box[:, 0].max() < 220
+    assert 120 < box[:, 1].min() < 153 < box[:, 1].max() < 186
+
+
+def test_a_sticker_over_the_band_is_not_another_colour_of_it() -> None:
+    frame, _ = place(pack((30, 140, 70)), TILTED)
+    found = verify(view(sticker(frame)), view(pack((30, 140, 70))), PARAMS)
+    assert (found.recolour or 0.0) < RECOLOURED

@@ -1,0 +1,288 @@
+"""What differs, locally: the region whose colour contradicts a product that is otherwise the same.
+
+A sibling whose name band has another colour agrees everywhere else, so that a mean over the product hides it.
+Here both pictures are laid over each other at the scale that the coarser of them resolves, and the worst
+coherent region decides. Light does not: what is washed out, shaded or evenly tinted keeps its hue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from pvm_core.verification.overlay import overlays
+
+if TYPE_CHECKING:
+    from pvm_core.arrays import F32, F64, U8, Bools
+    from pvm_core.verification.types import View
+
+#: Longest side of the patches, pixels: a band is a twentieth of a pack, and chroma of video is coarse.
+SIDE: Final = 224
+#: Below this no band is resolved.
+MIN_SIDE: Final = 96
+#: As shares of the side: window of the local correlation; of the agreement around a place; of the structure
+#: that a place must share; of the region that decides; the margin kept from the hull of matched places.
+WINDOW: Final = 0.045
+AROUND: Final = 0.22
+STRUCTURE: Final = 0.15
+REGION: Final = 0.045
+MARGIN: Final = 0.04
+#: Grey variances from which a window counts as printed in the catalogue picture and in the frame.
+PRINTED: Final = (80.0, 40.0)
+#: Mean correlation of the print around a place, share of it that must be printed, and correlation of the
+#: structure at the place, from which the two are registered there and neither is covered.
+REGISTERED: Final = 0.5
+SOME_PRINT: Final = 0.08
+UNCOVERED: Final = 0.3
+#: A residual displacement longer than this share of the side is no better alignment.
+MAX_FLOW: Final = 0.05
+#: Bounds of the one change of saturation and tint (Lab units) that light may make to all of a product.
+SATURATION: Final = (0.35, 1.4)
+TINT: Final = 20.0
+#: Share of the region that must be registered, and width of what is left out beside a sticker.
+KNOWN: Final = 0.7
+BESIDE: Final = 0.12
+#: Weight of the usual saturation (0.8) against what the chroma of a product says of it, squared Lab units.
+_PRIOR: Final = 50.0
+_FEW: Final = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """A product and what a frame shows of it, at the scale that the coarser of the two resolves.
+
+    Attributes:
+        model, warped: (h, w, 3) uint8, longest side `MIN_SIDE` to `SIDE`.
+        seen: (h, w) bool, product that lies inside the frame.
+        matrix: (3, 3) product pixels -> patch pixels.
+    """
+
+    model: U8
+    warped: U8
+    seen: Bools
+    matrix: F64
+
+    @property
+    def side(self) -> int:
+        """The longest side, pixels."""
+        return int(max(self.seen.shape))
+
+
+@dataclass(frozen=True)
+class Recoloured:
+    """The region that contradicts most.
+
+    Attributes:
+        distance: mean chroma that no light explains, Lab units, >= 0.
+        outline: its corners in product pixels, x0 y0 .. x3 y3.
+    """
+
+    distance: float
+    outline: tuple[float, ...]
+
+
+def lay_over(product: View, frame: View, matrix: F64) -> Patches | None:
+    """The two pictures over each other; None where one of them is too small.
+
+    Args:
+        matrix: (3, 3) product pixels -> frame pixels.
+    """
+    import cv2
+
+    height, width = product.rgb.shape[:2]
+    x, y, w, h = (0, 0, width, height) if product.mask is None else cv2.boundingRect(product.mask)
+    if min(w, h) < 8:
+        x, y, w, h = 0, 0, width, height
+    corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float32)
+    shown = cv2.perspectiveTransform(corners[None], matrix)[0].astype(np.float32)
+    longest = float(np.sqrt(cv2.contourArea(shown) / (w * h))) * max(w, h)
+    side = min(SIDE, max(w, h), longest)
+    if side < MIN_SIDE:
+        return None
+    size = (max(16, round(w * side / max(w, h))), max(16, round(h * side / max(w, h))))
+    sx, sy = size[0] / w, size[1] / h
+    to_patch = np.array([[sx, 0, -x * sx], [0, sy, -y * sy], [0, 0, 1.0]])
+    cut = np.ascontiguousarray(product.rgb[y : y + h, x : x + w])
+    level = int(np.clip(np.floor(np.log2(max(longest / side, 1.0)) + 0.4), 0, len(frame.pyramid) - 1))
+    source = frame.pyramid[level]
+    shrink = source.shape[1] / frame.rgb.shape[1]
+    to_frame = np.diag([shrink, shrink, 1.0]) @ matrix @ np.linalg.inv(to_patch)
+    warped = cv2.warpPerspective(source, to_frame, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
+    whole = np.full(source.shape[:2], 255, np.uint8)
+    seen = cv2.warpPerspective(whole, to_frame, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST) > 0
+    model = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
+    return Patches(cast("U8", model), cast("U8", warped), seen, to_patch)
+
+
+def recoloured(given: Patches, matched: F32) -> Recoloured | None:
+    """The region whose colour contradicts most, within the hull of the matched places, where print around it
+    and structure in it agree; None where there is no such place.
+
+    What covers a part of one picture (a hand, a sticker) shares no structure with the other there and does
+    not count.
+
+    Args:
+        matched: (N, 2) product pixels that geometry matched.
+    """
+    import cv2
+
+    side, shape = given.side, given.seen.shape
+    warped = _aligned(given)
+    model, frame = _as_sharp(given.model, warped, given.seen)
+    grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).astype(np.float32) for x in (model, frame)]
+    core = _hull(given, matched) & given.seen
+    if core.sum() < _FEW:
+        return None
+    covered = overlays(given.model, warped, given.seen).astype(np.uint8)
+    trusted = core & _registered(grey[0], grey[1], given.seen, side)
+    trusted &= cv2.dilate(covered, _square(BESIDE * side)) == 0
+    inner = cv2.erode(core.astype(np.uint8), _square(MARGIN * side), borderValue=0) > 0
+    chroma = [_chroma(x, side) for x in (model, frame)]
+    weight = (trusted & inner).astype(np.float32)
+    window = _odd(REGION * side)
+    known = _mean(weight, window)
+    distance = _unexplained(chroma[0], chroma[1], core)
+    region = np.where(known > KNOWN, _mean(distance * weight, window) / np.maximum(known, 0.05), 0.0)
+    if not (known > KNOWN).any():
+        return None
+    row, column = np.unravel_index(int(region.argmax()), shape)
+    return Recoloured(float(region.max()), _outline(given, int(column), int(row), region))
+
+
+def _outline(given: Patches, x: int, y: int, region: F32) -> tuple[float, ...]:
+    """The box of the piece that contradicts at least half as much as its worst place, in product pixels."""
+    import cv2
+
+    piece = (region > 0.5 * region[y, x]).astype(np.uint8)
+    _, labels = cv2.connectedComponents(piece)
+    left, top, w, h = cv2.boundingRect((labels == labels[y, x]).astype(np.uint8))
+    corners = np.array([[left, top], [left + w, top], [left + w, top + h], [left, top + h]], np.float64)
+    back = cv2.perspectiveTransform(corners[None], np.linalg.inv(given.matrix))[0]
+    return tuple(round(float(v), 1) for v in back.ravel())
+
+
+def _odd(pixels: float) -> int:
+    return int(max(3, round(pixels) | 1))
+
+
+def _square(pixels: float) -> U8:
+    side = _odd(pixels)
+    return np.ones((side, side), np.uint8)
+
+
+def _mean(values: F32, window: int) -> F32:
+    import cv2
+
+    return cast("F32", cv2.boxFilter(values, -1, (window, window), borderType=cv2.BORDER_REFLECT))
+
+
+def _aligned(given: Patches) -> U8:
+    """The frame moved by a smooth, bounded flow: paper bends, and matches place it to a pixel or two."""
+    import cv2
+
+    library: Any = cv2  # its stubs lack the optical flow
+    grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (given.model, given.warped)]
+    even = cv2.createCLAHE(2.0, (4, 4))
+    finder = library.DISOpticalFlow_create(library.DISOPTICAL_FLOW_PRESET_FAST)
+    found = finder.calc(*(even.apply(g) for g in grey), None)
+    side = given.side
+    flow = cv2.GaussianBlur(found, (0, 0), 0.05 * side)
+    long = np.hypot(flow[..., 0], flow[..., 1])
+    flow = flow * np.minimum(1.0, MAX_FLOW * side / np.maximum(long, 1e-6))[..., None]
+    ys, xs = np.mgrid[0 : long.shape[0], 0 : long.shape[1]].astype(np.float32)
+    moved = cv2.remap(given.warped, xs + flow[..., 0], ys + flow[..., 1], cv2.INTER_LINEAR)
+    return cast("U8", moved)
+
+
+def _as_sharp(model: U8, frame: U8, seen: Bools) -> tuple[U8, U8]:
+    """Both as sharp as the less sharp one."""
+    import cv2
+
+    pair = [model, frame]
+    detail = [_detail(x, seen) for x in pair]
+    sharper, least = int(detail[1] >= detail[0]), min(detail)
+    source = pair[sharper]
+    for sigma in (0.5, 0.7, 1.0, 1.4, 2.0, 2.8):
+        if _detail(pair[sharper], seen) <= 1.05 * least:
+            break
+        pair[sharper] = cast("U8", cv2.GaussianBlur(source, (0, 0), sigma))
+    return pair[0], pair[1]
+
+
+def _detail(rgb: U8, seen: Bools) -> float:
+    import cv2
+
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = cv2.Laplacian(grey, cv2.CV_32F)[seen]
+    return float(np.sqrt(np.mean(fine * fine)) / (grey[seen].std() + 1.0))
+
+
+def _hull(given: Patches, matched: F32) -> Bools:
+    import cv2
+
+    spots = cv2.perspectiveTransform(matched[None].astype(np.float32), given.matrix)[0]
+    filled = np.zeros(given.seen.shape, np.uint8)
+    cv2.fillConvexPoly(filled, cv2.convexHull(spots.astype(np.int32)), (255,))
+    return cv2.dilate(filled, _square(0.12 * given.side)) > 0
+
+
+def _registered(model: F32, frame: F32, seen: Bools, side: int) -> Bools:
+    """(h, w) bool: print around the place agrees, and the structure at it."""
+    import cv2
+
+    local, printed = _correlation(model, frame, _odd(WINDOW * side), 1)
+    known = (printed & seen).astype(np.float32)
+    around = _odd(AROUND * side)
+    share = _mean(known, around)
+    agree = _mean(np.clip(local, 0, 1).astype(np.float32) * known, around) / np.maximum(share, 0.02)
+    smooth = [cast("F32", cv2.GaussianBlur(x, (0, 0), 0.008 * side)) for x in (model, frame)]
+    structure, _ = _correlation(smooth[0], smooth[1], _odd(STRUCTURE * side), 0)
+    return np.asarray((share > SOME_PRINT) & (agree > REGISTERED) & (structure > UNCOVERED))
+
+
+def _correlation(a: F32, b: F32, window: int, reach: int) -> tuple[F32, Bools]:
+    """The best local correlation over shifts up to `reach`, and where both are printed."""
+    ma, mb = _mean(a, window), _mean(b, window)
+    va, vb = _mean(a * a, window) - ma * ma, _mean(b * b, window) - mb * mb
+    best = np.full(a.shape, -1.0, np.float32)
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            other, mean, spread = (np.roll(x, (dy, dx), (0, 1)) for x in (b, mb, vb))
+            shared = _mean(a * other, window) - ma * mean
+            found = shared / np.sqrt(np.maximum(va, 1) * np.maximum(spread, 1) + 25.0)
+            best = np.maximum(best, found)
+    return best, (va > PRINTED[0]) & (vb > PRINTED[1])
+
+
+def _chroma(rgb: U8, side: int) -> F32:
+    """(h, w, 2) a and b around grey, as smooth as video carries them."""
+    import cv2
+
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32)[..., 1:] - np.float32(128)
+    return cast("F32", cv2.GaussianBlur(lab, (0, 0), 0.01 * side))
+
+
+def _unexplained(model: F32, frame: F32, core: Bools) -> F32:
+    """(h, w): distance of the frame's chroma from what light makes of the catalogue picture's.
+
+    One saturation and one tint, fitted to all of the core so that a region that differs does not count
+    (reweighted least squares), and any loss of saturation: glare and shade take it away place by place.
+    """
+    x, y = model[core].astype(np.float64), frame[core].astype(np.float64)
+    weight = np.ones(len(x))
+    gain, tint = 1.0, np.zeros(2)
+    for _ in range(6):
+        total = weight.sum()
+        mx, my = (weight @ v / total for v in (x, y))
+        xc, yc = x - mx, y - my
+        both = (weight @ (xc * yc)).sum() + 0.8 * _PRIOR * total
+        gain = float(np.clip(both / ((weight @ (xc * xc)).sum() + _PRIOR * total), *SATURATION))
+        tint = np.clip(my - gain * mx, -TINT, TINT)
+        off = np.hypot(*(y - gain * x - tint).T)
+        weight = 1.0 / (1.0 + (off / max(4.0, 1.5 * float(np.median(off)))) ** 2)
+    expected, got = gain * model, frame - tint
+    along = (expected * got).sum(axis=-1) / np.maximum((expected**2).sum(axis=-1), 1e-3)
+    away = got - np.clip(along, 0.0, SATURATION[1])[..., None] * expected
+    return cast("F32", np.hypot(away[..., 0], away[..., 1]).astype(np.float32))
