@@ -48,12 +48,12 @@ def score_pair(
     Args:
         share: of the agreeing points, [0, 1], on material of the picture that is not the product; None where
             it shows none. Where too few are left, nothing places the pair. A picture that shows such
-            material is as alike as that is: it is not accepted by its looks.
+            material is as alike as that is, and learned points lie on it too: it is accepted by neither.
     """
     found = evidence or PairEvidence(0, 0)
     left = found if share is None else discounted(found, share, rules.min_inliers)
     if share is not None:
-        rules = replace(rules, look_term=False)
+        rules = replace(rules, look_term=False, learned_term=False)
     found = left or PairEvidence(found.tentative, 0, keypoints=found.keypoints)
     terms = score_terms(found, sim_rgb, sim_gray, calibration, rules, margin)
     summed = weighted(terms.sim_deep, terms.sim_kp, terms.sim_edge, rules)
