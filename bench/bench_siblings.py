@@ -144,7 +144,7 @@ def main() -> None:
     found = list(
         measured(make_cases(options.seed, options.pairs), setting, other_products(options.seed, setting))
     )
-    print(f"{'':24s} {'pairs':>6s} {'placed':>7s} {'accepted':>9s}")
+    print(f"{'':24s} {'pairs':>6s} {'placed':>7s} {'high enough':>13s} {'accepted':>9s}")
     for difference in ("colour", "word"):
         for what, place in ((f"sibling, another {difference}", 0), ("the product shown", 1)):
             pairs = [
@@ -155,10 +155,9 @@ def main() -> None:
             ]
             scores = [s for _, s in score_pairs(pairs, calibration, setting.rules)]
             placed = sum(p.evidence is not None and p.evidence.transform is not None for p in pairs)
-            accepted = sum(
-                (s.score_pair or 0.0) >= setting.rules.accept and s.recolour is None for s in scores
-            )
-            print(f"{what:24s} {len(pairs):6d} {placed:7d} {accepted:9d}")
+            high = [s for s in scores if (s.score_pair or 0.0) >= setting.rules.accept]
+            held = sum(s.recolour is not None for s in high)
+            print(f"{what:24s} {len(pairs):6d} {placed:7d} {len(high):13d} {len(high) - held:9d}")
 
 
 if __name__ == "__main__":

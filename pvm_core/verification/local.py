@@ -46,7 +46,9 @@ KNOWN: Final = 0.7
 BESIDE: Final = 0.12
 #: Weight of the usual saturation (0.8) against what the chroma of a product says of it, squared Lab units.
 _PRIOR: Final = 50.0
-_FEW: Final = 200
+#: Share of the product that the hull of matched places must cover: of a small thing in a scene each window
+#: holds all of its colours.
+MIN_CORE: Final = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,7 @@ def recoloured(given: Patches, matched: F32) -> Recoloured | None:
     model, frame = _as_sharp(given.model, warped, given.seen)
     grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).astype(np.float32) for x in (model, frame)]
     core = _hull(given, matched) & given.seen
-    if core.sum() < _FEW:
+    if core.mean() < MIN_CORE:
         return None
     covered = overlays(given.model, warped, given.seen).astype(np.uint8)
     trusted = core & _registered(grey[0], grey[1], given.seen, side)

@@ -46,7 +46,7 @@ def test_the_first_columns_are_the_documented_ones() -> None:
     assert COLUMNS[14:] == (
         "reason", "verdict", "scored_status", "title", "brand", "price", "currency", "product_url",
         "video_title", "video_url", "platform", "channel", "published", "evidence_url", "listed_as",
-        "review_url",
+        "review_url", "mirrored",
     )  # fmt: skip
 
 

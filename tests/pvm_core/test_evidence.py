@@ -205,6 +205,24 @@ def test_every_status_has_a_page(status: str) -> None:
     assert render_evidence(aligned(status=status)).size
 
 
+def test_the_region_that_differs_is_framed_in_both_pictures_and_only_there() -> None:
+    def framed(rgb: np.ndarray) -> int:
+        return int((np.abs(rgb.astype(int) - (255, 72, 200)).max(axis=2) < 40).sum())
+
+    box = (60.0, 60.0, 160.0, 60.0, 160.0, 120.0, 60.0, 120.0)
+    plain, marked = (render_evidence(aligned(status="review", differs=d)) for d in (None, box))
+    changed = np.flatnonzero((plain != marked).any(axis=(0, 2)))
+    assert framed(marked) > framed(plain) + 300
+    # One frame in the catalogue picture, one in the video frame to its right.
+    assert np.diff(changed).max() > 20
+
+
+@pytest.mark.parametrize("name", ["nan", "astronomic", "huge", "mirrored"])
+def test_odd_transforms_frame_what_they_can(name: str) -> None:
+    given = aligned(transform=ODD_TRANSFORMS[name], differs=(0.0, 0.0, 9.0, 0.0, 9.0, 9.0, 0.0, 9.0))
+    assert render_evidence(given).size
+
+
 ODD_TRANSFORMS = {
     "nan": np.full((3, 3), np.nan),
     "inf": np.array([[np.inf, 0, 0], [0, 1, 0], [0, 0, 1]]),
