@@ -197,7 +197,7 @@ def _one(session: Session, name: str) -> uuid.UUID:
     if len(found) > 1 and str(found[0]) != name.lower():
         listed = ", ".join(map(str, found))
         raise InputError(
-            "product.several", name, f"several sources have it: {listed}", "Name one of these ids"
+            "search.several", name, f"several sources have it: {listed}", "Name one of these ids"
         )
     return found[0]
 

@@ -57,6 +57,11 @@ class CatalogueReview(Generic[Id]):
             "listing_groups": len(set(self.groups.values())),
         }
 
+    @property
+    def marked(self) -> frozenset[Id]:
+        """Pictures of which something is not the product."""
+        return frozenset(i for i, material in self.material.items() if material.marked.any())
+
     def is_view(self, img_id: Id) -> bool:
         """Whether frames are compared with the picture; one that was not looked at is a view."""
         found = self.material.get(img_id)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pvm_core.rules import Rules
 
 Detector = Literal["sift", "akaze"]
+Kind = Literal["product", "frame"]
 
 #: Raise where `detect` returns other values for the same picture and parameters: it is part of the key.
 VERSION: Final = "1"
@@ -44,12 +45,16 @@ class KeypointParams:
         max_keypoints: kept at most, spread over the picture, >= 1.
         max_side: longest side in pixels of the working picture; larger pictures are reduced.
         min_side: smaller pictures are enlarged towards it, to double at most.
+        frame_side: `max_side` of frames under SIFT. OpenCV's SIFT doubles a picture before it looks, and most
+            of a clip's detail finer than that is its codec's; what it is worth is measured in
+            docs/performance.md. A product picture is described once for all frames, at `max_side`.
     """
 
     detector: Detector = "sift"
     max_keypoints: int = 800
     max_side: int = 640
     min_side: int = 400
+    frame_side: int = 400
 
     def __post_init__(self) -> None:
         if self.detector not in _WIDTHS:
@@ -57,10 +62,11 @@ class KeypointParams:
                 "rules.detector", "detector", f"{self.detector!r} is unknown", "Choose sift or akaze"
             )
 
-    def working_scale(self, width: int, height: int) -> float:
-        """Working pixels per picture pixel: `max_side` at most, small ones up to double."""
+    def working_scale(self, width: int, height: int, kind: Kind) -> float:
+        """Working pixels per picture pixel: the kind's largest side at most, small ones up to double."""
         longest = max(width, height)
-        return min(self.max_side / longest, max(1.0, min(2.0, self.min_side / longest)))
+        largest = self.frame_side if kind == "frame" and self.detector == "sift" else self.max_side
+        return min(largest / longest, max(1.0, min(2.0, self.min_side / longest)))
 
     @property
     def key(self) -> str:
@@ -72,6 +78,7 @@ class KeypointParams:
             str(self.max_keypoints),
             str(self.max_side),
             str(self.min_side),
+            str(self.frame_side),
         )
 
     @classmethod
@@ -119,13 +126,14 @@ class Keypoints:
         return cast(F32, np.sqrt(plain / np.maximum(plain.sum(axis=1, keepdims=True), 1.0)))
 
 
-def detect(rgb: U8, mask: U8 | None, params: KeypointParams) -> Keypoints:
+def detect(rgb: U8, mask: U8 | None, params: KeypointParams, kind: Kind = "product") -> Keypoints:
     """Keypoints of a picture.
 
     Args:
         rgb: (H, W, 3) uint8.
         mask: (H, W) uint8, 255 = product; None takes the whole picture.
         params: detector, number and working size.
+        kind: what the picture is; it decides the working size.
     Returns:
         At most `params.max_keypoints`; possibly none (a flat picture).
     """
@@ -134,7 +142,7 @@ def detect(rgb: U8, mask: U8 | None, params: KeypointParams) -> Keypoints:
     height, width = rgb.shape[:2]
     # The working size is spent on the product alone: a vertical clip's blurred fill would take half of it.
     x, y, w, h = (0, 0, width, height) if mask is None else _box(mask)
-    factor = params.working_scale(w, h)
+    factor = params.working_scale(w, h, kind)
     size = (max(1, round(w * factor)), max(1, round(h * factor)))
     grey = cv2.cvtColor(np.ascontiguousarray(rgb[y : y + h, x : x + w]), cv2.COLOR_RGB2GRAY)
     if factor != 1.0:

@@ -54,4 +54,4 @@ def describe_picture(rgb: Rgb, kind: Kind, methods: FeatureMethods) -> PictureFe
     """The features of a picture as `pvm_core.images.decode_stored` gives it."""
     mask = methods.segmenter.segment(rgb, kind).mask if methods.segmenter else None
     (vectors,) = embed_views(methods.embedder, [EmbedInput(rgb, mask)], kind, methods.gray)
-    return PictureFeatures(View(detect(rgb, mask, methods.keypoints), rgb, mask), vectors)
+    return PictureFeatures(View(detect(rgb, mask, methods.keypoints, kind), rgb, mask), vectors)

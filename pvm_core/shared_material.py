@@ -14,8 +14,8 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 
 from pvm_core.arrays import F32, Bools, Ints
-from pvm_core.picture_content import GRID, PictureContent, Role
-from pvm_core.verification.types import PairEvidence
+from pvm_core.picture_content import GRID, PictureContent, Role, read_content
+from pvm_core.verification.types import PairEvidence, View
 
 Id = TypeVar("Id", bound=Hashable)
 
@@ -148,6 +148,23 @@ def _widened(marked: Bools) -> Bools:
 
     side = 2 * _REACH + 1
     return cv2.dilate(marked.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+
+
+def without_bands(view: View) -> View:
+    """A product picture without what lies under a seller's bands: its keypoints, its place in the mask."""
+    import cv2
+
+    bands = read_content(view.rgb).bands
+    if not bands.any():
+        return view
+    height, width = view.rgb.shape[:2]
+    covered = cv2.resize(bands.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    mask = np.full((height, width), 255, np.uint8) if view.mask is None else view.mask.copy()
+    mask[covered] = 0
+    kp, (xs, ys) = view.keypoints, view.keypoints.xy.astype(int).T
+    kept = ~covered[np.clip(ys, 0, height - 1), np.clip(xs, 0, width - 1)]
+    left = {name: getattr(kp, name)[kept] for name in ("xy", "scale", "angle", "response", "descriptors")}
+    return View(replace(kp, **left), view.rgb, mask)
 
 
 def share_marked(marked: Bools, points: Iterable[tuple[float, float]], width: int, height: int) -> float:

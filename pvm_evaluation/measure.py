@@ -24,7 +24,7 @@ from pvm_core.same_picture import is_same_picture
 from pvm_core.scoring.learned_term import LEARNED_INLIERS
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import Pair
-from pvm_core.shared_material import share_marked
+from pvm_core.shared_material import share_marked, without_bands
 from pvm_core.verification import (
     PairEvidence,
     VerifyParams,
@@ -109,8 +109,10 @@ class SearchState:
     def load(cls, setting: Setting, products: tuple[Described, ...]) -> SearchState:
         """The state of a worker process."""
         gallery = Gallery.of([p.features.vectors for p in products])
+        review = _review(products)
+        shown = tuple(_shown(p) if p.name in review.marked else p for p in products)
         local = load_local(setting.local_features, setting.models_dir)
-        return cls(setting, setting.methods(), products, gallery, _review(products), local)
+        return cls(setting, setting.methods(), shown, gallery, review, local)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class RawPair:
         sim_rgb, sim_gray: cosines; rank: place among the frame's candidates, from 1.
         evidence: raw measurements; None where the pair was no candidate of its frame.
         margin: of the greater cosine over the most alike other product of the frame; None without one.
-        share: of the agreeing points on material that is not the product.
+        share: of the agreeing points on material that is not the product; None where the picture has none.
         group: the first listing of the product's group, "" where it is listed once.
     """
 
@@ -141,7 +143,7 @@ class RawPair:
     rank: int
     evidence: PairEvidence | None
     margin: float | None = None
-    share: float = 0.0
+    share: float | None = None
     group: str = ""
 
     @property
@@ -193,6 +195,11 @@ def _review(products: tuple[Described, ...]) -> CatalogueReview[str]:
     return review_catalogue(
         looked, lambda pairs: (is_same_picture(views[a.img_id], views[b.img_id]) for a, b in pairs)
     )
+
+
+def _shown(picture: Described) -> Described:
+    features = picture.features
+    return replace(picture, features=replace(features, view=without_bands(features.view)))
 
 
 def describe(rgb: Rgb, kind: Kind, methods: FeatureMethods) -> PictureFeatures:
@@ -304,12 +311,12 @@ def pairs_of_frame(
     ]
 
 
-def _share(review: CatalogueReview[str], picture: Described, evidence: PairEvidence | None) -> float:
+def _share(review: CatalogueReview[str], picture: Described, evidence: PairEvidence | None) -> float | None:
     material = review.material.get(picture.name)
-    if evidence is None or material is None:
-        return 0.0
+    if material is None or not material.marked.any():
+        return None
     height, width = picture.features.view.rgb.shape[:2]
-    return share_marked(material.marked, evidence.points_product, width, height)
+    return share_marked(material.marked, evidence.points_product if evidence else (), width, height)
 
 
 def _asked(

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 MIN_SCORE: Final = 0.75
 #: Pictures of the product that are searched with, the oldest first.
 _PICTURES: Final = 8
-#: Neighbours of each picture that the index is asked for; where filters leave too few, all wanted products
-#: are compared, and so many pictures are taken.
-_NEAR: Final = (200, 1_000)
+#: Neighbours of each picture that the index is asked for, in turn, and at least so many for each product
+#: wanted; where filters leave too few, all wanted products are compared, and `_MOST` pictures are taken.
+_NEAR: Final = (50, 1_000)
+_EACH: Final = 4
 _MOST: Final = 5_000
 
 
@@ -92,7 +93,8 @@ def similar_products(
         reason = f"{model.name} has seen no picture of it"
         raise ModelError("model.other", str(product_id), reason, "Run a job that has its pictures")
     for near in (*_NEAR, None):
-        pairs, complete = _pairs(store, model, own, near, wanted, min_score)
+        asked = None if near is None else max(near, _EACH * limit)
+        pairs, complete = _pairs(store, model, own, asked, wanted, min_score)
         pairs.pop(product_id, None)
         rows = {row.product_id: row for row in store.product_queries.matching(list(pairs), wanted)}
         left = sorted((pair for key, pair in pairs.items() if key in rows), key=_order)

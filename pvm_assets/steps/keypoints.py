@@ -71,7 +71,7 @@ class KeypointExtractor:
         return [[self._keypoints(picture)] for picture in pictures]
 
     def _keypoints(self, picture: Decoded) -> KeypointSet:
-        item, found = picture.item, detect(picture.rgb, picture.mask, self.params)
+        item, found = picture.item, detect(picture.rgb, picture.mask, self.params, picture.item.kind)
         if len(found) == 0:
             reason = "no keypoint: the picture is flat"
             return KeypointSet(item.item_id, item.kind, self.method_key, 0, None, "excused", reason)

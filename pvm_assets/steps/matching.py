@@ -19,7 +19,7 @@ from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work.catalogue_review import Review, reviewed_catalogue
 from pvm_assets.work.learned import LearnedWorkerState, ask_frame
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
-from pvm_core import ids
+from pvm_core import ids, picture_content
 from pvm_core.errors import InputError
 from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
@@ -166,15 +166,15 @@ def matches(stage: Stage) -> Report:
     )
     method = _second_verifier(stage, calibration)
     learned = () if method is None else (method.key,)
-    verify_key = content_key("verify", params.key, keypoint_key, mask_key, *learned)
+    verify_key = content_key("verify", params.key, keypoint_key, mask_key, picture_content.VERSION, *learned)
     stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
     stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
     items = stage.services.store.features.items(stage.job_id, mask_key=mask_key, keypoint_key=keypoint_key)
     pictures = {item.item_id: item for item in items}
     review = reviewed_catalogue(stage, params, pictures)
     shown = {i: item for i, item in pictures.items() if item.kp_path is not None and review.is_view(i)}
-    _verify(stage, params, verify_key, shown)
-    _verify_mirrored(stage, params, verify_key, shown)
+    _verify(stage, params, verify_key, shown, review.marked)
+    _verify_mirrored(stage, params, verify_key, shown, review.marked)
     if method is not None:
         _ask_second_verifier(stage, method, verify_key, calibration, shown, review.groups)
     scoring = _Scoring(stage, verify_key, calibration, model, review, pictures)
@@ -209,7 +209,13 @@ def matches(stage: Stage) -> Report:
     return _match_report(stage, rows, scoring, said)
 
 
-def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mapping[uuid.UUID, Item]) -> None:
+def _verify(
+    stage: Stage,
+    params: VerifyParams,
+    verify_key: str,
+    pictures: Mapping[uuid.UUID, Item],
+    marked: frozenset[uuid.UUID],
+) -> None:
     """Raw measurements of every candidate pair that has none yet under the key."""
     missing = stage.services.store.matching.missing_evidence(stage.job_id, verify_key)
     frames = {frame: [p.img_id for p in pairs] for frame, pairs in groupby(missing, key=lambda p: p.frame_id)}
@@ -224,12 +230,16 @@ def _verify(stage: Stage, params: VerifyParams, verify_key: str, pictures: Mappi
         )
         stage.services.store.matching.write_evidence(rows)
 
-    setup = partial(PairWorkerState, stage.services.media, params)
+    setup = partial(PairWorkerState, stage.services.media, params, marked)
     stage.settle(stage.services.pool.map(compare_frame, tasks, setup), write, batch=32)
 
 
 def _verify_mirrored(
-    stage: Stage, params: VerifyParams, verify_key: str, pictures: Mapping[uuid.UUID, Item]
+    stage: Stage,
+    params: VerifyParams,
+    verify_key: str,
+    pictures: Mapping[uuid.UUID, Item],
+    marked: frozenset[uuid.UUID],
 ) -> None:
     """The clips whose print does not read plainly, looked at left for right: some frames, then the rest of
     those where something was found. What was looked at so is marked and not tried again."""
@@ -240,7 +250,7 @@ def _verify_mirrored(
         )
         stage.services.store.matching.write_evidence(rows, again=True)
 
-    setup = partial(PairWorkerState, stage.services.media, params)
+    setup = partial(PairWorkerState, stage.services.media, params, marked)
     for _ in range(MIRROR_ROUNDS):
         if tasks := _mirror_tasks(stage, verify_key, pictures):
             stage.total += len(tasks)
@@ -361,15 +371,16 @@ class _Scoring:
         self.asked += raw is not None and "learned" in raw
         evidence = None if raw is None else evidence_from_row(raw)
         rules = self.stage.rules
-        share = 0.0 if evidence is None else self._share(pair, evidence)
+        share = self._share(pair, evidence)
         return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin, share)
 
-    def _share(self, pair: CandidatePair, evidence: PairEvidence) -> float:
-        """Of the agreeing points, the share on material that is not the product."""
+    def _share(self, pair: CandidatePair, evidence: PairEvidence | None) -> float | None:
+        """Of the agreeing points, the share on material that is not the product; None where there is none."""
         picture, material = self.pictures.get(pair.img_id), self.review.material.get(pair.img_id)
-        if picture is None or material is None:
-            return 0.0
-        return share_marked(material.marked, evidence.points_product, picture.width, picture.height)
+        if picture is None or material is None or not material.marked.any():
+            return None
+        points = evidence.points_product if evidence else ()
+        return share_marked(material.marked, points, picture.width, picture.height)
 
     def _record(self, decision: MatchDecision) -> MatchRecord:
         return MatchRecord(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pvm_assets.work.decoded import decode
 from pvm_core.keypoints import from_npz
+from pvm_core.shared_material import without_bands
 from pvm_core.verification import (
     VerifyParams,
     View,
@@ -50,10 +51,15 @@ class PairDone:
 
 @dataclass
 class PairWorkerState:
-    """What a worker needs to verify; keeps the product pictures used last."""
+    """What a worker needs to verify; keeps the product pictures used last.
+
+    Attributes:
+        banded: product pictures that a seller laid something over, which is left out of them.
+    """
 
     media: MediaStore
     params: VerifyParams
+    banded: frozenset[uuid.UUID] = frozenset()
     cache: OrderedDict[uuid.UUID, View] = field(default_factory=OrderedDict)
     cached_bytes: int = 0
 
@@ -63,6 +69,8 @@ class PairWorkerState:
             self.cache.move_to_end(item.item_id)
             return self.cache[item.item_id]
         view = load_view(self.media, item)
+        if item.item_id in self.banded:
+            view = without_bands(view)
         self.cache[item.item_id] = view
         self.cached_bytes += _bytes(view)
         while self.cached_bytes > _CACHE_BYTES and len(self.cache) > 1:

@@ -41,18 +41,19 @@ def score_pair(
     calibration: Calibration,
     rules: Rules,
     margin: float | None = None,
-    share: float = 0.0,
+    share: float | None = None,
 ) -> PairScore:
     """A pair with its terms and score; `evidence` None: the pictures could not be compared.
 
     Args:
-        share: of the agreeing points, [0, 1], on material that is not the product. Where too few are left
-            without it, nothing places the pair, and its likeness is that of the material.
+        share: of the agreeing points, [0, 1], on material of the picture that is not the product; None where
+            it shows none. Where too few are left, nothing places the pair. A picture that shows such
+            material is as alike as that is, and learned points lie on it too: it is accepted by neither.
     """
     found = evidence or PairEvidence(0, 0)
-    left = discounted(found, share, rules.min_inliers)
-    if left is None:
-        rules = replace(rules, look_term=False)
+    left = found if share is None else discounted(found, share, rules.min_inliers)
+    if share is not None:
+        rules = replace(rules, look_term=False, learned_term=False)
     found = left or PairEvidence(found.tentative, 0, keypoints=found.keypoints)
     terms = score_terms(found, sim_rgb, sim_gray, calibration, rules, margin)
     summed = weighted(terms.sim_deep, terms.sim_kp, terms.sim_edge, rules)

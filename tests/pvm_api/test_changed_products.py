@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import random
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pvm_core.errors import StoreError
 from pvm_jobs import contracts
 from pvm_jobs.payloads import Links, Outgoing, delivered
+from pvm_resources.living_catalogue import LivingCatalogue
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.assembly import Store
@@ -255,3 +260,56 @@ def test_a_product_of_many_products_is_a_row_of_its_own(client: TestClient, repo
     assert found["applied"] == 300
     assert len({one["product_id"] for one in found["items"]}) == 300
     assert Product(found["items"][0]["product_id"], "file", "shop:", "n0").namespace == "shop:"
+
+
+def test_many_writers_end_in_one_state_and_lose_no_event(
+    repos: Store, media: MediaStore, database: Database
+) -> None:
+    """Writers side by side, each with every change in an order of its own."""
+    catalogue = LivingCatalogue(repos, media)
+    sent = [
+        {"event_type": kind, "product_id": f"p{n}", "version": version, "event_id": f"{n}-{version}",
+         **({"data": data} if data else {})}
+        for n in range(4)
+        for version, (kind, data) in enumerate((
+            ("create", {"title": "One"}), ("update", {"price": "2"}), ("delete", None),
+            ("create", {"title": "Two"}), ("update", {"price": "3"}),
+            ("update", {"price": "4", "brand": "x"}),
+        ))
+    ]  # fmt: skip
+
+    def write(seed: int) -> int:
+        order = random.Random(seed).sample(sent, len(sent))
+        return sum(one.effect is not None for part in range(0, len(sent), 3)
+                   for one in catalogue.take(order[part : part + 3]))  # fmt: skip
+
+    with ThreadPoolExecutor(6) as pool:
+        effects = sum(pool.map(write, range(6)))
+    rows = database.tuples("SELECT title, price, brand FROM products")
+    assert rows == [("Two", "4", "x")] * 4
+    events = _events(database)
+    assert len(events) == effects, "one event for each effect, none invented"
+    heard: dict[str, dict[str, Any]] = {}
+    for name, payload in events:
+        product = payload["product"]
+        if name == "product.deleted":
+            heard.pop(product)
+        else:
+            heard[product] = {**heard.get(product, {}), **payload["data"]}
+    assert [(one["title"], one["price"], one["brand"]) for one in heard.values()] == rows
+
+
+def test_a_change_whose_files_cannot_be_deleted_is_not_applied(
+    client: TestClient, repos: Store, database: Database, done: World
+) -> None:
+    class Broken(MediaStore):
+        def delete(self, key: str) -> None:
+            raise StoreError("media.write", key, "the disk is read-only", "Repair it")
+
+    product = str(done.products[0].product_id)
+    event = {"event_type": "delete", "product_id": product}
+    with pytest.raises(StoreError, match="read-only"):
+        LivingCatalogue(repos, Broken("memory://x")).take([event])
+    assert _shown(client, product)["product"] == "P0"
+    assert _events(database) == []
+    assert _send(client, event)["applied"] == 1

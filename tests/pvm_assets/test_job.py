@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import dagster as dg
 import pytest
 from stand import Stand
@@ -27,6 +28,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.store.galleries import GalleryPicture
 from pvm_resources.store.records import Image, Job
 from tests.outbox import Outbox
+from tests.pvm_core.drawn import placeholder
 
 
 def _materialisations(instance: dg.DagsterInstance, partition: str) -> dict[str, Any]:
@@ -237,6 +239,31 @@ def test_broken_items_are_problems_and_the_rest_is_done(stand: Stand, tmp_path: 
     assert any("p3.jpg" in p.item for p in problems)
     assert all(p.message and p.code for p in problems)
     assert own.repos.jobs.counts(job.job_id).images == 3
+
+
+def test_two_listings_of_a_product_are_both_found_and_a_placeholder_never(
+    stand: Stand, tmp_path: Path
+) -> None:
+    own = _case(stand, tmp_path)
+    images = own.case / "images"
+    again = cv2.resize(cv2.imread(str(images / "p0.jpg")), (280, 280), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(images / "again.jpg"), again, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    cv2.imwrite(str(images / "none.jpg"), placeholder())
+    with (own.case / "products.csv").open("a", encoding="utf-8") as table:
+        table.write("again,Gối,images/again.jpg\nnone,Gối,images/none.jpg\n")
+    job = own.job()
+    outcome = own.run(job)
+    assert outcome.status == "completed", outcome.error
+    rows = [r for r in own.repos.matching.results(job.job_id) if r.effective_status == "accepted"]
+    listed = {(r.product, r.listed_as) for r in rows if r.video == "clip0"}
+    assert listed == {("p0", "p0"), ("again", "p0")}
+    assert len({(r.score, r.ts, r.best.img_id) for r in rows if r.video == "clip0"}) == 1
+    assert all(r.evidence_path for r in rows)
+    assert {r.listed_as for r in rows if r.video != "clip0"} == {""}
+    assert "none" not in {r.product for r in own.repos.matching.results(job.job_id)}
+    (problem,) = own.repos.state.problems(job.job_id, "matches")
+    assert problem.code == "picture.placeholder"
+    assert "product none" in problem.item
 
 
 def _slow_for_one(media: MediaStore, task: GalleryPicture) -> Image:

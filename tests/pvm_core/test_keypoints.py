@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -87,14 +88,24 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         from_npz(to_npz(dataclasses.replace(found, descriptors=found.descriptors[:, :64])))
 
 
+def test_a_frame_is_looked_at_in_less_detail_than_a_product_by_sift_alone() -> None:
+    sharp = np.asarray(cv2.resize(label(1), (1_280, 960), interpolation=cv2.INTER_CUBIC), np.uint8)
+    for detector, less in (("sift", True), ("akaze", False)):
+        params = KeypointParams(detector, 5_000)  # type: ignore[arg-type]
+        product, frame = (detect(sharp, None, params, kind) for kind in ("product", "frame"))  # type: ignore[arg-type]
+        assert (frame.scale.min() > 1.3 * product.scale.min()) == less
+        assert frame.xy.max() > 640
+
+
 def test_key_follows_every_parameter() -> None:
     keys = {
         KeypointParams().key,
         KeypointParams("akaze").key,
         KeypointParams(max_keypoints=10).key,
         KeypointParams(max_side=320).key,
+        KeypointParams(frame_side=320).key,
     }
-    assert len(keys) == 4
+    assert len(keys) == 5
     assert KeypointParams.from_rules(Rules()).key == KeypointParams.from_rules(Rules(accept=0.9)).key
 
 

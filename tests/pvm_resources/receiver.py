@@ -92,7 +92,7 @@ class Receiver:
         body = handler.rfile.read(int(handler.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         request = Received(handler.path, headers, body, time.monotonic(), 0)
-        job = str(request.json["data"]["job_id"]) + handler.path
+        job = str(request.json["data"].get("job_id", "")) + handler.path
         with self._lock:
             self.overlaps += job in self._open
             self._open.add(job)

@@ -32,6 +32,8 @@ from pvm_resources.events.relay import Relay
 from pvm_resources.events.webhooks import Sink, WebhookSink
 from pvm_resources.events.wiring import keep_endpoints
 from pvm_resources.http.address_policy import AllowList, PinnedTransport
+from pvm_resources.living_catalogue import LivingCatalogue
+from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.settings import load_settings
 from pvm_resources.store.assembly import Store
@@ -553,3 +555,48 @@ def _relay_process(post: Post, receiver: Receiver, home: Path) -> subprocess.Pop
     }
     command = [sys.executable, "-m", "pvm_cli.main", "events", "relay", "--lease", "1"]
     return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+# -- events of the catalogue -----------------------------------------------------------------------------
+
+
+def test_events_of_the_catalogue_come_in_order_and_name_no_job(
+    post: Post, receivers: Callable[..., Receiver], tmp_path: Path
+) -> None:
+    receiver = receivers()
+    post.hook(receiver, "product.*")
+    post.write(post.job("job-a"), "job.completed")
+    catalogue = LivingCatalogue(post.repos, MediaStore(str(tmp_path)))
+    catalogue.take(
+        {"event_type": kind, "product_id": name, "version": version, "data": data}
+        for version, (kind, data) in enumerate(
+            (
+                ("create", {"title": "One"}),
+                ("update", {"price": "2"}),
+                ("update", {"price": "2"}),
+                ("delete", None),
+            )
+        )
+        for name in ("a", "b")
+    )
+    post.relay(receiver).drain()
+    bodies = [one.json for one in receiver.got]
+    names = ("product.created", "product.updated", "product.deleted")
+    assert [body["type"] for body in bodies] == [name for name in names for _ in "ab"]
+    for body in bodies:
+        assert "job_id" not in body["data"]
+        assert body["data"]["urls"]["product"].endswith(f"/v1/products/{body['data']['product_id']}")
+        urls = body["data"].pop("urls")
+        assert set(urls) == {"product", "results"}
+        contracts.validate(body["type"], body["data"])
+    assert post.states()[-1] == "delivered"
+    assert post.deliveries.listed("open") == []
+
+
+def test_streams_of_a_deleted_job_go_with_it(post: Post, receivers: Callable[..., Receiver]) -> None:
+    post.hook(receivers())
+    post.write(post.job("job-a"), "job.completed")
+    post.deliveries.fan_out()
+    assert post.database.value("SELECT count(*) FROM delivery_streams") == 1
+    post.database.commit(Statement("DELETE FROM jobs"))
+    assert post.database.value("SELECT count(*) FROM delivery_streams") == 0
