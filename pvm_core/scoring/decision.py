@@ -243,7 +243,7 @@ def _fault(
         scores = {"rival_score": _score(rival), "best": top, "margin": rules.sibling_margin}
         return Reason("rival", {"rival": str(rival.product_id), "rival_image": str(rival.img_id), **scores})
     if best.recolour is not None:
-        return Reason("colour.differs", {"distance": best.recolour})
+        return Reason("colour.differs", {"value": best.recolour})
     if not calibration.calibrated:
         return Reason("model.uncalibrated", {"model": calibration.embedder})
     if best.sim_deep is None:

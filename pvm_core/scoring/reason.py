@@ -19,7 +19,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "material.shared": "what agrees is a frame, a banner or a chart that is not the product",
         "rival": "another product fits the same place with {rival_score} against {best}, "
         "a lead of {margin} is asked for",
-        "colour.differs": "print agrees, but one region has another colour ({distance})",
+        "colour.differs": "print agrees, but one region has another colour ({value})",
         "model.uncalibrated": "the model {model} is not calibrated",
         "deep.none": "similarity (none) is under {least}",
         "deep.low": "similarity {value} is under {least}",
