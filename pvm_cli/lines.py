@@ -28,7 +28,9 @@ _FIXED_WIDTH: Final = 32
 
 @dataclass(frozen=True)
 class ResultLine:
-    """One product-video pair with its score; the fields up to `review_url` are the columns, in order.
+    """One product-video pair with its score.
+
+    The fields up to `mirrored` are the columns, in order. A new one goes to the end: sheets count columns.
 
     Attributes:
         product: the product's id at its source.
@@ -83,8 +85,8 @@ class ResultLine:
     channel: str = ""
     published: str = ""
     evidence_url: str = ""
-    listed_as: str = ""
     review_url: str = ""
+    listed_as: str = ""
     mirrored: bool = False
     purged: bool = False
     label: str | None = None

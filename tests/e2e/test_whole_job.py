@@ -55,7 +55,7 @@ def test_min_score_zero_lists_every_scored_pair_and_statuses_agree_with_scores(f
     rows = _results(finished, "--min-score", "0")
 
     assert list(rows[0])[:6] == FIRST_COLUMNS
-    assert list(rows[0])[-1] == "review_url"
+    assert list(rows[0])[-3:] == ["review_url", "listed_as", "mirrored"]
     assert {"accepted"} < {row["status"] for row in rows}
     assert all((row["status"] == "accepted") == (float(row["score"]) >= 0.8) for row in rows)
     assert len({(row["product"], row["video"]) for row in rows}) == len(rows)

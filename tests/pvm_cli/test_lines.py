@@ -45,8 +45,8 @@ def test_the_first_columns_are_the_documented_ones() -> None:
     assert COLUMNS[:6] == ("product", "video", "score", "ts", "status", "evidence")
     assert COLUMNS[14:] == (
         "reason", "verdict", "scored_status", "title", "brand", "price", "currency", "product_url",
-        "video_title", "video_url", "platform", "channel", "published", "evidence_url", "listed_as",
-        "review_url", "mirrored",
+        "video_title", "video_url", "platform", "channel", "published", "evidence_url", "review_url",
+        "listed_as", "mirrored",
     )  # fmt: skip
 
 
