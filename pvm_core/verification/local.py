@@ -44,6 +44,9 @@ TINT: Final = 20.0
 #: Share of the region that must be registered, and width of what is left out beside a sticker.
 KNOWN: Final = 0.7
 BESIDE: Final = 0.12
+#: Offsets, as shares of the side, at which a colour may stand beside its place: a product is no plane, and what
+#: stands out of it moves by as much between two views.
+_BESIDE_ITS_PLACE: Final = (-0.036, -0.018, 0.0, 0.018, 0.036)
 #: Weight of the usual saturation (0.8) against what the chroma of a product says of it, squared Lab units.
 _PRIOR: Final = 50.0
 #: Share of the product that the hull of matched places must cover: of a small thing in a scene each window
@@ -284,7 +287,26 @@ def _unexplained(model: F32, frame: F32, core: Bools) -> F32:
         tint = np.clip(my - gain * mx, -TINT, TINT)
         off = np.hypot(*(y - gain * x - tint).T)
         weight = 1.0 / (1.0 + (off / max(4.0, 1.5 * float(np.median(off)))) ** 2)
-    expected, got = gain * model, frame - tint
-    along = (expected * got).sum(axis=-1) / np.maximum((expected**2).sum(axis=-1), 1e-3)
-    away = got - np.clip(along, 0.0, SATURATION[1])[..., None] * expected
-    return cast("F32", np.hypot(away[..., 0], away[..., 1]).astype(np.float32))
+    return _to_nearest(gain * model, frame - np.asarray(tint, np.float32))
+
+
+def _to_nearest(expected: F32, got: F32) -> F32:
+    """(h, w): distance of a chroma from the nearest that is expected there or close by, less saturated or not."""
+    import cv2
+
+    # Chroma is smooth: every second pixel says it all.
+    small = [np.ascontiguousarray(x[::2, ::2], np.float32) for x in (expected, got)]
+    side = max(small[0].shape[:2])
+    reach = [round(share * side) for share in _BESIDE_ITS_PLACE]
+    border = max(reach)
+    padded = cv2.copyMakeBorder(small[0], border, border, border, border, cv2.BORDER_REPLICATE)
+    height, width = small[0].shape[:2]
+    nearest = np.full((height, width), np.inf, np.float32)
+    for dy in reach:
+        for dx in reach:
+            near = padded[border + dy : border + dy + height, border + dx : border + dx + width]
+            along = (near * small[1]).sum(axis=-1) / np.maximum((near**2).sum(axis=-1), 1e-3)
+            away = small[1] - np.clip(along, 0.0, SATURATION[1])[..., None] * near
+            nearest = np.minimum(nearest, np.hypot(away[..., 0], away[..., 1]))
+    size = (expected.shape[1], expected.shape[0])
+    return cast("F32", cv2.resize(nearest, size, interpolation=cv2.INTER_LINEAR))
