@@ -44,8 +44,8 @@ TINT: Final = 20.0
 #: Share of the region that must be registered, and width of what is left out beside a sticker.
 KNOWN: Final = 0.7
 BESIDE: Final = 0.12
-#: Offsets, as shares of the side, at which a colour may stand beside its place: a product is no plane, and what
-#: stands out of it moves by as much between two views.
+#: Offsets, as shares of the side, at which a colour may stand beside its place: a product is no plane, and
+#: what stands out of it moves by as much between two views.
 _BESIDE_ITS_PLACE: Final = (-0.036, -0.018, 0.0, 0.018, 0.036)
 #: Weight of the usual saturation (0.8) against what the chroma of a product says of it, squared Lab units.
 _PRIOR: Final = 50.0
@@ -291,7 +291,7 @@ def _unexplained(model: F32, frame: F32, core: Bools) -> F32:
 
 
 def _to_nearest(expected: F32, got: F32) -> F32:
-    """(h, w): distance of a chroma from the nearest that is expected there or close by, less saturated or not."""
+    """(h, w): distance of a chroma from the nearest that is expected there or close by, faded or not."""
     import cv2
 
     # Chroma is smooth: every second pixel says it all.
