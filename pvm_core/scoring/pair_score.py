@@ -29,7 +29,7 @@ from pvm_core.shared_material import discounted
 from pvm_core.verification import PairEvidence
 
 #: Chroma, Lab units, beyond which a region shows another product. 40 of 58 generated siblings of another
-#: colour that would else be accepted are beyond it, and 2 of 151 generated true pairs; the true pairs of photos
+#: colour that would else be accepted are beyond it, and 2 of 151 generated true pairs; true pairs of photos
 #: and clips that are accepted (661) reach 30.5.
 RECOLOURED: Final = 31.0
 
