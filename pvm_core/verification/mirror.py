@@ -26,7 +26,8 @@ PLAIN_INLIERS: Final = 20
 PLAIN_PRINT: Final = 0.5
 #: Frames of a clip in doubt that are tried, the most alike of different shots.
 FRAMES_TRIED: Final = 3
-#: Agreeing points of a tried frame from which all of its clip is looked at mirrored.
+#: Agreeing points of a tried frame from which a pair is seen mirrored and all of its clip is looked at so.
+#: True pairs without print have 5 to 8 by chance.
 FOUND_INLIERS: Final = 12
 #: How often a clip is gone through: for the frames that are tried, then for the rest.
 MIRROR_ROUNDS: Final = 2
@@ -127,6 +128,7 @@ def _flipped(outline: tuple[float, ...] | None, width: int) -> tuple[float, ...]
 
 
 def clearer(plain: PairEvidence, mirrored: PairEvidence) -> PairEvidence:
-    """The mirrored view where it explains clearly more, else the plain one, marked as tried."""
-    more = mirrored.transform is not None and mirrored.inliers > CLEARLY_MORE * plain.inliers
-    return mirrored if more else replace(plain, mirrored=False)
+    """The mirrored view where it explains clearly more and by more points than chance gives, else the plain
+    one, marked as tried."""
+    more = mirrored.inliers >= FOUND_INLIERS and mirrored.inliers > CLEARLY_MORE * plain.inliers
+    return mirrored if more and mirrored.transform is not None else replace(plain, mirrored=False)
