@@ -17,6 +17,7 @@ from pvm_core.run_estimate import (
     duration_text,
     plain,
 )
+from pvm_core.wording import counted
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
@@ -39,7 +40,7 @@ def show_estimate(session: Session, industry: Industry, request: JobRequest, *, 
         return
     _print_sources(found)
     _print_stages(found)
-    out().print(f"[bold]in all[/bold] {_total_text(found)}", soft_wrap=True)
+    out().print(f"in all {_total_text(found)}", style="bold", soft_wrap=True)
     for line in _warnings(found):
         note(line)
     note("nothing was stored and nobody asked; basis default: docs/performance.md, no job here measured it")
@@ -122,7 +123,7 @@ def _print_stages(found: RunEstimate) -> None:
 
 
 def _basis_text(one: StageEstimate) -> str:
-    return f"measured, {one.jobs} job{'s' if one.jobs != 1 else ''}" if one.basis == "measured" else "default"
+    return f"measured, {counted(one.jobs, 'job')}" if one.basis == "measured" else "default"
 
 
 def _minutes_text(seconds: Span) -> str:
@@ -130,7 +131,8 @@ def _minutes_text(seconds: Span) -> str:
 
 
 def _bytes_text(size: Span) -> str:
-    return f"{_size_text(size.least)} to {_size_text(size.most)}"
+    least, most = _size_text(size.least), _size_text(size.most)
+    return most if least == most else f"{least} to {most}"
 
 
 def _size_text(size: float) -> str:

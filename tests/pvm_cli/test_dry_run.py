@@ -53,6 +53,7 @@ def test_a_dry_run_says_what_it_takes_and_stores_nothing(pvm: Pvm, database: Dat
     assert next(line for line in lines if "listings:" in line) == ["listings:", "30"]
     assert any(line[:1] == ["keypoints"] for line in lines)
     assert "in all" in done.stdout
+    assert "[bold]" not in done.stdout
     counts = [database.value(f"SELECT count(*) FROM {table}") for table in ("industries", "jobs")]
     assert counts == [0, 0]
 
