@@ -64,6 +64,10 @@ class Material:
         """Whether frames are compared with the picture."""
         return self.role == "view"
 
+    def share(self, points: Iterable[tuple[float, float]], width: int, height: int) -> float | None:
+        """Share of points (pixels of the picture, of that size) on marked cells, [0, 1]; None: none is."""
+        return share_marked(self.marked, points, width, height) if self.marked.any() else None
+
 
 def material_of(
     pictures: Sequence[CataloguePicture[Id]], groups: Mapping[Any, Any] | None = None

@@ -24,7 +24,7 @@ from pvm_core.same_picture import is_same_picture
 from pvm_core.scoring.learned_term import LEARNED_INLIERS
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import Pair
-from pvm_core.shared_material import share_marked, without_bands
+from pvm_core.shared_material import without_bands
 from pvm_core.verification import (
     PairEvidence,
     VerifyParams,
@@ -33,13 +33,7 @@ from pvm_core.verification import (
     verify_frame,
     verify_mirrored,
 )
-from pvm_core.verification.mirror import (
-    FOUND_INLIERS,
-    MIRROR_ROUNDS,
-    FrameDoubt,
-    frames_to_try,
-    reads_plainly,
-)
+from pvm_core.verification.mirror import MIRROR_ROUNDS, FrameDoubt, frame_doubt, frames_to_try
 from pvm_evaluation.folders import CaseFolder, PhotoSet, ProductPicture
 from pvm_resources.process_pool import WorkPool
 
@@ -242,15 +236,8 @@ def _mirrored_too(state: SearchState, clip: Sequence[tuple[Described, list[RawPa
 
 
 def _doubt(place: int, pairs: Sequence[RawPair]) -> FrameDoubt[int]:
-    known = [p.evidence for p in pairs if p.evidence is not None]
-    return FrameDoubt(
-        place,
-        pairs[0].shot,
-        pairs[0].similarity,
-        any(reads_plainly(e.inliers, e.print_mid, mirrored=bool(e.mirrored)) for e in known),
-        any(e.mirrored is not None for e in known),
-        any(e.mirrored and e.inliers >= FOUND_INLIERS for e in known),
-    )
+    known = (p.evidence for p in pairs if p.evidence is not None)
+    return frame_doubt(place, pairs[0].shot, pairs[0].similarity, known)
 
 
 def _looked_at_mirrored(state: SearchState, frame: Described, pairs: Sequence[RawPair]) -> list[RawPair]:
@@ -313,10 +300,10 @@ def pairs_of_frame(
 
 def _share(review: CatalogueReview[str], picture: Described, evidence: PairEvidence | None) -> float | None:
     material = review.material.get(picture.name)
-    if material is None or not material.marked.any():
+    if material is None:
         return None
     height, width = picture.features.view.rgb.shape[:2]
-    return share_marked(material.marked, evidence.points_product if evidence else (), width, height)
+    return material.share(evidence.points_product if evidence else (), width, height)
 
 
 def _asked(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
@@ -34,7 +34,6 @@ from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
-from pvm_core.shared_material import share_marked
 from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
 from pvm_core.verification.mirror import MIRROR_ROUNDS, frames_to_try
 from pvm_resources.models.calibrations import calibration_for
@@ -225,10 +224,7 @@ def _verify(
     stage.begin(max(total, len(tasks)), reused=max(total - len(tasks), 0))
 
     def write(done: list[PairDone]) -> None:
-        rows = (
-            PairEvidenceRow(d.frame_id, image, verify_key, raw) for d in done for image, raw in d.evidence
-        )
-        stage.services.store.matching.write_evidence(rows)
+        stage.services.store.matching.write_evidence(_rows(verify_key, done))
 
     setup = partial(PairWorkerState, stage.services.media, params, marked)
     stage.settle(stage.services.pool.map(compare_frame, tasks, setup), write, batch=32)
@@ -245,10 +241,7 @@ def _verify_mirrored(
     those where something was found. What was looked at so is marked and not tried again."""
 
     def write(done: list[PairDone]) -> None:
-        rows = (
-            PairEvidenceRow(d.frame_id, image, verify_key, raw) for d in done for image, raw in d.evidence
-        )
-        stage.services.store.matching.write_evidence(rows, again=True)
+        stage.services.store.matching.write_evidence(_rows(verify_key, done), again=True)
 
     setup = partial(PairWorkerState, stage.services.media, params, marked)
     for _ in range(MIRROR_ROUNDS):
@@ -269,6 +262,12 @@ def _mirror_tasks(stage: Stage, verify_key: str, pictures: Mapping[uuid.UUID, It
             candidates, plain = zip(*known, strict=True)
             tasks.append(PairTask(pictures[frame], candidates, plain))
     return tasks
+
+
+def _rows(verify_key: str, done: Iterable[PairDone]) -> Iterator[PairEvidenceRow]:
+    for one in done:
+        for image, raw in one.evidence:
+            yield PairEvidenceRow(one.frame_id, image, verify_key, raw)
 
 
 def _task(
@@ -305,10 +304,7 @@ def _ask_second_verifier(
     stage.total += len(tasks)
 
     def write(done: list[PairDone]) -> None:
-        rows = (
-            PairEvidenceRow(d.frame_id, image, verify_key, raw) for d in done for image, raw in d.evidence
-        )
-        stage.services.store.matching.add_to_evidence(rows)
+        stage.services.store.matching.add_to_evidence(_rows(verify_key, done))
 
     services = stage.services
     setup = partial(LearnedWorkerState.load, services.media, method.name, services.settings.models)
@@ -320,8 +316,7 @@ def _doubtful(
     groups: Groups,
 ) -> list[uuid.UUID]:  # fmt: skip
     """Product pictures of one frame about which the second verifier is to be asked and was not."""
-    owners = [groups.get(pair.product_id, pair.product_id) for pair, _ in measured]
-    leads = margins(owners, [pair.similarity for pair, _ in measured])
+    leads = _leads(measured, groups)
     return [
         pair.img_id
         for (pair, raw), lead in zip(measured, leads, strict=True)
@@ -357,12 +352,10 @@ class _Scoring:
             self.matches.extend(self._record(d) for d in decisions)
 
     def _scores(self, frame: list[tuple[CandidatePair, dict[str, Any] | None]]) -> list[PairScore]:
-        groups = self.review.groups
         views = [
             (pair, raw) for pair, raw in frame if pair.img_id is None or self.review.is_view(pair.img_id)
         ]
-        owners = [groups.get(pair.product_id, pair.product_id) for pair, _ in views]
-        leads = margins(owners, [pair.similarity for pair, _ in views])
+        leads = _leads(views, self.review.groups)
         return [self._score(pair, raw, lead) for (pair, raw), lead in zip(views, leads, strict=True)]
 
     def _score(self, pair: CandidatePair, raw: dict[str, Any] | None, margin: float | None) -> PairScore:
@@ -377,10 +370,10 @@ class _Scoring:
     def _share(self, pair: CandidatePair, evidence: PairEvidence | None) -> float | None:
         """Of the agreeing points, the share on material that is not the product; None where there is none."""
         picture, material = self.pictures.get(pair.img_id), self.review.material.get(pair.img_id)
-        if picture is None or material is None or not material.marked.any():
+        if picture is None or material is None:
             return None
         points = evidence.points_product if evidence else ()
-        return share_marked(material.marked, points, picture.width, picture.height)
+        return material.share(points, picture.width, picture.height)
 
     def _record(self, decision: MatchDecision) -> MatchRecord:
         return MatchRecord(
@@ -391,6 +384,14 @@ class _Scoring:
             embed_model=self.model,
             rules_key=self.stage.rules.key,
         )
+
+
+def _leads(
+    frame: Sequence[tuple[CandidatePair, dict[str, Any] | None]], groups: Groups
+) -> list[float | None]:
+    """How far each pair of a frame leads the other products' of it; listings of one group do not compete."""
+    owners = [groups.get(pair.product_id, pair.product_id) for pair, _ in frame]
+    return margins(owners, [pair.similarity for pair, _ in frame])
 
 
 def _frame(found: tuple[CandidatePair, dict[str, Any] | None]) -> uuid.UUID | None:

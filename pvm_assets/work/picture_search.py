@@ -24,13 +24,7 @@ from pvm_core.scoring.decision import MatchDecision, decide
 from pvm_core.scoring.pair import Pair, PairScore
 from pvm_core.scoring.pair_score import score_pair
 from pvm_core.verification import PairEvidence, VerifyParams, View, verify_frame, verify_mirrored
-from pvm_core.verification.mirror import (
-    FOUND_INLIERS,
-    MIRROR_ROUNDS,
-    FrameDoubt,
-    frames_to_try,
-    reads_plainly,
-)
+from pvm_core.verification.mirror import MIRROR_ROUNDS, FrameDoubt, frame_doubt, frames_to_try
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.records import FoundFrame, Item, Model
@@ -195,10 +189,7 @@ def _in_doubt(
     for frame in frames:
         if (e := found[frame.frame_id]) is not None:
             alike = max(frame.sim_rgb, -1.0 if frame.sim_gray is None else frame.sim_gray)
-            plain = reads_plainly(e.inliers, e.print_mid, mirrored=bool(e.mirrored))
-            sure = bool(e.mirrored) and e.inliers >= FOUND_INLIERS
-            doubt = FrameDoubt(frame, frame.shot, alike, plain, e.mirrored is not None, sure)
-            clips.setdefault(frame.video_id, []).append(doubt)
+            clips.setdefault(frame.video_id, []).append(frame_doubt(frame, frame.shot, alike, [e]))
     return [frame for clip in clips.values() for frame in frames_to_try(clip)]
 
 

@@ -9,16 +9,13 @@ its epsilon.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from pvm_core.arrays import F32
-
-if TYPE_CHECKING:
-    from onnx import NodeProto, TensorProto
+from pvm_core.graph_builder import GraphBuilder
 
 #: Side of the input in pixels, and length of a vector.
 SIDE: Final = 224
@@ -26,30 +23,9 @@ DIM: Final = 1280
 #: (repeats, stride of the first) of each stage; kernels and widths are those of the weights.
 _STAGES: Final = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
 _EPSILON: Final = 1e-3
-#: ONNX operator set and file format that OpenCV and every ONNX Runtime since 2021 read.
-_OPSET: Final = 13
-_IR_VERSION: Final = 7
 
 
-@dataclass
-class _Graph:
-    state: Mapping[str, npt.NDArray[Any]]
-    nodes: list[NodeProto] = field(default_factory=list)
-    tensors: list[TensorProto] = field(default_factory=list)
-
-    def node(self, kind: str, inputs: list[str], **attributes: Any) -> str:
-        from onnx import helper
-
-        output = f"{kind.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    def tensor(self, name: str, values: F32) -> str:
-        from onnx import numpy_helper
-
-        self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(values, np.float32), name))
-        return name
-
+class _Graph(GraphBuilder):
     def conv(self, source: str, name: str, norm: str, stride: int = 1, *, relu: bool = True) -> str:
         """A convolution with its batch normalisation folded in, and ReLU6."""
         weight, bias = _folded(self.state, name, norm)
@@ -68,11 +44,9 @@ def build_graph(state: Mapping[str, npt.NDArray[Any]]) -> bytes:
     Raises:
         KeyError: it is another network's.
     """
-    from onnx import TensorProto, helper
-
     graph = _Graph(state)
-    graph.tensor("zero", np.float32(0.0))  # type: ignore[arg-type]
-    graph.tensor("six", np.float32(6.0))  # type: ignore[arg-type]
+    graph.tensor("zero", np.zeros(1, np.float32))
+    graph.tensor("six", np.full(1, 6.0, np.float32))
     out = graph.conv("picture", "_conv_stem", "_bn0", 2)
     block = 0
     for repeats, stride in _STAGES:
@@ -80,20 +54,8 @@ def build_graph(state: Mapping[str, npt.NDArray[Any]]) -> bytes:
             out = _block(graph, out, f"_blocks.{block}", stride if repeat == 0 else 1, skip=repeat > 0)
             block += 1
     out = graph.node("GlobalAveragePool", [graph.conv(out, "_conv_head", "_bn1")])
-    graph.nodes.append(helper.make_node("Flatten", [out], ["vector"]))
-    model = helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "efficientnet-lite0",
-            [helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])],
-            [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", DIM])],
-            graph.tensors,
-        ),
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
-    )
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    graph.node("Flatten", [out], "vector")
+    return graph.serialised("efficientnet-lite0", {"picture": ("n", 3, SIDE, SIDE)}, {"vector": ("n", DIM)})
 
 
 def _block(graph: _Graph, source: str, name: str, stride: int, *, skip: bool) -> str:

@@ -8,16 +8,13 @@ matches is left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from pvm_core.arrays import F32
-
-if TYPE_CHECKING:
-    from onnx import NodeProto, TensorProto
+from pvm_core.graph_builder import GraphBuilder
 
 #: Values of a descriptor.
 DIM: Final = 64
@@ -26,30 +23,9 @@ STEP: Final = 32
 CELL: Final = 8
 #: PyTorch's default for batch and instance normalisation, with which the network was trained.
 _EPSILON: Final = 1e-5
-#: ONNX operator set and file format that every ONNX Runtime since 2021 reads.
-_OPSET: Final = 13
-_IR_VERSION: Final = 7
 
 
-@dataclass
-class _Graph:
-    state: Mapping[str, npt.NDArray[Any]]
-    nodes: list[NodeProto] = field(default_factory=list)
-    tensors: list[TensorProto] = field(default_factory=list)
-
-    def node(self, kind: str, inputs: list[str], output: str = "", **attributes: Any) -> str:
-        from onnx import helper
-
-        output = output or f"{kind.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    def tensor(self, name: str, values: npt.NDArray[Any]) -> str:
-        from onnx import numpy_helper
-
-        self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
-        return name
-
+class _Graph(GraphBuilder):
     def conv(self, source: str, name: str, stride: int = 1) -> str:
         """A plain convolution with its bias."""
         return self._conv(source, name, self.state[f"{name}.weight"], self.state[f"{name}.bias"], stride)
@@ -91,7 +67,12 @@ def build_graph(state: Mapping[str, npt.NDArray[Any]]) -> bytes:
     one, zero = graph.tensor("one", np.ones(1, np.float32)), graph.tensor("zero", np.zeros(1, np.float32))
     picture = graph.node("InstanceNormalization", ["picture", one, zero], epsilon=_EPSILON)
     _heads(graph, picture, _backbone(graph, picture))
-    return _serialised(graph)
+    outputs = {
+        "features": ("n", DIM, "rows", "columns"),
+        "points": ("n", 1, "height", "width"),
+        "reliability": ("n", 1, "rows", "columns"),
+    }
+    return graph.serialised("xfeat", {"picture": ("n", 1, "height", "width")}, outputs)
 
 
 def _backbone(graph: _Graph, picture: str) -> str:
@@ -119,25 +100,6 @@ def _heads(graph: _Graph, picture: str, features: str) -> None:
         graph.tensor(n, np.array([v], np.int64)) for n, v in (("from", 0), ("to", CELL**2), ("axis", 1))
     ]
     graph.node("DepthToSpace", [graph.node("Slice", [chances, *bounds])], "points", blocksize=CELL)
-
-
-def _serialised(graph: _Graph) -> bytes:
-    from onnx import TensorProto, helper
-
-    def value(name: str, *shape: int | str) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-
-    outputs = [
-        value("features", "n", DIM, "rows", "columns"),
-        value("points", "n", 1, "height", "width"),
-        value("reliability", "n", 1, "rows", "columns"),
-    ]
-    body = helper.make_graph(
-        graph.nodes, "xfeat", [value("picture", "n", 1, "height", "width")], outputs, graph.tensors
-    )
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
 
 
 def _folded(state: Mapping[str, npt.NDArray[Any]], name: str) -> tuple[F32, F32]:

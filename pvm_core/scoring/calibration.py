@@ -265,13 +265,18 @@ def fit_look(samples: Iterable[Sample]) -> Logistic | None:
     if min(label.sum(), (~label).sum()) < MIN_LOOK_PAIRS:
         return None
     design = _Design.of(rows, _term_signs()[0])
-    share = np.zeros(len(known))
+    return design.logistic(DEEP_FEATURES, _maximise_likelihood(design, label, look_weights(known)))
+
+
+def look_weights(samples: Sequence[Sample]) -> F64:
+    """(N,) weight of each pair in a fit by looks: `LOOK_FALSE_SHARE` on false ones, each product the same."""
+    share = np.zeros(len(samples))
     for kind, part in ((True, 1.0 - LOOK_FALSE_SHARE), (False, LOOK_FALSE_SHARE)):
-        count = Counter(s.product for s in known if s.label == kind)
-        for i, s in enumerate(known):
+        count = Counter(s.product for s in samples if s.label == kind)
+        for i, s in enumerate(samples):
             if s.label == kind:
                 share[i] = part / len(count) / count[s.product]
-    return design.logistic(DEEP_FEATURES, _maximise_likelihood(design, label, share))
+    return share
 
 
 def fit_alone(rows: Sequence[F64 | None], label: Bools, share: F64) -> Logistic:

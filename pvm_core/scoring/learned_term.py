@@ -7,7 +7,6 @@ siblings apart: two cartons of one brand agree in most places. So they count whe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,7 +15,6 @@ import numpy as np
 from pvm_core.arrays import F64
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import (
-    LOOK_FALSE_SHARE,
     MIN_LOOK_PAIRS,
     Calibration,
     Logistic,
@@ -24,6 +22,7 @@ from pvm_core.scoring.calibration import (
     deep_features,
     fit_alone,
     kp_features,
+    look_weights,
 )
 from pvm_core.verification import PairEvidence
 
@@ -109,10 +108,4 @@ def fit_learned(samples: Iterable[Sample]) -> Logistic | None:
         for s in known
         if s.evidence.learned is not None
     ]
-    share = np.zeros(len(known))
-    for kind, part in ((True, 1.0 - LOOK_FALSE_SHARE), (False, LOOK_FALSE_SHARE)):
-        count = Counter(s.product for s in known if s.label == kind)
-        for i, s in enumerate(known):
-            if s.label == kind:
-                share[i] = part / len(count) / count[s.product]
-    return fit_alone(rows, label, share)
+    return fit_alone(rows, label, look_weights(known))

@@ -7,7 +7,7 @@ print reads as the catalogue has it is not looked at again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -60,6 +60,19 @@ def reads_plainly(inliers: int, print_mid: float | None, *, mirrored: bool = Fal
     """Whether a pair shows that its clip is not mirrored; `print_mid` None: print was not compared."""
     enough = print_mid is None or print_mid >= PLAIN_PRINT
     return not mirrored and inliers >= PLAIN_INLIERS and enough
+
+
+def frame_doubt(frame: K, shot: int, similarity: float, pairs: Iterable[PairEvidence]) -> FrameDoubt[K]:
+    """What the measurements of a frame's pairs say of it; the store's `mirror_doubts` says it in SQL."""
+    known = list(pairs)
+    return FrameDoubt(
+        frame,
+        shot,
+        similarity,
+        any(reads_plainly(e.inliers, e.print_mid, mirrored=bool(e.mirrored)) for e in known),
+        any(e.mirrored is not None for e in known),
+        any(e.mirrored and e.inliers >= FOUND_INLIERS for e in known),
+    )
 
 
 def frames_to_try(frames: Sequence[FrameDoubt[K]]) -> list[K]:
