@@ -48,6 +48,10 @@ class Rules:
         min_recall_at_k: recall of HNSW against exact search below which the check warns, [0, 1].
         keep_videos_days: days a downloaded video's file is kept once its keyframes are cut; 0: it goes at
             the end of the run. Files of a user's own folder are never touched.
+        attention_detector: `blazeface`, `haar` or `yunet:PATH` (docs/attention.md).
+        attention_weight_pose, attention_weight_gaze, attention_weight_eyes: weights of the three terms of
+            attention; not all 0. They are divided by the sum of those that are known.
+        keep_faces_days: days that numbers about faces are kept; 0: they go with the next purge.
     """
 
     weight_deep: float = 0.20
@@ -89,6 +93,11 @@ class Rules:
     min_frames_per_video: int = 1
     min_recall_at_k: float = 0.9
     keep_videos_days: float = 7.0
+    attention_detector: str = "blazeface"
+    attention_weight_pose: float = 0.4
+    attention_weight_gaze: float = 0.4
+    attention_weight_eyes: float = 0.2
+    keep_faces_days: float = 30.0
 
     @property
     def key(self) -> str:
@@ -97,5 +106,11 @@ class Rules:
         return content_key(*(f"{name}={getattr(self, name)!r}" for name in deciding))
 
 
-#: Fields that say how long something is kept or waited for: no stored result depends on them.
-_NOT_DECIDING: Final = frozenset({"keep_videos_days", "picture_timeout_s"})
+#: Fields that say how long something is kept or waited for, or that the attention analysis alone reads: no
+#: match depends on them.
+_NOT_DECIDING: Final = frozenset(
+    {
+        *("keep_videos_days", "picture_timeout_s", "keep_faces_days", "attention_detector"),
+        *("attention_weight_pose", "attention_weight_gaze", "attention_weight_eyes"),
+    }
+)

@@ -8,6 +8,7 @@ from typing import get_type_hints
 from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.api_keys import Keys
+from pvm_resources.store.attention import Attention
 from pvm_resources.store.calibrations import Calibrations
 from pvm_resources.store.catalogue import Catalogue
 from pvm_resources.store.deliveries import Deliveries
@@ -67,6 +68,7 @@ class Store:
     uploads: Uploads
     endpoints: Endpoints
     deliveries: Deliveries
+    attention: Attention
 
     @classmethod
     def over(cls, database: Database) -> Store:
