@@ -80,9 +80,13 @@ class Observer:
     def finish(self) -> None:
         """Writes what is left; the consumers have ended."""
         with self._lock:
+            if not self._names:
+                return
             self._write(None)
-            if self._names:
+            try:
                 self._progress.gone(sorted(self._names))
+            except StoreError as error:
+                _LOG.warning("consumers were not signed off: %s", error)
 
     def _write(self, consumer: str | None) -> None:
         found = self._sum

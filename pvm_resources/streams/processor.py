@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pvm_core.errors import InputError, PvmError, StoreError
 from pvm_jobs.text import dumps
@@ -55,6 +55,16 @@ class Progress:
     depth: Depth | None = None
 
 
+class Observe(Protocol):
+    """Hears of consumers' progress."""
+
+    def __call__(self, consumer: str, one: Progress) -> None:
+        """What came of a consumer's work since the last time."""
+
+    def finish(self) -> None:
+        """The consumers have ended."""
+
+
 class ProductEventProcessor:
     """See `EventProcessor`.
 
@@ -72,7 +82,7 @@ class ProductEventProcessor:
         consumer: str = CONSUMER,
         batch: int = BATCH,
         block_ms: int = BLOCK_MS,
-        observe: Callable[[str, Progress], None] | None = None,
+        observe: Observe | None = None,
     ) -> None:
         self._connect = connect
         self._name = consumer
@@ -174,6 +184,8 @@ class ProductEventProcessor:
     def close(self) -> None:
         """Ends consumers and connections."""
         self.stop_consumer()
+        if self._observe is not None:
+            self._observe.finish()
         with self._lock:
             if self._publisher is not None:
                 self._publisher.close()
@@ -192,7 +204,7 @@ class Consumer(threading.Thread):
         stop: threading.Event,
         batch: int,
         block_ms: int,
-        observe: Callable[[str, Progress], None] | None,
+        observe: Observe | None,
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._connect = connect

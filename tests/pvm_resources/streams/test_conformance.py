@@ -156,9 +156,15 @@ def test_what_waits_is_measured(opened: Opened, request: pytest.FixtureRequest) 
 def platform(opened: Opened, repos: Store, media: MediaStore) -> Any:
     """A processor over the catalogue; `seen` has what its consumers told."""
     seen: list[Progress] = []
-    found = ProductEventProcessor(
-        lambda: opened(2.0), block_ms=500, observe=lambda _name, progress: seen.append(progress)
-    )
+
+    class Heard:
+        def __call__(self, consumer: str, one: Progress) -> None:
+            seen.append(one)
+
+        def finish(self) -> None:
+            """Nothing more comes."""
+
+    found = ProductEventProcessor(lambda: opened(2.0), block_ms=500, observe=Heard())
     found.set_event_handler(catalogue_handler(LivingCatalogue(repos, media)))
     yield found, seen
     assert found.stop_consumer()
