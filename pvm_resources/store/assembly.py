@@ -32,6 +32,7 @@ from pvm_resources.store.schedules import Schedules
 from pvm_resources.store.sessions import Sessions
 from pvm_resources.store.source_runs import SourceRuns
 from pvm_resources.store.state import State
+from pvm_resources.store.stream_progress import StreamProgress
 from pvm_resources.store.uploads import Uploads
 from pvm_resources.store.videos import Videos
 
@@ -67,6 +68,7 @@ class Store:
     uploads: Uploads
     endpoints: Endpoints
     deliveries: Deliveries
+    stream_progress: StreamProgress
 
     @classmethod
     def over(cls, database: Database) -> Store:
