@@ -60,7 +60,8 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
         "contract cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox industry "
         "job key "
         "label labels links notify output purge.source queries request restore results review rules "
-        "run.options run.source search settings source sources table translator upload videos webhook",
+        "run.options run.source search settings source sources table translator upload vectors videos "
+        "webhook",
     ),
     (
         ITEM,

@@ -38,6 +38,10 @@ _VARIABLES: Final = {
     "best_min": ("MATCH_BEST_MIN", "BEST_MIN"),
     "cons_min": ("MATCH_CONS_MIN", "CONS_MIN"),
     "accept": ("MATCH_ACCEPT", "ACCEPT"),
+    "vector_store_type": ("VECTOR_STORE_TYPE",),
+    "vector_dimension": ("VECTOR_DIMENSION",),
+    "vector_index_name": ("VECTOR_INDEX_NAME",),
+    "similarity_threshold": ("SIMILARITY_THRESHOLD",),
 }
 
 
@@ -137,6 +141,9 @@ class Settings(RuleSettings):
             `pvm endpoints` adds; events are comma-separated patterns, "": the usual ones.
         notify_urls: addresses of people to notify of ended jobs, as apprise reads them, comma-separated.
         bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
+        vector_*: where vectors of products' texts are, how many numbers each has, what their index is called
+            (``VECTOR_STORE_TYPE``, ``VECTOR_DIMENSION``, ``VECTOR_INDEX_NAME``).
+        similarity_threshold: least score of what is called alike (``SIMILARITY_THRESHOLD``).
     """
 
     home: Path = project_root() / "data"
@@ -198,13 +205,17 @@ class Settings(RuleSettings):
     webhook_events: str = ""
     notify_urls: SecretStr | None = None
     bus_url: SecretStr | None = None
+    vector_store_type: Literal["pgvector"] = "pgvector"
+    vector_dimension: int = Field(384, ge=1, le=4_000)
+    vector_index_name: str = Field("product:vectors", min_length=1, max_length=100)
+    similarity_threshold: float = Field(0.75, ge=0, le=1)
 
     @field_validator("home", "models_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))  # noqa: PTH100  # symlinks stay
 
-    @field_validator("log_format", "log_level", "executor", mode="before")
+    @field_validator("log_format", "log_level", "executor", "vector_store_type", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value

@@ -21,7 +21,7 @@ from tests.pvm_resources import world
 
 #: Tables that no finished job fills by itself.
 _EMPTY = {
-    *("labels", "product_tombstones"),
+    *("labels", "product_tombstones", "product_text_embeddings"),
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),
     *("endpoints", "deliveries", "delivery_streams"),
