@@ -61,16 +61,18 @@ class TextModel:
         return f"tfidf-{digest.hexdigest()[:16]}"
 
     def vectors(self, texts: Iterable[str]) -> F32:
-        """Vectors of texts: float32 (N, DIM), unit rows; a text without a letter is a row of zeros."""
+        """Vectors of texts: float32 (N, DIM), unit rows; white space alone is a row of zeros."""
         rows = [self.vector(text) for text in texts]
         return np.stack(rows) if rows else np.zeros((0, DIM), np.float32)
 
     def vector(self, text: str) -> F32:
-        """The vector of a text: float32 (DIM,), unit length; zeros where it has no letter and no digit."""
+        """The vector of a text: float32 (DIM,), unit length; zeros where it is white space alone. A text
+        without a letter or a digit is one token."""
         found = np.zeros(DIM, np.float64)
         rows: list[int] = []
         weights: list[float] = []
-        for token, count in Counter(tokens(text)).items():
+        words = Counter(tokens(text)) or Counter(filter(None, [text.strip()]))
+        for token, count in words.items():
             # Sublinear: what stands ten times is not ten times as telling.
             weight = 1.0 + float(np.log(count))
             row = self.vocabulary.get(token)
