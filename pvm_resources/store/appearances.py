@@ -134,6 +134,42 @@ class Appearances(Repository):
                 [list(column) for column in zip(*rows, strict=True)],
             ).rowcount
 
+    def unsound(self, industry: str) -> int:
+        """Stored recommendations of an industry that were made of what could not be shown then."""
+        query = (
+            "SELECT count(*) FROM product_recommendations r JOIN products p ON p.product_id = r.product_id "
+            "JOIN products o ON o.product_id = r.other_id WHERE (p.namespace = %(slug)s OR EXISTS ("
+            "SELECT 1 FROM job_products g JOIN jobs j USING (job_id) WHERE g.product_id = p.product_id "
+            "AND j.industry = %(slug)s)) AND (o.purged_at IS NOT NULL AND o.purged_at < r.made_at "
+            "OR o.availability = 'out_of_stock' AND coalesce(o.updated_at, o.created_at) < r.made_at)"
+        )
+        return int(self._db.value(query, {"slug": industry}))
+
+    def set_report(self, industry: str, job_id: str, path: str, matches: Sequence[uuid.UUID]) -> bool:
+        """An industry's report is that file of the media store, of that job; False, and nothing is stored,
+        where one of the matches that it shows is gone."""
+        with self._db.transaction() as cursor:
+            # Whoever deletes a product waits for this, and finds the row.
+            there = cursor.execute(
+                "SELECT match_id FROM matches WHERE match_id = ANY(%s) FOR KEY SHARE", [list(matches)]
+            ).fetchall()
+            if len(there) < len(matches):
+                return False
+            cursor.execute(
+                "INSERT INTO industry_reports (industry, job_id, path) VALUES (%s, %s, %s) "
+                "ON CONFLICT (industry) DO UPDATE SET job_id = excluded.job_id, path = excluded.path, "
+                "made_at = now()",
+                [industry, job_id, path],
+            )
+        return True
+
+    def report(self, industry: str) -> str | None:
+        """Media key of an industry's report; None where there is none."""
+        found: str | None = self._db.value(
+            "SELECT path FROM industry_reports WHERE industry = %s", [industry]
+        )
+        return found
+
     def recommendations(self, product_id: uuid.UUID) -> list[StoredRecommendation]:
         """What is stored of a product, best first."""
         query = (
