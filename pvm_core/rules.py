@@ -48,6 +48,11 @@ class Rules:
         min_recall_at_k: recall of HNSW against exact search below which the check warns, [0, 1].
         keep_videos_days: days a downloaded video's file is kept once its keyframes are cut; 0: it goes at
             the end of the run. Files of a user's own folder are never touched.
+        similar_weight_look, similar_weight_text: weights of look and words where similar products are asked
+            for by both.
+        recommend_weight_seen, recommend_weight_look, recommend_weight_text, recommend_weight_popular: weights
+            of what recommends a product: the same videos, its look, its words, how many videos show it.
+        recommend_diversity: weight of a recommendation's likeness to those before it, [0, 1].
     """
 
     weight_deep: float = 0.20
@@ -89,6 +94,14 @@ class Rules:
     min_frames_per_video: int = 1
     min_recall_at_k: float = 0.9
     keep_videos_days: float = 7.0
+    similar_weight_look: float = 0.5
+    similar_weight_text: float = 0.5
+    #: Measured on the made-up shop: docs/catalogue.md, bench/bench_recommending.py.
+    recommend_weight_seen: float = 0.6
+    recommend_weight_look: float = 0.1
+    recommend_weight_text: float = 0.2
+    recommend_weight_popular: float = 0.1
+    recommend_diversity: float = 0.1
 
     @property
     def key(self) -> str:
@@ -97,5 +110,11 @@ class Rules:
         return content_key(*(f"{name}={getattr(self, name)!r}" for name in deciding))
 
 
-#: Fields that say how long something is kept or waited for: no stored result depends on them.
-_NOT_DECIDING: Final = frozenset({"keep_videos_days", "picture_timeout_s"})
+#: Fields that no stored match depends on: how long something is kept or waited for, what is shown beside it.
+_NOT_DECIDING: Final = frozenset(
+    {
+        *("keep_videos_days", "picture_timeout_s", "similar_weight_look", "similar_weight_text"),
+        *("recommend_weight_seen", "recommend_weight_look", "recommend_weight_text"),
+        *("recommend_weight_popular", "recommend_diversity"),
+    }
+)
