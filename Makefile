@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 FULL := $(VENV)/.full
-ROOMS := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_cli pvm_api sensors
+ROOMS := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_attention pvm_cli pvm_api sensors
 
 # Pins for every system and Python that the project supports, with the hashes of their files. No index is written
 # into them: each machine asks its own.
@@ -18,7 +18,7 @@ INSTALL := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode 
 INSTALL_PROJECT := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps \
     --build-constraints requirements-build.txt --require-build-hashes -e .
 
-.PHONY: help setup base demo up down test suite test-long test-n8n bench lint format pin clean
+.PHONY: help setup base attention demo up down test suite test-long test-n8n test-attention bench lint format pin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -26,6 +26,9 @@ help: ## list the targets
 base: $(BASE) ## install what `pvm` needs (no torch)
 
 setup: $(FULL) ## install everything: models and developer tools as well
+
+attention: $(BASE) ## fetch the face networks, which the attention analysis needs and nothing else
+	@for name in blazeface face-mesh iris-mesh; do $(BIN)/pvm models pull $$name || exit; done
 
 demo: $(BASE) ## render a small case, run it through Dagster, print the matches
 	@$(BIN)/pvm demo
@@ -64,6 +67,9 @@ suite: $(FULL)
 
 test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, processes killed again and again
 	$(BIN)/python -m pytest -v -m long --timeout=900 -n 2 --dist loadfile --no-loadscope-reorder
+
+test-attention: $(FULL) attention ## the tests on real faces; without `make attention` make test skips them
+	PVM_ATTENTION_REQUIRED=1 $(BIN)/python -m pytest -v -m attention tests/pvm_attention
 
 test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the started platform
 	@bash tools/n8n.sh
