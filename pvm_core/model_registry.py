@@ -89,11 +89,11 @@ def _mask(name: str, licence: str, permissive: bool = True) -> ModelSpec:
     )
 
 
-def _mediapipe(name: str, member: str, sha256: str) -> ModelSpec:
+def _mediapipe(name: str, member: str, sha256: str, kind: Literal["segmenter", "face"] = "face") -> ModelSpec:
     """A network of MediaPipe (TensorFlow Lite), read out of its wheel."""
     return ModelSpec(
         name,
-        "face",
+        kind,
         "wheel_file",
         f"mediapipe/modules/{member}.tflite",
         "mediapipe==0.10.21",
@@ -144,6 +144,12 @@ _KNOWN: Final = (
         "iris-mesh",
         "iris_landmark/iris_landmark",
         "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+    ),
+    _mediapipe(
+        "selfie-segmentation",
+        "selfie_segmentation/selfie_segmentation",
+        "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+        kind="segmenter",
     ),
     _mask("bria-rmbg", "CC-BY-NC-4.0 (BRIA RMBG-2.0, non-commercial)", permissive=False),
 )

@@ -39,8 +39,10 @@ _SHARES: Final = frozenset(
     {
         *("weight_deep", "weight_kp", "weight_edge", "sim_deep_min", "inliers_min", "best_min"),
         *("best_alone_min", "accept", "review_min", "review_deep_min", "bonus_consistency", "bonus_coverage"),
-        *("sibling_margin", "min_decodable_ratio", "min_recall_at_k"),
         *("attention_weight_pose", "attention_weight_gaze", "attention_weight_eyes"),
+        *("sibling_margin", "min_decodable_ratio", "min_recall_at_k", "recommend_diversity"),
+        *("similar_weight_look", "similar_weight_text", "recommend_weight_seen", "recommend_weight_look"),
+        *("recommend_weight_text", "recommend_weight_popular"),
     }
 )
 #: Fields that may be 0 although they are not shares.

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from pvm_assets.graph import FINAL
+from pvm_assets.graph import FINAL, of_industry
 from pvm_assets.hand_added import admitted
 from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG
 from pvm_core.errors import InputError, PvmError, StoreError
@@ -57,7 +57,7 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
         StoreError: ``run.locked``, another run works on the same job; or the database is out of reach.
     """
     key = run.tags.get(PARTITION_TAG)
-    if key is None:
+    if key is None or of_industry(steps):
         yield lambda _event: None
         return
     settings = load_settings()

@@ -230,7 +230,7 @@ class ModelStore:
                 "model.download",
                 spec.name,
                 f"its weights could not be fetched ({reason})",
-                "Check the network and try again, or bring the file with `--from FILE`",
+                "Check the network and try again, or bring the file with `--file FILE`",
             ) from error
 
     def _keep(self, spec: ModelSpec, fetched: Fetched, accepted: bool) -> None:
