@@ -96,11 +96,11 @@ class Rules:
     keep_videos_days: float = 7.0
     similar_weight_look: float = 0.5
     similar_weight_text: float = 0.5
-    #: Measured on the made-up shop: docs/catalogue.md, bench/bench_recommending.py.
+    #: Chosen on a made-up shop of a seed of its own; measured on others: bench/bench_recommending.py.
     recommend_weight_seen: float = 0.6
-    recommend_weight_look: float = 0.1
-    recommend_weight_text: float = 0.2
-    recommend_weight_popular: float = 0.1
+    recommend_weight_look: float = 0.05
+    recommend_weight_text: float = 0.1
+    recommend_weight_popular: float = 0.25
     recommend_diversity: float = 0.1
 
     @property

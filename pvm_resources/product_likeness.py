@@ -161,7 +161,9 @@ class Likeness:
         most = max([*popular.values(), *shown.values(), 0])
         parts = self._parts(row, list(rows))
         for key, found in parts.items():
-            found["popular"] = popularity(shown.get(key, 0), most)
+            # What is new and alike would drown in what is popular: that counts beside what was seen.
+            if mine or not found:
+                found["popular"] = popularity(shown.get(key, 0), most)
             if mine:
                 one = together.get(key)
                 found["seen"] = co_appearance(one.together, mine, one.videos) if one else 0.0

@@ -44,7 +44,14 @@ from pvm_resources.process_pool import WorkPool
 from pvm_resources.settings import Settings
 from pvm_resources.sources.confined import Confinement
 from pvm_resources.sources.readiness import readiness, unconfigured
-from pvm_resources.sources.registry import PRODUCT_SOURCES, SourceSpec, is_url, product_specs, video_specs
+from pvm_resources.sources.registry import (
+    PRODUCT_SOURCES,
+    STORED,
+    SourceSpec,
+    is_url,
+    product_specs,
+    video_specs,
+)
 from pvm_resources.sources.search_terms import query_for
 from pvm_resources.sources.ytdlp.search import DEFAULT_TOP
 from pvm_resources.store.assembly import Store
@@ -132,6 +139,9 @@ class _Counting:
             return SourceEstimate("products", spec.label, _NOTHING, remark=fault.reason)
         if spec.token in PRODUCT_SOURCES:
             return self._shop(spec)
+        if spec.token == STORED:
+            count = len(self.store.stored_material.products(self.industry.slug))
+            return SourceEstimate("products", spec.label, Span.of(count), counted=True)
         if is_url(spec.token):
             remark = "how many products it lists is known once it is read"
             return SourceEstimate("products", spec.label, None, remark=remark)
@@ -166,6 +176,9 @@ class _Counting:
         """A source of videos."""
         if (fault := unconfigured(spec.name, self.settings)) is not None:
             return SourceEstimate("videos", spec.label, _NOTHING, remark=fault.reason)
+        if spec.token == STORED:
+            count = len(self.store.stored_material.videos(self.industry.slug))
+            return SourceEstimate("videos", spec.label, Span.of(count), counted=True)
         if spec.name == "folder":
             return self._folder(spec)
         if spec.name == "links":
