@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 FULL := $(VENV)/.full
+ATTENTION := .venv-attention/.base
 ROOMS := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_attention pvm_cli pvm_api sensors
 
 # Pins for every system and Python that the project supports, with the hashes of their files. No index is written
@@ -12,11 +13,13 @@ ROOMS := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
     --no-emit-index-url --no-emit-find-links --no-annotate
 # Nothing is installed whose hash is not in the file, nor anything to build it with.
-INSTALL := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes \
+PINNED := $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes \
     --build-constraints requirements-build.txt --require-build-hashes
+INSTALL := VIRTUAL_ENV=$(VENV) $(PINNED)
 # Apart: a folder has no hash. Its dependencies are those installed before.
-INSTALL_PROJECT := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps \
+ITSELF := $(BIN)/uv pip install --quiet --no-deps \
     --build-constraints requirements-build.txt --require-build-hashes -e .
+INSTALL_PROJECT := VIRTUAL_ENV=$(VENV) $(ITSELF)
 
 .PHONY: help setup base attention demo up down test suite test-long test-n8n test-attention bench lint format pin clean
 
@@ -27,7 +30,7 @@ base: $(BASE) ## install what `pvm` needs (no torch)
 
 setup: $(FULL) ## install everything: models and developer tools as well
 
-attention: $(BASE) ## fetch the face networks, which the attention analysis needs and nothing else
+attention: $(ATTENTION) ## an environment and the face networks of the attention analysis; nothing else needs them
 	@for name in blazeface face-mesh iris-mesh; do $(BIN)/pvm models pull $$name || exit; done
 
 demo: $(BASE) ## render a small case, run it through Dagster, print the matches
@@ -84,7 +87,7 @@ pin: $(FULL) ## compile the three requirements files from pyproject.toml, keepin
 	@$(COMPILE) -c requirements.txt --group build -o requirements-build.txt >/dev/null
 
 clean: ## remove the virtual environment and caches, never the data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build dist
+	rm -rf $(VENV) .venv-attention .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build dist
 
 $(BIN)/uv: requirements-build.txt
 	@bash tools/venv.sh $(VENV) requirements-build.txt
@@ -96,6 +99,14 @@ $(BASE): pyproject.toml requirements-base.txt | $(BIN)/uv
 	@$(INSTALL) -r requirements-base.txt
 	@$(INSTALL_PROJECT)
 	@touch $(BASE)
+
+# The attention analysis fails apart: its code server runs in an environment of its own.
+$(ATTENTION): pyproject.toml requirements-base.txt | $(BASE)
+	@echo "installing the base packages into .venv-attention"
+	@bash tools/venv.sh .venv-attention requirements-build.txt
+	@VIRTUAL_ENV=.venv-attention $(PINNED) -r requirements-base.txt
+	@VIRTUAL_ENV=.venv-attention $(ITSELF)
+	@touch $(ATTENTION)
 
 $(FULL): pyproject.toml requirements.txt | $(BIN)/uv
 	@echo "installing all packages into $(VENV) (torch is large)"

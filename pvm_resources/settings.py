@@ -63,8 +63,9 @@ _VARIABLES: Final = {
 }
 
 
-#: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples.
-_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY"})
+#: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples; the
+#: interpreter that workspace-attention.yaml names.
+_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON"})
 
 
 def _variables(field: str) -> AliasChoices:
@@ -83,6 +84,12 @@ def core_count() -> int:
 def project_root() -> Path:
     """The checkout this package runs from, or the current folder where it is installed elsewhere."""
     return _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+
+
+def attention_python() -> Path | None:
+    """The interpreter of the attention analysis; None where `make attention` was not run."""
+    found = project_root() / ".venv-attention" / "bin" / "python"
+    return found if found.is_file() else None
 
 
 class RuleSettings(BaseSettings):

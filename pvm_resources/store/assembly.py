@@ -9,6 +9,7 @@ from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.api_keys import Keys
 from pvm_resources.store.appearances import Appearances
+from pvm_resources.store.attention import Attention
 from pvm_resources.store.calibrations import Calibrations
 from pvm_resources.store.catalogue import Catalogue
 from pvm_resources.store.deliveries import Deliveries
@@ -74,6 +75,7 @@ class Store:
     uploads: Uploads
     endpoints: Endpoints
     deliveries: Deliveries
+    attention: Attention
     stream_progress: StreamProgress
 
     @classmethod
