@@ -34,8 +34,8 @@ from pvm_resources.store.schedules import Schedules
 from pvm_resources.store.sessions import Sessions
 from pvm_resources.store.source_runs import SourceRuns
 from pvm_resources.store.state import State
-from pvm_resources.store.stream_progress import StreamProgress
 from pvm_resources.store.stored_material import StoredMaterial
+from pvm_resources.store.stream_progress import StreamProgress
 from pvm_resources.store.text_vectors import TextVectors
 from pvm_resources.store.uploads import Uploads
 from pvm_resources.store.videos import Videos
