@@ -350,18 +350,21 @@ def _to_nearest(expected: F32, got: F32) -> F32:
     import cv2
 
     # Chroma is smooth: every second pixel says it all.
-    small = [np.ascontiguousarray(x[::2, ::2], np.float32) for x in (expected, got)]
-    side = max(small[0].shape[:2])
-    reach = [round(share * side) for share in _BESIDE_ITS_PLACE]
+    a, b, got_a, got_b = (
+        np.ascontiguousarray(x[::2, ::2, i], np.float32) for x in (expected, got) for i in (0, 1)
+    )
+    height, width = a.shape
+    reach = [round(share * max(height, width)) for share in _BESIDE_ITS_PLACE]
     border = max(reach)
-    padded = cv2.copyMakeBorder(small[0], border, border, border, border, cv2.BORDER_REPLICATE)
-    height, width = small[0].shape[:2]
-    nearest = np.full((height, width), np.inf, np.float32)
+    a, b = (np.pad(x, border, mode="edge") for x in (a, b))
+    length = np.maximum(a * a + b * b, np.float32(1e-3))
+    squared = np.full((height, width), np.inf)
     for dy in reach:
         for dx in reach:
-            near = padded[border + dy : border + dy + height, border + dx : border + dx + width]
-            along = (near * small[1]).sum(axis=-1) / np.maximum((near**2).sum(axis=-1), 1e-3)
-            away = small[1] - np.clip(along, 0.0, SATURATION[1])[..., None] * near
-            nearest = np.minimum(nearest, np.hypot(away[..., 0], away[..., 1]))
+            here = (slice(border + dy, border + dy + height), slice(border + dx, border + dx + width))
+            along = np.clip((a[here] * got_a + b[here] * got_b) / length[here], 0.0, SATURATION[1])
+            away = [np.asarray(x, np.float64) for x in (got_a - along * a[here], got_b - along * b[here])]
+            squared = np.minimum(squared, away[0] * away[0] + away[1] * away[1])
+    nearest = np.sqrt(squared).astype(np.float32)
     size = (expected.shape[1], expected.shape[0])
     return cast("F32", cv2.resize(nearest, size, interpolation=cv2.INTER_LINEAR))

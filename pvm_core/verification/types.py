@@ -14,6 +14,7 @@ from pvm_core.keypoints import Keypoints
 from pvm_core.text.word_evidence import WordEvidence
 from pvm_core.verification.appearance import Appearance, Canvas, make_canvas
 from pvm_core.verification.learned_evidence import LearnedEvidence
+from pvm_core.verification.matching import UnitRows
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
@@ -63,6 +64,11 @@ class View:
     keypoints: Keypoints
     rgb: U8
     mask: U8 | None = None
+
+    @cached_property
+    def rows(self) -> UnitRows:
+        """The keypoints' descriptors, ready to be compared; made once."""
+        return UnitRows(self.keypoints.root)
 
     @cached_property
     def canvas(self) -> Canvas:
