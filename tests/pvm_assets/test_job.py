@@ -204,6 +204,36 @@ def test_pairs_in_doubt_are_put_to_the_second_verifier_once(
     assert all(m.status != "accepted" for m in stand.repos.matching.matches(job.job_id))
 
 
+@pytest.mark.models
+def test_words_of_the_pairs_that_carry_a_match_are_read_once(
+    stand: Stand, instance: dg.DagsterInstance
+) -> None:
+    pytest.importorskip("rapidocr")
+    job = stand.job()
+    # Another detector, so that no other test has read these pairs.
+    stand.repos.industries.set_rules(job.industry, "default", {"max_keypoints": 777})
+    assert stand.run(job).status == "completed"
+    key = stand.repos.jobs.get(job.job_id).keys["verify"]
+    read = [
+        raw["words"] for _, raw in stand.repos.matching.evidence(job.job_id, key) if raw and "words" in raw
+    ]
+    figures = _materialisations(instance, job.partition_key)["matches"].metadata
+    assert figures["pairs_words_read"].value == len(read) > 0
+    assert len(read) < figures["pairs_scored"].value / 2
+    assert any(set(one.get("seen", ())) <= set(one.get("carried", ())) for one in read if one.get("seen"))
+    assert any(m.status == "accepted" for m in stand.repos.matching.matches(job.job_id))
+
+    assert stand.run(job).status == "completed"
+    progress = {p.stage: p for p in stand.repos.state.progress(job.job_id)}
+    assert progress["matches"].reused == progress["matches"].total
+    # Without it the pairs are measured as where no reader is installed.
+    stand.repos.industries.set_rules(job.industry, "default", {"max_keypoints": 777, "word_term": False})
+    assert stand.run(job).status == "completed"
+    plain = stand.repos.jobs.get(job.job_id).keys["verify"]
+    assert plain != key
+    assert not any("words" in (raw or {}) for _, raw in stand.repos.matching.evidence(job.job_id, plain))
+
+
 def test_a_lost_file_is_made_again(stand: Stand) -> None:
     job = stand.job()
     assert stand.run(job).status == "completed"
