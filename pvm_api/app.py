@@ -104,7 +104,9 @@ def create_app(
     )
     app.state.services = services
     app.state.sessions = sessions
-    app.state.metrics = Metrics(services.store.match_queries, services.store.inbox)
+    app.state.metrics = Metrics(
+        services.store.match_queries, services.store.inbox, services.store.stream_progress
+    )
     problems.install(app)
     # Before results: /v1/products/similar is no product.
     for router in (similar.router, *_ROUTERS, product.router, calibration.router, pages.router):

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from pvm_jobs.events import PHASES
 from pvm_resources.store.inbox import Inbox
 from pvm_resources.store.match_queries import MatchQueries
+from pvm_resources.store.stream_progress import StreamProgress
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,9 +26,10 @@ class Metrics(Collector):
     there are.
     """
 
-    def __init__(self, reading: MatchQueries, inbox: Inbox) -> None:
+    def __init__(self, reading: MatchQueries, inbox: Inbox, streams: StreamProgress) -> None:
         self._reading = reading
         self._inbox = inbox
+        self._streams = streams
         self._lock = threading.Lock()
         self._settled = 0
         self._counted: Counter[str] = Counter()
@@ -58,6 +60,7 @@ class Metrics(Collector):
             events.add_metric([name], count)
         yield events
         yield from self._queues()
+        yield from self._product_streams()
         stages = SummaryMetricFamily(
             "stage_latency_seconds", "Seconds an asset took, over the jobs of a day", labels=["stage"]
         )
@@ -79,6 +82,37 @@ class Metrics(Collector):
             depth.add_metric(["inbox", state], open_requests.get(state, 0))
         depth.add_metric(["deliveries", "waiting"], self._reading.waiting_deliveries())
         yield depth
+
+    def _product_streams(self) -> Iterator[Metric]:
+        """Of streams that products' changes come from, as their consumers told it."""
+        entries = GaugeMetricFamily(
+            "product_stream_entries", "Entries not read (lag), not acknowledged (pending), given up (dead)",
+            labels=["stream", "state"],
+        )  # fmt: skip
+        changes = CounterMetricFamily(
+            "product_stream_changes",
+            "Changes handled and refused, batches failed",
+            labels=["stream", "outcome"],
+        )
+        seconds = SummaryMetricFamily(
+            "product_stream_batch_seconds", "Seconds a batch of changes took", labels=["stream"]
+        )
+        for one in self._streams.totals():
+            for state in ("lag", "pending", "dead"):
+                if (count := getattr(one, state)) is not None:
+                    entries.add_metric([one.kind, state], count)
+            for outcome in ("handled", "refused", "failed"):
+                changes.add_metric([one.kind, outcome], getattr(one, outcome))
+            seconds.add_metric([one.kind], count_value=one.batches, sum_value=one.seconds)
+        consumers = GaugeMetricFamily(
+            "product_stream_consumers",
+            "Consumers at work, and silent for a minute",
+            labels=["stream", "state"],
+        )
+        for kind, (working, silent) in sorted(self._streams.consumers().items()):
+            consumers.add_metric([kind, "working"], working)
+            consumers.add_metric([kind, "silent"], silent)
+        yield from (entries, changes, seconds, consumers)
 
     def _events(self) -> dict[str, int]:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -15,7 +16,7 @@ from pvm_core.errors import InputError
 from pvm_core.wording import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pvm_cli.session import Session
     from pvm_resources.events.relay import Relay
@@ -155,8 +156,9 @@ def relay(
         logs.setup(settings.log_format, settings.log_level)
         # The client raises its failures as errors, which are logged once.
         logging.getLogger("pika").setLevel(logging.CRITICAL)
-        # Each worker holds a connection while it claims and writes, and so do the watcher and the inbox.
-        with Database(session.database.dsn, max_connections=workers + 3) as database:
+        # Each worker holds a connection while it claims and writes, and so do the watcher and the inbox; the
+        # reader of the default stream has four.
+        with Database(session.database.dsn, max_connections=workers + 7) as database:
             one = make_relay(settings, database, workers=workers, lease_s=lease)
             if once:
                 note(counted(one.drain(), "attempt"))
@@ -184,12 +186,25 @@ def _serve(one: Relay, settings: Settings, database: Database) -> None:
         listening.start()
     note("relay started")
     try:
-        one.run()
+        with _reading(settings, database):
+            one.run()
     finally:
         if consumer is not None and listening is not None:
             consumer.stop()
             listening.join()
     note("relay ended")
+
+
+@contextmanager
+def _reading(settings: Settings, database: Database) -> Iterator[None]:
+    """A consumer of the default stream at work, so that it needs no process of its own."""
+    from pvm_cli.product_streams import consuming
+
+    if settings.product_stream_type != "postgres":
+        yield
+        return
+    with consuming(settings, database):
+        yield
 
 
 def _show(state: str, job: str | None, event: str | None, endpoint: str | None, limit: int) -> None:

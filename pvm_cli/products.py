@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pvm_cli import product_streams
 from pvm_cli.console import note, out
 from pvm_cli.tables import AsJson, print_json, print_table
 from pvm_core.errors import InputError
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from pvm_resources.product_likeness import LikeProduct
     from pvm_resources.store.product_queries import ProductFilter, ProductRow
 
-app = typer.Typer(no_args_is_help=True, help="Products: list, show, import a catalogue, what is like one.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Products: list, show, import a catalogue, what is like one; changes from a stream.",
+)
+product_streams.register(app)
 
 Industry = Annotated[str | None, typer.Option("--industry", "-i", help="Of this industry (name or slug).")]
 Category = Annotated[str | None, typer.Option("--category", help="Whole, in any case.")]

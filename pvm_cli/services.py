@@ -25,8 +25,9 @@ WEBSERVER: Final = "webserver"
 DAEMON: Final = "daemon"
 API: Final = "api"
 RELAY: Final = "relay"
+CONSUMER: Final = "consumer"
 #: In the order they are stopped: first those that accept work.
-SERVICES: Final = (API, WEBSERVER, DAEMON, RELAY)
+SERVICES: Final = (API, WEBSERVER, DAEMON, CONSUMER, RELAY)
 #: Where the Dagster UI listens by default.
 UI_PORT: Final = 3000
 _READY_S: Final = 90.0
@@ -124,6 +125,9 @@ def _start_missing(
         API: (["pvm_api.server"], f"http://{_reachable(settings.api_host)}:{settings.api_port}"),
         WEBSERVER: (["pvm_api.dagster_ui.server", "-h", host, "-p", str(port), *_workspace()], ui.url),
     }
+    # The default stream is read by the relay.
+    if settings.product_stream_type != "postgres":
+        commands[CONSUMER] = (["pvm_cli.main", "products", "consume"], "")
     services = {
         name: folder.find(name) or folder.start(name, [sys.executable, "-m", *command], env, url=url)
         for name, (command, url) in commands.items()
@@ -176,17 +180,21 @@ def _note_on_keys(settings: Settings) -> None:
 def _prepare(settings: Settings) -> Mapping[str, str]:
     """Server up, schema and Dagster's home ready; the environment of the processes."""
     from pvm_assets.execution.bootstrap import bootstrap
+    from pvm_resources.settings import attention_python
 
     platform = bootstrap(settings, keep=True)
     if platform.open_home is not None:
         note(f"warning: {platform.open_home}")
-    return {**os.environ, **platform.environment}
+    python = attention_python()
+    apart = {"PVM_ATTENTION_PYTHON": str(python)} if python else {}
+    return {**os.environ, **platform.environment, **apart}
 
 
 def _workspace() -> list[str]:
-    from pvm_resources.settings import project_root
+    from pvm_resources.settings import attention_python, project_root
 
-    return ["-w", str(project_root() / "workspace.yaml")]
+    files = ["workspace.yaml", *(["workspace-attention.yaml"] if attention_python() else [])]
+    return [part for file in files for part in ("-w", str(project_root() / file))]
 
 
 def _reachable(host: str) -> str:
@@ -245,7 +253,8 @@ def _stop_all(settings: Settings, folder: ServiceFolder, keep_database: bool) ->
 def _stay(settings: Settings, folder: ServiceFolder) -> None:
     note("Ctrl-C stops everything")
     try:
-        while all(map(folder.find, SERVICES)):
+        started = [name for name in SERVICES if folder.find(name)]
+        while all(map(folder.find, started)):
             time.sleep(1.0)
         note("one of the services has ended; stopping the rest")
     except KeyboardInterrupt:

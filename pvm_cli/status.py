@@ -12,7 +12,7 @@ import typer
 from pvm_cli.console import note, out, shorten
 from pvm_cli.problems import print_problems
 from pvm_cli.progress import STAGES
-from pvm_cli.services import API, DAEMON, RELAY, SERVICES, WEBSERVER
+from pvm_cli.services import API, CONSUMER, DAEMON, RELAY, SERVICES, WEBSERVER
 from pvm_cli.session import opened
 from pvm_cli.states import dead_letters_table, states_table
 from pvm_cli.tables import AsJson, Cell, print_json, print_table
@@ -101,6 +101,7 @@ def _services(settings: Settings) -> dict[str, str]:
         "REST API": state(API),
         "daemon": state(DAEMON),
         "relay": state(RELAY),
+        **({"consumer": state(CONSUMER)} if settings.product_stream_type != "postgres" else {}),
     }
 
 

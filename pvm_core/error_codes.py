@@ -56,12 +56,11 @@ def _status(http: int) -> ErrorTraits:
 _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
-        "api backup bus.none calibration.labels calibration.options calibration.samples catalogue change "
-        "contract cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox industry "
-        "job key "
-        "label labels links notify output purge.source queries request restore results review rules "
-        "run.options run.source search settings source sources table translator upload vectors videos "
-        "webhook",
+        "api attention backup bus.none calibration.labels calibration.options calibration.samples catalogue "
+        "change contract cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox "
+        "industry job key label labels links notify output purge.source queries request restore results "
+        "review rules run.options run.source search settings source sources table translator "
+        "upload vectors videos webhook",
     ),
     (
         ITEM,
@@ -78,7 +77,8 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         MACHINE,
         "backup.database backup.write bus dagster demo.write evidence home keypoints media models "
-        "output.write purge restore.write run.locked server service store up",
+        "output.write purge restore.write run.locked server service store stream up vectors.refused "
+        "vectors.search vectors.unreachable",
     ),
     (replace(MACHINE, http=404), "media.missing"),
     (replace(MACHINE, http=409), "store.refused"),
@@ -103,13 +103,15 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (_status(507), "upload.full"),
 )
 _RETRYABLE: Final = (
+    "attention.nonsense "
     "amazon.too_many amazon.unreachable amazon.unreadable change.busy bus.refused bus.unreachable "
     "dagster.unreachable demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable "
     "endpoint.test notify.test "
     "media.read media.write model.download models.write rate.limited run.broken run.died run.failed "
     "estimate.busy run.locked search.busy server.connect source.failed source.rate_limited store.busy "
     "store.conflict "
-    "store.disk_full store.locked store.unreachable upload.busy video.cancelled video.changed video.live "
+    "store.disk_full store.locked store.unreachable stream.unreachable upload.busy video.cancelled "
+    "vectors.unreachable video.changed video.live "
     "video.network video.rate_limited worker.died"
 )
 

@@ -48,6 +48,10 @@ class Rules:
         min_recall_at_k: recall of HNSW against exact search below which the check warns, [0, 1].
         keep_videos_days: days a downloaded video's file is kept once its keyframes are cut; 0: it goes at
             the end of the run. Files of a user's own folder are never touched.
+        attention_detector: `blazeface`, `haar` or `yunet:PATH` (docs/attention.md).
+        attention_weight_pose, attention_weight_gaze, attention_weight_eyes: weights of the three terms of
+            attention; not all 0. They are divided by the sum of those that are known.
+        keep_faces_days: days that numbers about faces are kept; 0: they go with the next purge.
         similar_weight_look, similar_weight_text: weights of look and words where similar products are asked
             for by both.
         recommend_weight_seen, recommend_weight_look, recommend_weight_text, recommend_weight_popular: weights
@@ -94,6 +98,11 @@ class Rules:
     min_frames_per_video: int = 1
     min_recall_at_k: float = 0.9
     keep_videos_days: float = 7.0
+    attention_detector: str = "blazeface"
+    attention_weight_pose: float = 0.4
+    attention_weight_gaze: float = 0.4
+    attention_weight_eyes: float = 0.2
+    keep_faces_days: float = 30.0
     similar_weight_look: float = 0.5
     similar_weight_text: float = 0.5
     #: Chosen on a made-up shop of a seed of its own; measured on others: bench/bench_recommending.py.
@@ -115,6 +124,7 @@ _NOT_DECIDING: Final = frozenset(
     {
         *("keep_videos_days", "picture_timeout_s", "similar_weight_look", "similar_weight_text"),
         *("recommend_weight_seen", "recommend_weight_look", "recommend_weight_text"),
-        *("recommend_weight_popular", "recommend_diversity"),
+        *("recommend_weight_popular", "recommend_diversity", "keep_faces_days", "attention_detector"),
+        *("attention_weight_pose", "attention_weight_gaze", "attention_weight_eyes"),
     }
 )

@@ -42,11 +42,30 @@ _VARIABLES: Final = {
     "vector_dimension": ("VECTOR_DIMENSION",),
     "vector_index_name": ("VECTOR_INDEX_NAME",),
     "similarity_threshold": ("SIMILARITY_THRESHOLD",),
+    "product_stream_type": ("PRODUCT_STREAM_TYPE",),
+    "product_stream_key": ("PRODUCT_STREAM_KEY",),
+    "product_stream_group": ("PRODUCT_STREAM_GROUP",),
+    "product_stream_consumer": ("PRODUCT_STREAM_CONSUMER",),
+    "product_stream_batch": ("PRODUCT_STREAM_BATCH",),
+    "product_stream_block_ms": ("PRODUCT_STREAM_BLOCK_MS",),
+    "product_stream_partitions": ("PRODUCT_STREAM_PARTITIONS",),
+    "redis_host": ("REDIS_HOST",),
+    "redis_port": ("REDIS_PORT",),
+    "redis_db": ("REDIS_DB",),
+    "redis_password": ("REDIS_PASSWORD",),
+    "nats_url": ("NATS_URL",),
+    "qdrant_url": ("QDRANT_URL",),
+    "qdrant_api_key": ("QDRANT_API_KEY",),
+    "pinecone_host": ("PINECONE_HOST",),
+    "pinecone_api_key": ("PINECONE_API_KEY",),
+    "supabase_url": ("SUPABASE_URL",),
+    "supabase_key": ("SUPABASE_KEY",),
 }
 
 
-#: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples.
-_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY"})
+#: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples; the
+#: interpreter that workspace-attention.yaml names.
+_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON"})
 
 
 def _variables(field: str) -> AliasChoices:
@@ -65,6 +84,12 @@ def core_count() -> int:
 def project_root() -> Path:
     """The checkout this package runs from, or the current folder where it is installed elsewhere."""
     return _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+
+
+def attention_python() -> Path | None:
+    """The interpreter of the attention analysis; None where `make attention` was not run."""
+    found = project_root() / ".venv-attention" / "bin" / "python"
+    return found if found.is_file() else None
 
 
 class RuleSettings(BaseSettings):
@@ -144,6 +169,11 @@ class Settings(RuleSettings):
         vector_*: where vectors of products' texts are, how many numbers each has, what their index is called
             (``VECTOR_STORE_TYPE``, ``VECTOR_DIMENSION``, ``VECTOR_INDEX_NAME``).
         similarity_threshold: least score of what is called alike (``SIMILARITY_THRESHOLD``).
+        product_stream_*: where changes of products come from, how it and its readers are called, entries read
+            at once, milliseconds that a read waits (below the five seconds that a stop may take), Redis
+            streams that changes are spread over by category.
+        redis_*, nats_url, qdrant_*, pinecone_*, supabase_*: servers of streams and of vectors;
+            RabbitMQ is at ``BUS_BROKER``.
     """
 
     home: Path = project_root() / "data"
@@ -205,17 +235,37 @@ class Settings(RuleSettings):
     webhook_events: str = ""
     notify_urls: SecretStr | None = None
     bus_url: SecretStr | None = None
-    vector_store_type: Literal["pgvector"] = "pgvector"
+    vector_store_type: Literal["pgvector", "redis", "qdrant", "pinecone", "supabase"] = "pgvector"
     vector_dimension: int = Field(384, ge=1, le=4_000)
     vector_index_name: str = Field("product:vectors", min_length=1, max_length=100)
     similarity_threshold: float = Field(0.75, ge=0, le=1)
+    product_stream_type: Literal["postgres", "redis", "rabbitmq", "nats", "supabase"] = "postgres"
+    product_stream_key: str = Field("product:updates", pattern=r"^[A-Za-z0-9_.:-]{1,100}$")
+    product_stream_group: str = Field("product-processors", pattern=r"^[A-Za-z0-9_-]{1,100}$")
+    product_stream_consumer: str = Field("worker-{}", pattern=r"^[^{}]*\{\}[^{}]*$", max_length=100)
+    product_stream_batch: int = Field(10, ge=1, le=1_000)
+    product_stream_block_ms: int = Field(2_000, ge=1, le=4_000)
+    product_stream_partitions: int = Field(1, ge=1, le=64)
+    redis_host: str = "localhost"
+    redis_port: int = Field(6379, ge=1, le=65_535)
+    redis_db: int = Field(0, ge=0)
+    redis_password: SecretStr | None = None
+    nats_url: SecretStr = SecretStr("nats://localhost:4222")
+    qdrant_url: str = "http://localhost:6333"
+    qdrant_api_key: SecretStr | None = None
+    pinecone_host: str | None = None
+    pinecone_api_key: SecretStr | None = None
+    supabase_url: str | None = None
+    supabase_key: SecretStr | None = None
 
     @field_validator("home", "models_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else Path(os.path.abspath(value.expanduser()))  # noqa: PTH100  # symlinks stay
 
-    @field_validator("log_format", "log_level", "executor", "vector_store_type", mode="before")
+    @field_validator(
+        "log_format", "log_level", "executor", "vector_store_type", "product_stream_type", mode="before"
+    )
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value

@@ -8,7 +8,7 @@ from typing import Final
 
 from pvm_cli.doctor.finding import Finding, State
 from pvm_cli.processes import ServiceFolder, port_is_free
-from pvm_cli.services import API, SERVICES, UI_PORT, WEBSERVER, answers
+from pvm_cli.services import API, CONSUMER, SERVICES, UI_PORT, WEBSERVER, answers
 from pvm_core.errors import PvmError
 from pvm_resources.settings import Settings
 
@@ -26,6 +26,8 @@ def services(settings: Settings) -> Iterator[Finding]:
     }
     for name in SERVICES:
         found = folder.find(name)
+        if name == CONSUMER and found is None and settings.product_stream_type == "postgres":
+            continue
         if found is not None and name in _HEALTH and not answers(f"{found.url}{_HEALTH[name]}"):
             remedy = f"See {folder.log_path(name)}; then pvm down and pvm up"
             yield Finding(section, name, f"runs and does not answer at {found.url}", "failed", remedy)

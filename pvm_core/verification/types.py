@@ -13,6 +13,7 @@ from pvm_core.ids import content_key
 from pvm_core.keypoints import Keypoints
 from pvm_core.verification.appearance import Appearance, Canvas, make_canvas
 from pvm_core.verification.learned_evidence import LearnedEvidence
+from pvm_core.verification.matching import UnitRows
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules
@@ -21,7 +22,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other values for the same pair and parameters: it is part of the key.
-VERSION: Final = "5"
+VERSION: Final = "6"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,11 @@ class View:
     keypoints: Keypoints
     rgb: U8
     mask: U8 | None = None
+
+    @cached_property
+    def rows(self) -> UnitRows:
+        """The keypoints' descriptors, ready to be compared; made once."""
+        return UnitRows(self.keypoints.root)
 
     @cached_property
     def canvas(self) -> Canvas:

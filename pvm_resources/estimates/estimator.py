@@ -6,6 +6,7 @@ Nothing is stored, and no request is sent.
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,6 +63,9 @@ T = TypeVar("T")
 #: Seconds that counting one catalogue or one folder may take, and opening one clip.
 _COUNT_S: Final = 60.0
 _OPEN_S: Final = 5.0
+#: A catalogue of at most so many bytes is counted in this process: the job that follows reads it here too,
+#: with the same modules, whose loading in a process of its own takes longer than the counting.
+_SMALL_BYTES: Final = 1_000_000
 #: Clips of a folder whose length is read; opening one takes 5 to 20 ms. The others are taken for as long,
 #: byte for byte, give or take `_GUESSED`.
 _OPENED_MAX: Final = 200
@@ -141,7 +145,7 @@ class _Counting:
         if is_url(spec.token):
             remark = "how many products it lists is known once it is read"
             return SourceEstimate("products", spec.label, None, remark=remark)
-        found = self._count(products_in, self._task(spec.token))
+        found = self._products_in(self._task(spec.token))
         pictures = [(product, ref) for product, refs in found for ref in refs]
         fresh = len(set(pictures)) - self.store.past_runs.stored_pictures(pictures)
         return SourceEstimate(
@@ -251,6 +255,11 @@ class _Counting:
         return self._share
 
     # -- files -------------------------------------------------------------------------------------
+
+    def _products_in(self, task: FileTask) -> list[tuple[uuid.UUID, tuple[str, ...]]]:
+        if task.path.is_file() and task.path.stat().st_size <= _SMALL_BYTES:
+            return products_in(None, task)
+        return self._count(products_in, task)
 
     def _task(self, token: str) -> FileTask:
         confinement = Confinement.of(self.settings, anywhere=self.request.allow_outside)

@@ -72,7 +72,7 @@ def connect(url: str) -> BlockingConnection:
     """
     import pika
 
-    with _faults():
+    with faults():
         return pika.BlockingConnection(parameters_of(url))
 
 
@@ -104,7 +104,7 @@ def declare(channel: BlockingChannel) -> None:
     Raises:
         StoreError: ``bus.topology``: something of that name is there in another form.
     """
-    with _faults():
+    with faults():
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
         channel.exchange_declare(UNROUTED, "fanout", durable=True)
         channel.exchange_declare(DEAD, "topic", durable=True)
@@ -125,7 +125,7 @@ def declare_queue(channel: BlockingChannel, name: str, patterns: Sequence[str]) 
     Raises:
         StoreError: ``bus.topology``.
     """
-    with _faults():
+    with faults():
         _quorum(channel, name, {"x-delivery-limit": DELIVERY_LIMIT, "x-dead-letter-exchange": DEAD})
         for pattern in patterns:
             channel.queue_bind(name, EXCHANGE, pattern)
@@ -228,7 +228,7 @@ class Consumer:
     def _consume(self) -> None:
         with opened(self._url) as channel:
             declare(channel)
-            with _faults():
+            with faults():
                 channel.basic_qos(prefetch_count=20)
                 # Ends by itself every second, so that `stop` takes effect and heartbeats are answered.
                 for method, properties, body in channel.consume(REQUEST_QUEUE, inactivity_timeout=1.0):
@@ -304,16 +304,16 @@ def opened(url: str) -> Iterator[BlockingChannel]:
     """
     connection = connect(url)
     try:
-        with _faults():
+        with faults():
             channel = connection.channel()
         yield channel
     finally:
-        with contextlib.suppress(StoreError), _faults():
+        with contextlib.suppress(StoreError), faults():
             connection.close()
 
 
 @contextlib.contextmanager
-def _faults() -> Iterator[None]:
+def faults() -> Iterator[None]:
     """Raises StoreError for pika's errors; no message holds the broker's password."""
     from pika import exceptions as pika_errors
 

@@ -9,6 +9,7 @@ from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.api_keys import Keys
 from pvm_resources.store.appearances import Appearances
+from pvm_resources.store.attention import Attention
 from pvm_resources.store.calibrations import Calibrations
 from pvm_resources.store.catalogue import Catalogue
 from pvm_resources.store.deliveries import Deliveries
@@ -34,6 +35,7 @@ from pvm_resources.store.sessions import Sessions
 from pvm_resources.store.source_runs import SourceRuns
 from pvm_resources.store.state import State
 from pvm_resources.store.stored_material import StoredMaterial
+from pvm_resources.store.stream_progress import StreamProgress
 from pvm_resources.store.text_vectors import TextVectors
 from pvm_resources.store.uploads import Uploads
 from pvm_resources.store.videos import Videos
@@ -73,6 +75,8 @@ class Store:
     uploads: Uploads
     endpoints: Endpoints
     deliveries: Deliveries
+    attention: Attention
+    stream_progress: StreamProgress
 
     @classmethod
     def over(cls, database: Database) -> Store:

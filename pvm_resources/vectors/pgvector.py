@@ -5,7 +5,6 @@ Filters are those of table `products` itself, so what a vector is found by is al
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +23,7 @@ from pvm_resources.vectors.base import (
     FoundProduct,
     ProductEmbedding,
     checked,
+    digest_of,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class PgVectorStore:
         self._db = database
         self._key = model_key
         self._dimension = dimension
-        self._index = f"{index_name[:40]}:{hashlib.sha256(model_key.encode()).hexdigest()[:16]}"
+        self._index = f"{index_name[:40]}:{digest_of(model_key)}"
         self._min_score = min_score
         self._indexed = False
 

@@ -51,6 +51,9 @@ def test_the_figures_tell_what_the_database_holds(
     client: TestClient, repos: Store, database: Database, done: World
 ) -> None:
     Inbox(database).submit(done.industry.slug, {}, "test")
+    repos.stream_progress.add("redis", handled=9, refused=2, failed=1, batches=3, seconds=0.5)
+    repos.stream_progress.measured("redis", 7, None, 2)
+    repos.stream_progress.seen("worker-1", "redis")
     text = client.get("/metrics").text
     for line in (
         'phase_state{phase="completed"} 1.0',
@@ -60,6 +63,10 @@ def test_the_figures_tell_what_the_database_holds(
         'queue_depth{queue="deliveries",state="waiting"} 0.0',
         'stage_latency_seconds_count{stage="evidence"} 1.0',
         "start_latency_seconds_count 0.0",
+        'product_stream_entries{state="lag",stream="redis"} 7.0',
+        'product_stream_changes_total{outcome="refused",stream="redis"} 2.0',
+        'product_stream_batch_seconds_sum{stream="redis"} 0.5',
+        'product_stream_consumers{state="working",stream="redis"} 1.0',
     ):
         assert line in text, line
     repos.inbox.delete("job-1", "test", force=True)

@@ -23,6 +23,7 @@ from tests.pvm_resources import world
 _EMPTY = {
     *("labels", "product_tombstones", "product_text_embeddings", "text_models"),
     *("product_recommendations", "industry_reports"),
+    *("product_stream", "stream_consumers", "stream_totals"),
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),
     *("endpoints", "deliveries", "delivery_streams"),

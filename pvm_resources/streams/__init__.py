@@ -1,0 +1,1 @@
+"""Streams of products' changes behind one protocol."""
