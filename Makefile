@@ -5,20 +5,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.base
 FULL := $(VENV)/.full
-ROOMS := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_cli pvm_api sensors
+ATTENTION := .venv-attention/.base
+ROOMS := pvm_core pvm_jobs pvm_resources pvm_evaluation pvm_demo pvm_assets pvm_attention pvm_cli pvm_api sensors
 
 # Pins for every system and Python that the project supports, with the hashes of their files. No index is written
 # into them: each machine asks its own.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
     --no-emit-index-url --no-emit-find-links --no-annotate
 # Nothing is installed whose hash is not in the file, nor anything to build it with.
-INSTALL := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes \
+PINNED := $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes \
     --build-constraints requirements-build.txt --require-build-hashes
+INSTALL := VIRTUAL_ENV=$(VENV) $(PINNED)
 # Apart: a folder has no hash. Its dependencies are those installed before.
-INSTALL_PROJECT := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps \
+ITSELF := $(BIN)/uv pip install --quiet --no-deps \
     --build-constraints requirements-build.txt --require-build-hashes -e .
+INSTALL_PROJECT := VIRTUAL_ENV=$(VENV) $(ITSELF)
 
-.PHONY: help setup base demo up down test suite test-long test-n8n bench lint format pin clean
+.PHONY: help setup base attention demo up down test suite test-long test-n8n test-attention bench lint format pin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -26,6 +29,9 @@ help: ## list the targets
 base: $(BASE) ## install what `pvm` needs (no torch)
 
 setup: $(FULL) ## install everything: models and developer tools as well
+
+attention: $(ATTENTION) ## an environment and the face networks of the attention analysis; nothing else needs them
+	@for name in blazeface face-mesh iris-mesh; do $(BIN)/pvm models pull $$name || exit; done
 
 demo: $(BASE) ## render a small case, run it through Dagster, print the matches
 	@$(BIN)/pvm demo
@@ -65,6 +71,9 @@ suite: $(FULL)
 test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, processes killed again and again
 	$(BIN)/python -m pytest -v -m long --timeout=900 -n 2 --dist loadfile --no-loadscope-reorder
 
+test-attention: $(FULL) attention ## the tests on real faces; without `make attention` make test skips them
+	PVM_ATTENTION_REQUIRED=1 $(BIN)/python -m pytest -v -m attention tests/pvm_attention
+
 test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the started platform
 	@bash tools/n8n.sh
 	$(BIN)/python -m pytest -v -m n8n --timeout=900 tests/n8n
@@ -78,7 +87,7 @@ pin: $(FULL) ## compile the three requirements files from pyproject.toml, keepin
 	@$(COMPILE) -c requirements.txt --group build -o requirements-build.txt >/dev/null
 
 clean: ## remove the virtual environment and caches, never the data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build dist
+	rm -rf $(VENV) .venv-attention .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build dist
 
 $(BIN)/uv: requirements-build.txt
 	@bash tools/venv.sh $(VENV) requirements-build.txt
@@ -90,6 +99,14 @@ $(BASE): pyproject.toml requirements-base.txt | $(BIN)/uv
 	@$(INSTALL) -r requirements-base.txt
 	@$(INSTALL_PROJECT)
 	@touch $(BASE)
+
+# The attention analysis fails apart: its code server runs in an environment of its own.
+$(ATTENTION): pyproject.toml requirements-base.txt | $(BASE)
+	@echo "installing the base packages into .venv-attention"
+	@bash tools/venv.sh .venv-attention requirements-build.txt
+	@VIRTUAL_ENV=.venv-attention $(PINNED) -r requirements-base.txt
+	@VIRTUAL_ENV=.venv-attention $(ITSELF)
+	@touch $(ATTENTION)
 
 $(FULL): pyproject.toml requirements.txt | $(BIN)/uv
 	@echo "installing all packages into $(VENV) (torch is large)"

@@ -6,7 +6,9 @@ import dagster as dg
 
 from pvm_assets.checks import collection, features, matching
 from pvm_assets.execution.executors import pick_executor
-from pvm_assets.jobs import whole_job
+from pvm_assets.industry import assets as industry_assets
+from pvm_assets.industry import checks as industry_checks
+from pvm_assets.jobs import industry_job, whole_job
 from pvm_assets.services import job_services
 from pvm_assets.steps.evidence import evidence
 from pvm_assets.steps.features import FEATURE_ASSETS
@@ -40,9 +42,9 @@ def definitions(executor: str) -> dg.Definitions:
         InputError: ``executor.unknown``, ``executor.missing``.
     """
     return dg.Definitions(
-        assets=[*ASSETS, *EXTERNAL],
-        asset_checks=[*CHECKS, *EXTERNAL_CHECKS],
-        jobs=[whole_job(), *JOBS],
+        assets=[*ASSETS, *industry_assets.ASSETS, *EXTERNAL],
+        asset_checks=[*CHECKS, *industry_checks.CHECKS, *EXTERNAL_CHECKS],
+        jobs=[whole_job(), industry_job(), *JOBS],
         sensors=SENSORS,
         schedules=SCHEDULES,
         resources={"job_services": job_services()},

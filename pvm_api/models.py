@@ -411,22 +411,30 @@ class ListedProduct(_Product):
 
 
 class LikeProduct(BaseModel):
-    """A product like the one asked for."""
+    """A product like the one asked for, or to show beside it."""
 
     product_id: uuid.UUID
     product: ListedProduct
-    similarity_score: float = Field(ge=0, le=1, description="Greatest cosine over their pictures.")
+    similarity_score: float = Field(ge=0, le=1, description="Of the parts, by the rules' weights.")
+    parts: dict[str, float] = Field(
+        description="Cosines of `look` and `text`; `seen` in the same videos; `popular`. Unknown ones lack."
+    )
     category: str
-    embedding_updated_at: datetime
+    embedding_updated_at: datetime | None = Field(
+        description="When what it was found by was stored; null where it was computed now."
+    )
     why: str
-    near_duplicates: list[uuid.UUID] = Field(description="Products with the same pictures as this one.")
+    near_duplicates: list[uuid.UUID] = Field(
+        description="Other listings of it, and products with the same pictures."
+    )
 
 
 class LikeProducts(BaseModel):
-    """Products, most alike first."""
+    """Products, the best first."""
 
     product_id: uuid.UUID
-    embed_model: str
+    embed_model: str | None = Field(description="Of pictures; null where none were embedded yet.")
+    text_model: str
     items: list[LikeProduct]
 
 

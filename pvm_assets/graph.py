@@ -1,8 +1,8 @@
-"""The shape of the graph: the ten assets, their order, groups and phases, in one place."""
+"""The shape of the graph: the assets of a job and of an industry, their order, groups and phases."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,8 +37,20 @@ NODES: Final[Mapping[str, Node]] = {
     "matches": Node("matching", "matching", ("candidate_pairs", "keypoints")),
     "evidence": Node("matching", "evidence", ("matches",)),
 }
+#: What an industry has as a whole: a partition is an industry, and no run of a job holds these.
+INDUSTRY_NODES: Final[Mapping[str, Node]] = {
+    "product_text_embeddings": Node("catalogue", ""),
+    "similarity_index": Node("catalogue", "", ("product_text_embeddings",)),
+    "recommendations": Node("catalogue", "", ("similarity_index",)),
+    "industry_report": Node("catalogue", ""),
+}
 #: The last asset: a run that holds it is a run of the whole job.
 FINAL: Final = "evidence"
+
+
+def of_industry(steps: Collection[str]) -> bool:
+    """Whether these steps, of which a check's is ``<asset>_<check>``, are of an industry and of no job."""
+    return bool(steps) and all(any(step.startswith(name) for name in INDUSTRY_NODES) for step in steps)
 
 
 def ancestors(asset: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Final
 
 import dagster as dg
 
-PARTITIONS_NAME: Final = "pvm_job"
+from pvm_jobs.job_ids import PARTITIONS_NAME as PARTITIONS_NAME
 
 #: Keys are ``<industry-slug>@<job-id>`` (`pvm_jobs.job_ids`). One dynamic dimension: a job has one industry,
 #: so industry x job as two dimensions would be a cross product that is nearly empty.

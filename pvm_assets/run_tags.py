@@ -1,4 +1,4 @@
-"""Tags of a run, and the name of its lock."""
+"""Tags of a run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,3 @@ EVENT_TAG: Final = "pvm/event"
 REFUSED_TAG: Final = "pvm/refused"
 #: Dagster's own tag of a run's partition.
 PARTITION_TAG: Final = "dagster/partition"
-
-
-def lock_name(run_id: str) -> str:
-    """The advisory lock that says "the worker of this run is alive"."""
-    return f"run:{run_id}"

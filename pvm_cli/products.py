@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,6 +17,7 @@ from pvm_core.errors import InputError
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
+    from pvm_resources.product_likeness import LikeProduct
     from pvm_resources.store.product_queries import ProductFilter, ProductRow
 
 app = typer.Typer(
@@ -125,6 +127,10 @@ def import_catalogue(
 @app.command()
 def similar(
     product: Which,
+    by: Annotated[
+        Literal["visual", "text", "both"] | None,
+        typer.Option("--by", help="Default: visual, or text where no picture of it is known."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Most products listed.")] = 10,
     min_score: Annotated[float, typer.Option(min=0.0, max=1.0, help="Least similarity.")] = 0.75,
     industry: Industry = None,
@@ -136,19 +142,44 @@ def similar(
     currency: Currency = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lists products that look like a product, most alike first; itself and its near-duplicates are left
-    out."""
+    """Lists products like a product by look, by words or by both, most alike first; itself and its other
+    listings are left out."""
     from pvm_cli.session import opened
-    from pvm_resources.similar_products import similar_products
+    from pvm_resources.product_likeness import likeness_of
+    from pvm_resources.text_index import TextIndex
 
     with opened() as session:
         wanted = _wanted(session, industry, category, source, availability, price_min, price_max, currency)
-        model = next((one for one in session.store.features.models("embedder") if one.active), None)
-        if model is None:
-            raise InputError("search.none", product, "no picture was embedded yet", "Run a job first")
-        found = similar_products(
-            session.store, model, _one(session, product), wanted, limit=limit, min_score=min_score
-        )
+        chosen = _one(session, product)
+        likeness = likeness_of(TextIndex(session.store, session.settings), chosen)
+        found = likeness.similar(chosen, wanted, by=by, limit=limit, min_score=min_score)
+    _print_like(found, as_json)
+
+
+@app.command()
+def recommend(
+    product: Which,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Most products listed.")] = 10,
+    industry: Industry = None,
+    category: Category = None,
+    source: Source = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lists products to show beside a product: seen in the same videos, alike, popular; never what cannot be
+    bought."""
+    from pvm_cli.session import opened
+    from pvm_resources.product_likeness import likeness_of
+    from pvm_resources.text_index import TextIndex
+
+    with opened() as session:
+        wanted = _wanted(session, industry, category, source, None, None, None, None)
+        chosen = _one(session, product)
+        likeness = likeness_of(TextIndex(session.store, session.settings), chosen)
+        found = likeness.recommended(chosen, wanted, limit=limit)
+    _print_like(found, as_json)
+
+
+def _print_like(found: Sequence[LikeProduct], as_json: bool) -> None:
     rows = [{"similarity_score": round(one.score, 4), **_json(one.product), "why": one.why} for one in found]
     columns = ("similarity_score", *_COLUMNS)
     if as_json:

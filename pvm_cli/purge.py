@@ -28,6 +28,9 @@ def purge(
     orphans: Annotated[
         bool, typer.Option("--orphans", help="Also files without a row that are older than a day.")
     ] = False,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Only all numbers about faces, however young.")
+    ] = False,
 ) -> None:
     """Deletes what sources' terms and rules no longer allow to be kept.
 
@@ -40,6 +43,8 @@ def purge(
       pvm purge --dry-run
 
       pvm purge --source ebay
+
+      pvm purge --faces
     """
     from datetime import UTC, datetime
 
@@ -49,8 +54,11 @@ def purge(
 
     with opened() as session:
         media = MediaStore(session.settings.media)
-        report = Purge(session.database, media, session.settings).run(
-            dry_run=dry_run, source=_known(session, source)
+        made = Purge(session.database, media, session.settings)
+        report = (
+            made.forget_faces(dry_run=dry_run)
+            if faces
+            else made.run(dry_run=dry_run, source=_known(session, source))
         )
         lost = remove_orphans(session.database, media, datetime.now(UTC), dry_run=dry_run) if orphans else {}
     _show(report.purged, lost, dry_run)

@@ -180,17 +180,21 @@ def _note_on_keys(settings: Settings) -> None:
 def _prepare(settings: Settings) -> Mapping[str, str]:
     """Server up, schema and Dagster's home ready; the environment of the processes."""
     from pvm_assets.execution.bootstrap import bootstrap
+    from pvm_resources.settings import attention_python
 
     platform = bootstrap(settings, keep=True)
     if platform.open_home is not None:
         note(f"warning: {platform.open_home}")
-    return {**os.environ, **platform.environment}
+    python = attention_python()
+    apart = {"PVM_ATTENTION_PYTHON": str(python)} if python else {}
+    return {**os.environ, **platform.environment, **apart}
 
 
 def _workspace() -> list[str]:
-    from pvm_resources.settings import project_root
+    from pvm_resources.settings import attention_python, project_root
 
-    return ["-w", str(project_root() / "workspace.yaml")]
+    files = ["workspace.yaml", *(["workspace-attention.yaml"] if attention_python() else [])]
+    return [part for file in files for part in ("-w", str(project_root() / file))]
 
 
 def _reachable(host: str) -> str:

@@ -56,12 +56,11 @@ def _status(http: int) -> ErrorTraits:
 _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         INPUT,
-        "api backup bus.none calibration.labels calibration.options calibration.samples catalogue change "
-        "contract cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox industry "
-        "job key "
-        "label labels links notify output purge.source queries request restore results review rules "
-        "run.options run.source search settings source sources table translator upload vectors videos "
-        "webhook",
+        "api attention backup bus.none calibration.labels calibration.options calibration.samples catalogue "
+        "change contract cursor demo endpoint evaluate events executor fetch home.empty idempotency inbox "
+        "industry job key label labels links notify output purge.source queries request restore results "
+        "review rules run.options run.source search settings source sources table translator "
+        "upload vectors videos webhook",
     ),
     (
         ITEM,
@@ -104,6 +103,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (_status(507), "upload.full"),
 )
 _RETRYABLE: Final = (
+    "attention.nonsense "
     "amazon.too_many amazon.unreachable amazon.unreadable change.busy bus.refused bus.unreachable "
     "dagster.unreachable demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable "
     "endpoint.test notify.test "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -49,12 +50,16 @@ class GraphBuilder:
         name: str,
         inputs: Mapping[str, Sequence[int | str]],
         outputs: Mapping[str, Sequence[int | str]],
+        kinds: Mapping[str, int] = MappingProxyType({}),
     ) -> bytes:
-        """The ONNX file; inputs and outputs are float32, of these shapes."""
+        """The ONNX file; inputs and outputs are of these shapes, float32 unless `kinds` says otherwise."""
         from onnx import TensorProto, helper
 
         given, made = (
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in values.items()]
+            [
+                helper.make_tensor_value_info(n, kinds.get(n, TensorProto.FLOAT), shape)
+                for n, shape in values.items()
+            ]
             for values in (inputs, outputs)
         )
         model = helper.make_model(

@@ -198,11 +198,20 @@ def _check_size(size: tuple[int, int], subject: str, limits: PictureLimits) -> N
             f"{width} x {height} pixels, and each side needs at least {limits.min_side}",
             "Give a larger picture of the product",
         )
-    if max(size) > limits.max_elongation * min(size):
+    check_elongation(size, subject, limits.max_elongation)
+
+
+def check_elongation(size: tuple[int, int], subject: str, most: float = PictureLimits.max_elongation) -> None:
+    """Refuses a stripe: longest side over shortest above `most`.
+
+    Raises:
+        MediaError: ``picture.elongated``.
+    """
+    if max(size) > most * min(size):
         raise MediaError(
             "picture.elongated",
             subject,
-            f"{width:,} x {height:,} pixels, more than {limits.max_elongation:g} times as long as wide",
+            f"{size[0]:,} x {size[1]:,} pixels, more than {most:g} times as long as wide",
             "Cut it into pictures that each show the product",
         )
 

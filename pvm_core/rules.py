@@ -39,6 +39,7 @@ class Rules:
         look_term: whether a pair that geometry could not place may be accepted because it is very alike, and
             far more so than every other product in the catalogue.
         learned_term: whether learned local features, where installed, may carry a pair with hardly any print.
+        word_term: whether words on the pack, where a reader is installed, may tell siblings apart.
         picture_timeout_s: seconds a product picture may take to decode before it is left out, with a problem.
         mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
         detector: `sift` or `akaze`.
@@ -48,6 +49,15 @@ class Rules:
         min_recall_at_k: recall of HNSW against exact search below which the check warns, [0, 1].
         keep_videos_days: days a downloaded video's file is kept once its keyframes are cut; 0: it goes at
             the end of the run. Files of a user's own folder are never touched.
+        attention_detector: `blazeface`, `haar` or `yunet:PATH` (docs/attention.md).
+        attention_weight_pose, attention_weight_gaze, attention_weight_eyes: weights of the three terms of
+            attention; not all 0. They are divided by the sum of those that are known.
+        keep_faces_days: days that numbers about faces are kept; 0: they go with the next purge.
+        similar_weight_look, similar_weight_text: weights of look and words where similar products are asked
+            for by both.
+        recommend_weight_seen, recommend_weight_look, recommend_weight_text, recommend_weight_popular: weights
+            of what recommends a product: the same videos, its look, its words, how many videos show it.
+        recommend_diversity: weight of a recommendation's likeness to those before it, [0, 1].
     """
 
     weight_deep: float = 0.20
@@ -80,6 +90,7 @@ class Rules:
     edge_term: bool = True
     look_term: bool = True
     learned_term: bool = True
+    word_term: bool = True
     #: One of 40 million pixels takes 1 to 2 s of one core.
     picture_timeout_s: float = 20.0
     mask_timeout_s: float = 5.0
@@ -89,6 +100,19 @@ class Rules:
     min_frames_per_video: int = 1
     min_recall_at_k: float = 0.9
     keep_videos_days: float = 7.0
+    attention_detector: str = "blazeface"
+    attention_weight_pose: float = 0.4
+    attention_weight_gaze: float = 0.4
+    attention_weight_eyes: float = 0.2
+    keep_faces_days: float = 30.0
+    similar_weight_look: float = 0.5
+    similar_weight_text: float = 0.5
+    #: Chosen on a made-up shop of a seed of its own; measured on others: bench/bench_recommending.py.
+    recommend_weight_seen: float = 0.6
+    recommend_weight_look: float = 0.05
+    recommend_weight_text: float = 0.1
+    recommend_weight_popular: float = 0.25
+    recommend_diversity: float = 0.1
 
     @property
     def key(self) -> str:
@@ -97,5 +121,12 @@ class Rules:
         return content_key(*(f"{name}={getattr(self, name)!r}" for name in deciding))
 
 
-#: Fields that say how long something is kept or waited for: no stored result depends on them.
-_NOT_DECIDING: Final = frozenset({"keep_videos_days", "picture_timeout_s"})
+#: Fields that no stored match depends on: how long something is kept or waited for, what is shown beside it.
+_NOT_DECIDING: Final = frozenset(
+    {
+        *("keep_videos_days", "picture_timeout_s", "similar_weight_look", "similar_weight_text"),
+        *("recommend_weight_seen", "recommend_weight_look", "recommend_weight_text"),
+        *("recommend_weight_popular", "recommend_diversity", "keep_faces_days", "attention_detector"),
+        *("attention_weight_pose", "attention_weight_gaze", "attention_weight_eyes"),
+    }
+)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pvm_core.arrays import F32, F64, U8, Bools
 from pvm_core.verification import View
-from pvm_core.verification.matching import match_frame
+from pvm_core.verification.matching import UnitRows, match_frame
 
 #: Raise where `is_same_picture` answers otherwise for the same pictures.
 VERSION: Final = "1"
@@ -122,7 +122,8 @@ def _alignment(one: View, two: View) -> F64 | None:
     """(3, 3) pixels of `one` -> of `two`: scale and shift alone, else None."""
     import cv2
 
-    (t,) = match_frame(two.keypoints.root[:_POINTS], [one.keypoints.root[:_POINTS]], _RATIO)
+    rows = [UnitRows(view.keypoints.root[:_POINTS]) for view in (one, two)]
+    (t,) = match_frame(rows[1], rows[:1], _RATIO)
     if len(t) < _MATCHES:
         return None
     src, dst = one.keypoints.xy[t.product], two.keypoints.xy[t.frame]

@@ -23,6 +23,7 @@ PER_ITEM: Final = (
     "video.keypoint.ready",
     "match.result",
     "match.verdict",
+    "video.attention.ready",
 )
 BATCH: Final = (
     "products.images.ready.batch",
@@ -39,6 +40,7 @@ PER_JOB: Final = (
     "video.keypoints.completed",
     "matchings.process.completed",
     "evidences.generation.completed",
+    "attention.analysis.completed",
     "job.completed",
     "job.failed",
     "job.cancelled",

@@ -17,6 +17,8 @@ _BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
 SEPARATOR: Final = "@"
 #: The same for messages.
 PARTITION_FORM: Final = f"<industry-slug>{SEPARATOR}<job-id>"
+#: Name of Dagster's partitions definition: a partition is a job.
+PARTITIONS_NAME: Final = "pvm_job"
 #: A slug is part of folder names, partition keys and URLs; 48 characters keep a key readable.
 _SLUG_MAX = 48
 

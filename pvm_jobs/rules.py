@@ -23,6 +23,7 @@ _FOUNDING: Final = Rules(
     min_inliers=8,
     look_term=False,
     learned_term=False,
+    word_term=False,
 )
 RULE_SETS: Final[Mapping[str, Rules]] = {"default": Rules(), "founding": _FOUNDING}
 #: Environment names of the founding document and the field each sets.
@@ -39,12 +40,15 @@ _SHARES: Final = frozenset(
     {
         *("weight_deep", "weight_kp", "weight_edge", "sim_deep_min", "inliers_min", "best_min"),
         *("best_alone_min", "accept", "review_min", "review_deep_min", "bonus_consistency", "bonus_coverage"),
-        *("sibling_margin", "min_decodable_ratio", "min_recall_at_k"),
+        *("attention_weight_pose", "attention_weight_gaze", "attention_weight_eyes"),
+        *("sibling_margin", "min_decodable_ratio", "min_recall_at_k", "recommend_diversity"),
+        *("similar_weight_look", "similar_weight_text", "recommend_weight_seen", "recommend_weight_look"),
+        *("recommend_weight_text", "recommend_weight_popular"),
     }
 )
 #: Fields that may be 0 although they are not shares.
 _MAY_BE_ZERO: Final = frozenset(
-    {"exhaustive_max_pairs", "min_frames_per_video", "cons_min", "keep_videos_days"}
+    {"exhaustive_max_pairs", "min_frames_per_video", "cons_min", "keep_videos_days", "keep_faces_days"}
 )
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 _FALSE: Final = frozenset({"0", "false", "no", "off"})
@@ -103,6 +107,13 @@ def validate(rules: Rules) -> Rules:
             f"sum to {total:.4g}",
             "Set all three so that they sum to 1",
         )
+    if not rules.attention_weight_pose + rules.attention_weight_gaze + rules.attention_weight_eyes:
+        raise InputError(
+            "rules.weights",
+            "attention_weight_pose, attention_weight_gaze, attention_weight_eyes",
+            "are all 0",
+            "Set at least one of them above 0",
+        )
     for low, high in (
         ("review_min", "accept"),
         ("best_min", "best_alone_min"),
@@ -144,6 +155,9 @@ def _check_range(name: str, value: Any) -> None:
     if name == "detector":
         if value not in ("sift", "akaze"):
             raise _bad(name, value, "is not a detector", "Choose sift or akaze")
+    elif name == "attention_detector":
+        if not value:
+            raise _bad(name, value, "names no detector", "Choose blazeface, haar or yunet:PATH")
     elif isinstance(value, bool):
         return
     elif name in _SHARES:

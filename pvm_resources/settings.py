@@ -63,8 +63,9 @@ _VARIABLES: Final = {
 }
 
 
-#: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples.
-_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY"})
+#: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples; the
+#: interpreter that workspace-attention.yaml names.
+_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON"})
 
 
 def _variables(field: str) -> AliasChoices:
@@ -83,6 +84,12 @@ def core_count() -> int:
 def project_root() -> Path:
     """The checkout this package runs from, or the current folder where it is installed elsewhere."""
     return _CHECKOUT if (_CHECKOUT / "pyproject.toml").is_file() else Path.cwd()
+
+
+def attention_python() -> Path | None:
+    """The interpreter of the attention analysis; None where `make attention` was not run."""
+    found = project_root() / ".venv-attention" / "bin" / "python"
+    return found if found.is_file() else None
 
 
 class RuleSettings(BaseSettings):
@@ -135,6 +142,7 @@ class Settings(RuleSettings):
         embed_model, segmenter: names for the registries, or ``auto``.
         local_features: detector and matcher of learned local features, ``auto`` or ``none``
             (``PVM_LOCAL_FEATURES``).
+        text_reader: who reads the words of packs, ``auto``, ``none`` or ``rapidocr`` (``PVM_TEXT_READER``).
         executor: which Dagster executor runs the steps.
         workers: processes or threads inside a step, >= 1; None: one per core.
         log_format, log_level: see `pvm_resources.logs`.
@@ -177,6 +185,7 @@ class Settings(RuleSettings):
     embed_model: str = "auto"
     segmenter: str = "auto"
     local_features: str = "auto"
+    text_reader: str = "auto"
     executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = "in_process"
     workers: int | None = Field(None, ge=1, le=1024)
     log_format: Literal["plain", "json"] = "plain"

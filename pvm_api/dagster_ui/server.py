@@ -36,11 +36,11 @@ _OVERFLOW: Final = 20
 _CONNECTIONS: Final = 2
 
 
-def serve(settings: Settings, options: Options, workspace: str) -> None:
+def serve(settings: Settings, options: Options, workspaces: Sequence[str]) -> None:
     """Serves until SIGINT or SIGTERM. The platform must be up, and its environment exported (`bootstrap`).
 
     Args:
-        workspace: path of workspace.yaml.
+        workspaces: paths of workspace files.
 
     Raises:
         InputError: ``settings.invalid``.
@@ -48,7 +48,7 @@ def serve(settings: Settings, options: Options, workspace: str) -> None:
     """
     from dagster_webserver.app import create_app_from_workspace_process_context
 
-    with _process_context(workspace, options.read_only) as context, _keys(settings, options) as keys:
+    with _process_context(workspaces, options.read_only) as context, _keys(settings, options) as keys:
         dagster = create_app_from_workspace_process_context(context, options.prefix, _POLL_MS)
         uvicorn.run(
             guarded(dagster, options, keys),
@@ -64,7 +64,7 @@ def serve(settings: Settings, options: Options, workspace: str) -> None:
 
 
 @contextmanager
-def _process_context(workspace: str, read_only: bool) -> Iterator[WorkspaceProcessContext]:
+def _process_context(workspaces: Sequence[str], read_only: bool) -> Iterator[WorkspaceProcessContext]:
     from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -77,7 +77,7 @@ def _process_context(workspace: str, read_only: bool) -> Iterator[WorkspaceProce
     setup_interrupt_handlers()
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(_STATEMENT_MS, _RECYCLE_S, _OVERFLOW)
-        target = WorkspaceFileTarget(paths=[workspace])
+        target = WorkspaceFileTarget(paths=list(workspaces))
         with WorkspaceProcessContext(instance, target, __version__, read_only=read_only) as context:
             yield context
 
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="pvm_api.dagster_ui.server", add_help=False)
     parser.add_argument("-h", "--host", default="127.0.0.1")
     parser.add_argument("-p", "--port", type=int, default=3000)
-    parser.add_argument("-w", "--workspace", required=True)
+    parser.add_argument("-w", "--workspace", required=True, action="append")
     given = parser.parse_args(arguments)
     settings = load_settings()
     logs.setup(settings.log_format, settings.log_level)

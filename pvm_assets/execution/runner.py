@@ -18,10 +18,11 @@ from pvm_assets.execution.code_location import CodeLocation
 from pvm_assets.execution.stale_runs import fail_stale_runs
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import PARTITIONS_NAME
-from pvm_assets.run_tags import FOREGROUND_TAG, JOB_TAG, PARTITION_TAG, lock_name
+from pvm_assets.run_tags import FOREGROUND_TAG, JOB_TAG, PARTITION_TAG
 from pvm_core.errors import StoreError
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.locks import run_lock_name
 from pvm_resources.settings import Settings
 from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.records import Job
@@ -102,7 +103,7 @@ def _run(
     stale: tuple[str, ...],
 ) -> RunOutcome:
     run_id = make_new_run_id()
-    with database.run_lock(lock_name(run_id)):
+    with database.run_lock(run_lock_name(run_id)):
         run = create_run(instance, job, run_id, location)
         try:
             for event in execute_run_iterator(location.job(JOB_NAME), run, instance):

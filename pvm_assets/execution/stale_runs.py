@@ -12,8 +12,9 @@ from typing import Final
 
 import dagster as dg
 
-from pvm_assets.run_tags import FOREGROUND_TAG, lock_name
+from pvm_assets.run_tags import FOREGROUND_TAG
 from pvm_resources.postgres.driver import Database
+from pvm_resources.postgres.locks import run_lock_name
 from pvm_resources.store.jobs import Jobs
 
 #: A run launched by Dagster takes its lock a moment after it is marked started; on a machine with forty
@@ -51,7 +52,7 @@ def _end_if_dead(instance: dg.DagsterInstance, database: Database, run_id: str) 
     The status is read under the run's lock: a worker holds it until its run's last status is written, and
     two processes that examine the same run take turns.
     """
-    lock = database.run_lock(lock_name(run_id))
+    lock = database.run_lock(run_lock_name(run_id))
     if not lock.acquire():
         return False
     try:

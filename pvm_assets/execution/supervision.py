@@ -12,14 +12,14 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from pvm_assets.graph import FINAL
+from pvm_assets.graph import FINAL, of_industry
 from pvm_assets.hand_added import admitted
-from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG, lock_name
+from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG
 from pvm_core.errors import InputError, PvmError, StoreError
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database, RunLock
-from pvm_resources.postgres.locks import job_lock_name
+from pvm_resources.postgres.locks import job_lock_name, run_lock_name
 from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import load_settings
 from pvm_resources.store.assembly import Store
@@ -57,7 +57,7 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
         StoreError: ``run.locked``, another run works on the same job; or the database is out of reach.
     """
     key = run.tags.get(PARTITION_TAG)
-    if key is None:
+    if key is None or of_industry(steps):
         yield lambda _event: None
         return
     settings = load_settings()
@@ -93,7 +93,7 @@ def _take_locks(held: contextlib.ExitStack, database: Database, run: dg.DagsterR
     held.enter_context(_taken(database, job_lock_name(job_id), job_id))
     if run.tags.get(FOREGROUND_TAG) != run.run_id:
         # Dagster writes the run's last status after its executor has ended: the lock ends with the process.
-        atexit.register(_taken(database, lock_name(run.run_id), job_id).release)
+        atexit.register(_taken(database, run_lock_name(run.run_id), job_id).release)
 
 
 def _taken(database: Database, name: str, job_id: str) -> RunLock:

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
 
 class Masks(FeatureStep):
-    """The product region of each picture, people and background masked out.
+    """The product region of each picture: plain backgrounds and the fill around a clip are masked out.
 
-    A picture without a trustworthy mask, or whose segmentation exceeds its time limit, goes on unmasked.
+    People stay in, unless `PVM_SEGMENTER` names a segmenter of people: what they hold goes with them, which
+    costs more matches than it is worth (docs/accuracy.md). A picture without a trustworthy mask, or whose
+    segmentation exceeds its time limit, goes on unmasked.
     """
 
     name = "masks"

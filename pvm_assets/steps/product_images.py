@@ -15,7 +15,7 @@ from pvm_assets.retry_policy import NETWORK
 from pvm_assets.sources import web_fetcher
 from pvm_assets.stage import BATCH, Column, Report, Stage, job_asset
 from pvm_assets.work import given
-from pvm_assets.work.pictures import ref_of, store_picture
+from pvm_assets.work.pictures import VIEW_MARK, ref_of, store_picture_and_views
 from pvm_core.errors import InputError, MediaError
 from pvm_core.near_duplicates import GalleryItem, near_duplicates
 from pvm_resources.sources.picture_reader import Pictures
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: What stands for the fingerprint of a URL: it is taken to name one picture for good. Catalogues give a
 #: changed picture a new URL; asking every server again would cost what is saved.
 _BY_URL: Final = "url"
+#: What stands, before the id of the picture, for the fingerprint of a view.
+_VIEW_OF: Final = "view of "
 #: Downloaded pictures stored together: a killed run downloads at most these again.
 _DOWNLOAD_BATCH: Final = 16
 _DOWNLOAD_BATCH_BYTES: Final = 32_000_000
@@ -39,20 +41,21 @@ _DOWNLOAD_BATCH_BYTES: Final = 32_000_000
     columns=(
         Column("img_id", "uuid", "uuid5 of the product and the SHA-256 of the bytes given"),
         Column("product_id", "uuid", "the product it shows"),
-        Column("sha256", "text", "of the bytes given"),
+        Column("sha256", "text", "of the bytes given; of a view, of that and its place"),
         Column("local_path", "text", "key in the media store"),
-        Column("source_ref", "text", "path or URL as given"),
+        Column("source_ref", "text", "path or URL as given; of a view, with #xywh= and its place"),
         Column("width", "int4", "pixels, as stored"),
         Column("height", "int4", "pixels, as stored"),
         Column("phash", "int8", "perceptual hash, 64 bits"),
     ),
     kinds={"python", "postgres", "image"},
-    code_version="2",
+    code_version="3",
     retries=NETWORK,
 )
 def product_images(stage: Stage) -> Report:
     """Picture galleries: read or downloaded within limits, decoded, made uniform, stored once.
 
+    A collage or a long strip gives the views that it is put together from as pictures of their own.
     Near-duplicates inside one gallery are left out. A picture that no attempt could download becomes a dead
     letter, which `pvm retry` requests again.
     """
@@ -61,13 +64,15 @@ def product_images(stage: Stage) -> Report:
     _write_images(stage, kept, [])
     by_ref = {(task.product_id, task.source_ref): task for task in tasks}
 
-    def write(images: list[Image]) -> None:
+    def write(stored: list[tuple[Image, ...]]) -> None:
+        images = [image for pictures in stored for image in pictures]
         kept.extend(images)
-        read = [by_ref[i.product_id, i.source_ref] for i in images]
+        read = [by_ref[whole.product_id, whole.source_ref] for whole, *_ in stored]
         sources = [
-            ImageSource(i.product_id, i.source_ref, task.fingerprint, i.img_id)
-            for i, task in zip(images, read, strict=True)
+            source
+            for pictures, task in zip(stored, read, strict=True)
             if task.fingerprint
+            for source in _sources(pictures, task.fingerprint)
         ]
         _write_images(stage, images, sources)
         downloaded = [str(task) for task in read if task.fingerprint == _BY_URL]
@@ -75,40 +80,60 @@ def product_images(stage: Stage) -> Report:
 
     setup, limit = partial(given, stage.services.media), stage.rules.picture_timeout_s
     for some in _small_batches(_with_bytes(stage, web_fetcher(stage), tasks)):
-        stage.settle(stage.services.pool.map(store_picture, some, setup, limit), write)
+        stage.settle(stage.services.pool.map(store_picture_and_views, some, setup, limit), write)
     if not kept:
         raise _none_usable(stage)
     return _report(stage, kept)
 
 
+def _sources(pictures: Sequence[Image], fingerprint: str) -> Iterator[ImageSource]:
+    """What each picture came from: the whole from its reference, a view from its part of that picture."""
+    whole, *views = pictures
+    yield ImageSource(whole.product_id, whole.source_ref, fingerprint, whole.img_id)
+    for view in views:
+        yield ImageSource(view.product_id, view.source_ref, f"{_VIEW_OF}{whole.img_id}", view.img_id)
+
+
 def _plan(stage: Stage) -> tuple[list[Image], list[GalleryPicture]]:
     """Pictures that are stored already, and those that are to be read."""
     reader, known = Pictures(), stage.services.store.catalogue.known_sources(stage.job_id)
+    views = _views(known.values())
     tasks: list[GalleryPicture] = []
-    held: list[tuple[GalleryPicture, ImageSource]] = []
+    held: list[tuple[GalleryPicture, tuple[ImageSource, ...]]] = []
     for picture in stage.services.store.galleries.pictures(stage.job_id):
         mark = _BY_URL if picture.file is None else reader.fingerprint(ref_of(picture))
         task = replace(picture, fingerprint=mark)
         before = known.get((picture.product_id, picture.source_ref))
         if before is not None and mark and before.fingerprint == mark:
-            held.append((task, before))
+            held.append((task, (before, *views.get(before.img_id, ()))))
         else:
             tasks.append(task)
     return _keep_stored(stage, held, tasks), tasks
 
 
+def _views(known: Iterable[ImageSource]) -> dict[uuid.UUID, list[ImageSource]]:
+    """Views by the picture they are parts of."""
+    found: dict[uuid.UUID, list[ImageSource]] = {}
+    for source in known:
+        if source.fingerprint.startswith(_VIEW_OF):
+            found.setdefault(uuid.UUID(source.fingerprint.removeprefix(_VIEW_OF)), []).append(source)
+    return found
+
+
 def _keep_stored(
-    stage: Stage, held: list[tuple[GalleryPicture, ImageSource]], tasks: list[GalleryPicture]
+    stage: Stage,
+    held: list[tuple[GalleryPicture, tuple[ImageSource, ...]]],
+    tasks: list[GalleryPicture],
 ) -> list[Image]:
-    """Rows of pictures that are stored already; one whose file is gone, or that is older than its source
-    allows, joins `tasks`."""
-    ids = [source.img_id for _, source in held]
+    """Rows of pictures that are stored already, with their views; one whose file is gone, or that is older
+    than its source allows, joins `tasks`."""
+    ids = [source.img_id for _, sources in held for source in sources]
     stored, stale = stage.services.store.catalogue.images_of(ids), _too_old(stage, ids)
     kept: list[Image] = []
-    for task, source in held:
-        image = stored[source.img_id]
-        if image.img_id not in stale and stage.services.media.exists(image.local_path):
-            kept.append(replace(image, position=task.position))
+    for task, sources in held:
+        images = [stored[source.img_id] for source in sources]
+        if all(i.img_id not in stale and stage.services.media.exists(i.local_path) for i in images):
+            kept.extend(replace(image, position=task.position) for image in images)
         else:
             tasks.append(task)
     return kept
@@ -166,8 +191,9 @@ def _write_images(stage: Stage, images: list[Image], sources: list[ImageSource])
         )
         for i in images
     ]
-    fetched = [source for source in sources if source.fingerprint == _BY_URL]
-    renewed = [Catalogue.renewed_write([source.img_id for source in fetched])] if fetched else []
+    fetched = {source.img_id for source in sources if source.fingerprint == _BY_URL}
+    parts = {view.img_id for img_id, views in _views(sources).items() if img_id in fetched for view in views}
+    renewed = [Catalogue.renewed_write([*fetched, *parts])] if fetched else []
     stage.services.store.catalogue.write_images(stage.job_id, images, sources, events=events, also=renewed)
 
 
@@ -175,6 +201,7 @@ def _report(stage: Stage, stored: Sequence[Image]) -> Report:
     copies = _near_duplicates(stored)
     kept = [image for image in stored if image.img_id not in copies]
     found = {image.img_id for image in kept}
+    views = sum(VIEW_MARK in image.source_ref for image in stored)
     stage.services.store.catalogue.keep_images(stage.job_id, found)
     events = (
         stage.event("products.images.ready.batch", total_images=len(found)),
@@ -184,8 +211,8 @@ def _report(stage: Stage, stored: Sequence[Image]) -> Report:
     return Report(
         len(found),
         version_of(sorted(found)),
-        {"near_duplicates": len(copies), **preview},
-        {"given": len(stored) + stage.problems, "near_duplicates": len(copies)},
+        {"near_duplicates": len(copies), "views": views, **preview},
+        {"given": len(stored) - views + stage.problems, "near_duplicates": len(copies)},
         events,
     )
 

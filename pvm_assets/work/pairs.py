@@ -30,7 +30,7 @@ class PairTask:
     """A frame and the product pictures it is to be compared with.
 
     Attributes:
-        plain: the raw measurements there are of each, where the frame is looked at mirrored; else ().
+        plain: the raw measurements there are of each, where the frame is looked at mirrored or read; else ().
     """
 
     frame: Item
@@ -99,7 +99,7 @@ def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
 
 
 def _bytes(view: View) -> int:
-    # RootSIFT is made on first use and kept: 512 bytes a keypoint.
+    # RootSIFT is made on first use and kept: 512 bytes a keypoint, and twice 128 as integers.
     mask = 0 if view.mask is None else view.mask.nbytes
-    points = len(view.keypoints) * (512 + view.keypoints.descriptors.shape[1])
+    points = len(view.keypoints) * (768 + view.keypoints.descriptors.shape[1])
     return int(view.rgb.nbytes + mask + points)

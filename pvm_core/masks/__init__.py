@@ -25,8 +25,9 @@ def load_segmenter(
     """The segmenter called `name`.
 
     Args:
-        name: ``classic`` (also called ``auto``), a segmenter of the registry, or two of them joined by ``+``:
-            the second one's region (people) is taken away on frames, ``isnet-general-use+u2net-human-seg``.
+        name: ``classic`` (also called ``auto``), a segmenter of the registry, or one of these and a segmenter
+            of people joined by ``+``: people are taken away on frames (``classic+selfie-segmentation``,
+            ``isnet-general-use+u2net-human-seg``).
         models_dir: the model store; None where there is none.
         providers: ONNX Runtime execution providers of learned segmenters, best first.
         specs: the registry; default `pvm_core.model_registry.MODELS`.
@@ -37,14 +38,32 @@ def load_segmenter(
     """
     if name in ("auto", "classic"):
         return ClassicSegmenter()
-    from pvm_core.masks.learned import load_rembg
-    from pvm_core.model_registry import MODELS, require_library, resolve
+    from pvm_core.model_registry import MODELS
 
-    chosen = tuple(resolve(part, MODELS if specs is None else specs) for part in name.split("+", 1))
-    for spec in chosen:
-        if spec.kind != "segmenter":
-            raise ModelError(
-                "model.kind", spec.name, f"it is an {spec.kind}, not a segmenter", "See `pvm models list`"
-            )
-        require_library(spec)
+    known = MODELS if specs is None else specs
+    base, _, people = name.partition("+")
+    if people and (finder := _segmenter_spec(people, known)).library == "wheel_file":
+        from pvm_core.masks.people import WithoutPeople, load_selfie
+
+        return WithoutPeople(
+            load_segmenter(base, models_dir, providers, specs), load_selfie(finder, models_dir)
+        )
+    chosen = tuple(_segmenter_spec(part, known) for part in name.split("+", 1))
+    if any(spec.library == "wheel_file" for spec in chosen):
+        raise ModelError(
+            "model.kind", name, "it finds people, not products", f"Name it after another one: classic+{name}"
+        )
+    from pvm_core.masks.learned import load_rembg
+
     return load_rembg(name, chosen, models_dir, providers)
+
+
+def _segmenter_spec(name: str, specs: Mapping[str, ModelSpec]) -> ModelSpec:
+    from pvm_core.model_registry import require_library, resolve
+
+    spec = resolve(name, specs)
+    if spec.kind != "segmenter":
+        reason = f"its kind is {spec.kind}, not segmenter"
+        raise ModelError("model.kind", spec.name, reason, "See `pvm models list`")
+    require_library(spec)
+    return spec

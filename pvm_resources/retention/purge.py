@@ -23,8 +23,10 @@ from pvm_core.errors import PvmError, StoreError
 from pvm_jobs.source_policy import SourcePolicy
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
+from pvm_resources.retention.faces import remove_faces
 from pvm_resources.retention.uploads import remove_uploads
 from pvm_resources.settings import Settings, load_policies
+from pvm_resources.store.attention import Attention
 from pvm_resources.store.base import Cursor
 from pvm_resources.store.industries import Industries
 from pvm_resources.store.retention import (
@@ -63,6 +65,7 @@ class Purged:
         answers: stored answers of the source.
         videos: downloaded files.
         uploads: catalogues uploaded over the API, under the name ``uploads``.
+        faces: videos whose faces are forgotten, under the name ``faces``.
     """
 
     source: str
@@ -76,6 +79,7 @@ class Purged:
     answers: int = 0
     videos: int = 0
     uploads: int = 0
+    faces: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -168,7 +172,24 @@ class Purge:
                 self._failures,
                 dry_run=dry_run,
             )
+            self._faces(self._days("keep_faces_days"), moment)
         return self._report()
+
+    def forget_faces(self, *, dry_run: bool = False) -> PurgeReport:
+        """Deletes all numbers about faces, however young.
+
+        Raises:
+            StoreError: the database is out of reach.
+        """
+        self._counts, self._failures, self._dry_run = Counter(), [], dry_run
+        self._faces({}, self._repo.now())
+        return self._report()
+
+    def _faces(self, days_of: Mapping[str, float], moment: datetime) -> None:
+        attention = Attention(self._database)
+        self._counts["faces", "faces"] += remove_faces(
+            attention, self._media, days_of, moment, self._failures, dry_run=self._dry_run
+        )
 
     def _terms(
         self,
@@ -284,7 +305,7 @@ class Purge:
     # -- downloaded videos -------------------------------------------------------------------------
 
     def _videos(self, scope: PurgeScope, now: datetime, source: str | None) -> None:
-        keep_days = self._keep_days()
+        keep_days = self._days("keep_videos_days")
         until = now - _GRACE if self._repo.any_running(scope.ending) else now
 
         def step(cursor: Cursor, after: tuple[str, str]) -> tuple[str, str] | None:
@@ -298,10 +319,10 @@ class Purge:
 
         self._batches(("", ""), step)
 
-    def _keep_days(self) -> dict[str, float]:
-        """Days by industry, under the rules as they are now."""
+    def _days(self, rule: str) -> dict[str, float]:
+        """Days of a rule by industry, under the rules as they are now."""
         return {
-            industry.slug: self._settings.rules_of(industry.rule_set, industry.rules).keep_videos_days
+            industry.slug: getattr(self._settings.rules_of(industry.rule_set, industry.rules), rule)
             for industry in Industries(self._database).list()
         }
 

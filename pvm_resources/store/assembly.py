@@ -8,6 +8,8 @@ from typing import get_type_hints
 from pvm_jobs.source_policy import Policies
 from pvm_resources.postgres.driver import Database
 from pvm_resources.store.api_keys import Keys
+from pvm_resources.store.appearances import Appearances
+from pvm_resources.store.attention import Attention
 from pvm_resources.store.calibrations import Calibrations
 from pvm_resources.store.catalogue import Catalogue
 from pvm_resources.store.deliveries import Deliveries
@@ -32,7 +34,9 @@ from pvm_resources.store.schedules import Schedules
 from pvm_resources.store.sessions import Sessions
 from pvm_resources.store.source_runs import SourceRuns
 from pvm_resources.store.state import State
+from pvm_resources.store.stored_material import StoredMaterial
 from pvm_resources.store.stream_progress import StreamProgress
+from pvm_resources.store.text_vectors import TextVectors
 from pvm_resources.store.uploads import Uploads
 from pvm_resources.store.videos import Videos
 
@@ -61,6 +65,9 @@ class Store:
     match_queries: MatchQueries
     product_queries: ProductQueries
     product_changes: ProductChanges
+    text_vectors: TextVectors
+    appearances: Appearances
+    stored_material: StoredMaterial
     review_queries: ReviewQueries
     retention: Retention
     keys: Keys
@@ -68,6 +75,7 @@ class Store:
     uploads: Uploads
     endpoints: Endpoints
     deliveries: Deliveries
+    attention: Attention
     stream_progress: StreamProgress
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -83,6 +83,7 @@ class Catalogue(Repository):
         job_id: str,
         products: Sequence[Product],
         *,
+        kept: Collection[uuid.UUID] = (),
         reuse_h: Mapping[str, float] | None = None,
         events: Iterable[Event] = (),
         also: Sequence[Write] = (),
@@ -92,11 +93,13 @@ class Catalogue(Repository):
         a field that a change has set keeps its value until its source says otherwise than it did before.
 
         Args:
+            kept: products of these that are stored already; their rows, and their age, stay as they are.
             reuse_h: source -> hours for which its stored answers are read in place of calling it. Its
                 products are then as old as the oldest such answer.
         """
         unique = {product.product_id: product for product in products}
-        stored = rows(unique.values(), _PRODUCT, **_AS_STORED)
+        fresh = [product for key, product in unique.items() if key not in kept]
+        stored = rows(fresh, _PRODUCT, **_AS_STORED)
         members = [(job_id, product, position) for position, product in enumerate(unique)]
         self._db.commit(
             Copy(

@@ -55,6 +55,12 @@ UNION SELECT mask_path FROM masks WHERE item_id IN (SELECT img_id FROM mine) AND
 UNION SELECT kp_blob_path FROM keypoint_sets
       WHERE item_id IN (SELECT img_id FROM mine) AND kp_blob_path IS NOT NULL
 UNION SELECT evidence_path FROM matches WHERE product_id = ANY(%(ids)s) AND evidence_path IS NOT NULL
+UNION SELECT path FROM industry_reports WHERE job_id IN (
+    SELECT job_id FROM job_products WHERE product_id = ANY(%(ids)s))
+"""
+#: A report shows what its job matched: the next materialisation makes it anew.
+_REPORTS: Final = """
+DELETE FROM industry_reports WHERE job_id IN (SELECT job_id FROM job_products WHERE product_id = ANY(%s))
 """
 _BUSY: Final = """
 SELECT DISTINCT product_id FROM job_products JOIN jobs USING (job_id)
@@ -208,6 +214,7 @@ class ProductChanges(Repository):
         gone = [one.product_id for one in products if one.stored and not one.state.exists]
         if gone:
             forget([row[0] for row in cursor.execute(_FILES, {"ids": gone})])
+            cursor.execute(_REPORTS, [gone])
             cursor.execute("DELETE FROM job_products WHERE product_id = ANY(%s)", [gone])
             cursor.execute("DELETE FROM products WHERE product_id = ANY(%s)", [gone])
         buried = [(one.product_id, one.state.deleted) for one in products if one.state.deleted is not None]

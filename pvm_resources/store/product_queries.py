@@ -179,6 +179,20 @@ class ProductQueries(Repository):
         )
         return {row[0]: np.array(row[1].strip("[]").split(","), np.float32) for row in rows}
 
+    def looks(self, product_ids: Sequence[uuid.UUID], model_key: str) -> dict[uuid.UUID, NDArray[np.float32]]:
+        """The vectors of these products' pictures as a whole: float32 (pictures, dim), unit rows."""
+        import numpy as np
+
+        rows = self._db.tuples(
+            "SELECT i.product_id, e.emb_rgb::text FROM stored_images i JOIN embeddings e "
+            "ON e.item_id = i.img_id WHERE i.product_id = ANY(%s) AND e.model_key = %s AND e.view = 0",
+            [list(product_ids), model_key],
+        )
+        found: dict[uuid.UUID, list[NDArray[np.float32]]] = {}
+        for product, text in rows:
+            found.setdefault(product, []).append(np.array(text.strip("[]").split(","), np.float32))
+        return {product: np.stack(vectors) for product, vectors in found.items()}
+
     def nearest(
         self, model_key: str, vector: NDArray[np.float32], wanted: ProductFilter, min_score: float, limit: int
     ) -> list[Neighbour]:

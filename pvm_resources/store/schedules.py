@@ -83,6 +83,14 @@ class Schedules(Repository):
         if not self._execute(query, hours, slug):
             raise InputError("industry.unknown", slug, "no such industry", "See the list of industries")
 
+    def last_completed(self) -> dict[str, str]:
+        """Industry -> its job that completed last; industries without one are left out."""
+        query = (
+            "SELECT DISTINCT ON (industry) industry, job_id FROM jobs WHERE status = 'completed' "
+            "ORDER BY industry, finished_at DESC, job_id DESC"
+        )
+        return dict(self._db.tuples(query))
+
     def failed(self, limit: int = 100) -> list[FailedJob]:
         """Jobs that failed and need attention, newest first."""
         return self._db.all(

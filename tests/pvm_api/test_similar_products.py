@@ -124,7 +124,8 @@ def test_a_threshold_and_what_cannot_be_answered(
     assert len(default) < len(_similar(client, shop[0], "min_score=0&limit=100"))
     assert client.get(f"/v1/recommendations/{uuid.uuid4()}/similar").json()["code"] == "product.unknown"
     made = client.post("/v1/products", json={"id": "new", "title": "New"}).json()["product_id"]
-    unseen = client.get(f"/v1/recommendations/{made}/similar")
+    assert client.get(f"/v1/recommendations/{made}/similar").json()["items"] == [], "its words are like none"
+    unseen = client.get(f"/v1/recommendations/{made}/similar?by=visual")
     assert (unseen.status_code, unseen.json()["code"]) == (409, "model.other")
     assert client.get(f"/v1/recommendations/{shop[0]}/similar?min_score=2").status_code == 422
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import cv2
 import dagster as dg
+import numpy as np
 import pytest
 from stand import Stand
 
 from pvm_assets.graph import NODES
 from pvm_assets.partitions import PARTITIONS_NAME
-from pvm_assets.work.pictures import store_picture
+from pvm_assets.work.pictures import store_picture_and_views
 from pvm_core.images import decode_stored
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
@@ -203,6 +204,36 @@ def test_pairs_in_doubt_are_put_to_the_second_verifier_once(
     assert all(m.status != "accepted" for m in stand.repos.matching.matches(job.job_id))
 
 
+@pytest.mark.models
+def test_words_of_the_pairs_that_carry_a_match_are_read_once(
+    stand: Stand, instance: dg.DagsterInstance
+) -> None:
+    pytest.importorskip("rapidocr")
+    job = stand.job()
+    # Another detector, so that no other test has read these pairs.
+    stand.repos.industries.set_rules(job.industry, "default", {"max_keypoints": 777})
+    assert stand.run(job).status == "completed"
+    key = stand.repos.jobs.get(job.job_id).keys["verify"]
+    read = [
+        raw["words"] for _, raw in stand.repos.matching.evidence(job.job_id, key) if raw and "words" in raw
+    ]
+    figures = _materialisations(instance, job.partition_key)["matches"].metadata
+    assert figures["pairs_words_read"].value == len(read) > 0
+    assert len(read) < figures["pairs_scored"].value / 2
+    assert any(set(one.get("seen", ())) <= set(one.get("carried", ())) for one in read if one.get("seen"))
+    assert any(m.status == "accepted" for m in stand.repos.matching.matches(job.job_id))
+
+    assert stand.run(job).status == "completed"
+    progress = {p.stage: p for p in stand.repos.state.progress(job.job_id)}
+    assert progress["matches"].reused == progress["matches"].total
+    # Without it the pairs are measured as where no reader is installed.
+    stand.repos.industries.set_rules(job.industry, "default", {"max_keypoints": 777, "word_term": False})
+    assert stand.run(job).status == "completed"
+    plain = stand.repos.jobs.get(job.job_id).keys["verify"]
+    assert plain != key
+    assert not any("words" in (raw or {}) for _, raw in stand.repos.matching.evidence(job.job_id, plain))
+
+
 def test_a_lost_file_is_made_again(stand: Stand) -> None:
     job = stand.job()
     assert stand.run(job).status == "completed"
@@ -266,16 +297,69 @@ def test_two_listings_of_a_product_are_both_found_and_a_placeholder_never(
     assert "product none" in problem.item
 
 
-def _slow_for_one(media: MediaStore, task: GalleryPicture) -> Image:
+def _strip(path: Path, *views: Path) -> None:
+    """A detail strip nine times as long as wide: lines of text, and each of the given pictures."""
+    strip = np.full((3_600, 400, 3), 255, np.uint8)
+    for number in range(0, 900, 240):
+        cv2.putText(
+            strip, f"line {number}", (30, number + 30), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (40, 40, 40), 2
+        )
+    for number, view in enumerate(views):
+        shown = cv2.imread(str(view))
+        top, (height, width) = 1_000 + 720 * number, shown.shape[:2]
+        strip[top - 20 : top + height + 20] = 255
+        strip[top : top + height, 40 : 40 + width] = shown
+    cv2.imwrite(str(path), strip, [cv2.IMWRITE_JPEG_QUALITY, 92])
+
+
+def _views_of(own: Stand, job: Job) -> set[str]:
+    """Places of the views among the job's product pictures."""
+    refs = [image.source_ref for image in own.repos.catalogue.images(job.job_id)]
+    return {ref.partition("#")[2] for ref in refs if "#xywh=" in ref}
+
+
+def test_a_strip_gives_its_views_which_are_found_reused_and_replaced(stand: Stand, tmp_path: Path) -> None:
+    own = _case(stand, tmp_path)
+    images = own.case / "images"
+    _strip(images / "strip.jpg", images / "p0.jpg", images / "p0.jpg")
+    with (own.case / "products.csv").open("a", encoding="utf-8") as table:
+        table.write("strip,Gối,images/strip.jpg\n")
+    job = own.job()
+    outcome = own.run(job)
+    assert outcome.status == "completed", outcome.error
+    assert not own.repos.state.problems(job.job_id)
+    views = _views_of(own, job)
+    assert len(views) == 1, "the second is a near-duplicate"
+    rows = own.repos.matching.results(job.job_id)
+    found = {r.video for r in rows if r.product == "strip" and r.effective_status == "accepted"}
+    assert found == {"clip0"}
+
+    again = own.job()
+    assert own.run(again).status == "completed"
+    progress = {p.stage: p for p in own.repos.state.progress(again.job_id)}
+    assert progress["product_images"].reused == progress["product_images"].total
+    assert _views_of(own, again) == views
+
+    _strip(images / "strip.jpg", images / "p1.jpg")
+    changed = own.job()
+    assert own.run(changed).status == "completed"
+    renewed = _views_of(own, changed)
+    assert len(renewed) == 1
+    rows = own.repos.matching.results(changed.job_id)
+    found = {r.video for r in rows if r.product == "strip" and r.effective_status == "accepted"}
+    assert found == {"clip1"}
+
+
+def _slow_for_one(media: MediaStore, task: GalleryPicture) -> tuple[Image, ...]:
     if "p3.jpg" in task.source_ref:
         time.sleep(120)
-    return store_picture(media, task)
+    return store_picture_and_views(media, task)
 
 
 def test_a_picture_over_its_time_limit_costs_that_picture(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("pvm_assets.steps.product_images.store_picture", _slow_for_one)
+    monkeypatch.setattr("pvm_assets.steps.product_images.store_picture_and_views", _slow_for_one)
     own = _case(stand, tmp_path)
     job = own.job()
     own.repos.industries.set_rules(job.industry, "default", {"picture_timeout_s": 5})

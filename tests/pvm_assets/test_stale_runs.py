@@ -13,7 +13,8 @@ from stand import Stand
 
 from pvm_assets.execution.executors import pick_executor
 from pvm_assets.execution.stale_runs import fail_stale_runs
-from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG, lock_name
+from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG
+from pvm_resources.postgres.locks import run_lock_name
 from pvm_resources.store.records import Job
 
 Status = dg.DagsterRunStatus
@@ -75,7 +76,7 @@ def test_a_run_without_a_worker_is_ended_once(
 
 def test_a_run_with_a_worker_is_left_alone(stand: Stand, instance: dg.DagsterInstance, job: Job) -> None:
     run_id = _started(instance, job)
-    with stand.repos.database.run_lock(lock_name(run_id)):
+    with stand.repos.database.run_lock(run_lock_name(run_id)):
         assert fail_stale_runs(instance, stand.repos.database) == []
     assert _status(instance, run_id) == Status.STARTED
 
@@ -85,7 +86,7 @@ def test_a_run_that_ends_between_the_listing_and_the_lock_stays_as_it_ended(
 ) -> None:
     run_id = _started(instance, job)
     stand.repos.jobs.set_running(job.job_id, run_id)
-    worker = stand.repos.database.run_lock(lock_name(run_id))
+    worker = stand.repos.database.run_lock(run_lock_name(run_id))
     assert worker.acquire()
     listed: Callable[..., Any] = instance.get_run_records
 
@@ -110,7 +111,7 @@ def test_a_worker_holds_its_lock_until_the_last_status_is_written(
     # No tag of a terminal: the run takes its lock itself, as in a worker that Dagster launched.
     run = instance.create_run_for_job(_small, tags={PARTITION_TAG: job.partition_key})
     held = {
-        event.event_type: bool(stand.repos.database.locked([lock_name(run.run_id)]))
+        event.event_type: bool(stand.repos.database.locked([run_lock_name(run.run_id)]))
         for event in execute_run_iterator(dg.reconstructable(_load), run, instance)
     }
     assert held[DagsterEventType.STEP_SUCCESS]

@@ -21,7 +21,8 @@ from tests.pvm_resources import world
 
 #: Tables that no finished job fills by itself.
 _EMPTY = {
-    *("labels", "product_tombstones", "product_text_embeddings"),
+    *("labels", "product_tombstones", "product_text_embeddings", "text_models"),
+    *("product_recommendations", "industry_reports"),
     *("product_stream", "stream_consumers", "stream_totals"),
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),

@@ -1,0 +1,306 @@
+"""Faces of videos as numbers, and the attention made of them. No table of matching is read or written but to
+know a job's videos."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from pvm_jobs.events import Event
+from pvm_resources.postgres.driver import Copy, Statement
+from pvm_resources.store.base import Repository, columns, insert, json, listed, rows
+from pvm_resources.store.job_changes import outbox_write
+
+SeriesKind = Literal["head_pose", "gaze", "blinks"]
+AttentionStatus = Literal["running", "complete", "failed"]
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """A video whose faces were looked for.
+
+    Attributes:
+        faces_key: detector, networks and sampling.
+        detector: its name.
+        fps: frames a second of the video.
+        looked, with_face: frames that were looked at, and those with a face.
+        seconds_cpu: processor time it took.
+        chunks: keys of the landmarks in the media store, in order of time.
+        problem: a code where the video ended early.
+    """
+
+    video_id: uuid.UUID
+    faces_key: str
+    detector: str
+    fps: float
+    looked: int
+    with_face: int
+    seconds_cpu: float
+    chunks: list[str] = field(default_factory=list)
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class FaceTrack:
+    """One face without a gap; box: mean, as shares of the picture; presence: mean, [0, 1]."""
+
+    video_id: uuid.UUID
+    faces_key: str
+    track: int
+    first_s: float
+    last_s: float
+    samples: int
+    presence: float
+    box_left: float
+    box_top: float
+    box_width: float
+    box_height: float
+
+
+@dataclass(frozen=True)
+class FaceSeries:
+    """What was measured of a video's faces, sample by sample, in the media store.
+
+    Attributes:
+        method: version of the measure; another one is computed again.
+        local_path: key in the media store.
+        summary: figures for people.
+    """
+
+    video_id: uuid.UUID
+    faces_key: str
+    kind: SeriesKind
+    method: str
+    local_path: str
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VideoAttention:
+    """Attention of one video: its presenter's.
+
+    Attributes:
+        attention_key: faces, measures and weights.
+        score: [0, 1]; None: unknown.
+        presenter: number of the presenter's track; None where nobody is seen.
+        tracks: each with its score, blinks and curve by second.
+    """
+
+    video_id: uuid.UUID
+    faces_key: str
+    attention_key: str
+    score: float | None
+    coverage: float
+    confidence: float
+    presenter: int | None
+    tracks: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class JobAttention:
+    """How far the analysis of a job is.
+
+    Attributes:
+        reason: of a failure: code, subject, reason, remedy.
+        assets: the finished assets, each with data version, rows and figures.
+    """
+
+    job_id: str
+    status: AttentionStatus
+    attention_key: str
+    reason: dict[str, Any] | None
+    assets: dict[str, Any]
+    updated_at: datetime
+
+
+_SET: Final = columns(FaceSet, chunks="jsonb")
+_TRACK: Final = columns(FaceTrack)
+_JOB_VIDEOS: Final = "SELECT video_id FROM job_videos WHERE job_id = %(job)s"
+
+
+class Attention(Repository):
+    """Tables `face_sets`, `face_tracks`, `face_series`, `attention_videos`, `attention_jobs`."""
+
+    # -- a job -------------------------------------------------------------------------------------
+
+    def begin(self, job_id: str, attention_key: str) -> None:
+        """The analysis of the job has begun under that key."""
+        self._db.commit(
+            insert(
+                "attention_jobs",
+                {"job_id": job_id, "status": "running", "attention_key": attention_key},
+                "ON CONFLICT (job_id) DO UPDATE SET status = 'running', reason = NULL, updated_at = now(), "
+                "attention_key = excluded.attention_key",
+            )
+        )
+
+    def fail(self, job_id: str, reason: Mapping[str, Any]) -> None:
+        """The analysis of the job failed; what it finished is kept."""
+        self._db.commit(
+            insert(
+                "attention_jobs",
+                {"job_id": job_id, "status": "failed", "reason": json(reason)},
+                "ON CONFLICT (job_id) DO UPDATE SET status = 'failed', reason = excluded.reason, "
+                "updated_at = now()",
+            )
+        )
+
+    def finish_asset(
+        self,
+        job_id: str,
+        asset: str,
+        state: Mapping[str, Any],
+        *,
+        complete: bool = False,
+        events: Iterable[Event] = (),
+    ) -> None:
+        """One asset is finished for the job; `complete`: the whole analysis, with its events."""
+        self._db.commit(
+            Statement(
+                "UPDATE attention_jobs SET assets = assets || jsonb_build_object(%s::text, %s::jsonb), "
+                "status = CASE WHEN %s THEN 'complete' ELSE status END, updated_at = now() WHERE job_id = %s",
+                [asset, json(state), complete, job_id],
+            ),
+            outbox_write(events),
+        )
+
+    def job(self, job_id: str) -> JobAttention | None:
+        """How far the job's analysis is; None where it has not begun."""
+        query = f"SELECT {listed(JobAttention)} FROM attention_jobs WHERE job_id = %s"
+        return self._db.one(JobAttention, query, [job_id])
+
+    def waiting(self, limit: int) -> list[str]:
+        """Partitions of jobs that are complete and whose analysis has not begun, newest first."""
+        found = self._db.tuples(
+            "SELECT partition_key FROM jobs j WHERE status = 'completed' AND archived_at IS NULL "
+            "AND NOT EXISTS (SELECT FROM attention_jobs a WHERE a.job_id = j.job_id) "
+            "ORDER BY finished_at DESC LIMIT %s",
+            [limit],
+        )
+        return [row[0] for row in found]
+
+    # -- faces -------------------------------------------------------------------------------------
+
+    def sets(self, job_id: str, faces_key: str) -> dict[uuid.UUID, FaceSet]:
+        """The job's videos whose faces were looked for under that key."""
+        found = self._db.all(
+            FaceSet,
+            f"SELECT {listed(FaceSet)} FROM face_sets WHERE faces_key = %(key)s "
+            f"AND video_id IN ({_JOB_VIDEOS})",
+            {"job": job_id, "key": faces_key},
+        )
+        return {one.video_id: one for one in found}
+
+    def write_set(self, found: FaceSet, tracks: Sequence[FaceTrack]) -> None:
+        """Stores a video's faces; what was measured of earlier ones under the key goes."""
+        self._db.commit(
+            Statement(
+                "DELETE FROM face_sets WHERE video_id = %s AND faces_key = %s",
+                [found.video_id, found.faces_key],
+            ),
+            insert("face_sets", {**vars(found), "chunks": json(found.chunks)}),
+            Copy("face_tracks", _TRACK, rows(tracks, _TRACK), ("video_id", "faces_key", "track")),
+        )
+
+    def tracks(self, job_id: str, faces_key: str) -> list[FaceTrack]:
+        """Tracks of the job's videos, by video and number."""
+        return self._db.all(
+            FaceTrack,
+            f"SELECT {listed(FaceTrack)} FROM face_tracks WHERE faces_key = %(key)s "
+            f"AND video_id IN ({_JOB_VIDEOS}) ORDER BY video_id, track",
+            {"job": job_id, "key": faces_key},
+        )
+
+    def series(self, job_id: str, faces_key: str, kind: SeriesKind) -> dict[uuid.UUID, FaceSeries]:
+        """What was measured of the job's videos."""
+        found = self._db.all(
+            FaceSeries,
+            f"SELECT {listed(FaceSeries)} FROM face_series WHERE faces_key = %(key)s AND kind = %(kind)s "
+            f"AND video_id IN ({_JOB_VIDEOS})",
+            {"job": job_id, "key": faces_key, "kind": kind},
+        )
+        return {one.video_id: one for one in found}
+
+    def write_series(self, series: FaceSeries) -> None:
+        """Stores one measure of a video."""
+        self._db.commit(
+            insert(
+                "face_series",
+                {**vars(series), "summary": json(series.summary)},
+                "ON CONFLICT (video_id, faces_key, kind) DO UPDATE SET method = excluded.method, "
+                "local_path = excluded.local_path, summary = excluded.summary",
+            )
+        )
+
+    # -- attention ---------------------------------------------------------------------------------
+
+    def write_attention(self, found: VideoAttention, events: Iterable[Event] = ()) -> None:
+        """Stores a video's attention with its event."""
+        self._db.commit(
+            insert(
+                "attention_videos",
+                {**vars(found), "tracks": json(found.tracks)},
+                "ON CONFLICT (video_id, attention_key) DO UPDATE SET score = excluded.score, "
+                "coverage = excluded.coverage, confidence = excluded.confidence, "
+                "presenter = excluded.presenter, tracks = excluded.tracks, faces_key = excluded.faces_key, "
+                "created_at = now()",
+            ),
+            outbox_write(events),
+        )
+
+    def videos(self, job_id: str, attention_key: str) -> dict[uuid.UUID, VideoAttention]:
+        """Attention of the job's videos under that key."""
+        found = self._db.all(
+            VideoAttention,
+            f"SELECT {listed(VideoAttention)} FROM attention_videos WHERE attention_key = %(key)s "
+            f"AND video_id IN ({_JOB_VIDEOS})",
+            {"job": job_id, "key": attention_key},
+        )
+        return {one.video_id: one for one in found}
+
+    def of_video(self, video_id: uuid.UUID, job_id: str | None = None) -> VideoAttention | None:
+        """The attention of a video as the job's analysis has it, without a job the newest one."""
+        key = "AND attention_key = (SELECT attention_key FROM attention_jobs WHERE job_id = %(job)s)"
+        return self._db.one(
+            VideoAttention,
+            f"SELECT {listed(VideoAttention)} FROM attention_videos WHERE video_id = %(video)s "
+            f"{key if job_id else ''} ORDER BY created_at DESC LIMIT 1",
+            {"video": video_id, "job": job_id},
+        )
+
+    def jobs_of(self, video_id: uuid.UUID) -> list[JobAttention]:
+        """The analyses of the jobs that hold the video, newest first."""
+        return self._db.all(
+            JobAttention,
+            f"SELECT {listed(JobAttention)} FROM attention_jobs WHERE job_id IN "
+            "(SELECT job_id FROM job_videos WHERE video_id = %s) ORDER BY updated_at DESC",
+            [video_id],
+        )
+
+    # -- retention ---------------------------------------------------------------------------------
+
+    def aged(self, days_of: Mapping[str, float], now: datetime) -> list[tuple[uuid.UUID, str, list[str]]]:
+        """Sets whose time is over: (video, faces_key, keys in the media store). A video of several industries
+        is kept as long as the most generous says; one of none is over at once.
+
+        Args:
+            days_of: industry slug -> days.
+        """
+        found = self._db.tuples(
+            "WITH kept (slug, days) AS (SELECT * FROM unnest(%(slugs)s::text[], %(days)s::float8[])) "
+            "SELECT s.video_id, s.faces_key, s.chunks, "
+            "  (SELECT coalesce(jsonb_agg(local_path), '[]') FROM face_series f "
+            "   WHERE f.video_id = s.video_id AND f.faces_key = s.faces_key) FROM face_sets s "
+            "WHERE s.created_at <= %(now)s - make_interval(secs => 86400 * coalesce("
+            "  (SELECT max(days) FROM job_videos v JOIN jobs j USING (job_id) JOIN kept ON slug = j.industry "
+            "   WHERE v.video_id = s.video_id), 0)) ORDER BY s.video_id, s.faces_key",
+            {"slugs": list(days_of), "days": list(days_of.values()), "now": now},
+        )
+        return [(video, key, [*chunks, *series]) for video, key, chunks, series in found]
+
+    def forget(self, video_id: uuid.UUID, faces_key: str) -> None:
+        """Deletes everything about the faces of a video under that key."""
+        self._execute("DELETE FROM face_sets WHERE video_id = %s AND faces_key = %s", video_id, faces_key)
