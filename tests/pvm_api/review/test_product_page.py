@@ -24,13 +24,14 @@ def address(site: Site) -> str:
     """The page of the shelf's first product, with looks and words known."""
     store = Store.over(site.database)
     rows = site.database.tuples("SELECT img_id, local_path FROM stored_images WHERE local_path <> ''")
+    owners = site.database.tuples("SELECT img_id, product_id FROM stored_images")
     media = MediaStore(site.settings.media)
-    embed(store, {row[0]: media.get(row[1]) for row in rows if media.exists(row[1])})
-    # Two whose words are alike: without, the shelf holds nothing that is like its first product.
-    said = "handmade stoneware with a matt glaze, fired twice, safe in ovens and dishwashers"
-    alike = [product.product_id for product in site.shelf.products[:2]]
-    with site.database.transaction() as cursor:
-        cursor.execute("UPDATE products SET description = %s WHERE product_id = ANY(%s)", [said, alike])
+    pictures = {row[0]: media.get(row[1]) for row in rows if media.exists(row[1])}
+    # Two that look alike: without, the shelf holds nothing that is like its first product.
+    first, second = (
+        next(img for img, product in owners if product == one.product_id) for one in site.shelf.products[:2]
+    )
+    embed(store, {**pictures, second: pictures[first]})
     TextIndex(store, site.settings).embed(None)
     return f"{site.url}/review/product/{site.shelf.products[0].product_id}"
 
