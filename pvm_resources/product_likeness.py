@@ -34,6 +34,8 @@ By = Literal["visual", "text", "both"]
 #: Candidates of each kind for every product wanted, and at least so many.
 _EACH: Final = 4
 _LEAST: Final = 40
+#: Least score of a recommendation: below it nothing speaks for a product.
+_WORTH: Final = 0.05
 #: Products of the same videos that are looked at.
 _TOGETHER: Final = 200
 #: Availabilities of products that nobody can buy now.
@@ -169,7 +171,7 @@ class Likeness:
                 found["seen"] = co_appearance(one.together, mine, one.videos) if one else 0.0
         weights = recommend_weights(self.rules)
         ranked = [blend(key, found, weights) for key, found in parts.items()]
-        picked = self._diverse([one for one in ranked if one.score > 0], limit)
+        picked = self._diverse([one for one in ranked if one.score >= _WORTH], limit)
         listed = [
             LikeProduct(
                 rows[one.item], one.score, one.parts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ from pvm_assets.work.learned import LearnedWorkerState, ask_frame
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
 from pvm_assets.work.words import ReadingTask, WordWorkerState, read_frame, read_picture
 from pvm_core import ids, picture_content
+from pvm_core.arrays import F32
 from pvm_core.errors import InputError
 from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
@@ -105,7 +107,7 @@ def candidate_pairs(stage: Stage) -> Report:
 
 
 def _gallery(stage: Stage, key: str) -> tuple[list[uuid.UUID], Gallery]:
-    parts: list[EmbeddingBatch] = list(
+    parts: deque[EmbeddingBatch] = deque(
         stage.services.store.features.iter_embeddings(stage.job_id, "product", key)
     )
     if not parts:
@@ -113,9 +115,25 @@ def _gallery(stage: Stage, key: str) -> tuple[list[uuid.UUID], Gallery]:
             "embeddings.none", "candidate_pairs", "no product picture has a vector", "See the job's problems"
         )
     owners = [owner for part in parts for owner in part.ids]
-    gray = None if any(p.gray is None for p in parts) else np.concatenate([p.gray for p in parts])
     starts = first_rows(owners)
-    return [owners[i] for i in starts], Gallery(starts, np.concatenate([p.rgb for p in parts]), gray)
+    rgb, gray = _joined(parts, len(owners))
+    return [owners[i] for i in starts], Gallery(starts, rgb, gray)
+
+
+def _joined(parts: deque[EmbeddingBatch], rows: int) -> tuple[F32, F32 | None]:
+    """The vectors of all parts; each part is let go once it is copied, so that they are held once."""
+    shape = (rows, parts[0].rgb.shape[1])
+    rgb = np.empty(shape, np.float32)
+    gray = np.empty(shape, np.float32) if all(p.gray is not None for p in parts) else None
+    at = 0
+    while parts:
+        part = parts.popleft()
+        end = at + len(part.ids)
+        rgb[at:end] = part.rgb
+        if gray is not None:
+            gray[at:end] = part.gray
+        at = end
+    return rgb, gray
 
 
 def _candidates_per_frame(stage: Stage, frames: int, images: int) -> int:

@@ -56,6 +56,38 @@ def _merged() -> dict[str, str]:
 
 
 _MERGED: Final = _merged()
+
+
+def _news() -> str:
+    """SQL that writes an event for every staged product whose row is made, or takes another value."""
+    number = f"coalesce((extract(epoch FROM s.updated_at) * 1000000)::bigint, {_NOW})"
+    parts = []
+    for name in (name for name in _PRODUCT if name in FIELDS):
+        nothing = "'{}'::jsonb" if name == "attributes" else "''"
+        now = _MERGED[name].replace("excluded.", "s.")
+        value = f"CASE WHEN t.product_id IS NULL THEN s.{name} ELSE {now} END"
+        parts.append(
+            f"CASE WHEN {value} IS DISTINCT FROM coalesce(t.{name}, {nothing}) "
+            f"THEN jsonb_build_object('{name}', {value}) ELSE '{{}}' END"
+        )
+    return (
+        "INSERT INTO outbox (event_id, name, item, payload) SELECT gen_random_uuid(), "
+        "CASE WHEN n.made THEN 'product.created' ELSE 'product.updated' END, n.product_id::text, "
+        "jsonb_build_object('product_id', n.product_id, 'product', n.asin_or_itemid, 'source', n.src, "
+        "'version', n.number, 'data', n.data) FROM (SELECT DISTINCT ON (s.product_id) s.product_id, "
+        f"s.asin_or_itemid, s.src, t.product_id IS NULL AS made, {number} AS number, "
+        f"{' || '.join(parts)} AS data FROM {{stage}} s LEFT JOIN products t USING (product_id) "
+        f"WHERE s.src = ANY(%s) ORDER BY s.product_id, s.ctid DESC) n WHERE n.made OR n.data <> '{{}}'"
+    )
+
+
+_NEWS: Final = _news()
+#: Nobody changes the products between the events and the rows.
+_HOLD: Final = (
+    "SELECT FROM products WHERE product_id IN (SELECT product_id FROM {stage}) ORDER BY product_id FOR UPDATE"
+)
+#: Sources whose products may be told on; what a shop's terms limit goes to nobody.
+_TOLD: Final = ("file",)
 _JOB_PRODUCT: Final = {"job_id": "text", "product_id": "uuid", "position": "int4"}
 _IMAGE: Final = columns(Image, without=("position",), phash="int8")
 _JOB_IMAGE: Final = {"job_id": "text", "img_id": "uuid", "product_id": "uuid", "position": "int4"}
@@ -90,8 +122,10 @@ class Catalogue(Repository):
         also: Sequence[Write] = (),
     ) -> None:
         """Stores exactly these as the job's products, in this order; a product left out loses its pictures in
-        this job. Texts, price and facts of a known product take the new values, and its age starts again;
-        a field that a change has set keeps its value until its source says otherwise than it did before.
+        this job. What differs from the stored row is a change, with its event `product.created` or
+        `product.updated` in the outbox. Texts, price and facts of a known product take the new values, and
+        its age starts again; a field that a change has set keeps its value until its source says otherwise
+        than it did before.
 
         Args:
             kept: products of these that are stored already; their rows, and their age, stay as they are.
@@ -106,6 +140,7 @@ class Catalogue(Repository):
             Copy(
                 "products", _PRODUCT, stored, ("product_id",),
                 extra={**_MERGED, "seen_at": "now()", "purged_at": "NULL::timestamptz"},
+                before=[Statement(_HOLD), Statement(_NEWS, [list(_TOLD)])],
             ),
             Copy(
                 "job_products", _JOB_PRODUCT, members, ("job_id", "product_id"), update=("position",),
