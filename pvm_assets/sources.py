@@ -137,6 +137,7 @@ class _Collector:
             report=lambda line: self._log(spec.label, line),
             confinement=Confinement.of(services.settings, anywhere=request.allow_outside),
             columns=request.columns,
+            stored=services.store.stored_material,
         )
 
     def _query(self, spec: SourceSpec[Record], request: JobRequest) -> Query:

@@ -75,9 +75,9 @@ def _together(faults: Sequence[InputError]) -> InputError:
 
 def named(kind: SourceKind) -> tuple[str, ...]:
     """Sources of that kind that go by a name."""
-    from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES
+    from pvm_resources.sources.registry import PRODUCT_SOURCES, STORED, VIDEO_SOURCES
 
-    return PRODUCT_SOURCES if kind == "products" else VIDEO_SOURCES
+    return (*(PRODUCT_SOURCES if kind == "products" else VIDEO_SOURCES), STORED)
 
 
 def split(given: str, names: Sequence[str]) -> list[str]:

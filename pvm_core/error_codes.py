@@ -77,7 +77,8 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (
         MACHINE,
         "backup.database backup.write bus dagster demo.write evidence home keypoints media models "
-        "output.write purge restore.write run.locked server service store stream up",
+        "output.write purge restore.write run.locked server service store stream up vectors.refused "
+        "vectors.search vectors.unreachable",
     ),
     (replace(MACHINE, http=404), "media.missing"),
     (replace(MACHINE, http=409), "store.refused"),
@@ -110,7 +111,7 @@ _RETRYABLE: Final = (
     "estimate.busy run.locked search.busy server.connect source.failed source.rate_limited store.busy "
     "store.conflict "
     "store.disk_full store.locked store.unreachable stream.unreachable upload.busy video.cancelled "
-    "video.changed video.live "
+    "vectors.unreachable video.changed video.live "
     "video.network video.rate_limited worker.died"
 )
 

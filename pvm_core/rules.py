@@ -39,6 +39,7 @@ class Rules:
         look_term: whether a pair that geometry could not place may be accepted because it is very alike, and
             far more so than every other product in the catalogue.
         learned_term: whether learned local features, where installed, may carry a pair with hardly any print.
+        word_term: whether words on the pack, where a reader is installed, may tell siblings apart.
         picture_timeout_s: seconds a product picture may take to decode before it is left out, with a problem.
         mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
         detector: `sift` or `akaze`.
@@ -89,6 +90,7 @@ class Rules:
     edge_term: bool = True
     look_term: bool = True
     learned_term: bool = True
+    word_term: bool = True
     #: One of 40 million pixels takes 1 to 2 s of one core.
     picture_timeout_s: float = 20.0
     mask_timeout_s: float = 5.0
@@ -105,11 +107,11 @@ class Rules:
     keep_faces_days: float = 30.0
     similar_weight_look: float = 0.5
     similar_weight_text: float = 0.5
-    #: Measured on the made-up shop: docs/catalogue.md, bench/bench_recommending.py.
+    #: Chosen on a made-up shop of a seed of its own; measured on others: bench/bench_recommending.py.
     recommend_weight_seen: float = 0.6
-    recommend_weight_look: float = 0.1
-    recommend_weight_text: float = 0.2
-    recommend_weight_popular: float = 0.1
+    recommend_weight_look: float = 0.05
+    recommend_weight_text: float = 0.1
+    recommend_weight_popular: float = 0.25
     recommend_diversity: float = 0.1
 
     @property

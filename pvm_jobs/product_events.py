@@ -47,11 +47,13 @@ class SentChange:
     Attributes:
         product: the product's id here (a uuid), or the id as its shop gives it.
         industry: slug or name of the industry that `product` is an id of; "" for none.
+        undated: its maker gave neither version nor timestamp.
     """
 
     product: str
     industry: str
     change: Change
+    undated: bool = False
 
 
 def parse_event(event: Mapping[str, Any], now: datetime) -> SentChange:
@@ -70,9 +72,9 @@ def parse_event(event: Mapping[str, Any], now: datetime) -> SentChange:
         raise _wrong("change.type", product, f"{str(event.get('event_type'))[:80]!r} is no type of a change",
                      "Use create, update or delete")  # fmt: skip
     data = {} if kind == "delete" else parse_data(product, _object(product, event.get("data")))
-    return SentChange(
-        product, str(event.get("industry") or ""), Change(kind, _version(product, event, now), data)
-    )
+    undated = event.get("version") is None and event.get("timestamp") in (None, "")
+    change = Change(kind, _version(product, event, now), data)
+    return SentChange(product, str(event.get("industry") or ""), change, undated)
 
 
 def parse_id(given: Any) -> str:

@@ -54,6 +54,10 @@ _VARIABLES: Final = {
     "redis_db": ("REDIS_DB",),
     "redis_password": ("REDIS_PASSWORD",),
     "nats_url": ("NATS_URL",),
+    "qdrant_url": ("QDRANT_URL",),
+    "qdrant_api_key": ("QDRANT_API_KEY",),
+    "pinecone_host": ("PINECONE_HOST",),
+    "pinecone_api_key": ("PINECONE_API_KEY",),
     "supabase_url": ("SUPABASE_URL",),
     "supabase_key": ("SUPABASE_KEY",),
 }
@@ -138,6 +142,7 @@ class Settings(RuleSettings):
         embed_model, segmenter: names for the registries, or ``auto``.
         local_features: detector and matcher of learned local features, ``auto`` or ``none``
             (``PVM_LOCAL_FEATURES``).
+        text_reader: who reads the words of packs, ``auto``, ``none`` or ``rapidocr`` (``PVM_TEXT_READER``).
         executor: which Dagster executor runs the steps.
         workers: processes or threads inside a step, >= 1; None: one per core.
         log_format, log_level: see `pvm_resources.logs`.
@@ -168,7 +173,8 @@ class Settings(RuleSettings):
         product_stream_*: where changes of products come from, how it and its readers are called, entries read
             at once, milliseconds that a read waits (below the five seconds that a stop may take), Redis
             streams that changes are spread over by category.
-        redis_*, nats_url, supabase_*: servers of streams and of vectors; RabbitMQ is at ``BUS_BROKER``.
+        redis_*, nats_url, qdrant_*, pinecone_*, supabase_*: servers of streams and of vectors;
+            RabbitMQ is at ``BUS_BROKER``.
     """
 
     home: Path = project_root() / "data"
@@ -179,6 +185,7 @@ class Settings(RuleSettings):
     embed_model: str = "auto"
     segmenter: str = "auto"
     local_features: str = "auto"
+    text_reader: str = "auto"
     executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = "in_process"
     workers: int | None = Field(None, ge=1, le=1024)
     log_format: Literal["plain", "json"] = "plain"
@@ -230,7 +237,7 @@ class Settings(RuleSettings):
     webhook_events: str = ""
     notify_urls: SecretStr | None = None
     bus_url: SecretStr | None = None
-    vector_store_type: Literal["pgvector"] = "pgvector"
+    vector_store_type: Literal["pgvector", "redis", "qdrant", "pinecone", "supabase"] = "pgvector"
     vector_dimension: int = Field(384, ge=1, le=4_000)
     vector_index_name: str = Field("product:vectors", min_length=1, max_length=100)
     similarity_threshold: float = Field(0.75, ge=0, le=1)
@@ -246,6 +253,10 @@ class Settings(RuleSettings):
     redis_db: int = Field(0, ge=0)
     redis_password: SecretStr | None = None
     nats_url: SecretStr = SecretStr("nats://localhost:4222")
+    qdrant_url: str = "http://localhost:6333"
+    qdrant_api_key: SecretStr | None = None
+    pinecone_host: str | None = None
+    pinecone_api_key: SecretStr | None = None
     supabase_url: str | None = None
     supabase_key: SecretStr | None = None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
@@ -108,7 +109,7 @@ class TextIndex:
         for row in self.store.text_vectors.models():
             model, vectors = self.model(row.model_key), self.vectors(row.model_key)
             for batch in self._lacking(row.model_key, industry):
-                done += _store(model, vectors, batch)
+                done += self._keep(model, vectors, batch)
                 progress(len(batch))
         return done
 
@@ -119,9 +120,7 @@ class TextIndex:
         if not waiting or self.state(waiting[0].model_key).missing:
             return None
         for key in self.store.text_vectors.activate(waiting[0].model_key):
-            vectors = self.vectors(key)
-            if isinstance(vectors, PgVectorStore):
-                vectors.drop()
+            PgVectorStore(self.store.database, key).drop()
         return waiting[0].model_key
 
     def stored(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, F32]:
@@ -138,6 +137,36 @@ class TextIndex:
         """How complete a model's vectors are."""
         return self.store.text_vectors.state(model_key, industry)
 
+    def _keep(self, model: TextModel, vectors: VectorStore, batch: Sequence[ProductWords]) -> int:
+        """Stores vectors of products' words; in our table, too, where they are in another store: it tells
+        what is embedded, and of which words."""
+        made = model.vectors([text_of(one) for one in batch])
+        found = [(one, vector) for one, vector in zip(batch, made, strict=True) if np.any(vector)]
+        given = [_embedding(one, vector) for one, vector in found]
+        if isinstance(vectors, PgVectorStore):
+            return vectors.store_product_embeddings(given)
+        ids = [one.product_id for one in given]
+        facts = self._facts(ids)
+        vectors.store_product_embeddings(
+            [replace(one, metadata=facts[one.product_id]) for one in given if one.product_id in facts]
+        )
+        done = PgVectorStore(self.store.database, model.key).store_product_embeddings(given)
+        for product_id in set(ids) - {row.product_id for row in self.store.product_queries.of(ids)}:
+            # Deleted meanwhile: what deletes it may have come before its vector.
+            vectors.delete_product_embedding(product_id)
+        return done
+
+    def _facts(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, EmbeddingMetadata]:
+        """What another store filters by."""
+        industries = self.store.product_queries.industries_of(product_ids)
+        return {
+            row.product_id: EmbeddingMetadata(
+                row.title, row.category, row.brand, Decimal(row.price) if row.price else None, row.currency,
+                row.source, row.availability, industries.get(row.product_id, ()),
+            )
+            for row in self.store.product_queries.of(product_ids)
+        }  # fmt: skip
+
     def _lacking(self, model_key: str, industry: str | None) -> Iterator[list[ProductWords]]:
         after = _FIRST
         while batch := self.store.text_vectors.lacking(model_key, industry, _BATCH, after):
@@ -150,15 +179,6 @@ def text_of(words: ProductWords) -> str:
     return product_text(words.title, words.description, words.category)
 
 
-def _store(model: TextModel, vectors: VectorStore, batch: Sequence[ProductWords]) -> int:
-    found = model.vectors([text_of(one) for one in batch])
-    return vectors.store_product_embeddings(
-        [
-            ProductEmbedding(
-                one.product_id, vector,
-                EmbeddingMetadata(one.title, one.category, text_version=one.text_version),
-            )
-            for one, vector in zip(batch, found, strict=True)
-            if np.any(vector)
-        ]
-    )  # fmt: skip
+def _embedding(one: ProductWords, vector: F32) -> ProductEmbedding:
+    about = EmbeddingMetadata(one.title, one.category, text_version=one.text_version)
+    return ProductEmbedding(one.product_id, vector, about)

@@ -4,6 +4,7 @@
 
 import json
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -13,9 +14,11 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from pvm_assets.industry.asset import INDUSTRY_PARTITIONS, PARTITIONS_NAME
 from pvm_assets.jobs import INDUSTRY_JOB_NAME
 from pvm_core.errors import PvmError, StoreError
+from pvm_core.ids import ROOT
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import load_settings
 from pvm_resources.sources.admission import complete_request
+from pvm_resources.sources.registry import STORED
 from pvm_resources.store.assembly import Store
 from pvm_resources.text_index import TextIndex
 from sensors.open_store import open_store
@@ -38,6 +41,8 @@ def catalogue(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
     """One tick. The cursor holds what each industry looked like when its run was requested."""
     with open_store() as store:
         try:
+            for job in order_pictures(store):
+                context.log.info(f"job {job} matches pictures that changes named")
             found = dict(Changed(store, context.instance, read_cursor(context.cursor)).look())
         except StoreError as error:
             return dg.SkipReason(str(error))
@@ -102,6 +107,20 @@ class Changed:
             dg.RunsFilter(job_name=INDUSTRY_JOB_NAME, statuses=NOT_FINISHED_STATUSES)
         )
         return {run.tags.get("dagster/partition", "") for run in runs}
+
+
+def order_pictures(store: Store) -> list[str]:
+    """Orders a job for every industry of whose products changes named pictures that no job has read: its
+    stored products against its stored videos, so nothing is crawled. Each set of pictures is ordered once,
+    whatever comes of it. Returns the new jobs' ids."""
+    request = JobRequest(products=(STORED,), videos=(STORED,)).to_json()
+    found = []
+    for slug, pictures in store.stored_material.unmatched_pictures().items():
+        event = uuid.uuid5(ROOT, f"pictures|{slug}|{pictures}")
+        job, new = store.inbox.submit(slug, request, "schedule", event_id=event)
+        if new:
+            found.append(job)
+    return found
 
 
 class IndustryConfig(dg.Config):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from pvm_assets.data_version import version_of
 from pvm_assets.retry_policy import NETWORK
@@ -44,7 +44,12 @@ def products(stage: Stage) -> Report:
     Sources are queried in parallel; one that fails is named with its reason and the others go on.
     """
     gathered = gather(stage, "products", product_specs(request_of(stage).products), web_fetcher(stage))
-    found = {ids.product_id(record.namespace, record.external_id): record for _, record in records(gathered)}
+    found: dict[uuid.UUID, ProductRecord] = {}
+    for _, record in sorted(records(gathered), key=lambda one: one[1].product_id is not None):
+        # What a source says of a product stands before what is stored of it.
+        key = record.product_id or ids.product_id(record.namespace, record.external_id)
+        if record.product_id is None or key not in found:
+            found[key] = record
     # A source that still lists what a change has deleted brings it not back.
     for key in stage.services.store.product_changes.deleted(list(found)):
         del found[key]
@@ -64,9 +69,15 @@ def products(stage: Stage) -> Report:
         )
         for key, r in found.items()
     ]
-    gallery = list(_gallery(found))
+    pictures = stage.services.store.stored_material.pictures(list(found))
+    gallery = list(_gallery(found, pictures))
+    kept = {key for key, record in found.items() if record.product_id is not None}
     stage.services.store.catalogue.set_products(
-        stage.job_id, rows, reuse_h=stage.policies.ages_h, also=Galleries.writes(stage.job_id, gallery)
+        stage.job_id,
+        rows,
+        kept=kept,
+        reuse_h=stage.policies.ages_h,
+        also=Galleries.writes(stage.job_id, gallery),
     )
     stage.advance(len(found))
     return Report(
@@ -76,8 +87,12 @@ def products(stage: Stage) -> Report:
     )
 
 
-def _gallery(found: Mapping[uuid.UUID, ProductRecord]) -> Iterator[GalleryPicture]:
+def _gallery(
+    found: Mapping[uuid.UUID, ProductRecord], changed: Mapping[uuid.UUID, Sequence[str]]
+) -> Iterator[GalleryPicture]:
+    """What sources show of the products, then what changes named."""
     for key, record in found.items():
-        for position, picture in enumerate(record.pictures):
-            file = str(picture.path) if picture.path is not None else None
-            yield GalleryPicture(key, position, picture.ref, file)
+        files = {picture.ref: str(picture.path) if picture.path else None for picture in record.pictures}
+        files |= {ref: None for ref in changed.get(key, ()) if ref not in files}
+        for position, (ref, file) in enumerate(files.items()):
+            yield GalleryPicture(key, position, ref, file)

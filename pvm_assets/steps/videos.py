@@ -98,6 +98,12 @@ def _listed(gathered: Sequence[_Found]) -> list[_Listed]:
 def _held(stage: Stage, listed: Sequence[_Listed]) -> dict[str, JobVideo]:
     """Videos that need no reading: unchanged files, and downloads of before whose keyframes are cut already
     or whose file is still here."""
+    stored = {
+        one.name: JobVideo(one.name, one.record.video_id, one.record.source_ref, *_stored_stamp(one.record))
+        for one in listed
+        if one.record.video_id is not None
+    }
+    listed = [one for one in listed if one.name not in stored]
     files = {one.name: one.record for one in listed if one.record.path is not None}
     stamps = {name: _stamp(record) for name, record in files.items()}
     known = stage.services.store.videos.known_files(list(stamps.values()))
@@ -106,11 +112,15 @@ def _held(stage: Stage, listed: Sequence[_Listed]) -> dict[str, JobVideo]:
         for name, record in files.items()
         if (key := (str(record.path), *stamps[name])) in known
     }
-    return held | _held_downloads(stage, [one for one in listed if one.record.path is None])
+    return stored | held | _held_downloads(stage, [one for one in listed if one.record.path is None])
 
 
 def _stamp(record: VideoRecord) -> tuple[int, float]:
     return (record.size or 0), (record.modified_ns or 0) / 1e9
+
+
+def _stored_stamp(record: VideoRecord) -> tuple[int | None, float | None]:
+    return record.size, None if record.modified_ns is None else record.modified_ns / 1e9
 
 
 def _held_downloads(stage: Stage, listed: Sequence[_Listed]) -> dict[str, JobVideo]:

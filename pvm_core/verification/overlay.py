@@ -7,6 +7,7 @@ another colour has its outline in both: that is a difference of the product, and
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
@@ -39,12 +40,22 @@ _FEW: Final = 20
 
 
 @dataclass(frozen=True, eq=False)
-class _Pair:
-    """One picture and the other, (h, w, 3) float32 Lab: slightly smoothed, and more so for steps."""
+class _Picture:
+    """One of the two, (h, w, 3) uint8 Lab, slightly smoothed."""
 
-    lab: F32
-    soft: F32
-    other: F32
+    lab: U8
+
+    @cached_property
+    def planes(self) -> tuple[F32, ...]:
+        """(h, w) float32 each: L, a and b."""
+        return tuple(np.ascontiguousarray(self.lab[..., i], np.float32) for i in range(3))
+
+    @cached_property
+    def soft(self) -> F32:
+        """(h, w, 3) float32, smoothed more, for steps; only where something may be an overlay."""
+        import cv2
+
+        return cast("F32", cv2.GaussianBlur(self.lab.astype(np.float32), (0, 0), 1.5))
 
 
 def overlays(model: U8, warped: U8, seen: Bools) -> Bools:
@@ -57,40 +68,43 @@ def overlays(model: U8, warped: U8, seen: Bools) -> Bools:
     import cv2
 
     one, two = (_lab(cast("U8", cv2.GaussianBlur(x, (0, 0), 0.8))) for x in (model, warped))
-    apart = (
-        np.hypot(*np.moveaxis(one[..., 1:] - two[..., 1:], -1, 0))
-        + LIGHTNESS * np.abs(one[..., 0] - two[..., 0])
-    ) > APART
-    soft = [cast("F32", cv2.GaussianBlur(x, (0, 0), 1.5)) for x in (one, two)]
-    found = np.zeros(seen.shape, bool)
-    for pair in (_Pair(one, soft[0], soft[1]), _Pair(two, soft[1], soft[0])):
+    lightness, across, along = (a - b for a, b in zip(one.planes, two.planes, strict=True))
+    apart = np.sqrt(across * across + along * along) + LIGHTNESS * np.abs(lightness) > APART
+    found, shown = np.zeros(seen.shape, bool), int(np.count_nonzero(seen))
+    for picture, other in ((one, two), (two, one)):
         rest = seen & ~found
         for _ in range(_COLOURS):
-            shape = _largest_flat(pair.lab, apart & rest, seen)
+            shape = _largest_flat(picture.lab, apart & rest, shown)
             if shape is None:
                 break
             rest &= ~(shape > 0)
-            if _covers(shape, pair, apart, seen):
+            if _covers(shape, (picture, other), apart, seen):
                 found |= cv2.dilate(shape, np.ones((7, 7), np.uint8)) > 0
     return found & seen
 
 
-def _lab(rgb: U8) -> F32:
+def _lab(rgb: U8) -> _Picture:
     import cv2
 
-    return cast("F32", cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float32))
+    return _Picture(cast("U8", cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)))
 
 
-def _largest_flat(lab: F32, differs: Bools, seen: Bools) -> U8 | None:
-    """The hull of the largest piece in the commonest colour of what differs, as 0 and 1; None without."""
+def _largest_flat(lab: U8, differs: Bools, shown: int) -> U8 | None:
+    """The hull of the largest piece in the commonest colour of what differs, as 0 and 1; None without.
+
+    Args:
+        shown: places that both pictures show.
+    """
     import cv2
 
-    if differs.sum() < max(_FEW, SHARE[0] * seen.sum()):
+    if np.count_nonzero(differs) < max(_FEW, SHARE[0] * shown):
         return None
-    cells = (lab[differs] // 16).astype(np.int64) @ np.array([10_000, 100, 1])
-    values, counts = np.unique(cells, return_counts=True)
-    mode = np.median(lab[differs][cells == values[counts.argmax()]], axis=0)
-    flat = (np.abs(lab - mode).max(axis=-1) < FLAT).astype(np.uint8)
+    colours = lab[differs]
+    cells = (colours >> 4).astype(np.int64) @ np.array([256, 16, 1])
+    mode = np.median(colours[cells == np.bincount(cells).argmax()], axis=0)
+    # Whole numbers nearer to the mode than `FLAT`, which is whole or half.
+    low, high = np.floor(mode - FLAT) + 1, np.ceil(mode + FLAT) - 1
+    flat = np.asarray(cv2.inRange(lab, low.clip(0, 255), high.clip(0, 255)), np.uint8) >> 7
     # Its print leaves holes in it; what is as flat but thin is an edge.
     flat = cv2.morphologyEx(flat, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(np.uint8)
     flat = cv2.morphologyEx(flat, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8)).astype(np.uint8)
@@ -102,7 +116,7 @@ def _largest_flat(lab: F32, differs: Bools, seen: Bools) -> U8 | None:
     return filled
 
 
-def _covers(shape: U8, pair: _Pair, apart: Bools, seen: Bools) -> bool:
+def _covers(shape: U8, pair: tuple[_Picture, _Picture], apart: Bools, seen: Bools) -> bool:
     """Whether a piece is an overlay: it differs, and its outline is there in one picture alone."""
     inside = (shape > 0) & seen
     if not SHARE[0] < inside.sum() / seen.sum() < SHARE[1] or apart[inside].mean() <= DIFFERS:
@@ -119,7 +133,7 @@ def _covers(shape: U8, pair: _Pair, apart: Bools, seen: Bools) -> bool:
     )
 
 
-def _steps(shape: U8, pair: _Pair, seen: Bools) -> tuple[F32, F32] | None:
+def _steps(shape: U8, pair: tuple[_Picture, _Picture], seen: Bools) -> tuple[F32, F32] | None:
     """(N, 3) Lab steps across a piece's outline in its own picture and in the other; None: it has too little
     outline within the product."""
     import cv2
@@ -139,4 +153,5 @@ def _steps(shape: U8, pair: _Pair, seen: Bools) -> tuple[F32, F32] | None:
     (ax, ay), (bx, by) = (e[both].T for e in ends)
     if len(ax) < _FEW:
         return None
-    return pair.soft[ay, ax] - pair.soft[by, bx], pair.other[ay, ax] - pair.other[by, bx]
+    own, other = (picture.soft[ay, ax] - picture.soft[by, bx] for picture in pair)
+    return own, other

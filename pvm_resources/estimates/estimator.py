@@ -6,6 +6,7 @@ Nothing is stored, and no request is sent.
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,7 +44,14 @@ from pvm_resources.process_pool import WorkPool
 from pvm_resources.settings import Settings
 from pvm_resources.sources.confined import Confinement
 from pvm_resources.sources.readiness import readiness, unconfigured
-from pvm_resources.sources.registry import PRODUCT_SOURCES, SourceSpec, is_url, product_specs, video_specs
+from pvm_resources.sources.registry import (
+    PRODUCT_SOURCES,
+    STORED,
+    SourceSpec,
+    is_url,
+    product_specs,
+    video_specs,
+)
 from pvm_resources.sources.search_terms import query_for
 from pvm_resources.sources.ytdlp.search import DEFAULT_TOP
 from pvm_resources.store.assembly import Store
@@ -55,6 +63,9 @@ T = TypeVar("T")
 #: Seconds that counting one catalogue or one folder may take, and opening one clip.
 _COUNT_S: Final = 60.0
 _OPEN_S: Final = 5.0
+#: A catalogue of at most so many bytes is counted in this process: the job that follows reads it here too,
+#: with the same modules, whose loading in a process of its own takes longer than the counting.
+_SMALL_BYTES: Final = 1_000_000
 #: Clips of a folder whose length is read; opening one takes 5 to 20 ms. The others are taken for as long,
 #: byte for byte, give or take `_GUESSED`.
 _OPENED_MAX: Final = 200
@@ -128,10 +139,13 @@ class _Counting:
             return SourceEstimate("products", spec.label, _NOTHING, remark=fault.reason)
         if spec.token in PRODUCT_SOURCES:
             return self._shop(spec)
+        if spec.token == STORED:
+            count = len(self.store.stored_material.products(self.industry.slug))
+            return SourceEstimate("products", spec.label, Span.of(count), counted=True)
         if is_url(spec.token):
             remark = "how many products it lists is known once it is read"
             return SourceEstimate("products", spec.label, None, remark=remark)
-        found = self._count(products_in, self._task(spec.token))
+        found = self._products_in(self._task(spec.token))
         pictures = [(product, ref) for product, refs in found for ref in refs]
         fresh = len(set(pictures)) - self.store.past_runs.stored_pictures(pictures)
         return SourceEstimate(
@@ -162,6 +176,9 @@ class _Counting:
         """A source of videos."""
         if (fault := unconfigured(spec.name, self.settings)) is not None:
             return SourceEstimate("videos", spec.label, _NOTHING, remark=fault.reason)
+        if spec.token == STORED:
+            count = len(self.store.stored_material.videos(self.industry.slug))
+            return SourceEstimate("videos", spec.label, Span.of(count), counted=True)
         if spec.name == "folder":
             return self._folder(spec)
         if spec.name == "links":
@@ -238,6 +255,11 @@ class _Counting:
         return self._share
 
     # -- files -------------------------------------------------------------------------------------
+
+    def _products_in(self, task: FileTask) -> list[tuple[uuid.UUID, tuple[str, ...]]]:
+        if task.path.is_file() and task.path.stat().st_size <= _SMALL_BYTES:
+            return products_in(None, task)
+        return self._count(products_in, task)
 
     def _task(self, token: str) -> FileTask:
         confinement = Confinement.of(self.settings, anywhere=self.request.allow_outside)

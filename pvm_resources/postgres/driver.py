@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
+import select
 import threading
 import time
 import uuid
@@ -38,6 +40,8 @@ _CONNECT_TIMEOUT_S: Final = 10
 #: How long a call waits for a connection before it asks whether the server is there at all.
 _PATIENCE_S: Final = 3.0
 _BUSY_TIMEOUT_S: Final = 60.0
+#: A connection that was in order so lately, seconds, is not asked again before its next use.
+_CHECK_S: Final = 5.0
 _DEFAULTS: Final = {
     "connect_timeout": str(_CONNECT_TIMEOUT_S),
     "application_name": "pvm",
@@ -142,10 +146,22 @@ class Database:
             return [_write(cursor, write) for write in writes]
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[_Cursor]:
-        """A cursor inside one transaction, for what `commit` cannot say."""
-        with self._connected() as connection, connection.cursor() as cursor:
+    def transaction(self, *, pipelined: bool = False) -> Iterator[_Cursor]:
+        """A cursor inside one transaction, for what `commit` cannot say.
+
+        Args:
+            pipelined: statements are sent together, up to the next whose rows are fetched; an error may show
+                later than its statement.
+        """
+        with (
+            self._connected() as connection,
+            connection.pipeline() if pipelined else contextlib.nullcontext(),
+            connection.cursor() as cursor,
+        ):
             yield cursor
+            if pipelined:
+                # The end of the transaction travels with its last statements.
+                connection.commit()
 
     def write(self, cursor: _Cursor, write: Write) -> int:
         """Runs one write within a `transaction`; returns rows changed."""
@@ -266,7 +282,7 @@ class Database:
                 self._owner = os.getpid()
                 self._pool = ConnectionPool(
                     self._conninfo, min_size=0, max_size=self._max, open=True, name="pvm",
-                    check=ConnectionPool.check_connection, reconnect_timeout=_PATIENCE_S,
+                    check=_check, reconnect_timeout=_PATIENCE_S,
                     connection_class=_PooledConnection, max_idle=60, configure=_configure,
                 )  # fmt: skip
             return self._pool
@@ -276,8 +292,21 @@ def _configure(connection: _Connection) -> None:
     set_json_dumps(text.dumps, connection)
 
 
+def _check(connection: _Connection) -> None:
+    """Asks the server for a sign of life, where there is reason to: a round trip costs as much as a query."""
+    assert isinstance(connection, _PooledConnection)
+    now = time.monotonic()
+    # The end of a connection whose server is gone can be read from its socket.
+    told = bool(select.select([connection.pgconn.socket], [], [], 0)[0])
+    if told or now - connection.checked_at > _CHECK_S:
+        ConnectionPool.check_connection(connection)
+        connection.checked_at = now
+
+
 class _PooledConnection(psycopg.Connection[tuple[Any, ...]]):
     """`with connection` ends the transaction and leaves the connection open, for the pool."""
+
+    checked_at = -math.inf
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

@@ -17,7 +17,7 @@ from pvm_jobs.text import clean
 from pvm_resources.settings import Settings
 from pvm_resources.sources.confined import source_roots
 from pvm_resources.sources.readiness import unconfigured
-from pvm_resources.sources.registry import PRODUCT_SOURCES, VIDEO_SOURCES, is_url
+from pvm_resources.sources.registry import PRODUCT_SOURCES, STORED, VIDEO_SOURCES, is_url
 from pvm_resources.store.records import Industry
 
 _UPLOADS: Final = {
@@ -73,7 +73,7 @@ class Places:
         return f"upload:{path.name}" if path.parent == self.uploads else path.name
 
     def _admit(self, token: str, names: tuple[str, ...], used: bool) -> str:
-        if token in names:
+        if token in names or token == STORED:
             return token
         try:
             if is_url(token):

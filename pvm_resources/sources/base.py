@@ -7,6 +7,7 @@ It raises `InputError` where the user's own input is unusable as a whole: a cata
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -80,6 +81,7 @@ class ProductRecord:
         row: where the source has it (a line of a file), for messages; 0 where that means nothing.
         price, currency: a plain decimal and an ISO 4217 code (`pvm_core.money`); "" where unknown.
         facts: description, category, availability, attributes, time of change.
+        product_id: of one that is stored already, whose row stays as it is; None for what a source says.
     """
 
     source: str
@@ -93,6 +95,7 @@ class ProductRecord:
     price: str = ""
     currency: str = ""
     facts: Facts = field(default_factory=Facts)
+    product_id: uuid.UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class VideoRecord:
         duration_s: seconds, where the source says.
         published_at: when it was published, where the source says.
         channel: who published it, as the platform names them; "" where the source does not say.
+        video_id: of one that is stored already and is not fetched; source_ref: where its file was.
     """
 
     source: str
@@ -125,6 +129,8 @@ class VideoRecord:
     duration_s: float | None = None
     published_at: datetime | None = None
     channel: str = ""
+    video_id: uuid.UUID | None = None
+    source_ref: str = ""
 
 
 Record = TypeVar("Record", ProductRecord, VideoRecord)

@@ -13,6 +13,7 @@ from pvm_resources.sources.base import Answers
 from pvm_resources.sources.confined import Confinement
 from pvm_resources.store.oauth_tokens import OAuthTokens
 from pvm_resources.store.quotas import Quotas
+from pvm_resources.store.stored_material import StoredMaterial
 
 if TYPE_CHECKING:
     from pvm_resources.http.fetcher import Fetcher
@@ -33,6 +34,7 @@ class SourceContext:
         report: logs a line: counts and rates.
         confinement: which files of this machine a source may lead to.
         columns: columns of catalogues that the user named, by field.
+        stored: what is here already; None where it is not asked for.
     """
 
     settings: Settings
@@ -46,3 +48,4 @@ class SourceContext:
     report: Callable[[str], None]
     confinement: Confinement = field(default_factory=Confinement)
     columns: Mapping[str, str] = field(default_factory=dict)
+    stored: StoredMaterial | None = None

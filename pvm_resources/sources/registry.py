@@ -28,6 +28,8 @@ from pvm_resources.sources.base import (
 )
 from pvm_resources.sources.context import SourceContext
 
+#: Names what is here already, of products and of videos: a job of it crawls nothing.
+STORED: Final = "stored"
 #: Files that hold links rather than pixels.
 _LISTS: Final = frozenset((".txt", ".list"))
 #: Characters; at four bytes each, a label is in an index whose entries hold 2,704 bytes.
@@ -57,7 +59,7 @@ def product_specs(tokens: Sequence[str]) -> tuple[SourceSpec[ProductRecord], ...
     Raises:
         InputError: ``source.unknown``: a token is no source's name and no location.
     """
-    return _specs(tokens, _PRODUCTS, _product_location)
+    return _specs(tokens, {**_PRODUCTS, STORED: _stored_products}, _product_location)
 
 
 def video_specs(tokens: Sequence[str]) -> tuple[SourceSpec[VideoRecord], ...]:
@@ -66,7 +68,7 @@ def video_specs(tokens: Sequence[str]) -> tuple[SourceSpec[VideoRecord], ...]:
     Raises:
         InputError: ``source.unknown``.
     """
-    return _specs(tokens, _VIDEOS, _video_location)
+    return _specs(tokens, {**_VIDEOS, STORED: _stored_videos}, _video_location)
 
 
 def is_url(token: str) -> bool:
@@ -156,6 +158,8 @@ def _lazy(module: str, name: str) -> Callable[..., Any]:
     return make
 
 
+_stored_products: Final = _lazy("stored", "StoredProducts")
+_stored_videos: Final = _lazy("stored", "StoredVideos")
 _web_catalogue: Final = _lazy("catalogue.web_catalogue", "WebCatalogue")
 _file_catalogue: Final = _lazy("catalogue.file_catalogue", "FileCatalogue")
 _links: Final = _lazy("ytdlp", "LinkList")

@@ -34,6 +34,7 @@ from pvm_resources.store.schedules import Schedules
 from pvm_resources.store.sessions import Sessions
 from pvm_resources.store.source_runs import SourceRuns
 from pvm_resources.store.state import State
+from pvm_resources.store.stored_material import StoredMaterial
 from pvm_resources.store.stream_progress import StreamProgress
 from pvm_resources.store.text_vectors import TextVectors
 from pvm_resources.store.uploads import Uploads
@@ -66,6 +67,7 @@ class Store:
     product_changes: ProductChanges
     text_vectors: TextVectors
     appearances: Appearances
+    stored_material: StoredMaterial
     review_queries: ReviewQueries
     retention: Retention
     keys: Keys

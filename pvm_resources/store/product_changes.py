@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pvm_core.errors import InputError
@@ -20,7 +21,7 @@ SELECT pg_advisory_xact_lock(hashtextextended('pvm product ' || id, 0))
 FROM (SELECT unnest(%s::text[]) AS id ORDER BY 1) o
 """
 _KNOWN: Final = f"""
-SELECT w.product_id, p.src, p.asin_or_itemid, p.versions, p.said, t.number, t.entry, {_ROW}
+SELECT clock_timestamp(), w.product_id, p.src, p.asin_or_itemid, p.versions, p.said, t.number, t.entry, {_ROW}
 FROM unnest(%s::uuid[]) w (product_id)
 LEFT JOIN products p USING (product_id) LEFT JOIN product_tombstones t USING (product_id)
 """
@@ -74,6 +75,7 @@ class ProductChange:
     Attributes:
         namespace, external_id: of which its id is made; external_id is the id as given.
         reading: it is what the product's source says now.
+        undated: its version is the time at which it is applied.
     """
 
     product_id: uuid.UUID
@@ -81,6 +83,7 @@ class ProductChange:
     external_id: str
     change: Change
     reading: bool = False
+    undated: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,11 +148,14 @@ class ProductChanges(Repository):
         Raises:
             StoreError: nothing was applied.
         """
-        with self._db.transaction() as cursor:
-            known = self._known(cursor, changes)
+        with self._db.transaction(pipelined=True) as cursor:
+            now, known = self._known(cursor, changes)
             busy = _running(cursor, [one.product_id for one in changes if one.change.kind == "delete"])
             outcomes, events = [], []
-            for one in changes:
+            for place, given in enumerate(changes):
+                # Those of one product are applied one after another, and so are their times.
+                moment = now + timedelta(microseconds=place)
+                one = _dated(given, moment) if given.undated else given
                 if one.change.kind == "delete" and one.product_id in busy:
                     outcomes.append(Outcome(one.product_id, error=_busy(one)))
                     continue
@@ -194,12 +200,15 @@ class ProductChanges(Repository):
             for row in self._db.tuples(query, [list(product_ids)])
         }
 
-    def _known(self, cursor: Cursor, changes: Iterable[ProductChange]) -> dict[uuid.UUID, _Known]:
-        """The products, which nobody else changes until the transaction ends."""
+    def _known(
+        self, cursor: Cursor, changes: Iterable[ProductChange]
+    ) -> tuple[datetime, dict[uuid.UUID, _Known]]:
+        """The time, and the products, which nobody else changes until the transaction ends."""
         first = {one.product_id: one for one in reversed(list(changes))}
-        cursor.execute(_LOCK, [[str(product_id) for product_id in first]])
+        # Another cursor, so that nobody waits for its rows, which say nothing.
+        cursor.connection.cursor().execute(_LOCK, [[str(product_id) for product_id in first]])
         rows = cursor.execute(_KNOWN, [list(first)]).fetchall()
-        return {row[0]: _read(first[row[0]], *row[1:]) for row in rows}
+        return rows[0][0], {row[1]: _read(first[row[1]], *row[2:]) for row in rows}
 
     def _write(self, cursor: Cursor, products: Sequence[_Known], forget: Forget) -> None:
         gone = [one.product_id for one in products if one.stored and not one.state.exists]
@@ -234,6 +243,10 @@ def _read(
     return _Known(
         change.product_id, source, change.namespace, str(external_id), state, dict(said or {}), True
     )
+
+
+def _dated(one: ProductChange, moment: datetime) -> ProductChange:
+    return replace(one, change=replace(one.change, version=Version.at(moment, one.change.version.entry)))
 
 
 def _running(cursor: Cursor, product_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pvm_core.errors import InputError, ModelError
+from pvm_core.errors import InputError, ModelError, StoreError
 from pvm_resources.store.product_queries import ProductFilter
 
 if TYPE_CHECKING:
@@ -136,3 +137,76 @@ def checked(embedding: NDArray[np.float32], dimension: int, where: str) -> NDArr
     if not abs(length - 1) < _UNIT:
         raise InputError("vectors.length", where, f"a vector has length {length:.3f}, not 1", "Normalise it")
     return found
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A filter as stores without our tables apply it to what `payload` gave them.
+
+    Attributes:
+        values: one of these, for a text or a list of texts; none: `least` and `most` bound a number.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
+
+
+def payload(metadata: EmbeddingMetadata, at: datetime) -> dict[str, Any]:
+    """What such a store keeps: `_key` fields to filter by, the others to show. An unknown price is left out,
+    so that it is within no bounds."""
+    found: dict[str, Any] = {
+        "name": metadata.name, "category": metadata.category, "updated_at": at.isoformat(),
+        "category_key": metadata.category.lower(), "brand_key": metadata.brand.lower(),
+        "currency_key": metadata.currency.upper(), "source_key": metadata.source,
+        "availability_key": metadata.availability, "industries_key": list(metadata.industries),
+        "text_version": metadata.text_version,
+    }  # fmt: skip
+    if metadata.price is not None:
+        found["price"] = float(metadata.price)
+    return found
+
+
+def plain_conditions(wanted: ProductFilter | None) -> list[Condition]:
+    """The conditions of a filter.
+
+    Raises:
+        InputError: ``vectors.filter``: part of a title, or attributes.
+    """
+    if wanted is None:
+        return []
+    if wanted.text is not None or wanted.attributes:
+        raise InputError(
+            "vectors.filter", "this store of vectors", "it cannot filter by title or attributes",
+            "Use VECTOR_STORE_TYPE=pgvector, or leave them out",
+        )  # fmt: skip
+    words = {
+        "category_key": [wanted.category.lower()] if wanted.category is not None else [],
+        "brand_key": [wanted.brand.lower()] if wanted.brand is not None else [],
+        "currency_key": [wanted.currency.upper()] if wanted.currency is not None else [],
+        "industries_key": [wanted.industry] if wanted.industry is not None else [],
+        "source_key": list(wanted.sources), "availability_key": list(wanted.availability),
+    }  # fmt: skip
+    found = [Condition(name, tuple(values)) for name, values in words.items() if values]
+    if wanted.price_min is not None or wanted.price_max is not None:
+        least, most = (None if one is None else float(one) for one in (wanted.price_min, wanted.price_max))
+        found.append(Condition("price", least=least, most=most))
+    return found
+
+
+def digest_of(model_key: str) -> str:
+    """What stands for a model's key where names are short."""
+    return hashlib.sha256(model_key.encode()).hexdigest()[:16]
+
+
+def found_product(product_id: str, cosine: float, kept: Mapping[str, Any]) -> FoundProduct:
+    """A hit of a store that kept `payload`."""
+    at = datetime.fromisoformat(str(kept["updated_at"]))
+    return FoundProduct(uuid.UUID(product_id), min(1.0, max(0.0, cosine)), str(kept.get("category", "")), at)
+
+
+def unreachable(where: str, error: BaseException) -> StoreError:
+    """The error of a store that does not answer."""
+    reason = (str(error) or type(error).__name__)[:200]
+    return StoreError("vectors.unreachable", where, reason, "Start it, or correct its address")

@@ -298,3 +298,14 @@ def test_a_sticker_over_the_band_is_not_another_colour_of_it() -> None:
     frame, _ = place(pack((30, 140, 70)), TILTED)
     found = verify(view(sticker(frame)), view(pack((30, 140, 70))), PARAMS)
     assert (found.recolour or 0.0) < RECOLOURED
+
+
+def test_another_product_before_the_one_shown_is_not_another_colour_of_it() -> None:
+    frame, matrix = place(pack((30, 140, 70), seed=3), TILTED)
+    before = cv2.resize(label(9), None, fx=0.4, fy=0.4) * np.array([0.3, 0.3, 1.0]) + [0, 0, 60]
+    x, y = project(matrix, np.array([[72.0, 198.0]]))[0].astype(int)
+    frame[y : y + before.shape[0], x : x + before.shape[1]] = np.clip(before, 0, 255)
+    found = verify(view(frame), view(pack((30, 140, 70), seed=3)), PARAMS)
+    assert found.inliers > 30
+    assert found.recolour is not None
+    assert found.recolour < RECOLOURED
