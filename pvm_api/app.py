@@ -16,9 +16,10 @@ from pvm_api import models, problems
 from pvm_api.auth import Authenticator, Gate, LocalOnly
 from pvm_api.limits import BodyLimits, RequestMiddleware
 from pvm_api.metrics import Metrics
-from pvm_api.review import calibration, pages
+from pvm_api.review import calibration, pages, product
 from pvm_api.review.access import Sessions
 from pvm_api.routes import (
+    attention,
     front,
     health,
     industries,
@@ -50,6 +51,7 @@ _ROUTERS: Final = (
     products.router,
     recommendations.router,
     results.router,
+    attention.router,
     labels.router,
     media.router,
     industries.router,
@@ -109,7 +111,7 @@ def create_app(
     )
     problems.install(app)
     # Before results: /v1/products/similar is no product.
-    for router in (similar.router, *_ROUTERS, calibration.router, pages.router):
+    for router in (similar.router, *_ROUTERS, product.router, calibration.router, pages.router):
         app.include_router(router)
     origins = [origin.strip() for origin in settings.api_cors.split(",") if origin.strip()]
     if origins:

@@ -156,6 +156,8 @@ def similar(
         likeness = likeness_of(TextIndex(session.store, session.settings), chosen)
         found = likeness.similar(chosen, wanted, by=by, limit=limit, min_score=min_score)
     _print_like(found, as_json)
+    if not found:
+        note(f"none is alike by {min_score:g}; a lower --min-score finds what is less alike")
 
 
 @app.command()

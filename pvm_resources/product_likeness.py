@@ -34,6 +34,8 @@ By = Literal["visual", "text", "both"]
 #: Candidates of each kind for every product wanted, and at least so many.
 _EACH: Final = 4
 _LEAST: Final = 40
+#: Least score of a recommendation: below it nothing speaks for a product.
+_WORTH: Final = 0.05
 #: Products of the same videos that are looked at.
 _TOGETHER: Final = 200
 #: Availabilities of products that nobody can buy now.
@@ -169,7 +171,7 @@ class Likeness:
                 found["seen"] = co_appearance(one.together, mine, one.videos) if one else 0.0
         weights = recommend_weights(self.rules)
         ranked = [blend(key, found, weights) for key, found in parts.items()]
-        picked = self._diverse([one for one in ranked if one.score > 0], limit)
+        picked = self._diverse([one for one in ranked if one.score >= _WORTH], limit)
         listed = [
             LikeProduct(
                 rows[one.item], one.score, one.parts,
@@ -185,16 +187,22 @@ class Likeness:
         store = self.index.store
         store.product_queries.get(product_id)
         kept = store.appearances.recommendations(product_id)
+        together = {
+            one.product_id: one.together for one in store.appearances.together(product_id, _TOGETHER)[1]
+        }
         rows = {
             one.product_id: one
             for one in store.product_queries.matching([one.product_id for one in kept], wanted)
             if one.availability not in UNAVAILABLE
         }
         found = [
-            LikeProduct(rows[one.product_id], one.score, one.parts, embedded_at=one.made_at)
+            LikeProduct(
+                rows[one.product_id], one.score, one.parts, embedded_at=one.made_at,
+                together=together.get(one.product_id, 0),
+            )
             for one in kept
             if one.product_id in rows
-        ]
+        ]  # fmt: skip
         return found[:limit] if len(found) >= limit else []
 
     # -- kinds of likeness ---------------------------------------------------------------------------------

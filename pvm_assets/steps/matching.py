@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
@@ -20,7 +20,7 @@ from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work.catalogue_review import Review, reviewed_catalogue
 from pvm_assets.work.learned import LearnedWorkerState, ask_frame
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
-from pvm_assets.work.words import WordWorkerState, read_frame
+from pvm_assets.work.words import ReadingTask, WordWorkerState, read_frame, read_picture
 from pvm_core import ids, picture_content
 from pvm_core.arrays import F32
 from pvm_core.errors import InputError
@@ -39,7 +39,7 @@ from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_core.scoring.word_term import READ_ROUNDS, to_read
 from pvm_core.text import NONE as NO_READER
-from pvm_core.text import Reader, choose_reader, load_reader, rarities
+from pvm_core.text import Line, Reader, choose_reader, load_reader, rarities
 from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
 from pvm_core.verification.mirror import MIRROR_ROUNDS, frames_to_try
 from pvm_resources.models.calibrations import calibration_for
@@ -351,10 +351,31 @@ def _read_words(scoring: _Scoring, reader: Reader, pictures: Mapping[uuid.UUID, 
         stage.services.store.matching.add_to_evidence(_rows(scoring.verify_key, done))
 
     for _ in range(READ_ROUNDS):
-        if not (tasks := _reading_tasks(scoring, pictures)):
+        if not (wanted := _reading_tasks(scoring, pictures)):
             break
+        lines = _product_lines(stage, reader, {item for task in wanted for item in task.candidates})
+        tasks = [
+            ReadingTask(task, tuple(lines.get(item.item_id, ()) for item in task.candidates))
+            for task in wanted
+        ]
         stage.total += len(tasks)
         stage.settle(stage.services.pool.map(read_frame, tasks, setup), write, batch=8)
+
+
+def _product_lines(stage: Stage, reader: Reader, items: Collection[Item]) -> dict[uuid.UUID, list[Line]]:
+    """The lines of product pictures: each is read once, whatever jobs show it."""
+    catalogue = stage.services.store.catalogue
+    known = catalogue.lines(reader.key, [item.item_id for item in items])
+    missing = sorted((i for i in items if i.item_id not in known), key=lambda item: str(item.item_id))
+    setup = partial(WordWorkerState.load, stage.services.media, reader.name)
+
+    def write(done: list[tuple[uuid.UUID, list[Line]]]) -> None:
+        catalogue.write_lines(reader.key, dict(done))
+        known.update(done)
+
+    stage.total += len(missing)
+    stage.settle(stage.services.pool.map(read_picture, missing, setup), write, batch=8)
+    return known
 
 
 def _reading_tasks(scoring: _Scoring, pictures: Mapping[uuid.UUID, Item]) -> list[PairTask]:

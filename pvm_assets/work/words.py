@@ -1,11 +1,10 @@
-"""One frame and the product pictures whose words are to be told from it."""
+"""Words of product pictures, and what the words of a frame say about them."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,17 +16,13 @@ from pvm_core.verification import evidence_from_row, words_to_row
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.records import Item
 
-#: Product pictures whose lines a worker keeps.
-_CACHED: Final = 2_000
 
-
-@dataclass
+@dataclass(frozen=True)
 class WordWorkerState:
-    """What a worker needs to read; keeps the lines of product pictures read last."""
+    """What a worker needs to read."""
 
     media: MediaStore
     reader: Reader
-    cache: OrderedDict[str, Sequence[Line]] = field(default_factory=OrderedDict)
 
     @classmethod
     def load(cls, media: MediaStore, name: str) -> WordWorkerState:
@@ -36,25 +31,36 @@ class WordWorkerState:
         assert reader is not None
         return cls(media, reader)
 
-    def product(self, item: Item) -> Sequence[Line]:
-        """The lines of a product picture, from the cache where it is there."""
-        key = str(item.item_id)
-        if key not in self.cache:
-            self.cache[key] = read_product(self.reader, decode(self.media, item).rgb)
-            if len(self.cache) > _CACHED:
-                self.cache.popitem(last=False)
-        self.cache.move_to_end(key)
-        return self.cache[key]
+
+@dataclass(frozen=True)
+class ReadingTask:
+    """A frame and the product pictures whose words are looked for in it.
+
+    Attributes:
+        pairs: the pictures, with their raw measurements.
+        lines: of each picture, as it was read.
+    """
+
+    pairs: PairTask
+    lines: tuple[Sequence[Line], ...]
+
+    def __str__(self) -> str:
+        return str(self.pairs)
 
 
-def read_frame(state: WordWorkerState, task: PairTask) -> PairDone:
+def read_picture(state: WordWorkerState, item: Item) -> tuple[uuid.UUID, list[Line]]:
+    """The lines of a product picture, in its pixels."""
+    return item.item_id, read_product(state.reader, decode(state.media, item).rgb)
+
+
+def read_frame(state: WordWorkerState, task: ReadingTask) -> PairDone:
     """What words say about each pair of the task, as `words_to_row` writes it."""
-    frame, found = decode(state.media, task.frame).rgb, []
-    for item, raw in zip(task.candidates, task.plain, strict=True):
+    pairs, found = task.pairs, []
+    frame = decode(state.media, pairs.frame).rgb
+    for item, raw, lines in zip(pairs.candidates, pairs.plain, task.lines, strict=True):
         transform = evidence_from_row(raw).transform
         assert transform is not None
         matrix = np.reshape(transform, (3, 3))
-        lines = read_place(state.reader, frame, matrix, (item.height, item.width))
-        words = compare_words(state.product(item), lines, matrix)
-        found.append((item.item_id, words_to_row(words)))
-    return PairDone(task.frame.item_id, tuple(found))
+        shown = read_place(state.reader, frame, matrix, (item.height, item.width))
+        found.append((item.item_id, words_to_row(compare_words(lines, shown, matrix))))
+    return PairDone(pairs.frame.item_id, tuple(found))

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pvm_core.picture_content import Role
 from pvm_core.product_changes import FIELDS
+from pvm_core.text import Line
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
 from pvm_resources.store.base import Repository, clean, columns, json, listed, rows, signed, unsigned
@@ -55,6 +56,38 @@ def _merged() -> dict[str, str]:
 
 
 _MERGED: Final = _merged()
+
+
+def _news() -> str:
+    """SQL that writes an event for every staged product whose row is made, or takes another value."""
+    number = f"coalesce((extract(epoch FROM s.updated_at) * 1000000)::bigint, {_NOW})"
+    parts = []
+    for name in (name for name in _PRODUCT if name in FIELDS):
+        nothing = "'{}'::jsonb" if name == "attributes" else "''"
+        now = _MERGED[name].replace("excluded.", "s.")
+        value = f"CASE WHEN t.product_id IS NULL THEN s.{name} ELSE {now} END"
+        parts.append(
+            f"CASE WHEN {value} IS DISTINCT FROM coalesce(t.{name}, {nothing}) "
+            f"THEN jsonb_build_object('{name}', {value}) ELSE '{{}}' END"
+        )
+    return (
+        "INSERT INTO outbox (event_id, name, item, payload) SELECT gen_random_uuid(), "
+        "CASE WHEN n.made THEN 'product.created' ELSE 'product.updated' END, n.product_id::text, "
+        "jsonb_build_object('product_id', n.product_id, 'product', n.asin_or_itemid, 'source', n.src, "
+        "'version', n.number, 'data', n.data) FROM (SELECT DISTINCT ON (s.product_id) s.product_id, "
+        f"s.asin_or_itemid, s.src, t.product_id IS NULL AS made, {number} AS number, "
+        f"{' || '.join(parts)} AS data FROM {{stage}} s LEFT JOIN products t USING (product_id) "
+        f"WHERE s.src = ANY(%s) ORDER BY s.product_id, s.ctid DESC) n WHERE n.made OR n.data <> '{{}}'"
+    )
+
+
+_NEWS: Final = _news()
+#: Nobody changes the products between the events and the rows.
+_HOLD: Final = (
+    "SELECT FROM products WHERE product_id IN (SELECT product_id FROM {stage}) ORDER BY product_id FOR UPDATE"
+)
+#: Sources whose products may be told on; what a shop's terms limit goes to nobody.
+_TOLD: Final = ("file",)
 _JOB_PRODUCT: Final = {"job_id": "text", "product_id": "uuid", "position": "int4"}
 _IMAGE: Final = columns(Image, without=("position",), phash="int8")
 _JOB_IMAGE: Final = {"job_id": "text", "img_id": "uuid", "product_id": "uuid", "position": "int4"}
@@ -76,7 +109,7 @@ class ReviewedPicture:
 
 
 class Catalogue(Repository):
-    """Tables `products`, `stored_images`, `image_sources` and a job's membership in them."""
+    """Tables `products`, `stored_images`, `image_sources`, `picture_lines` and a job's membership in them."""
 
     def set_products(
         self,
@@ -89,8 +122,10 @@ class Catalogue(Repository):
         also: Sequence[Write] = (),
     ) -> None:
         """Stores exactly these as the job's products, in this order; a product left out loses its pictures in
-        this job. Texts, price and facts of a known product take the new values, and its age starts again;
-        a field that a change has set keeps its value until its source says otherwise than it did before.
+        this job. What differs from the stored row is a change, with its event `product.created` or
+        `product.updated` in the outbox. Texts, price and facts of a known product take the new values, and
+        its age starts again; a field that a change has set keeps its value until its source says otherwise
+        than it did before.
 
         Args:
             kept: products of these that are stored already; their rows, and their age, stay as they are.
@@ -105,6 +140,7 @@ class Catalogue(Repository):
             Copy(
                 "products", _PRODUCT, stored, ("product_id",),
                 extra={**_MERGED, "seen_at": "now()", "purged_at": "NULL::timestamptz"},
+                before=[Statement(_HOLD), Statement(_NEWS, [list(_TOLD)])],
             ),
             Copy(
                 "job_products", _JOB_PRODUCT, members, ("job_id", "product_id"), update=("position",),
@@ -176,6 +212,33 @@ class Catalogue(Repository):
         """The job's pictures as `write_review` left them."""
         return self._db.all(
             ReviewedPicture, "SELECT img_id, role, marked FROM job_images WHERE job_id = %s", [job_id]
+        )
+
+    def lines(self, reader_key: str, pictures: Collection[uuid.UUID]) -> dict[uuid.UUID, list[Line]]:
+        """The lines of text of those of the pictures that were read under the key."""
+        found = self._db.tuples(
+            "SELECT img_id, lines FROM picture_lines WHERE reader_key = %s AND img_id = ANY(%s)",
+            [reader_key, list(pictures)],
+        )
+        return {img_id: [Line(text, tuple(at), score) for text, at, score in raw] for img_id, raw in found}
+
+    def write_lines(self, reader_key: str, read: Mapping[uuid.UUID, Sequence[Line]]) -> None:
+        """The lines of pictures; of one that was read meanwhile, or is gone, nothing is written."""
+        self._db.commit(
+            Statement(
+                "INSERT INTO picture_lines (img_id, reader_key, lines) "
+                "SELECT g.img_id, %s, g.lines FROM unnest(%s::uuid[], %s::jsonb[]) g (img_id, lines) "
+                "WHERE EXISTS (SELECT 1 FROM stored_images i WHERE i.img_id = g.img_id) "
+                "ON CONFLICT DO NOTHING",
+                [
+                    reader_key,
+                    list(read),
+                    [
+                        json([[clean(one.text), one.at, one.score] for one in lines])
+                        for lines in read.values()
+                    ],
+                ],
+            )
         )
 
     def listing_groups(self, job_id: str) -> dict[uuid.UUID, uuid.UUID]:

@@ -183,6 +183,14 @@ class ProductQueries(Repository):
         )
         return {row[0]: np.array(row[1].strip("[]").split(","), np.float32) for row in rows}
 
+    def first_pictures(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+        """The first stored picture of each product that has one."""
+        query = (
+            "SELECT DISTINCT ON (product_id) product_id, img_id FROM stored_images "
+            "WHERE product_id = ANY(%s) ORDER BY product_id, created_at, img_id"
+        )
+        return dict(self._db.tuples(query, [list(product_ids)]))
+
     def looks(self, product_ids: Sequence[uuid.UUID], model_key: str) -> dict[uuid.UUID, NDArray[np.float32]]:
         """The vectors of these products' pictures as a whole: float32 (pictures, dim), unit rows."""
         import numpy as np

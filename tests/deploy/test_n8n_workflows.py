@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.workflows import FOLDER, NAMES, Workflow, expressions, load, texts, unbalanced
+from tests.deploy.workflows import ALL, FOLDER, NAMES, Workflow, expressions, load, texts, unbalanced
 
 OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 CREDENTIAL = "Product-video matching"
@@ -34,6 +34,12 @@ LINKS = {"status_url": "getJob", "evidence_url": None}
 
 
 @pytest.fixture(params=NAMES)
+def of_job(request: pytest.FixtureRequest) -> Workflow:
+    """Each workflow that runs a job."""
+    return load(request.param)
+
+
+@pytest.fixture(params=ALL)
 def workflow(request: pytest.FixtureRequest) -> Workflow:
     """Each workflow."""
     return load(request.param)
@@ -50,7 +56,7 @@ def openapi() -> dict[str, Any]:
 
 
 def test_every_workflow_is_checked() -> None:
-    assert sorted(path.stem for path in FOLDER.glob("*.json")) == sorted(NAMES)
+    assert sorted(path.stem for path in FOLDER.glob("*.json")) == sorted(ALL)
 
 
 def test_names_and_ids_are_unique(workflow: Workflow) -> None:
@@ -60,12 +66,12 @@ def test_names_and_ids_are_unique(workflow: Workflow) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_the_two_may_be_active_side_by_side() -> None:
-    one, other = (load(name) for name in NAMES)
-    assert one.content["name"] != other.content["name"]
-    assert _path(one) != _path(other)
-    hooks = [{n["webhookId"] for n in w.nodes.values() if "webhookId" in n} for w in (one, other)]
-    assert hooks[0].isdisjoint(hooks[1])
+def test_all_may_be_active_side_by_side() -> None:
+    workflows = [load(name) for name in ALL]
+    assert len({one.content["name"] for one in workflows}) == len(ALL)
+    assert len({_path(one) for one in workflows}) == len(ALL)
+    hooks = [n["webhookId"] for one in workflows for n in one.nodes.values() if "webhookId" in n]
+    assert len(set(hooks)) == len(hooks)
 
 
 def test_connections_resolve(workflow: Workflow) -> None:
@@ -85,18 +91,18 @@ def test_every_node_is_reached(workflow: Workflow) -> None:
         assert name == "Webhook" or "Webhook" in workflow.before(name), f"{name} is not reached"
 
 
-def test_every_way_through_answers_the_caller(workflow: Workflow) -> None:
+def test_every_way_through_answers_the_caller(of_job: Workflow) -> None:
     # Asked for by the caller; n8n passes over the answers after the first.
-    assert workflow.targets("Answer now?") == [["Answer: accepted"], workflow.targets("Answer: accepted")[0]]
-    answers = {n["name"] for n in workflow.of_type("respondToWebhook")} - {"Answer: accepted"}
+    assert of_job.targets("Answer now?") == [["Answer: accepted"], of_job.targets("Answer: accepted")[0]]
+    answers = {n["name"] for n in of_job.of_type("respondToWebhook")} - {"Answer: accepted"}
     for name in answers:
-        assert not workflow.before(name) & answers, f"{name} comes after another answer"
-    for end in (name for name in workflow.nodes if not any(workflow.targets(name))):
-        before = {end, *workflow.before(end)}
+        assert not of_job.before(name) & answers, f"{name} comes after another answer"
+    for end in (name for name in of_job.nodes if not any(of_job.targets(name))):
+        before = {end, *of_job.before(end)}
         assert before & answers or "One item per match" in before, f"{end} ends without an answer"
     # Of two branches n8n runs the upper one first, to its end.
-    assert workflow.targets("Results")[0] == ["Answer: matches", "One item per match"]
-    high, low = (workflow.nodes[name]["position"][1] for name in workflow.targets("Results")[0])
+    assert of_job.targets("Results")[0] == ["Answer: matches", "One item per match"]
+    high, low = (of_job.nodes[name]["position"][1] for name in of_job.targets("Results")[0])
     assert high < low
 
 
@@ -198,21 +204,21 @@ def test_requests_are_tried_again_within_what_n8n_takes(workflow: Workflow) -> N
             assert 0 < node["waitBetweenTries"] <= 5_000
 
 
-def test_an_answer_with_a_field_error_is_not_taken_for_a_failure(workflow: Workflow) -> None:
+def test_an_answer_with_a_field_error_is_not_taken_for_a_failure(of_job: Workflow) -> None:
     # n8n tries a node again whose first item has a field `error`, be it null; a job's state has one.
     for name in ("Submit job", "Job state"):
-        options = workflow.nodes[name]["parameters"]["options"]["response"]["response"]
+        options = of_job.nodes[name]["parameters"]["options"]["response"]["response"]
         assert options["fullResponse"] is True
 
 
-def test_a_refusal_is_read_as_json(workflow: Workflow) -> None:
+def test_a_refusal_is_read_as_json(of_job: Workflow) -> None:
     # n8n takes application/problem+json for text unless it is told.
-    options = workflow.nodes["Submit job"]["parameters"]["options"]["response"]["response"]
+    options = of_job.nodes["Submit job"]["parameters"]["options"]["response"]["response"]
     assert options == {"fullResponse": True, "neverError": True, "responseFormat": "json"}
 
 
-def test_pages_are_followed_to_the_last(workflow: Workflow) -> None:
-    pages = workflow.nodes["Results"]["parameters"]["options"]["pagination"]["pagination"]
+def test_pages_are_followed_to_the_last(of_job: Workflow) -> None:
+    pages = of_job.nodes["Results"]["parameters"]["options"]["pagination"]["pagination"]
     assert pages["paginationMode"] == "responseContainsNextURL"
     assert pages["nextURL"] == "={{ $response.body.next }}"
     assert pages["paginationCompleteWhen"] == "other"
@@ -221,7 +227,7 @@ def test_pages_are_followed_to_the_last(workflow: Workflow) -> None:
     assert pages["limitPagesFetched"] is True
     assert pages["maxRequests"] >= 100
     # Parameters of their own would be added to the next page's address once more.
-    assert "queryParameters" not in workflow.nodes["Results"]["parameters"]
+    assert "queryParameters" not in of_job.nodes["Results"]["parameters"]
 
 
 def test_the_callback_waits_for_a_post_with_an_end() -> None:
@@ -273,8 +279,12 @@ def test_every_address_and_method_exists(workflow: Workflow, openapi: dict[str, 
             operation = LINKS[link]
             assert operation is None or by_id[operation][1] == method, node["name"]
             continue
-        operation = operations[(path, method)]
-        known = {p["name"]: p for p in operation["parameters"]}
+        operation = next(
+            operation
+            for (known, by), operation in operations.items()
+            if by == method and re.fullmatch(re.sub(r"\{\w+\}", r"\\{\\{[^{}]+\\}\\}", known), path)
+        )
+        known = {p["name"]: p for p in operation.get("parameters", [])}
         assert set(query) <= {n for n, p in known.items() if p["in"] == "query"}, node["name"]
         for header in node["parameters"].get("headerParameters", {}).get("parameters", []):
             assert known[header["name"]]["in"] == "header"
@@ -282,22 +292,22 @@ def test_every_address_and_method_exists(workflow: Workflow, openapi: dict[str, 
             assert int(query["limit"]) <= known["limit"]["schema"]["maximum"]
 
 
-def test_every_field_of_the_request_exists(workflow: Workflow, openapi: dict[str, Any]) -> None:
+def test_every_field_of_the_request_exists(of_job: Workflow, openapi: dict[str, Any]) -> None:
     body = _schema(openapi, openapi["paths"]["/v1/jobs"]["post"]["requestBody"])
-    fields = re.findall(r"^\s*(\w+): ", workflow.nodes["Submit job"]["parameters"]["jsonBody"], re.MULTILINE)
+    fields = re.findall(r"^\s*(\w+): ", of_job.nodes["Submit job"]["parameters"]["jsonBody"], re.MULTILINE)
     assert {"industry", "products", "videos", "top", "recency_days", "queries"} <= set(fields)
     assert set(fields) <= body["properties"].keys()
     assert set(body["required"]) <= set(fields)
 
 
-def test_every_field_of_an_answer_exists(workflow: Workflow, openapi: dict[str, Any]) -> None:
+def test_every_field_of_an_answer_exists(of_job: Workflow, openapi: dict[str, Any]) -> None:
     paths = openapi["paths"]
     accepted = _schema(openapi, paths["/v1/jobs"]["post"]["responses"]["202"])
     state = _schema(openapi, paths["/v1/jobs/{job_id}"]["get"]["responses"]["200"])
     page = _schema(openapi, paths["/v1/results"]["get"]["responses"]["200"])
     match = _resolve(openapi, page["properties"]["items"]["items"])
     problem = _resolve(openapi, {"$ref": "#/components/schemas/Problem"})
-    said = " ".join(e for node in workflow.nodes.values() for e in expressions(node))
+    said = " ".join(e for node in of_job.nodes.values() for e in expressions(node))
     submitted = set(re.findall(r"\$\('Submit job'\)\.first\(\)\.json\.body\.(\w+)", said))
     assert submitted <= accepted["properties"].keys()
     assert set(re.findall(r"\$json\.body\??\.(\w+)", said)) <= {
@@ -306,18 +316,47 @@ def test_every_field_of_an_answer_exists(workflow: Workflow, openapi: dict[str, 
         "min_score",
     }  # fmt: skip
     assert set(re.findall(r"\$response\.body\.(\w+)", said)) | {"items"} <= page["properties"].keys()
-    assert workflow.nodes["One item per match"]["parameters"]["fieldToSplitOut"] == "items"
+    assert of_job.nodes["One item per match"]["parameters"]["fieldToSplitOut"] == "items"
     assert "evidence_url" in match["properties"]
 
 
-def test_states_of_a_job_are_those_of_the_api(workflow: Workflow, openapi: dict[str, Any]) -> None:
+def test_a_change_is_sent_once_and_its_similar_products_are_read(openapi: dict[str, Any]) -> None:
+    workflow = load("pvm-product")
+    paths = openapi["paths"]
+    body = workflow.nodes["Send change"]["parameters"]["jsonBody"]
+    sent = _resolve(openapi, {"$ref": "#/components/schemas/ProductEvent"})
+    fields = set(re.findall(r"^\s*(\w+): ", body, re.MULTILINE))
+    assert {"event_type", "product_id", "data", "event_id"} <= fields <= sent["properties"].keys()
+    # n8n tries a request again, and an execution too: both are the same change.
+    assert "event_id: `n8n-${$workflow.id}-${$execution.id}`" in body
+    changed = _schema(openapi, paths["/v1/products/events"]["post"]["responses"]["200"])
+    one = _resolve(openapi, changed["properties"]["items"]["items"])
+    like = _schema(openapi, paths["/v1/recommendations/{product_id}/similar"]["get"]["responses"]["200"])
+    said = " ".join(e for node in workflow.nodes.values() for e in expressions(node))
+    assert set(re.findall(r"body\.items\[0\]\.(\w+)", said)) <= one["properties"].keys()
+    assert "refused" in changed["properties"]
+    assert {"product_id", "items"} <= like["properties"].keys()
+    assert workflow.nodes["One item per product"]["parameters"]["fieldToSplitOut"] == "body.items"
+    answers = {node["name"] for node in workflow.of_type("respondToWebhook")}
+    for end in (name for name in workflow.nodes if not any(workflow.targets(name))):
+        before = {end, *workflow.before(end)}
+        assert before & answers or end == "One item per product", f"{end} ends without an answer"
+    assert workflow.targets("Found?")[0] == ["Answer: similar", "One item per product"]
+    high, low = (workflow.nodes[name]["position"][1] for name in workflow.targets("Found?")[0])
+    assert high < low
+    for name in ("Send change", "Similar products"):
+        options = workflow.nodes[name]["parameters"]["options"]["response"]["response"]
+        assert options == {"fullResponse": True, "neverError": True, "responseFormat": "json"}
+
+
+def test_states_of_a_job_are_those_of_the_api(of_job: Workflow, openapi: dict[str, Any]) -> None:
     state = _schema(openapi, openapi["paths"]["/v1/jobs/{job_id}"]["get"]["responses"]["200"])
     known = set(_resolve(openapi, state["properties"]["status"])["enum"])
-    (completed,) = workflow.nodes["Completed?"]["parameters"]["conditions"]["conditions"]
+    (completed,) = of_job.nodes["Completed?"]["parameters"]["conditions"]["conditions"]
     assert completed["leftValue"] == "={{ $json.body.status }}"
     assert completed["rightValue"] in known
-    if "Ask again?" in workflow.nodes:
-        said = json.dumps(workflow.nodes["Ask again?"]["parameters"])
+    if "Ask again?" in of_job.nodes:
+        said = json.dumps(of_job.nodes["Ask again?"]["parameters"])
         listed = re.search(r"\[('\w+'(?:, '\w+')*)\]\.includes\(\$json\.body\.status\)", said)
         assert listed
         unended = set(listed[1].replace("'", "").split(", "))
@@ -336,7 +375,10 @@ def _address(url: str) -> tuple[str, dict[str, str], str]:
         return "", {}, whole[1]
     start = re.match(r"=\{\{ (?:\$json|\$\('Settings'\)\.first\(\)\.json)\.base_url \}\}", url)
     assert start, url
-    path, _, query = url[start.end() :].partition("?")
+    # A question mark of an expression begins no query.
+    found = re.fullmatch(r"((?:\{\{.*?\}\}|[^?])*)(?:\?(.*))?", url[start.end() :])
+    assert found
+    path, query = found[1], found[2]
     return path, dict(pair.split("=", 1) for pair in query.split("&")) if query else {}, ""
 
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "n8n"
+#: Those that run a job, and all.
 NAMES = ("pvm-callback", "pvm-polling")
+ALL = (*NAMES, "pvm-product")
 
 _EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _CLOSING = {")": "(", "]": "[", "}": "{"}

@@ -211,6 +211,34 @@ def test_a_source_that_is_read_again(client: TestClient, repos: Store, done: Wor
     assert client.get(url).json()["title"] == "Theirs", "neither is newer than the reading"
 
 
+def test_what_a_job_reads_otherwise_is_a_change_with_its_event(
+    client: TestClient, repos: Store, database: Database, done: World
+) -> None:
+    job, first = done.job.job_id, done.products[0]
+
+    def told() -> list[tuple[str, str, dict[str, Any]]]:
+        rows = database.tuples(
+            "DELETE FROM outbox WHERE name LIKE 'product.%%' AND job_id IS NULL RETURNING name, payload"
+        )
+        return sorted((row[0], row[1]["product"], row[1]["data"]) for row in rows)
+
+    made = told()
+    assert [(name, product) for name, product, _ in made] == [("product.created", f"P{n}") for n in range(3)]
+    assert made[0][2] == {"title": "Gối 0", "brand": "Brand", "url": "u"}
+    repos.catalogue.set_products(job, done.products)
+    assert told() == [], "it says what it said before"
+    client.patch(f"/v1/products/{first.product_id}", json={"title": "Mine"})
+    told()
+    other = replace(first, price="9", currency="EUR", attributes={"size": "L"})
+    ebay = replace(first, product_id=uuid.uuid4(), src="ebay", asin_or_itemid="e1")
+    repos.catalogue.set_products(job, [other, *done.products[1:], ebay])
+    assert told() == [
+        ("product.updated", "P0", {"price": "9", "currency": "EUR", "attributes": {"size": "L"}})
+    ], "the title stands, and what eBay said goes to nobody"
+    repos.catalogue.set_products(job, [other], kept=[other.product_id])
+    assert told() == []
+
+
 def test_a_change_names_an_industrys_product_by_its_own_id(client: TestClient, done: World) -> None:
     event = {
         "event_type": "update",
@@ -311,5 +339,5 @@ def test_a_change_whose_files_cannot_be_deleted_is_not_applied(
     with pytest.raises(StoreError, match="read-only"):
         LivingCatalogue(repos, Broken("memory://x")).take([event])
     assert _shown(client, product)["product"] == "P0"
-    assert _events(database) == []
+    assert {name for name, _ in _events(database)} == {"product.created"}, "of the job that read them"
     assert _send(client, event)["applied"] == 1

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from pvm_core.recommending.ranking import Ranked
 from pvm_core.text_vectors.model import TextModel
 from pvm_demo.shop import make_shop
 from pvm_jobs.source_policy import parse_policies
@@ -146,6 +147,11 @@ def test_what_appears_in_the_same_videos_is_recommended_first(
     assert found[0]["product_id"] == str(two)
     assert found[0]["parts"]["seen"] == 1.0
     assert "1 of the same videos" in found[0]["why"]
+    repos.appearances.set_recommendations({one: [Ranked(two, 0.9, {"seen": 1.0})]})
+    (stored,) = client.get(f"/v1/recommendations/{one}?limit=1").json()["items"]
+    assert stored["similarity_score"] == 0.9
+    assert "1 of the same videos" in stored["why"]
+    repos.appearances.set_recommendations({one: []})
     labels.give(matches[two], "reject", "Lan")
     parts = {row["product_id"]: row["parts"] for row in _recommended(client, one)}
     assert parts[str(two)]["seen"] == 0.0, "a verdict stands over the score"

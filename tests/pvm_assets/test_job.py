@@ -22,6 +22,7 @@ from pvm_assets.work.pictures import store_picture_and_views
 from pvm_core.images import decode_stored
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
+from pvm_core.text import load_reader
 from pvm_evaluation.industry_calibration import install, propose
 from pvm_jobs.events import PER_JOB
 from pvm_jobs.source_policy import parse_policies
@@ -222,6 +223,12 @@ def test_words_of_the_pairs_that_carry_a_match_are_read_once(
     assert len(read) < figures["pairs_scored"].value / 2
     assert any(set(one.get("seen", ())) <= set(one.get("carried", ())) for one in read if one.get("seen"))
     assert any(m.status == "accepted" for m in stand.repos.matching.matches(job.job_id))
+    reader = load_reader("auto")
+    assert reader is not None
+    kept = stand.repos.catalogue.lines(
+        reader.key, [i.img_id for i in stand.repos.catalogue.images(job.job_id)]
+    )
+    assert any(line.score > 0.9 for lines in kept.values() for line in lines)
 
     assert stand.run(job).status == "completed"
     progress = {p.stage: p for p in stand.repos.state.progress(job.job_id)}
