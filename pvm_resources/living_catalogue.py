@@ -31,10 +31,14 @@ class LivingCatalogue:
 
     Args:
         store, media: where products, and what was computed from them, are.
+        follow: told of what was applied, once it is; it raises nothing.
     """
 
-    def __init__(self, store: Store, media: MediaStore) -> None:
+    def __init__(
+        self, store: Store, media: MediaStore, follow: Callable[[Sequence[Outcome]], None] | None = None
+    ) -> None:
         self._store = store
+        self._follow = follow
         self._media = media
         self._together = _Together(lambda changes: store.product_changes.apply(changes, self._forget))
 
@@ -65,7 +69,10 @@ class LivingCatalogue:
         Raises:
             StoreError: nothing was applied.
         """
-        return self._together.apply(changes) if changes else []
+        outcomes = self._together.apply(changes) if changes else []
+        if self._follow is not None:
+            self._follow(outcomes)
+        return outcomes
 
     def identify(self, product: str, industry: str = "") -> tuple[uuid.UUID, str]:
         """The id of a product, and the namespace that its id as given is of.

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
 import numpy as np
 
 from pvm_core.arrays import F32
-from pvm_core.errors import ModelError
+from pvm_core.errors import ModelError, PvmError
 from pvm_core.text_vectors.fitting import fit, outgrown
 from pvm_core.text_vectors.model import DIM, TextModel
 from pvm_core.text_vectors.tokens import product_text
 from pvm_resources.settings import Settings
 from pvm_resources.store.assembly import Store
+from pvm_resources.store.product_changes import Outcome
+from pvm_resources.store.product_queries import ProductRow
 from pvm_resources.store.text_vectors import IndexState, ProductWords, TextModelRow
 from pvm_resources.vectors.base import EmbeddingMetadata, ProductEmbedding, VectorStore
 from pvm_resources.vectors.factory import get_vector_store
@@ -26,6 +30,11 @@ _BATCH: Final = 1_000
 #: Most products that a model is fitted on.
 _FIT_ON: Final = 20_000
 _LOCK: Final = "text model"
+#: Fields that a vector is of.
+_WORDS: Final = frozenset({"title", "description", "category"})
+#: Days for which a store of vectors is told again of what was deleted.
+_SWEPT_DAYS: Final = 7
+_log: Final = logging.getLogger("pvm.catalogue")
 #: Before any id.
 _FIRST: Final = uuid.UUID(int=0)
 
@@ -60,7 +69,9 @@ class TextIndex:
         """
         if model_key not in self._loaded:
             data = self.store.text_vectors.data(model_key)
-            self._loaded = {model_key: TextModel.from_bytes(data, model_key)}
+            # The one that serves, and one that waits.
+            kept = dict(list(self._loaded.items())[-1:])
+            self._loaded = {**kept, model_key: TextModel.from_bytes(data, model_key)}
         return self._loaded[model_key]
 
     def vectors(self, model_key: str) -> VectorStore:
@@ -103,14 +114,74 @@ class TextIndex:
             industry: a slug, `UNASSIGNED`, or None for all products.
             progress: called with each batch's size.
         """
+        return self._embed(industry, None, progress)
+
+    def follow(self, outcomes: Sequence[Outcome]) -> None:
+        """Keeps up with changes that were applied: new words are embedded, and a store of vectors that knows
+        no table of ours forgets what was deleted. What fails is done by the next materialisation."""
+        gone = [one.product_id for one in outcomes if one.effect == "deleted"]
+        other = [
+            one.product_id
+            for one in outcomes
+            if one.effect in ("created", "updated") and not _WORDS.isdisjoint(one.changed)
+        ]
+        try:
+            self._forget(gone)
+            if other:
+                self._embed(None, other, lambda _count: None)
+        except PvmError as error:
+            _log.warning("vectors do not keep up with changes: %s", error)
+
+    def sweep(self) -> int:
+        """Has a store of vectors that knows no table of ours forget what was deleted; how many were told."""
+        return self._forget(self.store.text_vectors.gone(_SWEPT_DAYS))
+
+    def _forget(self, product_ids: Sequence[uuid.UUID]) -> int:
+        if not product_ids or self.settings.vector_store_type == "pgvector":
+            return 0
+        vectors = self.vectors(self.serving().model_key)
+        for key in product_ids:
+            vectors.delete_product_embedding(key)
+        return len(product_ids)
+
+    def _embed(
+        self,
+        industry: str | None,
+        only: Sequence[uuid.UUID] | None,
+        progress: Callable[[int], None],
+    ) -> int:
         self.serving()
         done = 0
         for row in self.store.text_vectors.models():
-            model, vectors = self.model(row.model_key), self.vectors(row.model_key)
-            for batch in self._lacking(row.model_key, industry):
-                done += _store(model, vectors, batch)
+            after = _FIRST
+            while batch := self.store.text_vectors.lacking(row.model_key, industry, _BATCH, after, only):
+                done += self._write(row.model_key, batch)
                 progress(len(batch))
+                after = batch[-1].product_id
         return done
+
+    def _write(self, model_key: str, batch: Sequence[ProductWords]) -> int:
+        """Stores vectors of these words: in our table, which says how complete they are, and in the store
+        that the settings name, where that is another."""
+        model = self.model(model_key)
+        found = dict(zip(batch, model.vectors([text_of(one) for one in batch]), strict=True))
+        found = {one: vector for one, vector in found.items() if np.any(vector)}
+        vectors = self.vectors(model_key)
+        if not isinstance(vectors, PgVectorStore):
+            rows = {
+                row.product_id: row for row in self.store.product_queries.of([w.product_id for w in found])
+            }
+            industries = self.store.text_vectors.industries(list(rows))
+            vectors.store_product_embeddings([
+                ProductEmbedding(one.product_id, vector, _metadata(rows[one.product_id], industries, one))
+                for one, vector in found.items()
+                if one.product_id in rows
+            ])  # fmt: skip
+        ours = PgVectorStore(self.store.database, model_key, dimension=DIM)
+        return ours.store_product_embeddings([
+            ProductEmbedding(one.product_id, vector, EmbeddingMetadata(text_version=one.text_version))
+            for one, vector in found.items()
+        ])  # fmt: skip
 
     def promote(self) -> str | None:
         """Lets the newest model serve once no product lacks a vector of it; its key, None where none is
@@ -126,23 +197,12 @@ class TextIndex:
 
     def stored(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, F32]:
         """The vectors of these products under the model that serves: float32 (DIM,), unit length."""
-        serving = self.serving().model_key
-        vectors = self.vectors(serving)
-        if isinstance(vectors, PgVectorStore):
-            rows = self.store.text_vectors.stored(serving, product_ids)
-            return {key: np.array(one[0].strip("[]").split(","), np.float32) for key, one in rows.items()}
-        found = ((key, vectors.get_product_embedding(key)) for key in product_ids)
-        return {key: vector for key, vector in found if vector is not None}
+        rows = self.store.text_vectors.stored(self.serving().model_key, product_ids)
+        return {key: np.array(one[0].strip("[]").split(","), np.float32) for key, one in rows.items()}
 
     def state(self, model_key: str, industry: str | None = None) -> IndexState:
         """How complete a model's vectors are."""
         return self.store.text_vectors.state(model_key, industry)
-
-    def _lacking(self, model_key: str, industry: str | None) -> Iterator[list[ProductWords]]:
-        after = _FIRST
-        while batch := self.store.text_vectors.lacking(model_key, industry, _BATCH, after):
-            yield batch
-            after = batch[-1].product_id
 
 
 def text_of(words: ProductWords) -> str:
@@ -150,15 +210,10 @@ def text_of(words: ProductWords) -> str:
     return product_text(words.title, words.description, words.category)
 
 
-def _store(model: TextModel, vectors: VectorStore, batch: Sequence[ProductWords]) -> int:
-    found = model.vectors([text_of(one) for one in batch])
-    return vectors.store_product_embeddings(
-        [
-            ProductEmbedding(
-                one.product_id, vector,
-                EmbeddingMetadata(one.title, one.category, text_version=one.text_version),
-            )
-            for one, vector in zip(batch, found, strict=True)
-            if np.any(vector)
-        ]
+def _metadata(
+    row: ProductRow, industries: Mapping[uuid.UUID, tuple[str, ...]], words: ProductWords
+) -> EmbeddingMetadata:
+    return EmbeddingMetadata(
+        row.title, row.category, row.brand, Decimal(row.price) if row.price else None, row.currency,
+        row.source, row.availability, industries.get(row.product_id, ()), words.text_version,
     )  # fmt: skip

@@ -100,21 +100,35 @@ class TextVectors(Repository):
         return int(self._db.value(f"SELECT count(*) FROM products p WHERE {_WORDS}"))
 
     def lacking(
-        self, model_key: str, industry: str | None, most: int, after: uuid.UUID
+        self,
+        model_key: str,
+        industry: str | None,
+        most: int,
+        after: uuid.UUID,
+        only: Sequence[uuid.UUID] | None = None,
     ) -> list[ProductWords]:
         """Products without a vector of their words as they are now, by id.
 
         Args:
             industry: a slug, or `UNASSIGNED`; None for all products.
             after: ids up to this one were given before.
+            only: of these products; None: of any.
         """
+        chosen = "true" if only is None else "p.product_id = ANY(%(only)s)"
         return self._db.all(
             ProductWords,
             "SELECT p.product_id, p.title, p.description, p.category, p.text_version FROM products p "
             "LEFT JOIN product_text_embeddings e ON e.product_id = p.product_id AND e.model_key = %(key)s "
             f"WHERE {_WORDS} AND e.text_version IS DISTINCT FROM p.text_version "
-            f"AND {_of(industry)} AND p.product_id > %(after)s ORDER BY p.product_id LIMIT %(most)s",
-            {"key": model_key, "industry": industry, "most": most, "after": after},
+            f"AND {_of(industry)} AND p.product_id > %(after)s "
+            f"AND {chosen} ORDER BY p.product_id LIMIT %(most)s",
+            {
+                "key": model_key,
+                "industry": industry,
+                "most": most,
+                "after": after,
+                "only": None if only is None else list(only),
+            },
         )
 
     def state(self, model_key: str, industry: str | None = None) -> IndexState:
@@ -144,6 +158,24 @@ class TextVectors(Repository):
         )
         rows = self._db.tuples(query, {"keys": list(model_keys), "none": UNASSIGNED})
         return {row[0]: (int(row[1]), str(row[2])) for row in rows}
+
+    def gone(self, days: int) -> list[uuid.UUID]:
+        """Products that changes deleted within so many days and that were not made again."""
+        query = (
+            "SELECT t.product_id FROM product_tombstones t LEFT JOIN products p USING (product_id) "
+            "WHERE p.product_id IS NULL AND t.deleted_at > now() - make_interval(days => %s)"
+        )
+        return [row[0] for row in self._db.tuples(query, [days])]
+
+    def industries(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[str, ...]]:
+        """Slugs of the industries that each product is of, by its catalogue or by a job."""
+        query = (
+            "SELECT product_id, array_agg(DISTINCT slug) FROM (SELECT p.product_id, i.slug FROM products p "
+            "JOIN industries i ON i.slug = p.namespace WHERE p.product_id = ANY(%(ids)s) UNION ALL "
+            "SELECT g.product_id, j.industry FROM job_products g JOIN jobs j USING (job_id) "
+            "WHERE g.product_id = ANY(%(ids)s)) s GROUP BY product_id"
+        )
+        return {row[0]: tuple(row[1]) for row in self._db.tuples(query, {"ids": list(product_ids)})}
 
     def sample(self, model_key: str, industry: str, most: int) -> list[uuid.UUID]:
         """Some products of an industry that have a vector, the same each time."""
