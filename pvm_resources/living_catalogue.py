@@ -40,7 +40,7 @@ class LivingCatalogue:
         self._store = store
         self._follow = follow
         self._media = media
-        self._together = _Together(lambda changes: store.product_changes.apply(changes, self._forget))
+        self._together = _Together(self._applied)
 
     def take(self, events: Iterable[Mapping[str, Any]], *, known: bool = False) -> list[Outcome]:
         """Applies events in their order, in one transaction; one that is refused leaves the others alone.
@@ -69,10 +69,7 @@ class LivingCatalogue:
         Raises:
             StoreError: nothing was applied.
         """
-        outcomes = self._together.apply(changes) if changes else []
-        if self._follow is not None:
-            self._follow(outcomes)
-        return outcomes
+        return self._together.apply(changes) if changes else []
 
     def identify(self, product: str, industry: str = "") -> tuple[uuid.UUID, str]:
         """The id of a product, and the namespace that its id as given is of.
@@ -106,6 +103,13 @@ class LivingCatalogue:
         if known and not self._store.product_changes.knows(product_id):
             raise unknown_product(sent.product)
         return ProductChange(product_id, namespace, sent.product, sent.change, undated=sent.undated)
+
+    def _applied(self, changes: Sequence[ProductChange]) -> list[Outcome]:
+        """What several threads brought, applied and followed at once."""
+        outcomes = self._store.product_changes.apply(changes, self._forget)
+        if self._follow is not None:
+            self._follow(outcomes)
+        return outcomes
 
     def _forget(self, keys: Sequence[str]) -> None:
         for key in keys:
