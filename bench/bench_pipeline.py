@@ -9,7 +9,8 @@ out, sampled twice a second.
 A plain loop calls the same functions over the stored files, one after the other in one process, without
 Dagster, database or workers; its CPU an item is what the stage's is held against.
 `PVM_SHARED` names the folder of measuring material: its `tools/plain_script.py`, what a user would
-write instead, is run unchanged, with 20 candidates a frame and with every product.
+write instead, is run unchanged, with 20 candidates a frame and with every product; then the same method said
+in pixeltable (`bench/pixeltable_case.py`), in an environment of its own, where it can be installed.
 Accuracy counts pairs with a score of 0.80 and more against the case's `truth.csv`.
 """
 
@@ -290,8 +291,42 @@ def report_beside(case: Path, folder: Path, ours: Measured, again: Measured) -> 
     for name, options in (("20 candidates", ["--topk", "20"]), ("every product", [])):
         out = folder / "plain.csv"
         _, spent, peak = watched([sys.executable, str(script), str(case), str(out), *options])
-        times = f"; {spent.cpu_s / ours.whole.cpu_s:.1f} times our CPU"
-        print(_line(f"plain script, {name}", spent, peak) + accuracy(case, said_by(out)) + times)
+        print(
+            _line(f"plain script, {name}", spent, peak) + accuracy(case, said_by(out)) + _times(spent, ours)
+        )
+
+
+def report_pixeltable(case: Path, folder: Path, ours: Measured) -> None:
+    """Prints what the script's method costs in pixeltable, installed apart; the reason where it cannot be."""
+    python = folder / "pixeltable" / "bin" / "python"
+    made = [["venv", "-q", "--clear", str(folder / "pixeltable")]]
+    made += [["pip", "install", "-q", "--python", str(python), "pixeltable", "opencv-python-headless<5"]]
+    for command in () if python.is_file() else made:
+        uv = subprocess.run(
+            [str(Path(sys.executable).parent / "uv"), *command], stderr=subprocess.PIPE, text=True
+        )
+        if uv.returncode:
+            shutil.rmtree(folder / "pixeltable", ignore_errors=True)
+            print(f"pixeltable: skipped, it could not be installed: {uv.stderr.strip().splitlines()[-1]}")
+            return
+    out, script = folder / "pixeltable.csv", ROOT / "bench" / "pixeltable_case.py"
+    inner = [str(python), str(script), str(case), str(out)]
+    _, spent, peak = watched([sys.executable, __file__, "--adopting", *inner])
+    print(
+        _line("pixeltable, 20 candidates", spent, peak) + accuracy(case, said_by(out)) + _times(spent, ours)
+    )
+
+
+def _times(spent: Spent, ours: Measured) -> str:
+    return f"; {spent.cpu_s / ours.whole.cpu_s:.1f} times our CPU"
+
+
+def run_adopting(command: list[str]) -> None:
+    """Runs a command and waits for the servers that it left: their CPU counts as its own."""
+    adopt_orphans()
+    done = subprocess.run(command)
+    await_orphans()
+    raise SystemExit(done.returncode)
 
 
 def _line(name: str, spent: Spent, peak: int) -> str:
@@ -306,7 +341,10 @@ def main() -> None:
     parser.add_argument("--case", type=Path, help="a case on disk instead of generated ones")
     parser.add_argument("--embed-model", default="auto")
     parser.add_argument("--child", type=Path, nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--adopting", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.adopting:
+        run_adopting(options.adopting)
     if options.child:
         run_child(*options.child, options.embed_model)
         return
@@ -319,6 +357,7 @@ def main() -> None:
         found, again = (measure(case, home, options.embed_model) for _ in range(2))
         report(size, found, plain_loops(case, home, options.embed_model))
         report_beside(case, options.folder, found, again)
+        report_pixeltable(case, options.folder, found)
         peaks.append(found.peak_bytes)
         shutil.rmtree(home, ignore_errors=True)
     if len(peaks) > 1:

@@ -17,10 +17,14 @@ from typing import Final, Literal
 
 import numpy as np
 
+from pvm_core.images import FRAME_FORMAT, PRODUCT_FORMAT, decode_stored, stored_jpeg
 from pvm_core.retrieval import Gallery, search
 from pvm_core.rules import Rules
-from pvm_core.scoring.calibration import load_calibration
+from pvm_core.scoring.calibration import Calibration, load_calibration
 from pvm_core.scoring.margin import margins
+from pvm_core.scoring.word_term import is_read
+from pvm_core.text import choose_reader, load_reader
+from pvm_core.text.compare import compare_words, read_place, read_product
 from pvm_core.verification import VerifyParams, verify_frame
 from pvm_demo.paint import Rgb
 from pvm_demo.products import WORDLESS, SyntheticProduct, catalogue_picture, make_design, make_products
@@ -137,27 +141,48 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--text-reader", default="auto")
     parser.add_argument("--embed-model", default="efficientnet-lite0")
     options = parser.parse_args()
     setting = Setting(options.embed_model, rules=Rules())
     calibration = load_calibration(None, options.embed_model)
-    found = list(
-        measured(make_cases(options.seed, options.pairs), setting, other_products(options.seed, setting))
-    )
-    print(f"{'':24s} {'pairs':>6s} {'placed':>7s} {'high enough':>13s} {'accepted':>9s}")
+    reader = choose_reader(options.text_reader)
+    found = [
+        (case, *(worded(case, pair, reader, calibration, setting.rules) for pair in both))
+        for case, *both in measured(
+            make_cases(options.seed, options.pairs), setting, other_products(options.seed, setting)
+        )
+    ]
+    print(f"{'':24s} {'pairs':>6s} {'placed':>7s} {'high enough':>13s} {'accepted':>9s} {'with words':>11s}")
     for difference in ("colour", "word"):
-        for what, place in ((f"sibling, another {difference}", 0), ("the product shown", 1)):
-            pairs = [
-                pair
-                for case, *both in found
-                if case.difference == difference
-                for pair in both[place : place + 1]
-            ]
+        for what, place in ((f"sibling, another {difference}", 1), ("the product shown", 2)):
+            pairs = [row[place] for row in found if row[0].difference == difference]
             scores = [s for _, s in score_pairs(pairs, calibration, setting.rules)]
             placed = sum(p.evidence is not None and p.evidence.transform is not None for p in pairs)
             high = [s for s in scores if (s.score_pair or 0.0) >= setting.rules.accept]
-            held = sum(s.recolour is not None for s in high)
-            print(f"{what:24s} {len(pairs):6d} {placed:7d} {len(high):13d} {len(high) - held:9d}")
+            left, read = sum(s.recolour is None for s in high), sum(not s.differs for s in high)
+            print(f"{what:24s} {len(pairs):6d} {placed:7d} {len(high):13d} {left:9d} {read:11d}")
+
+
+def worded(case: Case, pair: RawPair, reader: str, calibration: Calibration, rules: Rules) -> RawPair:
+    """The pair with what words say, where a job would read them."""
+    who, evidence = load_reader(reader), pair.evidence
+    if who is None or evidence is None or evidence.transform is None:
+        return pair
+    ((_, score),) = score_pairs([pair], calibration, rules)
+    if not is_read(score, evidence, rules):
+        return pair
+    product, frame = (
+        decode_stored(stored_jpeg(rgb, form))
+        for rgb, form in (
+            (case.shown if pair.label else case.sibling, PRODUCT_FORMAT),
+            (case.frame, FRAME_FORMAT),
+        )
+    )
+    matrix = np.reshape(evidence.transform, (3, 3))
+    lines = read_place(who, frame, matrix, (product.shape[0], product.shape[1]))
+    words = compare_words(read_product(who, product), lines, matrix)
+    return replace(pair, evidence=replace(evidence, words=words))
 
 
 if __name__ == "__main__":

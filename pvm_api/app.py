@@ -19,6 +19,7 @@ from pvm_api.metrics import Metrics
 from pvm_api.review import calibration, pages, product
 from pvm_api.review.access import Sessions
 from pvm_api.routes import (
+    attention,
     front,
     health,
     industries,
@@ -50,6 +51,7 @@ _ROUTERS: Final = (
     products.router,
     recommendations.router,
     results.router,
+    attention.router,
     labels.router,
     media.router,
     industries.router,

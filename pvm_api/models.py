@@ -291,6 +291,9 @@ class Result(_Answer):
         "same score and evidence."
     )
     listed_as: str = Field(description="That listing's id as its source gave it; empty: listed once.")
+    attention: float | None = Field(
+        description="Of the video's presenter, 0 to 1; null: unknown, or not analysed."
+    )
     consistency: int
     coverage: int
     embed_model: str
@@ -527,6 +530,48 @@ class Video(_Answer):
     frames: list[Picture]
     matches_url: str
     created_at: datetime
+
+
+class AttentionSecond(_Answer):
+    """One second of a face; null: unknown, which is never inattentive."""
+
+    second: int
+    score: float | None
+    coverage: float = Field(description="Share of the second's samples with a known pose.")
+    pose: float | None
+    gaze: float | None
+    eyes: float | None
+
+
+class AttentionTrack(_Answer):
+    """A face without a gap; two tracks may be one person."""
+
+    track: int
+    first_s: float
+    last_s: float
+    score: float | None
+    coverage: float
+    confidence: float
+    blinks: list[tuple[float, float]] = Field(description="Seconds: closing, open again.")
+    blinks_per_minute: float | None
+    perclos: float | None = Field(description="Greatest share of a window with eyes at least 80 % closed.")
+    perclos_window_s: float
+    seconds: list[AttentionSecond]
+
+
+class VideoAttention(_Answer):
+    """Who looks where in a video."""
+
+    video_id: uuid.UUID
+    job_id: str | None = Field(description="The job whose analysis this is; null: no job's has begun.")
+    status: Literal["complete", "running", "failed", "missing"]
+    reason: dict[str, Any] | None = Field(description="Why there is none: code, reason, remedy.")
+    score: float | None = Field(description="Of the presenter, 0 to 1; null: unknown.")
+    coverage: float | None
+    confidence: float | None
+    presenter: int | None = Field(description="Number of the presenter's track; null: nobody is seen.")
+    tracks: list[AttentionTrack]
+    matches_url: str
 
 
 class Similar(_Answer):

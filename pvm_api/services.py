@@ -27,6 +27,7 @@ from pvm_resources.store.labels import Label
 from pvm_resources.store.match_queries import JobRow
 from pvm_resources.store.records import Industry
 from pvm_resources.text_index import TextIndex
+from pvm_resources.vectors.factory import forgetting
 
 if TYPE_CHECKING:
     from pvm_evaluation.industry_calibration import Proposal
@@ -55,7 +56,8 @@ class Services:
         self.estimates = Slots("estimate.busy", capacity=1, waiting=8, patience_s=60.0)
         self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
         self.text_index = TextIndex(self.store, settings)
-        self.catalogue = LivingCatalogue(self.store, media, self.text_index.follow)
+        gone = forgetting(settings, database)
+        self.catalogue = LivingCatalogue(self.store, media, gone, self.text_index.follow)
         self.evidence = EvidencePictures(media, self.store, self.policies)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:

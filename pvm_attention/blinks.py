@@ -28,9 +28,9 @@ _MAX_GAP_S: Final = 0.2
 #: landmarks do not bring to 0, is taken off: about 0.15 of the baseline.
 _P80: Final = 0.2
 _SHUT: Final = 0.15
-#: Seconds of PERCLOS, and of known samples below which it says nothing.
+#: Seconds of PERCLOS, and of known time below which neither it nor a rate of blinks says anything.
 PERCLOS_S: Final = 60.0
-_PERCLOS_LEAST_S: Final = 5.0
+_LEAST_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class BlinkSeries:
         blinks: in order.
         closures: those that lasted longer than a blink.
         known_s: seconds in which blinks could be seen.
-        per_minute: blinks a minute of those; None where nothing could be seen.
+        per_minute: blinks a minute of those; None where fewer than 5 s are known.
         perclos: greatest share of known time with eyes at least 80 % closed in any 60 s; None where fewer
             than 5 s are known.
         perclos_window_s: seconds it was taken over: 60, or all where the series is shorter.
@@ -101,7 +101,7 @@ def find_blinks(ts: Sequence[float], ratios: Sequence[float], known: Sequence[bo
     known_s = float(steps.sum())
     blinks = tuple(b for b in found if MIN_BLINK_S <= b.end_s - b.start_s <= MAX_BLINK_S)
     closures = tuple(b for b in found if b.end_s - b.start_s > MAX_BLINK_S)
-    rate = 60 * len(blinks) / known_s if known_s > 0 else None
+    rate = 60 * len(blinks) / known_s if known_s >= _LEAST_S else None
     shut = (relative - _SHUT) / (1 - _SHUT) <= _P80
     perclos, window = _perclos(times, steps, shut, known_s)
     return BlinkSeries(blinks, closures, known_s, rate, perclos, window)
@@ -135,7 +135,7 @@ def _crossing(ts: F64, relative: F64, n: int) -> float:
 
 
 def _perclos(ts: F64, steps: F64, shut: Bools, known_s: float) -> tuple[float | None, float]:
-    if known_s < _PERCLOS_LEAST_S:
+    if known_s < _LEAST_S:
         return None, known_s
     if ts[-1] - ts[0] <= PERCLOS_S:
         return float((steps * shut).sum() / known_s), known_s

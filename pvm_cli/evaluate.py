@@ -78,6 +78,10 @@ def evaluate(
         str,
         typer.Option("--local-features", help="Learned local features: auto (as jobs), none, xfeat+mutual."),
     ] = "auto",
+    text_reader: Annotated[
+        str,
+        typer.Option("--text-reader", help="Reader of words on packs: auto (as jobs), none, rapidocr."),
+    ] = "auto",
     ablations: Annotated[
         bool, typer.Option("--ablations/--no-ablations", help="Measure without masks and without colour too.")
     ] = True,
@@ -98,6 +102,7 @@ def evaluate(
     """
     from pvm_core.local_features import choose_local
     from pvm_core.scoring.calibration import load_calibration
+    from pvm_core.text import choose_reader
     from pvm_evaluation.measure import Setting
     from pvm_resources.models.calibrations import calibration_of
     from pvm_resources.settings import load_settings
@@ -110,7 +115,7 @@ def evaluate(
         current = load_calibration(calibration, embed_model)
     else:
         current = calibration_of(settings.models, embed_model)
-    evaluate_folders(folders, setting, settings, current, fit, ablations)
+    evaluate_folders(folders, setting, settings, current, fit, ablations, choose_reader(text_reader))
 
 
 def evaluate_folders(
@@ -120,13 +125,14 @@ def evaluate_folders(
     calibration: Calibration,
     fit: Path | None,
     ablations: bool,
+    reader: str = "none",
 ) -> None:
     """Measures `folders`, prints what `evaluate` says, and fits where `fit` names a file."""
     from pvm_evaluation.folders import open_folder
 
     measured: list[_Measured] = []
     for folder in [open_folder(path) for path in folders]:
-        pairs = _measure(folder, setting, settings)
+        pairs = _worded(folder, _measure(folder, setting, settings), setting, settings, calibration, reader)
         bare = _measure(folder, _without_masks(setting), settings) if ablations else None
         measured.append(_Measured(folder, pairs, bare))
     for each in measured:
@@ -151,6 +157,21 @@ def _measure(folder: PhotoSet | CaseFolder, setting: Setting, settings: Settings
     how = "" if setting.segmenter else " without masks"
     with err().status(f"measuring {folder.name}{how}"), WorkPool(settings.worker_count) as pool:
         return measure(folder, setting, pool)
+
+
+def _worded(
+    folder: PhotoSet | CaseFolder, pairs: list[RawPair], setting: Setting, settings: Settings,
+    calibration: Calibration, reader: str,
+) -> list[RawPair]:  # fmt: skip
+    """The pairs, with the words that a job would read of them."""
+    from pvm_core.text import NONE
+    from pvm_evaluation.words import with_words
+    from pvm_resources.process_pool import WorkPool
+
+    if reader == NONE or not setting.rules.word_term:
+        return pairs
+    with err().status(f"reading words of {folder.name}"), WorkPool(settings.worker_count) as pool:
+        return with_words(folder, pairs, reader, setting.rules, calibration, pool)
 
 
 def _without_masks(setting: Setting) -> Setting:

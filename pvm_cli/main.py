@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from pvm_cli import (
     api,
+    attention,
     backup,
     calibrate,
     demo,
@@ -98,6 +99,7 @@ _TUNE = "Industries, rules, models"
 app.command("run", rich_help_panel=_WORK, epilog=exits.help_text())(run.run)
 app.command("results", rich_help_panel=_WORK)(results.results)
 app.command("search", rich_help_panel=_WORK)(search.search)
+app.command("attention", rich_help_panel=_WORK)(attention.attention)
 app.add_typer(products.app, name="products", rich_help_panel=_WORK)
 app.command("report", rich_help_panel=_WORK)(report.report)
 app.command("retry", rich_help_panel=_WORK, epilog=exits.help_text())(run.retry)

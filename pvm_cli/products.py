@@ -108,13 +108,15 @@ def import_catalogue(
     from pvm_cli.session import opened
     from pvm_resources.catalogue_import import import_file
     from pvm_resources.media.store import MediaStore
+    from pvm_resources.vectors.factory import forgetting
 
     with opened() as session:
         slug = session.store.industries.get(industry).slug
         media = MediaStore(session.settings.media)
         done = import_file(
-            session.store, media, catalogue, slug, remove_missing=remove_missing, dry_run=dry_run
-        )
+            session.store, media, catalogue, slug, remove_missing=remove_missing, dry_run=dry_run,
+            gone=forgetting(session.settings, session.database),
+        )  # fmt: skip
     if as_json:
         print_json(asdict(done))
     for problem in done.problems:
@@ -154,6 +156,8 @@ def similar(
         likeness = likeness_of(TextIndex(session.store, session.settings), chosen)
         found = likeness.similar(chosen, wanted, by=by, limit=limit, min_score=min_score)
     _print_like(found, as_json)
+    if not found:
+        note(f"none is alike by {min_score:g}; a lower --min-score finds what is less alike")
 
 
 @app.command()

@@ -21,6 +21,7 @@ from pvm_core.wording import counted
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
+    from pvm_core.errors import Problem
     from pvm_resources.settings import Settings
     from pvm_resources.store.records import AssetState, Job, JobCounts, Progress
     from pvm_resources.store.source_runs import DeadLetter, SourceState
@@ -63,7 +64,8 @@ def status(
             jobs = [session.store.jobs.get(job)] if job else session.store.jobs.list(limit=limit)
             views = [_view(session, each) for each in jobs]
             if as_json:
-                print_json(_as_json(services, views))
+                problems = session.store.state.problems(job) if job else None
+                print_json(_as_json(services, views, problems))
                 return
             _print_services(services)
             if job:
@@ -237,7 +239,10 @@ def rules_text(rules: dict[str, Any]) -> str:
     return ", ".join(f"{k}={v}" for k, v in rules.items() if usual.get(k) != v) or "default"
 
 
-def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
+def _as_json(
+    services: dict[str, str], views: list[JobView], problems: Sequence[Problem] | None
+) -> dict[str, Any]:
+    """Services and jobs; a job that is asked for by itself with its `problems`."""
     jobs = [
         {
             "job": v.job.job_id,
@@ -250,6 +255,7 @@ def _as_json(services: dict[str, str], views: list[JobView]) -> dict[str, Any]:
             "progress": [{**asdict(p), **_pace(v, p.stage)} for p in v.progress],
             "sources": [asdict(s) for s in v.sources],
             "dead_letters": [asdict(d) for d in v.dead_letters],
+            **({} if problems is None else {"problems": [asdict(p) for p in problems]}),
         }
         for v in views
     ]

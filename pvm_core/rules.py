@@ -39,6 +39,7 @@ class Rules:
         look_term: whether a pair that geometry could not place may be accepted because it is very alike, and
             far more so than every other product in the catalogue.
         learned_term: whether learned local features, where installed, may carry a pair with hardly any print.
+        word_term: whether words on the pack, where a reader is installed, may tell siblings apart.
         picture_timeout_s: seconds a product picture may take to decode before it is left out, with a problem.
         mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
         detector: `sift` or `akaze`.
@@ -89,6 +90,7 @@ class Rules:
     edge_term: bool = True
     look_term: bool = True
     learned_term: bool = True
+    word_term: bool = True
     #: One of 40 million pixels takes 1 to 2 s of one core.
     picture_timeout_s: float = 20.0
     mask_timeout_s: float = 5.0

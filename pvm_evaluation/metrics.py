@@ -16,6 +16,7 @@ from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.decision import MatchDecision, decide
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
+from pvm_core.text import rarities
 from pvm_evaluation.measure import RawPair
 
 TERMS: Final = ("sim_deep", "sim_kp", "sim_edge", "score_pair")
@@ -77,11 +78,18 @@ def score_pairs(
     pairs: Iterable[RawPair], calibration: Calibration, rules: Rules
 ) -> list[tuple[RawPair, PairScore]]:
     """The pairs that were verified, with their scores."""
+    known = [p for p in pairs if p.evidence is not None]
+    rarity = rarities(
+        (p.product, p.evidence.words.carried)
+        for p in known
+        if p.evidence is not None and p.evidence.words is not None
+    )
     return [
-        (p, score_pair(p.pair, p.evidence, p.sim_rgb, p.sim_gray, calibration, rules, p.margin, p.share))
-        for p in pairs
-        if p.evidence is not None
-    ]
+        (p, score_pair(
+            p.pair, p.evidence, p.sim_rgb, p.sim_gray, calibration, rules, p.margin, p.share, rarity
+        ))
+        for p in known
+    ]  # fmt: skip
 
 
 def decide_pairs(

@@ -23,6 +23,7 @@ _FOUNDING: Final = Rules(
     min_inliers=8,
     look_term=False,
     learned_term=False,
+    word_term=False,
 )
 RULE_SETS: Final[Mapping[str, Rules]] = {"default": Rules(), "founding": _FOUNDING}
 #: Environment names of the founding document and the field each sets.

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pvm_core import ids
 from pvm_core.errors import Problem
 from pvm_core.product_changes import FIELDS, Change, Kind, Version
-from pvm_resources.living_catalogue import LivingCatalogue
+from pvm_resources.living_catalogue import Gone, LivingCatalogue
 from pvm_resources.media.store import MediaStore
 from pvm_resources.sources.base import ProductRecord, Query
 from pvm_resources.sources.catalogue.file_catalogue import FileCatalogue
@@ -42,6 +42,7 @@ def import_file(
     *,
     remove_missing: bool = False,
     dry_run: bool = False,
+    gone: Gone | None = None,
 ) -> Imported:
     """Applies what a catalogue says otherwise than it did last, in batches; a killed import goes on where it
     is run again.
@@ -50,6 +51,7 @@ def import_file(
         industry: the slug of the one whose catalogue it is.
         remove_missing: products of the industry's catalogue that it no longer lists are deleted.
         dry_run: only count.
+        gone: is told which products are deleted; see `LivingCatalogue`.
 
     Raises:
         InputError: ``table.*``, ``catalogue.*``: it cannot be used as a whole.
@@ -63,7 +65,7 @@ def import_file(
             if key not in records:
                 changes.append(ProductChange(key, industry, external_id, Change("delete", version)))
     counts = {"created": 0, "updated": 0, "deleted": 0, "refused": 0}
-    catalogue = LivingCatalogue(store, media)
+    catalogue = LivingCatalogue(store, media, gone)
     words: dict[Kind, str] = {"create": "created", "update": "updated", "delete": "deleted"}
     for batch in _batches(changes):
         if dry_run:

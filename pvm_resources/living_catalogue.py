@@ -20,6 +20,8 @@ from pvm_resources.store.product_queries import unknown_product
 
 #: Namespace of products that are of no industry; no industry's slug holds a colon.
 NAMESPACE: Final = "shop:"
+#: Is told which products are deleted.
+Gone = Callable[[Sequence[uuid.UUID]], None]
 #: Changes that one transaction takes from several threads.
 _MOST: Final = 500
 #: Seconds that a transaction waits for the threads of the last one.
@@ -31,15 +33,21 @@ class LivingCatalogue:
 
     Args:
         store, media: where products, and what was computed from them, are.
-        follow: told of what was applied, once it is; it raises nothing.
+        gone: is told which products are deleted, after that: a store of vectors beside the database.
+        follow: is told what was applied, once it is; it raises nothing.
     """
 
     def __init__(
-        self, store: Store, media: MediaStore, follow: Callable[[Sequence[Outcome]], None] | None = None
+        self,
+        store: Store,
+        media: MediaStore,
+        gone: Gone | None = None,
+        follow: Callable[[Sequence[Outcome]], None] | None = None,
     ) -> None:
-        self._store = store
         self._follow = follow
+        self._store = store
         self._media = media
+        self._gone = gone
         self._together = _Together(self._applied)
 
     def take(self, events: Iterable[Mapping[str, Any]], *, known: bool = False) -> list[Outcome]:
@@ -67,9 +75,14 @@ class LivingCatalogue:
         """Applies changes whose products are known.
 
         Raises:
-            StoreError: nothing was applied.
+            StoreError: nothing was applied; ``vectors.*``: all of it was, but for vectors in another store.
         """
-        return self._together.apply(changes) if changes else []
+        outcomes = self._together.apply(changes) if changes else []
+        deleted = [one.product_id for one in changes if one.change.kind == "delete"]
+        if self._gone is not None and deleted:
+            # Whether this delete did it or one before: where telling failed, it is sent again.
+            self._gone(sorted(self._store.product_changes.deleted(deleted)))
+        return outcomes
 
     def identify(self, product: str, industry: str = "") -> tuple[uuid.UUID, str]:
         """The id of a product, and the namespace that its id as given is of.

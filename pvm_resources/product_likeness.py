@@ -187,16 +187,22 @@ class Likeness:
         store = self.index.store
         store.product_queries.get(product_id)
         kept = store.appearances.recommendations(product_id)
+        together = {
+            one.product_id: one.together for one in store.appearances.together(product_id, _TOGETHER)[1]
+        }
         rows = {
             one.product_id: one
             for one in store.product_queries.matching([one.product_id for one in kept], wanted)
             if one.availability not in UNAVAILABLE
         }
         found = [
-            LikeProduct(rows[one.product_id], one.score, one.parts, embedded_at=one.made_at)
+            LikeProduct(
+                rows[one.product_id], one.score, one.parts, embedded_at=one.made_at,
+                together=together.get(one.product_id, 0),
+            )
             for one in kept
             if one.product_id in rows
-        ]
+        ]  # fmt: skip
         return found[:limit] if len(found) >= limit else []
 
     # -- kinds of likeness ---------------------------------------------------------------------------------

@@ -142,6 +142,7 @@ class Settings(RuleSettings):
         embed_model, segmenter: names for the registries, or ``auto``.
         local_features: detector and matcher of learned local features, ``auto`` or ``none``
             (``PVM_LOCAL_FEATURES``).
+        text_reader: who reads the words of packs, ``auto``, ``none`` or ``rapidocr`` (``PVM_TEXT_READER``).
         executor: which Dagster executor runs the steps.
         workers: processes or threads inside a step, >= 1; None: one per core.
         log_format, log_level: see `pvm_resources.logs`.
@@ -184,6 +185,7 @@ class Settings(RuleSettings):
     embed_model: str = "auto"
     segmenter: str = "auto"
     local_features: str = "auto"
+    text_reader: str = "auto"
     executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = "in_process"
     workers: int | None = Field(None, ge=1, le=1024)
     log_format: Literal["plain", "json"] = "plain"

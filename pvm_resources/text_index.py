@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
 
@@ -19,7 +19,6 @@ from pvm_core.text_vectors.tokens import product_text
 from pvm_resources.settings import Settings
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.product_changes import Outcome
-from pvm_resources.store.product_queries import ProductRow
 from pvm_resources.store.text_vectors import IndexState, ProductWords, TextModelRow
 from pvm_resources.vectors.base import EmbeddingMetadata, ProductEmbedding, VectorStore
 from pvm_resources.vectors.factory import get_vector_store
@@ -32,8 +31,6 @@ _FIT_ON: Final = 20_000
 _LOCK: Final = "text model"
 #: Fields that a vector is of.
 _WORDS: Final = frozenset({"title", "description", "category"})
-#: Days for which a store of vectors is told again of what was deleted.
-_SWEPT_DAYS: Final = 7
 _log: Final = logging.getLogger("pvm.catalogue")
 #: Before any id.
 _FIRST: Final = uuid.UUID(int=0)
@@ -117,32 +114,19 @@ class TextIndex:
         return self._embed(industry, None, progress)
 
     def follow(self, outcomes: Sequence[Outcome]) -> None:
-        """Keeps up with changes that were applied: new words are embedded, and a store of vectors that knows
-        no table of ours forgets what was deleted. What fails is done by the next materialisation."""
-        gone = [one.product_id for one in outcomes if one.effect == "deleted"]
+        """Embeds the new words of changes that were applied. What fails is done by the next
+        materialisation."""
         other = [
             one.product_id
             for one in outcomes
             if one.effect in ("created", "updated") and not _WORDS.isdisjoint(one.changed)
         ]
+        if not other:
+            return
         try:
-            self._forget(gone)
-            if other:
-                self._embed(None, other, lambda _count: None)
+            self._embed(None, other, lambda _count: None)
         except PvmError as error:
             _log.warning("vectors do not keep up with changes: %s", error)
-
-    def sweep(self) -> int:
-        """Has a store of vectors that knows no table of ours forget what was deleted; how many were told."""
-        return self._forget(self.store.text_vectors.gone(_SWEPT_DAYS))
-
-    def _forget(self, product_ids: Sequence[uuid.UUID]) -> int:
-        if not product_ids or self.settings.vector_store_type == "pgvector":
-            return 0
-        vectors = self.vectors(self.serving().model_key)
-        for key in product_ids:
-            vectors.delete_product_embedding(key)
-        return len(product_ids)
 
     def _embed(
         self,
@@ -153,35 +137,11 @@ class TextIndex:
         self.serving()
         done = 0
         for row in self.store.text_vectors.models():
-            after = _FIRST
-            while batch := self.store.text_vectors.lacking(row.model_key, industry, _BATCH, after, only):
-                done += self._write(row.model_key, batch)
+            model, vectors = self.model(row.model_key), self.vectors(row.model_key)
+            for batch in self._lacking(row.model_key, industry, only):
+                done += self._keep(model, vectors, batch)
                 progress(len(batch))
-                after = batch[-1].product_id
         return done
-
-    def _write(self, model_key: str, batch: Sequence[ProductWords]) -> int:
-        """Stores vectors of these words: in our table, which says how complete they are, and in the store
-        that the settings name, where that is another."""
-        model = self.model(model_key)
-        found = dict(zip(batch, model.vectors([text_of(one) for one in batch]), strict=True))
-        found = {one: vector for one, vector in found.items() if np.any(vector)}
-        vectors = self.vectors(model_key)
-        if not isinstance(vectors, PgVectorStore):
-            rows = {
-                row.product_id: row for row in self.store.product_queries.of([w.product_id for w in found])
-            }
-            industries = self.store.text_vectors.industries(list(rows))
-            vectors.store_product_embeddings([
-                ProductEmbedding(one.product_id, vector, _metadata(rows[one.product_id], industries, one))
-                for one, vector in found.items()
-                if one.product_id in rows
-            ])  # fmt: skip
-        ours = PgVectorStore(self.store.database, model_key, dimension=DIM)
-        return ours.store_product_embeddings([
-            ProductEmbedding(one.product_id, vector, EmbeddingMetadata(text_version=one.text_version))
-            for one, vector in found.items()
-        ])  # fmt: skip
 
     def promote(self) -> str | None:
         """Lets the newest model serve once no product lacks a vector of it; its key, None where none is
@@ -190,19 +150,60 @@ class TextIndex:
         if not waiting or self.state(waiting[0].model_key).missing:
             return None
         for key in self.store.text_vectors.activate(waiting[0].model_key):
-            vectors = self.vectors(key)
-            if isinstance(vectors, PgVectorStore):
-                vectors.drop()
+            PgVectorStore(self.store.database, key).drop()
         return waiting[0].model_key
 
     def stored(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, F32]:
         """The vectors of these products under the model that serves: float32 (DIM,), unit length."""
-        rows = self.store.text_vectors.stored(self.serving().model_key, product_ids)
-        return {key: np.array(one[0].strip("[]").split(","), np.float32) for key, one in rows.items()}
+        serving = self.serving().model_key
+        vectors = self.vectors(serving)
+        if isinstance(vectors, PgVectorStore):
+            rows = self.store.text_vectors.stored(serving, product_ids)
+            return {key: np.array(one[0].strip("[]").split(","), np.float32) for key, one in rows.items()}
+        found = ((key, vectors.get_product_embedding(key)) for key in product_ids)
+        return {key: vector for key, vector in found if vector is not None}
 
     def state(self, model_key: str, industry: str | None = None) -> IndexState:
         """How complete a model's vectors are."""
         return self.store.text_vectors.state(model_key, industry)
+
+    def _keep(self, model: TextModel, vectors: VectorStore, batch: Sequence[ProductWords]) -> int:
+        """Stores vectors of products' words; in our table, too, where they are in another store: it tells
+        what is embedded, and of which words."""
+        made = model.vectors([text_of(one) for one in batch])
+        found = [(one, vector) for one, vector in zip(batch, made, strict=True) if np.any(vector)]
+        given = [_embedding(one, vector) for one, vector in found]
+        if isinstance(vectors, PgVectorStore):
+            return vectors.store_product_embeddings(given)
+        ids = [one.product_id for one in given]
+        facts = self._facts(ids)
+        vectors.store_product_embeddings(
+            [replace(one, metadata=facts[one.product_id]) for one in given if one.product_id in facts]
+        )
+        done = PgVectorStore(self.store.database, model.key).store_product_embeddings(given)
+        for product_id in set(ids) - {row.product_id for row in self.store.product_queries.of(ids)}:
+            # Deleted meanwhile: what deletes it may have come before its vector.
+            vectors.delete_product_embedding(product_id)
+        return done
+
+    def _facts(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, EmbeddingMetadata]:
+        """What another store filters by."""
+        industries = self.store.product_queries.industries_of(product_ids)
+        return {
+            row.product_id: EmbeddingMetadata(
+                row.title, row.category, row.brand, Decimal(row.price) if row.price else None, row.currency,
+                row.source, row.availability, industries.get(row.product_id, ()),
+            )
+            for row in self.store.product_queries.of(product_ids)
+        }  # fmt: skip
+
+    def _lacking(
+        self, model_key: str, industry: str | None, only: Sequence[uuid.UUID] | None
+    ) -> Iterator[list[ProductWords]]:
+        after = _FIRST
+        while batch := self.store.text_vectors.lacking(model_key, industry, _BATCH, after, only):
+            yield batch
+            after = batch[-1].product_id
 
 
 def text_of(words: ProductWords) -> str:
@@ -210,10 +211,6 @@ def text_of(words: ProductWords) -> str:
     return product_text(words.title, words.description, words.category)
 
 
-def _metadata(
-    row: ProductRow, industries: Mapping[uuid.UUID, tuple[str, ...]], words: ProductWords
-) -> EmbeddingMetadata:
-    return EmbeddingMetadata(
-        row.title, row.category, row.brand, Decimal(row.price) if row.price else None, row.currency,
-        row.source, row.availability, industries.get(row.product_id, ()), words.text_version,
-    )  # fmt: skip
+def _embedding(one: ProductWords, vector: F32) -> ProductEmbedding:
+    about = EmbeddingMetadata(one.title, one.category, text_version=one.text_version)
+    return ProductEmbedding(one.product_id, vector, about)

@@ -38,7 +38,8 @@ Order = Annotated[
     ResultSort,
     Query(
         description="`doubt`: nearest to the threshold first, where a verdict says most; with `verdict=none` "
-        "and `status` accepted and review the queue of the review page."
+        "and `status` accepted and review the queue of the review page. `attention`: the presenter who "
+        "holds the viewer first; unknown last."
     ),
 ]
 Everything = Annotated[

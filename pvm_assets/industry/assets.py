@@ -83,7 +83,6 @@ def similarity_index(stage: IndustryStage) -> Report:
     industry lacks a vector of it; the vectors of the one before it are removed."""
     index = stage.index
     promoted = index.promote()
-    index.sweep()
     serving = index.serving()
     state = index.state(serving.model_key, stage.slug)
     return Report(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
@@ -19,7 +20,9 @@ from pvm_assets.stage import Column, Report, Stage, job_asset
 from pvm_assets.work.catalogue_review import Review, reviewed_catalogue
 from pvm_assets.work.learned import LearnedWorkerState, ask_frame
 from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
+from pvm_assets.work.words import ReadingTask, WordWorkerState, read_frame, read_picture
 from pvm_core import ids, picture_content
+from pvm_core.arrays import F32
 from pvm_core.errors import InputError
 from pvm_core.figures import clock_text, score_text
 from pvm_core.ids import content_key
@@ -34,6 +37,9 @@ from pvm_core.scoring.margin import margins
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
+from pvm_core.scoring.word_term import READ_ROUNDS, to_read
+from pvm_core.text import NONE as NO_READER
+from pvm_core.text import Line, Reader, choose_reader, load_reader, rarities
 from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
 from pvm_core.verification.mirror import MIRROR_ROUNDS, frames_to_try
 from pvm_resources.models.calibrations import calibration_for
@@ -101,7 +107,7 @@ def candidate_pairs(stage: Stage) -> Report:
 
 
 def _gallery(stage: Stage, key: str) -> tuple[list[uuid.UUID], Gallery]:
-    parts: list[EmbeddingBatch] = list(
+    parts: deque[EmbeddingBatch] = deque(
         stage.services.store.features.iter_embeddings(stage.job_id, "product", key)
     )
     if not parts:
@@ -109,9 +115,25 @@ def _gallery(stage: Stage, key: str) -> tuple[list[uuid.UUID], Gallery]:
             "embeddings.none", "candidate_pairs", "no product picture has a vector", "See the job's problems"
         )
     owners = [owner for part in parts for owner in part.ids]
-    gray = None if any(p.gray is None for p in parts) else np.concatenate([p.gray for p in parts])
     starts = first_rows(owners)
-    return [owners[i] for i in starts], Gallery(starts, np.concatenate([p.rgb for p in parts]), gray)
+    rgb, gray = _joined(parts, len(owners))
+    return [owners[i] for i in starts], Gallery(starts, rgb, gray)
+
+
+def _joined(parts: deque[EmbeddingBatch], rows: int) -> tuple[F32, F32 | None]:
+    """The vectors of all parts; each part is let go once it is copied, so that they are held once."""
+    shape = (rows, parts[0].rgb.shape[1])
+    rgb = np.empty(shape, np.float32)
+    gray = np.empty(shape, np.float32) if all(p.gray is not None for p in parts) else None
+    at = 0
+    while parts:
+        part = parts.popleft()
+        end = at + len(part.ids)
+        rgb[at:end] = part.rgb
+        if gray is not None:
+            gray[at:end] = part.gray
+        at = end
+    return rgb, gray
 
 
 def _candidates_per_frame(stage: Stage, frames: int, images: int) -> int:
@@ -164,7 +186,8 @@ def matches(stage: Stage) -> Report:
         stage.services.store.calibrations, stage.services.settings.models, job.industry, model
     )
     method = _second_verifier(stage, calibration)
-    learned = () if method is None else (method.key,)
+    reader = _reader(stage)
+    learned = tuple(one.key for one in (method, reader) if one is not None)
     verify_key = content_key("verify", params.key, keypoint_key, mask_key, picture_content.VERSION, *learned)
     stage.services.store.jobs.set_keys(stage.job_id, verify=verify_key)
     stage.services.store.jobs.set_rules(stage.job_id, stage.rules)
@@ -177,6 +200,8 @@ def matches(stage: Stage) -> Report:
     if method is not None:
         _ask_second_verifier(stage, method, verify_key, calibration, shown, review.groups)
     scoring = _Scoring(stage, verify_key, calibration, model, review, pictures)
+    if reader is not None:
+        _read_words(scoring, reader, shown)
     stage.services.store.matching.replace_scores(stage.job_id, scoring.scores())
     rows = scoring.matches
     said = stage.services.store.matching.verdicts(stage.job_id)
@@ -311,6 +336,66 @@ def _ask_second_verifier(
     stage.settle(services.pool.map(ask_frame, tasks, setup), write, batch=32)
 
 
+def _reader(stage: Stage) -> Reader | None:
+    """Who reads the words of packs: where the rules want it and this machine can."""
+    name = choose_reader(stage.services.settings.text_reader)
+    return None if not stage.rules.word_term or name == NO_READER else load_reader(name)
+
+
+def _read_words(scoring: _Scoring, reader: Reader, pictures: Mapping[uuid.UUID, Item]) -> None:
+    """Words of the pairs that would carry a match or contest one, where they were not read under the key."""
+    stage = scoring.stage
+    setup = partial(WordWorkerState.load, stage.services.media, reader.name)
+
+    def write(done: list[PairDone]) -> None:
+        stage.services.store.matching.add_to_evidence(_rows(scoring.verify_key, done))
+
+    for _ in range(READ_ROUNDS):
+        if not (wanted := _reading_tasks(scoring, pictures)):
+            break
+        lines = _product_lines(stage, reader, {item for task in wanted for item in task.candidates})
+        tasks = [
+            ReadingTask(task, tuple(lines.get(item.item_id, ()) for item in task.candidates))
+            for task in wanted
+        ]
+        stage.total += len(tasks)
+        stage.settle(stage.services.pool.map(read_frame, tasks, setup), write, batch=8)
+
+
+def _product_lines(stage: Stage, reader: Reader, items: Collection[Item]) -> dict[uuid.UUID, list[Line]]:
+    """The lines of product pictures: each is read once, whatever jobs show it."""
+    catalogue = stage.services.store.catalogue
+    known = catalogue.lines(reader.key, [item.item_id for item in items])
+    missing = sorted((i for i in items if i.item_id not in known), key=lambda item: str(item.item_id))
+    setup = partial(WordWorkerState.load, stage.services.media, reader.name)
+
+    def write(done: list[tuple[uuid.UUID, list[Line]]]) -> None:
+        catalogue.write_lines(reader.key, dict(done))
+        known.update(done)
+
+    stage.total += len(missing)
+    stage.settle(stage.services.pool.map(read_picture, missing, setup), write, batch=8)
+    return known
+
+
+def _reading_tasks(scoring: _Scoring, pictures: Mapping[uuid.UUID, Item]) -> list[PairTask]:
+    tasks = []
+    for measured in scoring.videos():
+        known = [(score, evidence_from_row(raw)) for score, raw in measured if raw is not None]
+        wanted = to_read(known, scoring.stage.rules, scoring.review.groups)
+        raws = {(score.frame_id, score.img_id): raw for score, raw in measured if raw is not None}
+        for frame, pairs in groupby(sorted(wanted, key=lambda p: str(p.frame_id)), key=lambda p: p.frame_id):
+            found = [
+                (pictures[p.img_id], raws[frame, p.img_id])
+                for p in pairs
+                if p.img_id is not None and p.img_id in pictures
+            ]
+            if frame is not None and frame in pictures and found:
+                items, plain = zip(*found, strict=True)
+                tasks.append(PairTask(pictures[frame], items, plain))
+    return tasks
+
+
 def _doubtful(
     measured: list[tuple[CandidatePair, dict[str, Any] | None]], calibration: Calibration, rules: Rules,
     groups: Groups,
@@ -341,31 +426,57 @@ class _Scoring:
     pairs: int = 0
     unmeasured: int = 0
     asked: int = 0
+    read: int = 0
+    rarity: Mapping[str, float] = field(default_factory=dict)
 
     def scores(self) -> Iterator[PairScore]:
         """Every candidate pair with its calibrated terms, video by video; `matches` grows as videos end."""
-        found = self.stage.services.store.matching.evidence(self.stage.job_id, self.verify_key)
-        for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
-            scored = [one for _, frame in groupby(pairs, key=_frame) for one in self._scores(list(frame))]
+        self.rarity = self._rarity()
+        for measured in self.videos():
+            scored = [score for score, _ in measured]
+            self._count(raw for _, raw in measured)
             yield from scored
             decisions = decide(scored, self.stage.rules, self.calibration, self.review.groups)
             self.matches.extend(self._record(d) for d in decisions)
 
-    def _scores(self, frame: list[tuple[CandidatePair, dict[str, Any] | None]]) -> list[PairScore]:
+    def videos(self) -> Iterator[list[tuple[PairScore, dict[str, Any] | None]]]:
+        """The scored pairs of each video, with their raw measurements."""
+        found = self.stage.services.store.matching.evidence(self.stage.job_id, self.verify_key)
+        for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
+            yield [one for _, frame in groupby(pairs, key=_frame) for one in self._scores(list(frame))]
+
+    def _rarity(self) -> dict[str, float]:
+        """Of each word that was read in the catalogue."""
+        found = self.stage.services.store.matching.evidence(self.stage.job_id, self.verify_key)
+        return rarities(
+            (pair.product_id, raw["words"].get("carried", ()))
+            for pair, raw in found
+            if raw and "words" in raw
+        )
+
+    def _count(self, measured: Iterable[dict[str, Any] | None]) -> None:
+        for raw in measured:
+            self.pairs += 1
+            self.unmeasured += raw is None
+            self.asked += raw is not None and "learned" in raw
+            self.read += raw is not None and "words" in raw
+
+    def _scores(
+        self, frame: list[tuple[CandidatePair, dict[str, Any] | None]]
+    ) -> list[tuple[PairScore, dict[str, Any] | None]]:
         views = [
             (pair, raw) for pair, raw in frame if pair.img_id is None or self.review.is_view(pair.img_id)
         ]
         leads = _leads(views, self.review.groups)
-        return [self._score(pair, raw, lead) for (pair, raw), lead in zip(views, leads, strict=True)]
+        return [(self._score(pair, raw, lead), raw) for (pair, raw), lead in zip(views, leads, strict=True)]
 
     def _score(self, pair: CandidatePair, raw: dict[str, Any] | None, margin: float | None) -> PairScore:
-        self.pairs += 1
-        self.unmeasured += raw is None
-        self.asked += raw is not None and "learned" in raw
         evidence = None if raw is None else evidence_from_row(raw)
         rules = self.stage.rules
         share = self._share(pair, evidence)
-        return score_pair(pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin, share)
+        return score_pair(
+            pair, evidence, pair.sim_rgb, pair.sim_gray, self.calibration, rules, margin, share, self.rarity
+        )
 
     def _share(self, pair: CandidatePair, evidence: PairEvidence | None) -> float | None:
         """Of the agreeing points, the share on material that is not the product; None where there is none."""
@@ -414,6 +525,7 @@ def _match_report(
         "pairs_scored": scoring.pairs,
         "pairs_without_keypoints": scoring.unmeasured,
         "pairs_second_verifier": scoring.asked,
+        "pairs_words_read": scoring.read,
         "model": scoring.model,
         "calibration": scoring.calibration.name,
         "calibrated": scoring.calibration.calibrated,

@@ -20,6 +20,8 @@ from pvm_resources.store.match_record import EvidenceItem
 
 #: The terms of a score, as fields of a pair.
 TERMS: Final = ("sim_deep", "sim_kp", "sim_edge")
+#: Words named at most.
+_WORDS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
         inliers_product=shown.points_product if shown else (),
         inliers_frame=shown.points_frame if shown else (),
         inliers=shown.inliers if shown else None,
-        differs=evidence.recolour_at if evidence and item.reason.code == "colour.differs" else None,
+        differs=_differs(item, evidence),
         product_mask=decode_mask(media.get(item.product_mask)) if item.product_mask else None,
         score=item.score,
         status=item.status,
@@ -145,6 +147,14 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
     )
 
 
+def _differs(item: EvidenceItem, evidence: PairEvidence | None) -> tuple[float, ...] | None:
+    """The place that decided, in product pixels: of another colour, or of another word."""
+    if evidence is None:
+        return None
+    words = evidence.words.at if evidence.words is not None else None
+    return {"colour.differs": evidence.recolour_at, "word.differs": words}.get(item.reason.code)
+
+
 def _rival(media: MediaStore, task: EvidenceTask) -> Rival | None:
     found = task.item.rival
     if found is None:
@@ -163,11 +173,18 @@ def _rival(media: MediaStore, task: EvidenceTask) -> Rival | None:
     return Rival(name, found.score, rgb)
 
 
+def _read(evidence: PairEvidence | None, language: Language) -> tuple[str, ...]:
+    seen = evidence.words.seen if evidence is not None and evidence.words is not None else ()
+    return (say(language, "words read in both: {words}", words=", ".join(seen[:_WORDS])),) if seen else ()
+
+
 def _facts(match: EvidenceItem, evidence: PairEvidence | None, language: Language) -> tuple[str, ...]:
     tentative = evidence.tentative if evidence and evidence.inliers else 0
     return (
         *((say(language, "seen mirrored"),) if match.mirrored else ()),
         *((say(language, "framed: another colour"),) if match.reason.code == "colour.differs" else ()),
+        *((say(language, "framed: another word"),) if match.reason.code == "word.differs" else ()),
+        *_read(evidence, language),
         *((say(language, "tentative: {count}", count=tentative),) if tentative else ()),
         say(language, "shots that reach the threshold: {count}", count=match.consistency),
         say(language, "catalogue pictures in them: {count}", count=match.coverage),

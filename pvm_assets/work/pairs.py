@@ -30,7 +30,7 @@ class PairTask:
     """A frame and the product pictures it is to be compared with.
 
     Attributes:
-        plain: the raw measurements there are of each, where the frame is looked at mirrored; else ().
+        plain: the raw measurements there are of each, where the frame is looked at mirrored or read; else ().
     """
 
     frame: Item

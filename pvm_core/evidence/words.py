@@ -28,6 +28,8 @@ VIETNAMESE: Final[Mapping[str, str]] = {
     "Score": "Điểm",
     "accepted from {accept}": "chấp nhận từ {accept}",
     "framed: another colour": "đóng khung: màu khác",
+    "framed: another word": "đóng khung: chữ khác",
+    "words read in both: {words}": "chữ đọc được ở cả hai: {words}",
     "seen mirrored": "hình bị lật ngang",
     "not measured": "không đo được",
     "No alignment between the pictures was found; this rests on the overall look alone.": (

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 from pvm_core.rules import Rules
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.reason import Reason
+from pvm_core.scoring.word_term import is_told
 
 if TYPE_CHECKING:
     from pvm_core.scoring.calibration import Calibration
@@ -98,7 +99,8 @@ def decide(
         if pair.score_pair is not None:
             videos.setdefault(pair.video_id, []).append(pair)
     decisions: list[MatchDecision] = []
-    for members in videos.values():
+    for unread in videos.values():
+        members = _told_in_shots(unread, groups)
         rivals = _contested(members, rules, groups)
         products: dict[uuid.UUID, list[PairScore]] = {}
         for pair in members:
@@ -108,6 +110,16 @@ def decide(
             decision = _decide_one(group, rivals, foremost, rules, calibration)
             decisions += _of_each_listing(decision, owner, {p.product_id for p in group}, groups)
     return sorted(decisions, key=lambda d: (-d.score, str(d.product_id), str(d.video_id)))
+
+
+def _told_in_shots(pairs: Sequence[PairScore], groups: Groups) -> list[PairScore]:
+    """The pairs of a video, those whose words were not read with what they say of their product elsewhere in
+    the shot: one frame speaks for it."""
+    read: dict[tuple[int, uuid.UUID], PairScore] = {}
+    for pair in sorted((p for p in pairs if p.words is not None), key=lambda p: (_score(p), str(p.img_id))):
+        read[pair.shot, _owner(pair, groups)] = pair
+    told = ((p, read.get((p.shot, _owner(p, groups)))) for p in pairs)
+    return [p if p.words is not None or r is None else replace(p, words=r.words) for p, r in told]
 
 
 def _owner(pair: PairScore, groups: Groups) -> uuid.UUID:
@@ -163,7 +175,10 @@ def _contested(pairs: Sequence[PairScore], rules: Rules, groups: Groups) -> dict
     for a, b in meets:
         own = best[a.shot, _owner(a, groups), _owner(b, groups)]
         other = best[a.shot, _owner(b, groups), _owner(a, groups)]
-        if own == other or own - other >= rules.sibling_margin - _ROUNDING:
+        if is_told(a.words, b.words):
+            continue
+        clear = own == other or own - other >= rules.sibling_margin - _ROUNDING
+        if clear and not is_told(b.words, a.words):
             continue
         held = rivals.get(_pair_key(a))
         if held is None or (_score(b), str(b.img_id)) > (_score(held), str(held.img_id)):
@@ -200,9 +215,7 @@ def _decide_one(
 ) -> MatchDecision:
     # `foremost`: the largest sim_deep of the video. Of pairs without geometry only the first is reviewed.
     best = max(group, key=lambda p: (_capped(p, rivals, rules), _score(p), -p.ts, str(p.img_id)))
-    strong = [
-        p for p in group if _score(p) >= rules.accept and _pair_key(p) not in rivals and p.recolour is None
-    ]
+    strong = [p for p in group if _score(p) >= rules.accept and _pair_key(p) not in rivals and not p.differs]
     shots, images = len({p.shot for p in strong}), {p.img_id for p in strong}
     score = _capped(best, rivals, rules)
     if shots >= rules.bonus_consistency_min:
@@ -226,7 +239,7 @@ def _decide_one(
 
 
 def _capped(pair: PairScore, rivals: dict[_Key, PairScore], rules: Rules) -> float:
-    held = _pair_key(pair) in rivals or pair.recolour is not None
+    held = _pair_key(pair) in rivals or pair.differs
     return min(_score(pair), max(0.0, rules.accept - CAP_GAP)) if held else _score(pair)
 
 
@@ -244,6 +257,9 @@ def _fault(
         return Reason("rival", {"rival": str(rival.product_id), "rival_image": str(rival.img_id), **scores})
     if best.recolour is not None:
         return Reason("colour.differs", {"value": best.recolour})
+    if best.words is not None and best.words.against:
+        word, other = best.words.against
+        return Reason("word.differs", {"word": word, "other": other})
     if not calibration.calibrated:
         return Reason("model.uncalibrated", {"model": calibration.embedder})
     if best.sim_deep is None:

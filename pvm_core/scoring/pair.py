@@ -48,6 +48,21 @@ def weighted(deep: float | None, kp: float | None, edge: float | None, rules: Ru
 
 
 @dataclass(frozen=True)
+class Words:
+    """What the text of a frame says about a product.
+
+    Attributes:
+        carried: folded words of the product picture.
+        seen: of them, those that the frame reads too, each with its rarity in the catalogue, [0, 1].
+        against: a word of the product, and the other one that stands in its place; () without.
+    """
+
+    carried: frozenset[str] = frozenset()
+    seen: tuple[tuple[str, float], ...] = ()
+    against: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class PairScore(Terms, Pair):
     """A pair with its score.
 
@@ -59,6 +74,7 @@ class PairScore(Terms, Pair):
         mirrored: whether the frame shows the product left for right; stored with a match.
         recolour: distance of a region whose colour no light explains, where it is beyond `RECOLOURED`: the
             product of another colour; else None; not stored.
+        words: what the text of both says, None where it was not read; not stored either.
         shared: whether all that agrees is material that is not the product (`pvm_core.shared_material`); not
             stored either.
     """
@@ -69,7 +85,13 @@ class PairScore(Terms, Pair):
     mirrored: bool = False
     shared: bool = False
     recolour: float | None = None
+    words: Words | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether a region of another colour or another word shows that this is a sibling."""
+        return self.recolour is not None or (self.words is not None and bool(self.words.against))
 
 
 #: Fields of a `PairScore` that decisions need and the store does not keep with a pair.
-UNSTORED: Final = ("footprint", "by_looks", "learned", "mirrored", "shared", "recolour")
+UNSTORED: Final = ("footprint", "by_looks", "learned", "mirrored", "shared", "recolour", "words")

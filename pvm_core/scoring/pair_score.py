@@ -12,7 +12,9 @@ verifier was asked (`pvm_core.scoring.learned_term`), its answer may carry the p
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from pvm_core.rules import Rules
@@ -25,6 +27,7 @@ from pvm_core.scoring.calibration import (
 )
 from pvm_core.scoring.learned_term import learned_score
 from pvm_core.scoring.pair import Pair, PairScore, Terms, weighted
+from pvm_core.scoring.word_term import words_of
 from pvm_core.shared_material import discounted
 from pvm_core.verification import PairEvidence
 
@@ -32,6 +35,7 @@ from pvm_core.verification import PairEvidence
 #: colour that would else be accepted are beyond it, and 2 of 151 generated true pairs; true pairs of photos
 #: and clips that are accepted (661) reach 30.5.
 RECOLOURED: Final = 31.0
+_NO_WORDS: Final[Mapping[str, float]] = MappingProxyType({})
 
 
 def score_pair(
@@ -43,6 +47,7 @@ def score_pair(
     rules: Rules,
     margin: float | None = None,
     share: float | None = None,
+    rarity: Mapping[str, float] = _NO_WORDS,
 ) -> PairScore:
     """A pair with its terms and score; `evidence` None: the pictures could not be compared.
 
@@ -50,6 +55,7 @@ def score_pair(
         share: of the agreeing points, [0, 1], on material of the picture that is not the product; None where
             it shows none. Where too few are left, nothing places the pair. A picture that shows such
             material is as alike as that is, and learned points lie on it too: it is accepted by neither.
+        rarity: of words in the catalogue (`pvm_core.text.rarities`).
     """
     found = evidence or PairEvidence(0, 0)
     left = found if share is None else discounted(found, share, rules.min_inliers)
@@ -67,6 +73,7 @@ def score_pair(
         pair.frame_id, pair.img_id, pair.product_id, pair.video_id, pair.ts, pair.shot,
         terms.sim_deep, terms.sim_kp, terms.sim_edge, terms.score_pair, footprint, by_looks, points,
         bool(found.mirrored), left is None, _recoloured(found),
+        words_of(found, rules, rarity),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pvm_core.verification.types import (
     evidence_from_row,
     evidence_to_row,
     learned_to_row,
+    words_to_row,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "learned_to_row",
     "verify_frame",
     "verify_mirrored",
+    "words_to_row",
 ]

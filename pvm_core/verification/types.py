@@ -11,6 +11,7 @@ from pvm_core.arrays import U8
 from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
 from pvm_core.keypoints import Keypoints
+from pvm_core.text.word_evidence import WordEvidence
 from pvm_core.verification.appearance import Appearance, Canvas, make_canvas
 from pvm_core.verification.learned_evidence import LearnedEvidence
 from pvm_core.verification.matching import UnitRows
@@ -111,6 +112,7 @@ class PairEvidence(Appearance):
         recolour: mean chroma, Lab units, of the region that contradicts the product most and that no light
             explains (`verification.local`), >= 0; None where print does not agree well enough to say.
         recolour_at: corners of that region in product pixels, x0 y0 .. x3 y3.
+        words: what the text of both says; None where it was not read.
         mirrored: whether the frame shows the product left for right; False: the plain view is the clearer
             one; None: only that was tried. Places are those of the frame as it is, mirrored or not.
     """
@@ -135,6 +137,7 @@ class PairEvidence(Appearance):
     learned: LearnedEvidence | None = None
     recolour: float | None = None
     recolour_at: tuple[float, ...] | None = None
+    words: WordEvidence | None = None
     mirrored: bool | None = None
 
 
@@ -148,7 +151,12 @@ def learned_to_row(evidence: LearnedEvidence) -> dict[str, Any]:
     return {"learned": _row(evidence)}
 
 
-def _row(measured: PairEvidence | LearnedEvidence) -> dict[str, Any]:
+def words_to_row(evidence: WordEvidence) -> dict[str, Any]:
+    """What words say alone, as `evidence_to_row` writes it."""
+    return {"words": _row(evidence)}
+
+
+def _row(measured: PairEvidence | LearnedEvidence | WordEvidence) -> dict[str, Any]:
     row = {f.name: getattr(measured, f.name) for f in fields(measured)}
     return {k: _plain(v) for k, v in row.items() if v is not None and v != ()}
 
@@ -163,6 +171,8 @@ def evidence_from_row(row: Mapping[str, Any]) -> PairEvidence:
         values = {k: _frozen(v) for k, v in row.items()}
         if "learned" in values:
             values["learned"] = LearnedEvidence(**{k: _frozen(v) for k, v in values["learned"].items()})
+        if "words" in values:
+            values["words"] = WordEvidence(**{k: _frozen(v) for k, v in values["words"].items()})
         return PairEvidence(**values)
     except (TypeError, AttributeError) as error:
         raise StoreError(
@@ -171,7 +181,7 @@ def evidence_from_row(row: Mapping[str, Any]) -> PairEvidence:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, LearnedEvidence):
+    if isinstance(value, LearnedEvidence | WordEvidence):
         return _row(value)
     return [_plain(v) for v in value] if isinstance(value, tuple) else value
 

@@ -159,6 +159,9 @@ class Database:
             connection.cursor() as cursor,
         ):
             yield cursor
+            if pipelined:
+                # The end of the transaction travels with its last statements.
+                connection.commit()
 
     def write(self, cursor: _Cursor, write: Write) -> int:
         """Runs one write within a `transaction`; returns rows changed."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from pvm_core.errors import InputError
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement
 from pvm_resources.store.base import Repository, columns, insert, json, listed, rows
@@ -304,3 +305,30 @@ class Attention(Repository):
     def forget(self, video_id: uuid.UUID, faces_key: str) -> None:
         """Deletes everything about the faces of a video under that key."""
         self._execute("DELETE FROM face_sets WHERE video_id = %s AND faces_key = %s", video_id, faces_key)
+
+
+def missing_reason(analysis: JobAttention | None) -> dict[str, Any]:
+    """Why a video has no attention: code, subject, reason, remedy.
+
+    Args:
+        analysis: of the job that holds the video; None: it has not begun.
+    """
+    if analysis is None:
+        return InputError(
+            "attention.not_run",
+            "the attention analysis",
+            "it has not run for a job that holds this video",
+            "Run `make attention` once, then `pvm attention --job JOB --run`, or leave `pvm up` running",
+        ).to_dict()
+    if analysis.status == "failed" and analysis.reason:
+        return analysis.reason
+    if analysis.status == "running":
+        return InputError(
+            "attention.running", f"job {analysis.job_id}", "its analysis is not finished", "Ask again later"
+        ).to_dict()
+    return InputError(
+        "attention.left_out",
+        f"job {analysis.job_id}",
+        "this video could not be analysed",
+        "See the asset face_tracks: its metadata names what is missing",
+    ).to_dict()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pvm_core.picture_content import Role
 from pvm_core.product_changes import FIELDS
+from pvm_core.text import Line
 from pvm_jobs.events import Event
 from pvm_resources.postgres.driver import Copy, Statement, Write
 from pvm_resources.store.base import Repository, clean, columns, json, listed, rows, signed, unsigned
@@ -108,7 +109,7 @@ class ReviewedPicture:
 
 
 class Catalogue(Repository):
-    """Tables `products`, `stored_images`, `image_sources` and a job's membership in them."""
+    """Tables `products`, `stored_images`, `image_sources`, `picture_lines` and a job's membership in them."""
 
     def set_products(
         self,
@@ -211,6 +212,33 @@ class Catalogue(Repository):
         """The job's pictures as `write_review` left them."""
         return self._db.all(
             ReviewedPicture, "SELECT img_id, role, marked FROM job_images WHERE job_id = %s", [job_id]
+        )
+
+    def lines(self, reader_key: str, pictures: Collection[uuid.UUID]) -> dict[uuid.UUID, list[Line]]:
+        """The lines of text of those of the pictures that were read under the key."""
+        found = self._db.tuples(
+            "SELECT img_id, lines FROM picture_lines WHERE reader_key = %s AND img_id = ANY(%s)",
+            [reader_key, list(pictures)],
+        )
+        return {img_id: [Line(text, tuple(at), score) for text, at, score in raw] for img_id, raw in found}
+
+    def write_lines(self, reader_key: str, read: Mapping[uuid.UUID, Sequence[Line]]) -> None:
+        """The lines of pictures; of one that was read meanwhile, or is gone, nothing is written."""
+        self._db.commit(
+            Statement(
+                "INSERT INTO picture_lines (img_id, reader_key, lines) "
+                "SELECT g.img_id, %s, g.lines FROM unnest(%s::uuid[], %s::jsonb[]) g (img_id, lines) "
+                "WHERE EXISTS (SELECT 1 FROM stored_images i WHERE i.img_id = g.img_id) "
+                "ON CONFLICT DO NOTHING",
+                [
+                    reader_key,
+                    list(read),
+                    [
+                        json([[clean(one.text), one.at, one.score] for one in lines])
+                        for lines in read.values()
+                    ],
+                ],
+            )
         )
 
     def listing_groups(self, job_id: str) -> dict[uuid.UUID, uuid.UUID]:

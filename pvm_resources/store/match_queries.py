@@ -16,6 +16,7 @@ from pvm_jobs.lifecycle import JobStatus
 from pvm_resources.store.base import Repository, listed
 from pvm_resources.store.labels import EFFECTIVE, SAID, VerdictFilter
 from pvm_resources.store.match_record import (
+    ATTENTION,
     EVIDENCE,
     LABELLED,
     PICTURES,
@@ -46,13 +47,20 @@ class JobRow:
     archived_at: datetime | None
 
 
-#: Orders of results: best first; ``doubt``: nearest to the threshold first, where a verdict says most.
-ResultSort = Literal["best", "doubt"]
-_ORDER: Final[dict[ResultSort, str]] = {"best": "m.score DESC", "doubt": "abs(m.score - m.accept)"}
+#: Orders of results: best first; ``doubt``: nearest to the threshold first, where a verdict says most;
+#: ``attention``: the presenter who holds the viewer first, what is unknown last.
+ResultSort = Literal["best", "doubt", "attention"]
+_ATTENTION: Final = "coalesce(att.score, -1)"
+_ORDER: Final[dict[ResultSort, str]] = {
+    "best": "m.score DESC",
+    "doubt": "abs(m.score - m.accept)",
+    "attention": f"{_ATTENTION} DESC",
+}
 #: What comes after a place in that order.
 _BEYOND: Final[dict[ResultSort, str]] = {
     "best": "m.score <= %(place)s AND (m.score < %(place)s OR m.match_id > %(match)s)",
     "doubt": "(abs(m.score - m.accept), m.match_id) > (%(place)s::float8, %(match)s::uuid)",
+    "attention": f"(-{_ATTENTION}, m.match_id) > (-%(place)s::float8, %(match)s::uuid)",
 }
 
 
@@ -76,7 +84,9 @@ class ResultFilter:
     sort: ResultSort = "best"
 
     def place(self, row: MatchView) -> float:
-        """What `row` is ordered by: its score, or how far it is from the threshold."""
+        """What `row` is ordered by: its score, how far it is from the threshold, or its video's attention."""
+        if self.sort == "attention":
+            return -1.0 if row.attention is None else row.attention
         return row.score if self.sort == "best" else abs(row.score - row.accept)
 
 
@@ -218,7 +228,8 @@ class MatchQueries(Repository):
         if wanted.jobs is not None and not wanted.jobs:
             return []
         clause, values = _where(wanted, after)
-        query = page(clause, f"{_ORDER[wanted.sort]}, m.match_id")
+        joins = f"{LABELLED} {ATTENTION}" if wanted.sort == "attention" else LABELLED
+        query = page(clause, f"{_ORDER[wanted.sort]}, m.match_id", joins)
         return self._db.all(reader(MatchView), query, {**values, "limit": limit})
 
     def count(self, wanted: ResultFilter) -> int:

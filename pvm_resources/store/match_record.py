@@ -43,9 +43,9 @@ SELECT {stored}, m.job_id, m.created_at, j.industry, p.asin_or_itemid AS product
        l.verdict AS label, l.who AS label_who, l.created_at AS label_at, r.product_id AS rival_id,
        r.asin_or_itemid AS rival_product, r.title AS rival_title, r.src AS rival_source,
        ri.img_id AS rival_img, ri.local_path AS rival_path,
-       coalesce(lg.asin_or_itemid, '') AS listed_as{more}
+       coalesce(lg.asin_or_itemid, '') AS listed_as, att.score AS attention{more}
 FROM {source} m JOIN jobs j USING (job_id) JOIN products p USING (product_id) JOIN videos w USING (video_id)
-{names} {joins} {labels} {rival} {where} ORDER BY {order}
+{names} {joins} {labels} {rival} {attention} {where} ORDER BY {order}
 """
 #: The product that contests a match m and the picture it does so by, else the product's first one. A reason's
 #: values are data of any release: what is no id is cast to none.
@@ -58,6 +58,10 @@ LEFT JOIN LATERAL (
     SELECT s.img_id, s.local_path FROM stored_images s WHERE s.product_id = r.product_id
     ORDER BY s.img_id IS NOT DISTINCT FROM {_ID.format("rival_image")} DESC, s.created_at, s.img_id LIMIT 1
 ) ri ON true"""
+#: The attention of the presenter of a match m's video, as the analysis of its job has it.
+ATTENTION: Final = """LEFT JOIN LATERAL (
+    SELECT a.score FROM attention_jobs aj JOIN attention_videos a USING (attention_key)
+    WHERE aj.job_id = m.job_id AND a.video_id = m.video_id) att ON true"""
 #: What an evidence picture shows: `EvidenceItem`'s columns beyond `MatchView`, and where they come from.
 EVIDENCE: Final = (
     ", i.local_path AS image_path, f.local_path AS frame_path, e.raw, k.mask_path AS product_mask"
@@ -130,6 +134,7 @@ class MatchView(MatchRecord):
         label: the verdict of a person on product and video; label_who, label_at: who and when; None: none.
         listed_as: the first listing of the product's group, its id as its source gave it; "" where it is
             listed once.
+        attention: of the video's presenter, [0, 1]; None: unknown, or not analysed (yet).
         rival: the product that contests it; None where none does, or it is gone.
     """
 
@@ -156,6 +161,7 @@ class MatchView(MatchRecord):
     label_at: datetime | None
     rival: Rival | None
     listed_as: str
+    attention: float | None = None
 
     @property
     def effective_status(self) -> Status:
@@ -237,7 +243,7 @@ def view(
     """
     return _VIEW.format(
         stored=STORED, more=more, source=source, names=names, joins=joins, labels=JOIN,
-        rival=_RIVAL, where=where, order=order,
+        rival=_RIVAL, attention=ATTENTION, where=where, order=order,
     )  # fmt: skip
 
 

@@ -231,6 +231,18 @@ class ProductQueries(Repository):
         )
         return {row[0]: row[1] for row in self._db.tuples(query, [list(img_ids), model_key])}
 
+    def industries_of(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[str, ...]]:
+        """Slugs of the industries that have each of these products, in a job or by their catalogue's name."""
+        rows = self._db.tuples(
+            "SELECT product_id, array_agg(DISTINCT industry) FROM ("
+            "SELECT p.product_id, i.slug AS industry FROM products p "
+            "JOIN industries i ON i.slug = p.namespace "
+            "WHERE p.product_id = ANY(%(ids)s) UNION ALL SELECT g.product_id, j.industry FROM job_products g "
+            "JOIN jobs j USING (job_id) WHERE g.product_id = ANY(%(ids)s)) n GROUP BY product_id",
+            {"ids": list(product_ids)},
+        )
+        return {row[0]: tuple(row[1]) for row in rows}
+
     def named(self, name: str) -> list[uuid.UUID]:
         """The products that have this id, or whose source gave it; a few where several sources did."""
         query = (

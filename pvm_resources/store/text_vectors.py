@@ -159,24 +159,6 @@ class TextVectors(Repository):
         rows = self._db.tuples(query, {"keys": list(model_keys), "none": UNASSIGNED})
         return {row[0]: (int(row[1]), str(row[2])) for row in rows}
 
-    def gone(self, days: int) -> list[uuid.UUID]:
-        """Products that changes deleted within so many days and that were not made again."""
-        query = (
-            "SELECT t.product_id FROM product_tombstones t LEFT JOIN products p USING (product_id) "
-            "WHERE p.product_id IS NULL AND t.deleted_at > now() - make_interval(days => %s)"
-        )
-        return [row[0] for row in self._db.tuples(query, [days])]
-
-    def industries(self, product_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, tuple[str, ...]]:
-        """Slugs of the industries that each product is of, by its catalogue or by a job."""
-        query = (
-            "SELECT product_id, array_agg(DISTINCT slug) FROM (SELECT p.product_id, i.slug FROM products p "
-            "JOIN industries i ON i.slug = p.namespace WHERE p.product_id = ANY(%(ids)s) UNION ALL "
-            "SELECT g.product_id, j.industry FROM job_products g JOIN jobs j USING (job_id) "
-            "WHERE g.product_id = ANY(%(ids)s)) s GROUP BY product_id"
-        )
-        return {row[0]: tuple(row[1]) for row in self._db.tuples(query, {"ids": list(product_ids)})}
-
     def sample(self, model_key: str, industry: str, most: int) -> list[uuid.UUID]:
         """Some products of an industry that have a vector, the same each time."""
         query = (

@@ -6,9 +6,11 @@ time, another claims.
 
 from __future__ import annotations
 
+import contextlib
+import select
 import time
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import psycopg
 
@@ -16,8 +18,12 @@ from pvm_resources.postgres.driver import Database, store_errors
 from pvm_resources.store.base import json
 from pvm_resources.streams.base import CLAIM_S, KEY, DeadLetter, Depth, Entry, place
 
+_Connection = psycopg.Connection[tuple[Any, ...]]
 #: The channel of PostgreSQL's NOTIFY.
 CHANNEL: Final = "pvm_product_stream"
+#: What a connection begins with. A claim or an acknowledgement that a crash of the server takes back costs a
+#: second delivery, which changes nothing; so nobody waits until it is on the disk.
+_PREPARE: Final = {"listens": f"LISTEN {CHANNEL}", "reads": "SET synchronous_commit = off"}
 #: Without a notification the table is looked at this often, seconds: what a dead consumer left tells nobody.
 _LOOK_S: Final = 1.0
 _PUBLISH: Final = f"""
@@ -53,7 +59,7 @@ class PostgresStream:
     """See `Stream`.
 
     Args:
-        database: of our tables; a reader holds one connection more, which listens.
+        database: of our tables. A publisher has one connection of its own, a reader two.
         key: several streams may share the table.
         claim_s: seconds that a consumer has for what it reads.
     """
@@ -62,34 +68,36 @@ class PostgresStream:
         self._db = database
         self._key = key
         self._claim_s = claim_s
-        self._listener: psycopg.Connection[tuple[object, ...]] | None = None
+        self._connections: dict[str, _Connection] = {}
 
     def publish(self, event: Mapping[str, str]) -> str:
         """See `Stream`."""
-        with self._db.transaction() as cursor:
-            row = cursor.execute(_PUBLISH, [self._key, json(dict(event))]).fetchone()
+        with self._connected("publishes") as connection:
+            row = connection.execute(_PUBLISH, [self._key, json(dict(event))]).fetchone()
         assert row is not None
         return str(row[0])
 
     def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:
         """See `Stream`."""
         until = time.monotonic() + block_ms / 1_000
-        listener = self._listening()
+        with self._connected("listens"):
+            # What comes after the first look is told.
+            pass
         while True:
             found = self._claim(consumer, count)
             left = until - time.monotonic()
             if found or left <= 0:
                 return found
-            with store_errors("the database"):
+            with self._connected("listens") as listener:
                 for _ in listener.notifies(timeout=min(left, _LOOK_S), stop_after=1):
                     pass
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
         """See `Stream`."""
         if entries:
-            with self._db.transaction() as cursor:
+            with self._connected("reads") as connection:
                 numbers = [one.handle for one in entries]
-                cursor.execute("DELETE FROM product_stream WHERE entry = ANY(%s)", [numbers])
+                connection.execute("DELETE FROM product_stream WHERE entry = ANY(%s)", [numbers])
 
     def postpone(self, entries: Sequence[Entry]) -> None:
         """See `Stream`: their claim runs out by itself."""
@@ -121,19 +129,28 @@ class PostgresStream:
 
     def close(self) -> None:
         """See `Stream`; the database is its maker's."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
-    def _listening(self) -> psycopg.Connection[tuple[object, ...]]:
-        if self._listener is None or self._listener.closed:
-            with store_errors("the database"):
-                self._listener = psycopg.connect(self._db.dsn, autocommit=True)
-                self._listener.execute(f"LISTEN {CHANNEL}")
-        return self._listener
+    @contextlib.contextmanager
+    def _connected(self, does: str) -> Iterator[_Connection]:
+        """A connection of its own, whose statements are transactions: one round trip each."""
+        found = self._connections.get(does)
+        with store_errors("the database"):
+            if found is None or found.closed or (does == "publishes" and _told(found)):
+                found = self._connections[does] = psycopg.connect(self._db.dsn, autocommit=True)
+                if does in _PREPARE:
+                    found.execute(_PREPARE[does])
+            yield found
 
     def _claim(self, consumer: str, count: int) -> list[Entry]:
         values = {"stream": self._key, "consumer": consumer, "count": count, "claim": self._claim_s}
-        with self._db.transaction() as cursor:
-            rows = cursor.execute(_CLAIM, values).fetchall()
+        with self._connected("reads") as connection:
+            rows = connection.execute(_CLAIM, values).fetchall()
         return [Entry(str(row[0]), place(row[0]), row[1], row[2], row[0]) for row in sorted(rows)]
+
+
+def _told(connection: _Connection) -> bool:
+    """Whether the server said something unasked: that it ends."""
+    return bool(select.select([connection.pgconn.socket], [], [], 0)[0])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable, Sequence
+
 from pydantic import SecretStr
 
 from pvm_resources.clients import installed, missing
@@ -29,6 +32,24 @@ def get_vector_store(settings: Settings, database: Database, model_key: str) -> 
         )
     makers = {"redis": _redis, "qdrant": _qdrant, "pinecone": _pinecone, "supabase": _supabase}
     return makers[settings.vector_store_type](settings, model_key, dimension, least)
+
+
+def forgetting(settings: Settings, database: Database) -> Callable[[Sequence[uuid.UUID]], None] | None:
+    """What removes deleted products' vectors from a store beside the database; None where there is none: from
+    our tables they go with the product's row.
+
+    Raises:
+        InputError, StoreError: as `get_vector_store`.
+    """
+    if settings.vector_store_type == "pgvector":
+        return None
+    store = get_vector_store(settings, database, "")
+
+    def forget(product_ids: Sequence[uuid.UUID]) -> None:
+        for product_id in product_ids:
+            store.delete_product_embedding(product_id)
+
+    return forget
 
 
 def _redis(settings: Settings, model_key: str, dimension: int, least: float) -> VectorStore:

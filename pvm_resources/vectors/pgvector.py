@@ -5,14 +5,15 @@ Filters are those of table `products` itself, so what a vector is found by is al
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import sql
 
 from pvm_resources.postgres.driver import Database
-from pvm_resources.store.base import Cursor
+from pvm_resources.store.base import Cursor, json
 from pvm_resources.store.match_record import where
 from pvm_resources.store.product_queries import ProductFilter, conditions
 from pvm_resources.vectors.base import (
@@ -48,12 +49,17 @@ ORDER BY g.product_id FOR KEY SHARE OF p
 ON CONFLICT (product_id, model_key) DO UPDATE SET embedding = excluded.embedding,
     text_version = excluded.text_version, updated_at = excluded.updated_at
 """
+#: Settings of the planner that the exact search wants back.
+_PLANNER: Final = frozenset({"enable_sort", "enable_bitmapscan", "enable_hashjoin", "enable_seqscan"})
 #: The order of the index stands only as long as nothing is sorted or hashed after it.
-_SEARCH: Final = f"""
-SELECT '[1]'::vector; SET LOCAL hnsw.iterative_scan = relaxed_order; SET LOCAL hnsw.ef_search = {_EF_SEARCH};
-SET LOCAL hnsw.max_scan_tuples = {_SCAN}; SET LOCAL enable_sort = off; SET LOCAL enable_hashjoin = off;
-SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off
-"""
+_INDEXED: Final = {
+    "hnsw.iterative_scan": "relaxed_order", "hnsw.ef_search": str(_EF_SEARCH),
+    "hnsw.max_scan_tuples": str(_SCAN), "enable_sort": "off", "enable_hashjoin": "off",
+    "enable_mergejoin": "off", "enable_seqscan": "off", "enable_bitmapscan": "off",
+}  # fmt: skip
+_SET: Final = "SELECT set_config(key, value, true) FROM jsonb_each_text(%s)"
+#: Memory and processes that make an index at once; both are free again when it is there.
+_BUILD: Final = {"maintenance_work_mem": "512MB", "max_parallel_maintenance_workers": "2"}
 
 
 class PgVectorStore:
@@ -131,14 +137,16 @@ class PgVectorStore:
         least = self._min_score if min_score is None else min_score
         clause, values = where(conditions(filters or ProductFilter()))
         values |= {"v": _text(checked(embedding, self._dimension, self._key)), "k": limit}
-        with self._db.transaction() as cursor:
+        with self._db.transaction(pipelined=True) as cursor:
             if filters is None or not _few(cursor, clause, values):
+                # The library is loaded with its first use; before that its settings are unknown.
+                _other(cursor).execute("SELECT '[1]'::vector")
                 # Nothing else runs in this transaction but the exact search, which no index serves.
-                cursor.execute(_SEARCH)
+                _other(cursor).execute(_SET, [json(_INDEXED)])
                 found = self._found(cursor, self._nearest(clause), values)
                 if len(found) == limit or (found and found[-1].similarity_score < least):
                     return [one for one in found if one.similarity_score >= least]
-                cursor.execute("SET LOCAL enable_sort = on; SET LOCAL enable_bitmapscan = on")
+                _other(cursor).execute(_SET, [json(dict.fromkeys(_INDEXED.keys() & _PLANNER, "on"))])
             found = self._found(cursor, self._compared(clause), values)
         return [one for one in found if one.similarity_score >= least]
 
@@ -156,6 +164,19 @@ class PgVectorStore:
             cursor.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(self._index)))
             cursor.execute("DELETE FROM product_text_embeddings WHERE model_key = %s", [self._key])
         self._indexed = False
+
+    @contextlib.contextmanager
+    def loading(self) -> Iterator[None]:
+        """For many vectors of a new model: its index is made at the end, several times faster than by one
+        vector after another. Searches meanwhile compare all vectors."""
+        self._indexed = True
+        try:
+            yield
+        finally:
+            self._indexed = False
+        with self._db.transaction() as cursor:
+            cursor.execute(_SET, [json(_BUILD)])
+            self._ensure_index(cursor)
 
     def _ensure_index(self, cursor: Cursor) -> None:
         if self._indexed:
@@ -175,26 +196,32 @@ class PgVectorStore:
         return {"dim": sql.Literal(self._dimension), "key": sql.Literal(self._key)}
 
     def _nearest(self, clause: str) -> sql.Composed:
-        # A partial index fits its model's literal key alone.
+        # A partial index fits its model's literal key alone. Twice as many as are wanted make up for the half
+        # precision and the relaxed order.
         return sql.SQL(
             "WITH near AS MATERIALIZED ("
             "SELECT e.product_id, p.category, e.embedding, e.updated_at FROM product_text_embeddings e "
             f"JOIN products p USING (product_id) {clause} AND e.model_key = {{key}} "
-            "ORDER BY e.embedding::halfvec({dim}) <=> %(v)s::vector::halfvec({dim}) LIMIT %(k)s) "
-            "SELECT product_id, greatest(0, 1 - (embedding <=> %(v)s::vector)) AS score, category, "
-            "updated_at FROM near ORDER BY score DESC, product_id"
+            "ORDER BY e.embedding::halfvec({dim}) <=> %(v)s::vector::halfvec({dim}) LIMIT 2 * %(k)s) "
+            "SELECT product_id, greatest(0, 1 - (embedding <=> %(v)s::vector)), category, updated_at "
+            "FROM near ORDER BY embedding <=> %(v)s::vector, product_id LIMIT %(k)s"
         ).format(**self._literals())
 
     def _compared(self, clause: str) -> sql.Composed:
         return sql.SQL(
-            "SELECT e.product_id, greatest(0, 1 - (e.embedding <=> %(v)s::vector)) AS score, p.category, "
+            "SELECT e.product_id, greatest(0, 1 - (e.embedding <=> %(v)s::vector)), p.category, "
             f"e.updated_at FROM products p JOIN product_text_embeddings e USING (product_id) {clause} "
-            "AND e.model_key = {key} ORDER BY score DESC, product_id LIMIT %(k)s"
+            "AND e.model_key = {key} ORDER BY e.embedding <=> %(v)s::vector, e.product_id LIMIT %(k)s"
         ).format(**self._literals())
 
     def _found(self, cursor: Cursor, query: sql.Composed, values: Mapping[str, Any]) -> list[FoundProduct]:
         # A prepared statement would get a generic plan, which no partial index fits.
         return [FoundProduct(*row) for row in cursor.execute(query, values, prepare=False)]
+
+
+def _other(cursor: Cursor) -> Cursor:
+    """Another cursor of the transaction: whose rows nobody wants, nobody waits for."""
+    return cursor.connection.cursor()
 
 
 def _few(cursor: Cursor, clause: str, values: Mapping[str, Any]) -> bool:

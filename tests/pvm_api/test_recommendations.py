@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from pvm_core.recommending.ranking import Ranked
 from pvm_core.text_vectors.model import TextModel
 from pvm_demo.shop import make_shop
 from pvm_jobs.source_policy import parse_policies
@@ -16,7 +17,6 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.settings import Settings
 from pvm_resources.store.assembly import Store
 from pvm_resources.text_index import TextIndex
-from pvm_resources.vectors.base import VectorStore
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
 
@@ -128,33 +128,6 @@ def test_a_new_product_is_compared_by_its_words_at_once(client: TestClient, shop
     assert shop[7] not in {one["product_id"] for one in _similar(client, made, "min_score=0")}
 
 
-def test_a_store_of_vectors_of_its_own_keeps_up_with_changes(
-    client: TestClient, shop: list[str], repos: Store, settings: Settings, media: MediaStore
-) -> None:
-    """Qdrant's client in its local mode, which knows no table of ours."""
-    pytest.importorskip("qdrant_client")
-    from qdrant_client import QdrantClient
-
-    from pvm_resources.vectors.qdrant import QdrantStore
-
-    client_ = QdrantClient(":memory:")
-
-    class Elsewhere(TextIndex):
-        def vectors(self, model_key: str) -> VectorStore:
-            return QdrantStore(client_, model_key)
-
-    index = Elsewhere(repos, settings.model_copy(update={"vector_store_type": "qdrant"}))
-    living = LivingCatalogue(repos, media, index.follow)
-    event = {"event_type": "create", "product_id": "q1", "data": {"name": "Zebra kettle", "price": "5"}}
-    product = living.take([event])[0].product_id
-    key = index.serving().model_key
-    assert index.vectors(key).get_product_embedding(product) is not None
-    assert index.state(key).missing == 0
-    living.take([{"event_type": "delete", "product_id": "q1"}])
-    assert index.vectors(key).get_product_embedding(product) is None
-    assert index.sweep() == 1, "told again, in case it did not hear"
-
-
 def test_both_weigh_what_is_known(client: TestClient, done: World, index: TextIndex) -> None:
     index.embed(None)
     first = done.products[0].product_id
@@ -180,6 +153,11 @@ def test_what_appears_in_the_same_videos_is_recommended_first(
     assert found[0]["product_id"] == str(two)
     assert found[0]["parts"]["seen"] == 1.0
     assert "1 of the same videos" in found[0]["why"]
+    repos.appearances.set_recommendations({one: [Ranked(two, 0.9, {"seen": 1.0})]})
+    (stored,) = client.get(f"/v1/recommendations/{one}?limit=1").json()["items"]
+    assert stored["similarity_score"] == 0.9
+    assert "1 of the same videos" in stored["why"]
+    repos.appearances.set_recommendations({one: []})
     labels.give(matches[two], "reject", "Lan")
     parts = {row["product_id"]: row["parts"] for row in _recommended(client, one)}
     assert parts[str(two)]["seen"] == 0.0, "a verdict stands over the score"

@@ -22,6 +22,7 @@ from pvm_assets.work.pictures import store_picture_and_views
 from pvm_core.images import decode_stored
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
+from pvm_core.text import load_reader
 from pvm_evaluation.industry_calibration import install, propose
 from pvm_jobs.events import PER_JOB
 from pvm_jobs.source_policy import parse_policies
@@ -202,6 +203,42 @@ def test_pairs_in_doubt_are_put_to_the_second_verifier_once(
     assert plain != key
     assert not any("learned" in (raw or {}) for _, raw in stand.repos.matching.evidence(job.job_id, plain))
     assert all(m.status != "accepted" for m in stand.repos.matching.matches(job.job_id))
+
+
+@pytest.mark.models
+def test_words_of_the_pairs_that_carry_a_match_are_read_once(
+    stand: Stand, instance: dg.DagsterInstance
+) -> None:
+    pytest.importorskip("rapidocr")
+    job = stand.job()
+    # Another detector, so that no other test has read these pairs.
+    stand.repos.industries.set_rules(job.industry, "default", {"max_keypoints": 777})
+    assert stand.run(job).status == "completed"
+    key = stand.repos.jobs.get(job.job_id).keys["verify"]
+    read = [
+        raw["words"] for _, raw in stand.repos.matching.evidence(job.job_id, key) if raw and "words" in raw
+    ]
+    figures = _materialisations(instance, job.partition_key)["matches"].metadata
+    assert figures["pairs_words_read"].value == len(read) > 0
+    assert len(read) < figures["pairs_scored"].value / 2
+    assert any(set(one.get("seen", ())) <= set(one.get("carried", ())) for one in read if one.get("seen"))
+    assert any(m.status == "accepted" for m in stand.repos.matching.matches(job.job_id))
+    reader = load_reader("auto")
+    assert reader is not None
+    kept = stand.repos.catalogue.lines(
+        reader.key, [i.img_id for i in stand.repos.catalogue.images(job.job_id)]
+    )
+    assert any(line.score > 0.9 for lines in kept.values() for line in lines)
+
+    assert stand.run(job).status == "completed"
+    progress = {p.stage: p for p in stand.repos.state.progress(job.job_id)}
+    assert progress["matches"].reused == progress["matches"].total
+    # Without it the pairs are measured as where no reader is installed.
+    stand.repos.industries.set_rules(job.industry, "default", {"max_keypoints": 777, "word_term": False})
+    assert stand.run(job).status == "completed"
+    plain = stand.repos.jobs.get(job.job_id).keys["verify"]
+    assert plain != key
+    assert not any("words" in (raw or {}) for _, raw in stand.repos.matching.evidence(job.job_id, plain))
 
 
 def test_a_lost_file_is_made_again(stand: Stand) -> None:

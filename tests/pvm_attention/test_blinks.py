@@ -63,12 +63,12 @@ def test_perclos_is_the_share_of_time_with_closed_eyes() -> None:
     assert not found.blinks
 
 
-def test_too_short_a_series_has_no_perclos_and_says_its_length() -> None:
+def test_too_short_a_series_has_no_rates_and_says_its_length() -> None:
     ts = np.arange(0, 3, 1 / 30)
     found = find_blinks(ts, np.full(ts.size, 0.3), np.ones(ts.size, bool))
     assert found.perclos is None
     assert found.perclos_window_s == pytest.approx(3, abs=0.1)
-    assert found.per_minute == 0
+    assert found.per_minute is None
 
 
 def test_what_nobody_could_see_is_unknown_and_not_free_of_blinks() -> None:

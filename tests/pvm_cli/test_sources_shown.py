@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from pvm_cli.main import app
 from pvm_cli.run import note_missing_phrases
 from pvm_cli.session import Session
 from pvm_cli.states import print_states, state_line
+from pvm_core.errors import Problem
 from pvm_jobs.request import JobRequest
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store.assembly import Store
@@ -123,6 +125,16 @@ def test_a_jobs_status_as_json_holds_the_same(job: str) -> None:
     (given_up,) = found["dead_letters"]
     assert (given_up["item"], given_up["attempts"]) == ("https://i.example/1.jpg", 3)
     assert given_up["last_at"].startswith("20")
+
+
+def test_a_jobs_status_as_json_holds_its_problems(repos: Store, job: str) -> None:
+    assert json.loads(pvm("status", "--job", job, "--json").stdout)["jobs"][0]["problems"] == []
+    problem = Problem("product_images", "images/a.jpg", "picture.empty", "the file is empty. Send it again")
+    repos.state.write_problems(job, [problem])
+    (found,) = json.loads(pvm("status", "--job", job, "--json").stdout)["jobs"]
+    assert found["problems"] == [asdict(problem)]
+    listed = json.loads(pvm("status", "--json").stdout)["jobs"]
+    assert all("problems" not in one for one in listed)
 
 
 def test_a_jobs_status_shows_what_each_asset_took(repos: Store, job: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from pvm_core.errors import StoreError
 from pvm_core.scoring.reason import Reason
+from pvm_core.text import Line
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store.assembly import Store
@@ -23,10 +25,11 @@ from tests.pvm_resources import world
 _EMPTY = {
     *("labels", "product_tombstones", "product_text_embeddings", "text_models"),
     *("product_recommendations", "industry_reports"),
+    *("attention_videos", "attention_jobs", "face_series", "face_tracks", "face_sets"),
     *("product_stream", "stream_consumers", "stream_totals"),
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),
-    *("endpoints", "deliveries", "delivery_streams"),
+    *("endpoints", "deliveries", "delivery_streams", "picture_lines"),
 }
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 
@@ -41,7 +44,9 @@ def _rows(database: Database) -> dict[str, list[tuple[object, ...]]]:
             [table],
         )
         names = ", ".join(f"{name}::text" for (name,) in columns)
-        found[str(table)] = sorted(database.tuples(f"SELECT {names} FROM {table}"), key=str)
+        # Events of the catalogue belong to no job, which the tables before 0019 cannot say.
+        only = " WHERE job_id IS NOT NULL" if table == "outbox" else ""
+        found[str(table)] = sorted(database.tuples(f"SELECT {names} FROM {table}{only}"), key=str)
     return found
 
 
@@ -240,11 +245,17 @@ def test_deleting_a_picture_deletes_every_derivative(repos: Store, database: Dat
     made = world.make(repos)
     world.write(repos, made)
     item = made.images[0].img_id
+    read = Line("Trà\x00 20 g", (0.0, 0.0, 9.0, 0.0, 9.0, 4.0, 0.0, 4.0), 0.98)
+    repos.catalogue.write_lines("reader", {item: [read], uuid.uuid4(): [read]})
+    repos.catalogue.write_lines("reader", {item: []})
+    assert repos.catalogue.lines("reader", [item]) == {item: [replace(read, text="Trà\ufffd 20 g")]}
+    assert repos.catalogue.lines("another", [item]) == {}
     database.commit(Statement("DELETE FROM stored_images WHERE img_id = %s", [item]))
     for table, column in [
         ("masks", "item_id"), ("embeddings", "item_id"), ("keypoint_sets", "item_id"),
         ("candidate_pairs", "img_id"), ("pair_evidence", "img_id"), ("pair_scores", "img_id"),
         ("matches", "best_img_id"), ("job_images", "img_id"), ("image_sources", "img_id"),
+        ("picture_lines", "img_id"),
     ]:  # fmt: skip
         assert database.value(f"SELECT count(*) FROM {table} WHERE {column} = %s", [item]) == 0, table
 

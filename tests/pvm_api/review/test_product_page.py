@@ -24,8 +24,14 @@ def address(site: Site) -> str:
     """The page of the shelf's first product, with looks and words known."""
     store = Store.over(site.database)
     rows = site.database.tuples("SELECT img_id, local_path FROM stored_images WHERE local_path <> ''")
+    owners = site.database.tuples("SELECT img_id, product_id FROM stored_images")
     media = MediaStore(site.settings.media)
-    embed(store, {row[0]: media.get(row[1]) for row in rows if media.exists(row[1])})
+    pictures = {row[0]: media.get(row[1]) for row in rows if media.exists(row[1])}
+    # Two that look alike: without, the shelf holds nothing that is like its first product.
+    first, second = (
+        next(img for img, product in owners if product == one.product_id) for one in site.shelf.products[:2]
+    )
+    embed(store, {**pictures, second: pictures[first]})
     TextIndex(store, site.settings).embed(None)
     return f"{site.url}/review/product/{site.shelf.products[0].product_id}"
 

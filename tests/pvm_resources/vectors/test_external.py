@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 from pvm_core.errors import InputError, StoreError
+from pvm_resources.living_catalogue import LivingCatalogue
+from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
+from pvm_resources.store.assembly import Store
 from pvm_resources.store.product_queries import ProductFilter
-from pvm_resources.vectors.factory import get_vector_store
+from pvm_resources.text_index import TextIndex
+from pvm_resources.vectors.factory import forgetting, get_vector_store
 from pvm_resources.vectors.redis_search import RedisStore
 from tests.pvm_resources.broker import free_port
 from tests.pvm_resources.streams.servers import RedisServer
@@ -136,3 +140,35 @@ def test_redis_is_told_what_the_founding_document_names() -> None:
         "(@category_key:{bed\\ \\&\\ bath} @source_key:{file|ebay} @price:[5.0 +inf])"
         "=>[KNN 3 @vector $v EF_RUNTIME 100 AS distance]"
     )
+
+
+def test_words_go_to_another_store_and_a_delete_takes_them_back(repos: Store, media: MediaStore) -> None:
+    with PineconeIndex(DIM) as place:
+        settings = _settings("pinecone", PINECONE_HOST=place.host, PINECONE_API_KEY=place.key)
+        catalogue = LivingCatalogue(repos, media, forgetting(settings, repos.database))
+        repos.industries.ensure("shop-a")
+        names = ("Brass desk lamp", "Steel desk lamp", "Oak desk lamp", "Wool rug", "Desk lamp bulb")
+        made = catalogue.take([
+            {"event_type": "create", "product_id": f"p{n}", "version": 1, "industry": "shop-a",
+             "data": {"name": name, "category": "Home", "price": str(n + 1), "currency": "USD"}}
+            for n, name in enumerate(names)
+        ])  # fmt: skip
+        index = TextIndex(repos, settings)
+        index.refit()
+        index.embed(None)
+        index.promote()
+        serving = index.serving().model_key
+        vectors = index.vectors(serving)
+        assert vectors.count() == index.state(serving).products - index.state(serving).missing > 0
+        assert index.embed(None) == 0, "what is there is not made again"
+        (one, *_), wanted = made, ProductFilter(industry="shop-a", price_max=Decimal(3))
+        vector = index.stored([one.product_id])[one.product_id]
+        found = vectors.find_similar_products(vector, 10, 0.0, wanted)
+        assert one.product_id in {hit.product_id for hit in found}
+        assert {hit.product_id for hit in found} <= {outcome.product_id for outcome in made[:3]}
+        delete = {"event_type": "delete", "product_id": "p0", "version": 2, "industry": "shop-a"}
+        catalogue.take([delete])
+        assert vectors.get_product_embedding(one.product_id) is None
+        vectors.store_product_embedding(one.product_id, vector)
+        assert [again.effect for again in catalogue.take([delete])] == [None]
+        assert vectors.get_product_embedding(one.product_id) is None, "said again, it is removed again"

@@ -63,7 +63,9 @@ def test_filters_are_those_of_the_product_now(repos: Store, media: MediaStore) -
 
 def test_the_index_finds_what_comparing_all_finds(repos: Store, media: MediaStore) -> None:
     vectors, shop = PgVectorStore(repos.database, "m"), stocked(repos, media, 1_500)
-    vectors.store_product_embeddings(shop.given)
+    with vectors.loading():
+        vectors.store_product_embeddings(shop.given)
+    assert vectors.store_product_embedding(shop.ids[0], shop.vectors[0])
     with repos.database.transaction() as cursor:
         cursor.execute("ANALYZE products; ANALYZE product_text_embeddings")
     rng = np.random.default_rng(3)

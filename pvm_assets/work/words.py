@@ -1,0 +1,66 @@
+"""Words of product pictures, and what the words of a frame say about them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pvm_assets.work.decoded import decode
+from pvm_assets.work.pairs import PairDone, PairTask
+from pvm_core.text import Line, Reader, load_reader
+from pvm_core.text.compare import compare_words, read_place, read_product
+from pvm_core.verification import evidence_from_row, words_to_row
+from pvm_resources.media.store import MediaStore
+from pvm_resources.store.records import Item
+
+
+@dataclass(frozen=True)
+class WordWorkerState:
+    """What a worker needs to read."""
+
+    media: MediaStore
+    reader: Reader
+
+    @classmethod
+    def load(cls, media: MediaStore, name: str) -> WordWorkerState:
+        """The state of a worker process for a reader that is not ``none``."""
+        reader = load_reader(name)
+        assert reader is not None
+        return cls(media, reader)
+
+
+@dataclass(frozen=True)
+class ReadingTask:
+    """A frame and the product pictures whose words are looked for in it.
+
+    Attributes:
+        pairs: the pictures, with their raw measurements.
+        lines: of each picture, as it was read.
+    """
+
+    pairs: PairTask
+    lines: tuple[Sequence[Line], ...]
+
+    def __str__(self) -> str:
+        return str(self.pairs)
+
+
+def read_picture(state: WordWorkerState, item: Item) -> tuple[uuid.UUID, list[Line]]:
+    """The lines of a product picture, in its pixels."""
+    return item.item_id, read_product(state.reader, decode(state.media, item).rgb)
+
+
+def read_frame(state: WordWorkerState, task: ReadingTask) -> PairDone:
+    """What words say about each pair of the task, as `words_to_row` writes it."""
+    pairs, found = task.pairs, []
+    frame = decode(state.media, pairs.frame).rgb
+    for item, raw, lines in zip(pairs.candidates, pairs.plain, task.lines, strict=True):
+        transform = evidence_from_row(raw).transform
+        assert transform is not None
+        matrix = np.reshape(transform, (3, 3))
+        shown = read_place(state.reader, frame, matrix, (item.height, item.width))
+        found.append((item.item_id, words_to_row(compare_words(lines, shown, matrix))))
+    return PairDone(pairs.frame.item_id, tuple(found))

@@ -1,0 +1,23 @@
+"""One analysis in this process: ``python -m pvm_attention.run PARTITION``; needs a platform."""
+
+from __future__ import annotations
+
+import sys
+
+import dagster as dg
+
+from pvm_attention.location import JOB_NAME, defs
+from pvm_jobs.job_ids import PARTITIONS_NAME
+
+
+def main(partition_key: str) -> int:
+    """Runs all six assets of a partition; the exit code."""
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(PARTITIONS_NAME, [partition_key])
+        made = defs.resolve_job_def(JOB_NAME)
+        result = made.execute_in_process(partition_key=partition_key, instance=instance, raise_on_error=False)
+    return 0 if result.success else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
