@@ -24,8 +24,8 @@ from pvm_core.scoring.calibration import Calibration, load_calibration
 from pvm_core.scoring.margin import margins
 from pvm_core.scoring.word_term import is_read
 from pvm_core.text import choose_reader, load_reader
-from pvm_core.text.compare import compare_words, read_place, read_product
 from pvm_core.verification import VerifyParams, verify_frame
+from pvm_core.verification.words import read_product, tell_words
 from pvm_demo.paint import Rgb
 from pvm_demo.products import WORDLESS, SyntheticProduct, catalogue_picture, make_design, make_products
 from pvm_demo.scenes import render_scene
@@ -180,8 +180,7 @@ def worded(case: Case, pair: RawPair, reader: str, calibration: Calibration, rul
         )
     )
     matrix = np.reshape(evidence.transform, (3, 3))
-    lines = read_place(who, frame, matrix, (product.shape[0], product.shape[1]))
-    words = compare_words(read_product(who, product), lines, matrix)
+    words = tell_words(read_product(who, product), product, who, frame, matrix)
     return replace(pair, evidence=replace(evidence, words=words))
 
 

@@ -249,7 +249,10 @@ def completed_jobs(
     if not waiting:
         return dg.SkipReason("every completed job has its analysis")
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(run_key=f"attention:{key}", partition_key=key) for key in waiting]
+        run_requests=[
+            dg.RunRequest(run_key=f"attention:{key}:{ended.isoformat()}", partition_key=key)
+            for key, ended in waiting
+        ]
     )
 
 

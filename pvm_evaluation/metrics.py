@@ -16,7 +16,7 @@ from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.decision import MatchDecision, decide
 from pvm_core.scoring.pair import PairScore
 from pvm_core.scoring.pair_score import score_pair
-from pvm_core.text import rarities
+from pvm_core.verification.word_evidence import rarities
 from pvm_evaluation.measure import RawPair
 
 TERMS: Final = ("sim_deep", "sim_kp", "sim_edge", "score_pair")

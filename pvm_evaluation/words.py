@@ -15,8 +15,9 @@ from pvm_core.keyframes import Keyframe, KeyframeParams, iter_keyframes
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.word_term import READ_ROUNDS, to_read
-from pvm_core.text import Line, Reader, WordEvidence, load_reader
-from pvm_core.text.compare import compare_words, read_place, read_product
+from pvm_core.text import Line, Reader, load_reader
+from pvm_core.verification.word_evidence import WordEvidence
+from pvm_core.verification.words import read_product, tell_words
 from pvm_evaluation.folders import CaseFolder, PhotoSet
 from pvm_evaluation.measure import RawPair
 from pvm_evaluation.metrics import score_pairs
@@ -39,7 +40,7 @@ class _State:
     products: Mapping[str, Path]
     rules: Rules
     scenes: bool
-    seen: dict[str, tuple[Sequence[Line], tuple[int, int]]] = field(default_factory=dict)
+    seen: dict[str, tuple[Sequence[Line], Rgb]] = field(default_factory=dict)
 
 
 def with_words(
@@ -103,9 +104,8 @@ def _read(state: _State, task: _Task) -> dict[_Key, WordEvidence]:
         assert pair.evidence is not None
         assert pair.evidence.transform is not None
         matrix = np.reshape(pair.evidence.transform, (3, 3))
-        product, size = _product(state, pair.image)
-        lines = read_place(state.reader, frames[pair.frame], matrix, size)
-        found[pair.frame, pair.image] = compare_words(product, lines, matrix)
+        lines, product = _product(state, pair.image)
+        found[pair.frame, pair.image] = tell_words(lines, product, state.reader, frames[pair.frame], matrix)
     return found
 
 
@@ -118,9 +118,9 @@ def _frames(state: _State, path: Path, wanted: set[str]) -> list[tuple[str, Rgb]
     return [(name, decode_stored(stored_jpeg(rgb, FRAME_FORMAT))) for name, rgb in named if name in wanted]
 
 
-def _product(state: _State, image: str) -> tuple[Sequence[Line], tuple[int, int]]:
+def _product(state: _State, image: str) -> tuple[Sequence[Line], Rgb]:
     if image not in state.seen:
         path = state.products[image]
         rgb = decode_stored(stored_jpeg(decode_picture(path.read_bytes(), path.name).rgb, PRODUCT_FORMAT))
-        state.seen[image] = (read_product(state.reader, rgb), (rgb.shape[0], rgb.shape[1]))
+        state.seen[image] = (read_product(state.reader, rgb), rgb)
     return state.seen[image]

@@ -64,8 +64,8 @@ _VARIABLES: Final = {
 
 
 #: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples; the
-#: interpreter that workspace-attention.yaml names.
-_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON"})
+#: interpreter that workspace-attention.yaml names; the token of the gRPC services.
+_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_ATTENTION_TOKEN"})
 
 
 def _variables(field: str) -> AliasChoices:

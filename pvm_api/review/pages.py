@@ -19,6 +19,7 @@ from pvm_api.deps import ServicesDep
 from pvm_api.paging import cut
 from pvm_api.problems import ApiError, public_texts
 from pvm_api.review.access import AnyVisitor, SignedIn, SignIn, Visitor, sessions_of
+from pvm_api.review.attention_curve import AttentionCurve, curve_of
 from pvm_api.review.filters import STATUSES, Filters
 from pvm_api.review.i18n import LANGUAGES, Language
 from pvm_api.review.links import at_second, web, within
@@ -232,6 +233,11 @@ def overview(request: Request, services: ServicesDep, visitor: SignedIn) -> Resp
     return page(request, "overview.html", industries=industries)
 
 
+def _curve(services: Services, card: Card) -> AttentionCurve | None:
+    """The attention of the match's video under the analysis of its job."""
+    return curve_of(services.store.attention.of_video(card.video_id, card.job_id), card.ts)
+
+
 @router.get("/match/{match_id}")
 def match(
     request: Request,
@@ -250,6 +256,7 @@ def match(
     reason = language_of(request).reason(card.reason)
     return page(
         request, "match.html", card=card, shown=shown_of(card, services), filters=filters,
+        curve=_curve(services, card),
         industry=services.store.industries.get(card.industry), reason=reason,
         next=following[0].match_id if following else None,
         next_pictures=any(one.evidence_path and shown_of(one, services).pictures for one in following),

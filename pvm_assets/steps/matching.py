@@ -39,9 +39,10 @@ from pvm_core.scoring.pair_score import score_pair
 from pvm_core.scoring.verdict import Verdict, effective_status
 from pvm_core.scoring.word_term import READ_ROUNDS, to_read
 from pvm_core.text import NONE as NO_READER
-from pvm_core.text import Line, Reader, choose_reader, load_reader, rarities
+from pvm_core.text import Line, Reader, choose_reader, load_reader
 from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
 from pvm_core.verification.mirror import MIRROR_ROUNDS, frames_to_try
+from pvm_core.verification.word_evidence import rarities
 from pvm_resources.models.calibrations import calibration_for
 from pvm_resources.store.match_record import EvidenceItem, MatchRecord
 from pvm_resources.store.records import (
@@ -354,12 +355,11 @@ def _read_words(scoring: _Scoring, reader: Reader, pictures: Mapping[uuid.UUID, 
         if not (wanted := _reading_tasks(scoring, pictures)):
             break
         lines = _product_lines(stage, reader, {item for task in wanted for item in task.candidates})
-        tasks = [
-            ReadingTask(task, tuple(lines.get(item.item_id, ()) for item in task.candidates))
-            for task in wanted
-        ]
+        tasks = [ready for task in wanted if (ready := ReadingTask.of(task, lines)) is not None]
         stage.total += len(tasks)
         stage.settle(stage.services.pool.map(read_frame, tasks, setup), write, batch=8)
+    scoring.weigh_words()
+    scoring.reader = reader.name
 
 
 def _product_lines(stage: Stage, reader: Reader, items: Collection[Item]) -> dict[uuid.UUID, list[Line]]:
@@ -428,10 +428,10 @@ class _Scoring:
     asked: int = 0
     read: int = 0
     rarity: Mapping[str, float] = field(default_factory=dict)
+    reader: str = NO_READER
 
     def scores(self) -> Iterator[PairScore]:
         """Every candidate pair with its calibrated terms, video by video; `matches` grows as videos end."""
-        self.rarity = self._rarity()
         for measured in self.videos():
             scored = [score for score, _ in measured]
             self._count(raw for _, raw in measured)
@@ -445,10 +445,10 @@ class _Scoring:
         for _, pairs in groupby(found, key=lambda pair: pair[0].video_id):
             yield [one for _, frame in groupby(pairs, key=_frame) for one in self._scores(list(frame))]
 
-    def _rarity(self) -> dict[str, float]:
-        """Of each word that was read in the catalogue."""
+    def weigh_words(self) -> None:
+        """Takes in how rare each word is that was read in the catalogue."""
         found = self.stage.services.store.matching.evidence(self.stage.job_id, self.verify_key)
-        return rarities(
+        self.rarity = rarities(
             (pair.product_id, raw["words"].get("carried", ()))
             for pair, raw in found
             if raw and "words" in raw
@@ -525,6 +525,7 @@ def _match_report(
         "pairs_scored": scoring.pairs,
         "pairs_without_keypoints": scoring.unmeasured,
         "pairs_second_verifier": scoring.asked,
+        "text_reader": scoring.reader,
         "pairs_words_read": scoring.read,
         "model": scoring.model,
         "calibration": scoring.calibration.name,

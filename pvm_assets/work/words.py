@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pvm_assets.work.decoded import decode
 from pvm_assets.work.pairs import PairDone, PairTask
 from pvm_core.text import Line, Reader, load_reader
-from pvm_core.text.compare import compare_words, read_place, read_product
 from pvm_core.verification import evidence_from_row, words_to_row
+from pvm_core.verification.words import read_product, tell_words
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.records import Item
 
@@ -44,6 +44,16 @@ class ReadingTask:
     pairs: PairTask
     lines: tuple[Sequence[Line], ...]
 
+    @classmethod
+    def of(cls, task: PairTask, lines: Mapping[uuid.UUID, Sequence[Line]]) -> ReadingTask | None:
+        """Those of the task's pictures that could be read; None where none could."""
+        both = zip(task.candidates, task.plain, strict=True)
+        read = [(item, raw, lines[item.item_id]) for item, raw in both if item.item_id in lines]
+        if not read:
+            return None
+        items, plain, found = zip(*read, strict=True)
+        return cls(replace(task, candidates=items, plain=plain), found)
+
     def __str__(self) -> str:
         return str(self.pairs)
 
@@ -60,7 +70,8 @@ def read_frame(state: WordWorkerState, task: ReadingTask) -> PairDone:
     for item, raw, lines in zip(pairs.candidates, pairs.plain, task.lines, strict=True):
         transform = evidence_from_row(raw).transform
         assert transform is not None
-        matrix = np.reshape(transform, (3, 3))
-        shown = read_place(state.reader, frame, matrix, (item.height, item.width))
-        found.append((item.item_id, words_to_row(compare_words(lines, shown, matrix))))
+        words = tell_words(
+            lines, decode(state.media, item).rgb, state.reader, frame, np.reshape(transform, (3, 3))
+        )
+        found.append((item.item_id, words_to_row(words)))
     return PairDone(pairs.frame.item_id, tuple(found))

@@ -26,7 +26,10 @@ _TOLD: Final = (
 )  # fmt: skip
 #: How an extra is installed; it is a part of these packages.
 _EXTRAS: Final = {
-    "models": ("learned models (make setup)", ("torch", "open-clip-torch", "timm", "onnxruntime")),
+    "models": (
+        "learned models (make setup)",
+        ("torch", "open-clip-torch", "timm", "onnxruntime", "rapidocr"),
+    ),
     "youtube": ("YouTube's scripts", ("deno", "yt-dlp-ejs")),
     "gpu": ("segmenters on a GPU", ("onnxruntime-gpu",)),
     "k8s": ("PVM_EXECUTOR=k8s", ("dagster-k8s",)),

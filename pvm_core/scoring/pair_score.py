@@ -55,7 +55,7 @@ def score_pair(
         share: of the agreeing points, [0, 1], on material of the picture that is not the product; None where
             it shows none. Where too few are left, nothing places the pair. A picture that shows such
             material is as alike as that is, and learned points lie on it too: it is accepted by neither.
-        rarity: of words in the catalogue (`pvm_core.text.rarities`).
+        rarity: of words in the catalogue (`verification.rarities`).
     """
     found = evidence or PairEvidence(0, 0)
     left = found if share is None else discounted(found, share, rules.min_inliers)

@@ -13,8 +13,8 @@ from typing import Final
 
 from pvm_core.rules import Rules
 from pvm_core.scoring.pair import PairScore, Words
-from pvm_core.text.word_evidence import rarity_of
 from pvm_core.verification import PairEvidence
+from pvm_core.verification.word_evidence import rarity_of
 
 #: Agreeing points and print from which a pair may be a sibling's: without print no word is legible.
 READ_INLIERS: Final = 10

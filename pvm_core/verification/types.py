@@ -11,10 +11,10 @@ from pvm_core.arrays import U8
 from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
 from pvm_core.keypoints import Keypoints
-from pvm_core.text.word_evidence import WordEvidence
 from pvm_core.verification.appearance import Appearance, Canvas, make_canvas
 from pvm_core.verification.learned_evidence import LearnedEvidence
 from pvm_core.verification.matching import UnitRows
+from pvm_core.verification.word_evidence import WordEvidence
 
 if TYPE_CHECKING:
     from pvm_core.rules import Rules

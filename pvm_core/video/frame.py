@@ -23,12 +23,14 @@ class SampledFrame:
         frame: the decoder's frame (`av.VideoFrame`), as coded: not rotated, pixels not square.
         aspect: width of a pixel over its height.
         coded: the decoder's own frame, where `frame` was made of it.
+        turned: its orientation where the reader knows it already.
     """
 
     ts: float
     frame: Any
     aspect: float = 1.0
     coded: Any = None
+    turned: Orientation | None = None
 
     def in_standard_range(self) -> SampledFrame:
         """The same moment with an HDR picture tone-mapped; itself where it is none."""
@@ -39,7 +41,7 @@ class SampledFrame:
     @property
     def orientation(self) -> Orientation:
         """How the picture is made upright, as the file's display matrix says."""
-        return orientation_of(self._source)
+        return orientation_of(self._source) if self.turned is None else self.turned
 
     @property
     def _source(self) -> Any:

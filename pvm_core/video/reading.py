@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,14 +80,17 @@ def iter_frames(path: str | Path) -> Iterator[SampledFrame]:
         yield from iter_animation(Path(path), SamplingPlan(0.0, 0.0, math.inf))
         return
     with opened(Path(path)) as video:
-        fields, last = Deinterlacer(video.stream.time_base), -math.inf
+        fields, last, turned = Deinterlacer(video.stream.time_base), -math.inf, None
         packets = (packet for segment in _segments(video) for packet in segment)
         for packet in _with_end(packets):
             for frame in fields.through(_feed(video, packet), last=packet is None):
                 sample = _sample_of(video, frame)
                 if sample is not None and sample.ts > last:
                     last = sample.ts
-                    yield sample.in_standard_range()
+                    # Asking a frame for its side data ties it into a circle that only the collector frees: a
+                    # track has one display matrix, so its first frame is asked alone.
+                    turned = turned or sample.orientation
+                    yield replace(sample, turned=turned).in_standard_range()
         raise_if_incomplete(video)
 
 

@@ -173,15 +173,16 @@ class Attention(Repository):
         query = f"SELECT {listed(JobAttention)} FROM attention_jobs WHERE job_id = %s"
         return self._db.one(JobAttention, query, [job_id])
 
-    def waiting(self, limit: int) -> list[str]:
-        """Partitions of jobs that are complete and whose analysis has not begun, newest first."""
+    def waiting(self, limit: int) -> list[tuple[str, datetime]]:
+        """Partitions of completed jobs whose analysis has not begun since, with the time of their end; newest
+        first."""
         found = self._db.tuples(
-            "SELECT partition_key FROM jobs j WHERE status = 'completed' AND archived_at IS NULL "
-            "AND NOT EXISTS (SELECT FROM attention_jobs a WHERE a.job_id = j.job_id) "
-            "ORDER BY finished_at DESC LIMIT %s",
+            "SELECT partition_key, finished_at FROM jobs j WHERE status = 'completed' "
+            "AND archived_at IS NULL AND NOT EXISTS (SELECT FROM attention_jobs a WHERE a.job_id = j.job_id "
+            "AND (a.status = 'running' OR a.updated_at >= j.finished_at)) ORDER BY finished_at DESC LIMIT %s",
             [limit],
         )
-        return [row[0] for row in found]
+        return [(key, ended) for key, ended in found]
 
     # -- faces -------------------------------------------------------------------------------------
 

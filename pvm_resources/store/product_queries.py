@@ -87,7 +87,11 @@ def conditions(wanted: ProductFilter) -> list[tuple[bool, str, dict[str, Any]]]:
             "lower(p.category) = lower(%(category)s)",
             {"category": wanted.category},
         ),
-        (wanted.brand is not None, "lower(p.brand) = lower(%(brand)s)", {"brand": wanted.brand}),
+        (
+            wanted.brand is not None,
+            "lower(p.brand) = lower(%(brand)s)",
+            {"brand": wanted.brand},
+        ),
         (
             wanted.text is not None,
             "strpos(lower(p.title), lower(%(text)s)) > 0",

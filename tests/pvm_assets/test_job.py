@@ -219,6 +219,7 @@ def test_words_of_the_pairs_that_carry_a_match_are_read_once(
         raw["words"] for _, raw in stand.repos.matching.evidence(job.job_id, key) if raw and "words" in raw
     ]
     figures = _materialisations(instance, job.partition_key)["matches"].metadata
+    assert figures["text_reader"].value == "rapidocr"
     assert figures["pairs_words_read"].value == len(read) > 0
     assert len(read) < figures["pairs_scored"].value / 2
     assert any(set(one.get("seen", ())) <= set(one.get("carried", ())) for one in read if one.get("seen"))

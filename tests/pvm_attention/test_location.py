@@ -252,3 +252,21 @@ def test_a_purge_of_faces_leaves_neither_rows_nor_files(
     assert not left
     assert place.run().success, "a rerun looks again"
     assert list(place.media.keys("faces"))
+
+
+def test_a_completed_job_waits_for_its_analysis_and_again_after_it_ran_again(place: Place) -> None:
+    attention, jobs = place.store.attention, place.store.jobs
+    assert not attention.waiting(5)
+    jobs.set_running("j1", "r1")
+    jobs.complete("j1")
+    ((key, ended),) = attention.waiting(5)
+    assert key == place.job.partition_key
+    attention.begin("j1", "a1")
+    assert not attention.waiting(5), "it is at work"
+    attention.finish_asset("j1", "attention", {}, complete=True)
+    assert not attention.waiting(5)
+    place.store.database.commit(
+        lambda cursor: cursor.execute("UPDATE jobs SET finished_at = now() + interval '1 s'").rowcount
+    )
+    ((again, later),) = attention.waiting(5)
+    assert (again, later > ended) == (key, True)

@@ -15,11 +15,11 @@ from pvm_core.errors import ModelError
 from pvm_core.rules import Rules
 from pvm_core.scoring.pair import PairScore, Words
 from pvm_core.scoring.word_term import is_told, to_read, words_of
-from pvm_core.text import Line, choose_reader, load_reader, rarities
-from pvm_core.text.compare import compare_words, fold, read_place, read_product
-from pvm_core.text.word_evidence import WordEvidence
+from pvm_core.text import Line, choose_reader, load_reader
 from pvm_core.verification import PairEvidence, evidence_from_row, evidence_to_row
-from tests.pvm_core.prints import TILTED, place
+from pvm_core.verification.word_evidence import WordEvidence, rarities
+from pvm_core.verification.words import compare_words, fold, read_place, read_product, tell_words
+from tests.pvm_core.prints import TILTED, label, place
 from tests.pvm_core.test_decision import one, pair
 
 HALF = np.diag([0.5, 0.5, 1.0])
@@ -183,3 +183,29 @@ def test_a_real_reader_tells_a_sibling_by_its_word_in_a_tilted_view() -> None:
     assert true.seen == ("acme", "ginger")
     assert true.against == ()
     assert sibling.against == ("lemon", "ginger")
+
+
+class Said:
+    """A reader that was told what it reads."""
+
+    name = key = "said"
+
+    def __init__(self, *lines: Line) -> None:
+        self.lines = lines
+
+    def read(self, rgb: U8) -> Sequence[Line]:
+        return self.lines
+
+
+def test_a_word_on_a_banner_over_the_catalogue_picture_speaks_against_nothing() -> None:
+    bare = label(2)
+    frame, matrix = place(bare, TILTED)
+    banner = bare.copy()
+    cv2.rectangle(banner, (30, 120), (215, 205), (250, 220, 40), -1)
+    word = line("FREESHIP", 40, 145)
+    # Read at three times the picture's size.
+    other = replace(line("ORGANIC", 45, 145), at=tuple(2.5 * v for v in line("ORGANIC", 45, 145).at))
+    told = tell_words([word], banner, Said(other), frame, matrix)
+    assert told.carried == ("freeship",)
+    assert told.against == ()
+    assert tell_words([word], bare, Said(other), frame, matrix).against == ("freeship", "organic")

@@ -20,6 +20,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store.assembly import Store
+from pvm_resources.store.attention import FaceSet, VideoAttention
 from pvm_resources.store.labels import Labels
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
@@ -243,6 +244,33 @@ def test_a_session_ends_with_its_time_and_its_key(
     with database.transaction() as cursor:
         cursor.execute("UPDATE api_keys SET revoked_at = now()")
     assert status() == 303
+
+
+def test_a_match_shows_the_attention_of_its_video_and_gaps_as_gaps(
+    reviewer: TestClient, done: World, repos: Store
+) -> None:
+    path = f"/review/match/{_first(done)}"
+    assert "<polyline" not in reviewer.get(path).text
+    video = done.videos[0].video_id
+    seconds = [
+        [0, 0.9, 1, 1, 1, 1],
+        [1, None, 0.1, None, None, None],
+        [2, 0.5, 1, 1, 1, 1],
+        [3, 0.5, 1, 1, 1, 1],
+    ]
+    repos.attention.begin("job-1", "a1")
+    repos.attention.write_set(FaceSet(video, "f1", "blazeface", 25.0, 100, 90, 1.5), [])
+    repos.attention.write_attention(
+        VideoAttention(video, "f1", "a1", 0.63, 0.75, 0.5, 0, [{"track": 0, "seconds": seconds}])
+    )
+    shown = reviewer.get(path).text
+    assert re.findall(r'<polyline points="([^"]*)"', shown) == [
+        "0,10.0 1,10.0",
+        "2,50.0 3,50.0 3,50.0 4,50.0",
+    ]
+    assert "known for 75 % of the time" in shown
+    vietnamese = reviewer.get(path, headers={"Accept-Language": "vi"}).text
+    assert "Mức tập trung của người dẫn" in vietnamese
 
 
 def test_headers_of_pages(reviewer: TestClient, done: World) -> None:

@@ -16,7 +16,8 @@ from rapidfuzz.distance import Levenshtein
 
 from pvm_core.arrays import F64, U8
 from pvm_core.text.reader import Line, Reader
-from pvm_core.text.word_evidence import WordEvidence
+from pvm_core.verification.overlay import overlays
+from pvm_core.verification.word_evidence import WordEvidence
 
 #: Longest side, pixels, to which a picture is enlarged before it is read, by at most `ENLARGED`: packs of a
 #: shop's pictures have words of 10 pixels, and recognition wants 48.
@@ -42,6 +43,11 @@ LEVEL: Final = 0.5
 BESIDE: Final = 0.5
 AS_TALL: Final = 1.5
 NEAR: Final = 2.0
+
+
+#: Longest side, pixels, at which overlays are looked for, and share of a word's place that one covers.
+OVERLAY_SIDE: Final = 224
+COVERED: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,43 @@ def compare_words(product: Sequence[Line], frame: Sequence[Line], matrix: F64) -
             if apart and _same_place(word, other):
                 return WordEvidence(names, seen, (word.text, other.text), word.at)
     return WordEvidence(names, seen)
+
+
+def tell_words(
+    product: Sequence[Line], product_rgb: U8, reader: Reader, frame_rgb: U8, matrix: F64
+) -> WordEvidence:
+    """What the words of a frame say about a product picture whose lines are known. What stands on a banner or
+    a sticker over one of the two speaks against nothing.
+
+    Args:
+        matrix: (3, 3) product pixels -> frame pixels.
+    """
+    lines = read_place(reader, frame_rgb, matrix, (product_rgb.shape[0], product_rgb.shape[1]))
+    words = compare_words(product, lines, matrix)
+    if words.at is None or not _is_covered(words.at, product_rgb, frame_rgb, matrix):
+        return words
+    return WordEvidence(words.carried, words.seen)
+
+
+def _is_covered(at: tuple[float, ...], product: U8, frame: U8, matrix: F64) -> bool:
+    """Whether an overlay on either picture lies where a word stands."""
+    import cv2
+
+    factor = min(1.0, OVERLAY_SIDE / max(product.shape[:2]))
+    size = (max(16, round(product.shape[1] * factor)), max(16, round(product.shape[0] * factor)))
+    model = cast("U8", cv2.resize(product, size, interpolation=cv2.INTER_AREA))
+    to_frame = matrix @ np.diag([1 / factor, 1 / factor, 1.0])
+    warped, seen = (
+        cv2.warpPerspective(picture, to_frame, size, flags=cv2.WARP_INVERSE_MAP | way)
+        for picture, way in (
+            (frame, cv2.INTER_LINEAR),
+            (np.full(frame.shape[:2], 255, np.uint8), cv2.INTER_NEAREST),
+        )
+    )
+    covered = overlays(model, cast("U8", warped), np.asarray(seen > 0))
+    place = np.zeros(covered.shape, np.uint8)
+    cv2.fillConvexPoly(place, np.round(np.reshape(at, (4, 2)) * factor).astype(np.int32), (1,))
+    return bool(covered[place > 0].mean() > COVERED) if place.any() else False
 
 
 def fold(text: str) -> str:

@@ -1,0 +1,1 @@
+"""Messages, generated from proto/*.proto by tools/proto.sh."""
