@@ -90,6 +90,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         services.uploads.close()
+        services.text_follower.close()
         database.close()
 
     app = FastAPI(

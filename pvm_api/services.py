@@ -26,6 +26,7 @@ from pvm_resources.store.assembly import Store
 from pvm_resources.store.labels import Label
 from pvm_resources.store.match_queries import JobRow
 from pvm_resources.store.records import Industry
+from pvm_resources.text_follower import TextFollower
 from pvm_resources.text_index import TextIndex
 from pvm_resources.vectors.factory import forgetting
 
@@ -57,7 +58,8 @@ class Services:
         self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
         self.text_index = TextIndex(self.store, settings)
         gone = forgetting(settings, database)
-        self.catalogue = LivingCatalogue(self.store, media, gone, self.text_index.follow)
+        self.text_follower = TextFollower(self.text_index)
+        self.catalogue = LivingCatalogue(self.store, media, gone, self.text_follower)
         self.evidence = EvidencePictures(media, self.store, self.policies)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:

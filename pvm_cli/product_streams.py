@@ -80,14 +80,15 @@ def consuming(settings: Settings, database: Database, consumers: int = 1) -> Ite
     from pvm_resources.media.store import MediaStore
     from pvm_resources.store.assembly import Store
     from pvm_resources.streams.factory import catalogue_handler, get_event_processor
+    from pvm_resources.text_follower import TextFollower
     from pvm_resources.text_index import TextIndex
     from pvm_resources.vectors.factory import forgetting
 
     # The client raises its failures as errors, which are logged once.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     store = Store.over(database)
-    gone, index = forgetting(settings, database), TextIndex(store, settings)
-    catalogue = LivingCatalogue(store, MediaStore(settings.media), gone, index.follow)
+    gone, follower = forgetting(settings, database), TextFollower(TextIndex(store, settings))
+    catalogue = LivingCatalogue(store, MediaStore(settings.media), gone, follower)
     processor = get_event_processor(settings, database)
     processor.set_event_handler(catalogue_handler(catalogue))
     try:
@@ -97,6 +98,7 @@ def consuming(settings: Settings, database: Database, consumers: int = 1) -> Ite
     finally:
         ended = processor.stop_consumer()
         processor.close()
+        follower.close()
     if not ended:
         raise StoreError(
             "stream.stopped", "a consumer", "it did not end within 5 s", "What it held is handed out again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,13 +11,12 @@ from typing import Final
 import numpy as np
 
 from pvm_core.arrays import F32
-from pvm_core.errors import ModelError, PvmError
+from pvm_core.errors import ModelError
 from pvm_core.text_vectors.fitting import fit, outgrown
 from pvm_core.text_vectors.model import DIM, TextModel
 from pvm_core.text_vectors.tokens import product_text
 from pvm_resources.settings import Settings
 from pvm_resources.store.assembly import Store
-from pvm_resources.store.product_changes import Outcome
 from pvm_resources.store.text_vectors import IndexState, ProductWords, TextModelRow
 from pvm_resources.vectors.base import EmbeddingMetadata, ProductEmbedding, VectorStore
 from pvm_resources.vectors.factory import get_vector_store
@@ -29,9 +27,6 @@ _BATCH: Final = 1_000
 #: Most products that a model is fitted on.
 _FIT_ON: Final = 20_000
 _LOCK: Final = "text model"
-#: Fields that a vector is of.
-_WORDS: Final = frozenset({"title", "description", "category"})
-_log: Final = logging.getLogger("pvm.catalogue")
 #: Before any id.
 _FIRST: Final = uuid.UUID(int=0)
 
@@ -113,20 +108,9 @@ class TextIndex:
         """
         return self._embed(industry, None, progress)
 
-    def follow(self, outcomes: Sequence[Outcome]) -> None:
-        """Embeds the new words of changes that were applied. What fails is done by the next
-        materialisation."""
-        other = [
-            one.product_id
-            for one in outcomes
-            if one.effect in ("created", "updated") and not _WORDS.isdisjoint(one.changed)
-        ]
-        if not other:
-            return
-        try:
-            self._embed(None, other, lambda _count: None)
-        except PvmError as error:
-            _log.warning("vectors do not keep up with changes: %s", error)
+    def embed_only(self, product_ids: Sequence[uuid.UUID]) -> int:
+        """Embeds those products where they have no vector of their words as they are; how many were."""
+        return self._embed(None, product_ids, lambda _count: None)
 
     def _embed(
         self,
