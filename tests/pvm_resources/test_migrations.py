@@ -26,6 +26,7 @@ _EMPTY = {
     *("labels", "product_tombstones", "product_text_embeddings", "text_models"),
     *("product_recommendations", "industry_reports"),
     *("product_stream", "stream_consumers", "stream_totals"),
+    *("attention_jobs", "attention_videos", "face_series", "face_sets", "face_tracks"),
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),
     *("endpoints", "deliveries", "delivery_streams", "picture_lines"),
