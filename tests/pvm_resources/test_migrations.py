@@ -27,7 +27,6 @@ _EMPTY = {
     *("product_recommendations", "industry_reports"),
     *("attention_videos", "attention_jobs", "face_series", "face_tracks", "face_sets"),
     *("product_stream", "stream_consumers", "stream_totals"),
-    *("attention_jobs", "attention_videos", "face_series", "face_sets", "face_tracks"),
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),
     *("endpoints", "deliveries", "delivery_streams", "picture_lines"),
