@@ -55,8 +55,9 @@ class Services:
         self.searches = Slots("search.busy", capacity=1, waiting=8, patience_s=20.0)
         self.estimates = Slots("estimate.busy", capacity=1, waiting=8, patience_s=60.0)
         self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
-        self.catalogue = LivingCatalogue(self.store, media, forgetting(settings, database))
         self.text_index = TextIndex(self.store, settings)
+        gone = forgetting(settings, database)
+        self.catalogue = LivingCatalogue(self.store, media, gone, self.text_index.follow)
         self.evidence = EvidencePictures(media, self.store, self.policies)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:

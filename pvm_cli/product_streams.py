@@ -80,13 +80,14 @@ def consuming(settings: Settings, database: Database, consumers: int = 1) -> Ite
     from pvm_resources.media.store import MediaStore
     from pvm_resources.store.assembly import Store
     from pvm_resources.streams.factory import catalogue_handler, get_event_processor
+    from pvm_resources.text_index import TextIndex
     from pvm_resources.vectors.factory import forgetting
 
     # The client raises its failures as errors, which are logged once.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
-    catalogue = LivingCatalogue(
-        Store.over(database), MediaStore(settings.media), forgetting(settings, database)
-    )
+    store = Store.over(database)
+    gone, index = forgetting(settings, database), TextIndex(store, settings)
+    catalogue = LivingCatalogue(store, MediaStore(settings.media), gone, index.follow)
     processor = get_event_processor(settings, database)
     processor.set_event_handler(catalogue_handler(catalogue))
     try:

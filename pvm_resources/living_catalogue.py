@@ -34,13 +34,21 @@ class LivingCatalogue:
     Args:
         store, media: where products, and what was computed from them, are.
         gone: is told which products are deleted, after that: a store of vectors beside the database.
+        follow: is told what was applied, once it is; it raises nothing.
     """
 
-    def __init__(self, store: Store, media: MediaStore, gone: Gone | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        media: MediaStore,
+        gone: Gone | None = None,
+        follow: Callable[[Sequence[Outcome]], None] | None = None,
+    ) -> None:
+        self._follow = follow
         self._store = store
         self._media = media
         self._gone = gone
-        self._together = _Together(lambda changes: store.product_changes.apply(changes, self._forget))
+        self._together = _Together(self._applied)
 
     def take(self, events: Iterable[Mapping[str, Any]], *, known: bool = False) -> list[Outcome]:
         """Applies events in their order, in one transaction; one that is refused leaves the others alone.
@@ -108,6 +116,13 @@ class LivingCatalogue:
         if known and not self._store.product_changes.knows(product_id):
             raise unknown_product(sent.product)
         return ProductChange(product_id, namespace, sent.product, sent.change, undated=sent.undated)
+
+    def _applied(self, changes: Sequence[ProductChange]) -> list[Outcome]:
+        """What several threads brought, applied and followed at once."""
+        outcomes = self._store.product_changes.apply(changes, self._forget)
+        if self._follow is not None:
+            self._follow(outcomes)
+        return outcomes
 
     def _forget(self, keys: Sequence[str]) -> None:
         for key in keys:

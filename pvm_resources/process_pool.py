@@ -48,7 +48,7 @@ _ONE_THREAD: Final = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
 )
 #: A worker asks for the same tens of megabytes with every picture. glibc gives them back to the system and
-#: has them cleared again each time: 12,854 page faults, 20 of 60 ms, for the SIFT of one frame. So blocks of
+#: has them cleared again each time: 12,854 page faults, 20 of 60 ms, for SIFT in a fresh worker. So blocks of
 #: up to 32 MiB (the most that glibc takes) stay with the process; other C libraries ignore the variables.
 _KEPT_MEMORY: Final = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
 

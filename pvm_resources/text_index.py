@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,12 +12,13 @@ from typing import Final
 import numpy as np
 
 from pvm_core.arrays import F32
-from pvm_core.errors import ModelError
+from pvm_core.errors import ModelError, PvmError
 from pvm_core.text_vectors.fitting import fit, outgrown
 from pvm_core.text_vectors.model import DIM, TextModel
 from pvm_core.text_vectors.tokens import product_text
 from pvm_resources.settings import Settings
 from pvm_resources.store.assembly import Store
+from pvm_resources.store.product_changes import Outcome
 from pvm_resources.store.text_vectors import IndexState, ProductWords, TextModelRow
 from pvm_resources.vectors.base import EmbeddingMetadata, ProductEmbedding, VectorStore
 from pvm_resources.vectors.factory import get_vector_store
@@ -27,6 +29,9 @@ _BATCH: Final = 1_000
 #: Most products that a model is fitted on.
 _FIT_ON: Final = 20_000
 _LOCK: Final = "text model"
+#: Fields that a vector is of.
+_WORDS: Final = frozenset({"title", "description", "category"})
+_log: Final = logging.getLogger("pvm.catalogue")
 #: Before any id.
 _FIRST: Final = uuid.UUID(int=0)
 
@@ -61,7 +66,9 @@ class TextIndex:
         """
         if model_key not in self._loaded:
             data = self.store.text_vectors.data(model_key)
-            self._loaded = {model_key: TextModel.from_bytes(data, model_key)}
+            # The one that serves, and one that waits.
+            kept = dict(list(self._loaded.items())[-1:])
+            self._loaded = {**kept, model_key: TextModel.from_bytes(data, model_key)}
         return self._loaded[model_key]
 
     def vectors(self, model_key: str) -> VectorStore:
@@ -104,11 +111,34 @@ class TextIndex:
             industry: a slug, `UNASSIGNED`, or None for all products.
             progress: called with each batch's size.
         """
+        return self._embed(industry, None, progress)
+
+    def follow(self, outcomes: Sequence[Outcome]) -> None:
+        """Embeds the new words of changes that were applied. What fails is done by the next
+        materialisation."""
+        other = [
+            one.product_id
+            for one in outcomes
+            if one.effect in ("created", "updated") and not _WORDS.isdisjoint(one.changed)
+        ]
+        if not other:
+            return
+        try:
+            self._embed(None, other, lambda _count: None)
+        except PvmError as error:
+            _log.warning("vectors do not keep up with changes: %s", error)
+
+    def _embed(
+        self,
+        industry: str | None,
+        only: Sequence[uuid.UUID] | None,
+        progress: Callable[[int], None],
+    ) -> int:
         self.serving()
         done = 0
         for row in self.store.text_vectors.models():
             model, vectors = self.model(row.model_key), self.vectors(row.model_key)
-            for batch in self._lacking(row.model_key, industry):
+            for batch in self._lacking(row.model_key, industry, only):
                 done += self._keep(model, vectors, batch)
                 progress(len(batch))
         return done
@@ -167,9 +197,11 @@ class TextIndex:
             for row in self.store.product_queries.of(product_ids)
         }  # fmt: skip
 
-    def _lacking(self, model_key: str, industry: str | None) -> Iterator[list[ProductWords]]:
+    def _lacking(
+        self, model_key: str, industry: str | None, only: Sequence[uuid.UUID] | None
+    ) -> Iterator[list[ProductWords]]:
         after = _FIRST
-        while batch := self.store.text_vectors.lacking(model_key, industry, _BATCH, after):
+        while batch := self.store.text_vectors.lacking(model_key, industry, _BATCH, after, only):
             yield batch
             after = batch[-1].product_id
 

@@ -100,21 +100,35 @@ class TextVectors(Repository):
         return int(self._db.value(f"SELECT count(*) FROM products p WHERE {_WORDS}"))
 
     def lacking(
-        self, model_key: str, industry: str | None, most: int, after: uuid.UUID
+        self,
+        model_key: str,
+        industry: str | None,
+        most: int,
+        after: uuid.UUID,
+        only: Sequence[uuid.UUID] | None = None,
     ) -> list[ProductWords]:
         """Products without a vector of their words as they are now, by id.
 
         Args:
             industry: a slug, or `UNASSIGNED`; None for all products.
             after: ids up to this one were given before.
+            only: of these products; None: of any.
         """
+        chosen = "true" if only is None else "p.product_id = ANY(%(only)s)"
         return self._db.all(
             ProductWords,
             "SELECT p.product_id, p.title, p.description, p.category, p.text_version FROM products p "
             "LEFT JOIN product_text_embeddings e ON e.product_id = p.product_id AND e.model_key = %(key)s "
             f"WHERE {_WORDS} AND e.text_version IS DISTINCT FROM p.text_version "
-            f"AND {_of(industry)} AND p.product_id > %(after)s ORDER BY p.product_id LIMIT %(most)s",
-            {"key": model_key, "industry": industry, "most": most, "after": after},
+            f"AND {_of(industry)} AND p.product_id > %(after)s "
+            f"AND {chosen} ORDER BY p.product_id LIMIT %(most)s",
+            {
+                "key": model_key,
+                "industry": industry,
+                "most": most,
+                "after": after,
+                "only": None if only is None else list(only),
+            },
         )
 
     def state(self, model_key: str, industry: str | None = None) -> IndexState:

@@ -12,6 +12,8 @@ from pvm_core.recommending.ranking import Ranked
 from pvm_core.text_vectors.model import TextModel
 from pvm_demo.shop import make_shop
 from pvm_jobs.source_policy import parse_policies
+from pvm_resources.living_catalogue import LivingCatalogue
+from pvm_resources.media.store import MediaStore
 from pvm_resources.settings import Settings
 from pvm_resources.store.assembly import Store
 from pvm_resources.text_index import TextIndex
@@ -56,7 +58,7 @@ def test_products_of_one_kind_are_found_by_their_words(
     client: TestClient, shop: list[str], index: TextIndex
 ) -> None:
     assert index.refit() is not None
-    assert index.embed(None) == 2 * len(shop), "under the model that serves, and the one that waits"
+    assert index.embed(None) == len(shop), "those of the model that serves came with the changes"
     promoted = index.promote()
     assert index.serving().model_key == promoted
     assert index.promote() is None
@@ -78,16 +80,17 @@ def test_products_of_one_kind_are_found_by_their_words(
 
 
 def test_the_old_model_serves_until_the_new_ones_vectors_are_complete(
-    client: TestClient, shop: list[str], index: TextIndex, repos: Store
+    client: TestClient, shop: list[str], index: TextIndex, repos: Store, media: MediaStore
 ) -> None:
-    index.embed(None)
+    assert index.embed(None) == 0
     empty = TextModel().key
     fresh = index.refit()
     assert (index.serving().model_key, fresh is not None) == (empty, True)
     assert index.promote() is None, "no vector of it is there yet"
     assert index.state(str(fresh)).missing == len(shop)
     index.embed(None)
-    _send(client, [{"event_type": "create", "product_id": "late", "data": {"name": "Late pillow"}}])
+    unheard = LivingCatalogue(repos, media)
+    unheard.take([{"event_type": "create", "product_id": "late", "data": {"name": "Late pillow"}}])
     assert index.promote() is None, "one product came meanwhile"
     index.embed(None)
     assert index.promote() == fresh
@@ -97,11 +100,10 @@ def test_the_old_model_serves_until_the_new_ones_vectors_are_complete(
 
 
 def test_only_what_changed_is_embedded_again(
-    client: TestClient, shop: list[str], index: TextIndex, repos: Store
+    client: TestClient, shop: list[str], index: TextIndex, repos: Store, media: MediaStore
 ) -> None:
-    assert index.embed(None) == len(shop)
     assert index.embed(None) == 0
-    _send(client, [
+    LivingCatalogue(repos, media).take([
         {"event_type": "update", "product_id": SHOP[0].product_id, "version": 2, "data": {"price": "3"}},
         {"event_type": "update", "product_id": SHOP[1].product_id, "version": 2, "data": {"name": "Kettle"}},
         {"event_type": "create", "product_id": "wordless", "data": {"price": "1"}},
@@ -117,9 +119,13 @@ def test_only_what_changed_is_embedded_again(
 def test_a_new_product_is_compared_by_its_words_at_once(client: TestClient, shop: list[str]) -> None:
     twin = {"name": SHOP[7].name, "description": SHOP[7].description, "category": SHOP[7].category}
     (made,) = _send(client, [{"event_type": "create", "product_id": "new", "data": twin}])
-    assert _similar(client, made) == [], "nothing of the shop was embedded yet"
-    beside = client.get(f"/v1/recommendations/{made}").json()
-    assert beside["items"] == []
+    (first,) = _similar(client, made, "limit=1")
+    assert (first["product_id"], first["similarity_score"] > 0.99) == (shop[7], True)
+    beside = client.get(f"/v1/recommendations/{made}").json()["items"]
+    assert beside[0]["product_id"] == shop[7]
+    assert beside[0]["parts"].keys() == {"text"}, "popularity does not count for what nobody saw"
+    assert client.delete(f"/v1/products/{shop[7]}").status_code == 200
+    assert shop[7] not in {one["product_id"] for one in _similar(client, made, "min_score=0")}
 
 
 def test_both_weigh_what_is_known(client: TestClient, done: World, index: TextIndex) -> None:

@@ -25,6 +25,7 @@ from tests.pvm_resources import world
 _EMPTY = {
     *("labels", "product_tombstones", "product_text_embeddings", "text_models"),
     *("product_recommendations", "industry_reports"),
+    *("attention_videos", "attention_jobs", "face_series", "face_tracks", "face_sets"),
     *("product_stream", "stream_consumers", "stream_totals"),
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),
@@ -43,7 +44,9 @@ def _rows(database: Database) -> dict[str, list[tuple[object, ...]]]:
             [table],
         )
         names = ", ".join(f"{name}::text" for (name,) in columns)
-        found[str(table)] = sorted(database.tuples(f"SELECT {names} FROM {table}"), key=str)
+        # Events of the catalogue belong to no job, which the tables before 0019 cannot say.
+        only = " WHERE job_id IS NOT NULL" if table == "outbox" else ""
+        found[str(table)] = sorted(database.tuples(f"SELECT {names} FROM {table}{only}"), key=str)
     return found
 
 

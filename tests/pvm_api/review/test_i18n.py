@@ -93,7 +93,7 @@ def test_every_value_has_its_text() -> None:
 def test_every_reason_is_told_in_both_languages() -> None:
     values: dict[str, Value] = {
         "rival_score": 0.9, "best": 0.81, "margin": 0.05, "model": "classic", "least": 0.3, "value": 0.2,
-        "shots": 1, "needed": 2, "points": 20, "distance": 9.5,
+        "shots": 1, "needed": 2, "points": 20, "distance": 9.5, "other": "vanilla", "word": "mint",
     }  # fmt: skip
     for code in REASONS.keys() - {"legacy"}:
         for alike in (None, 0.93):
