@@ -31,11 +31,14 @@ LETTERS: Final = (3, 18)
 #: Similarity by edit distance (Levenshtein 1966) over the longer word, from which two words are the same, and
 #: up to which they are different ones; a misread word lies between.
 SAME: Final = 0.75
-OTHER: Final = 0.4
+OTHER: Final = 0.45
 #: What the best piece of a longer line may have in common with a word by chance.
 CHANCE: Final = 0.55
-#: A piece of a line is looked at for a word broken off, from this share of it on.
-_BROKEN: Final = 0.5
+#: A line so many times as long as a word may hold it without spaces (``jasmine`` is no misread ``mint``); one
+#: of so many letters, and of this share of a word's, may be what is left of it, a shorter one if exactly so.
+RUNS_ON: Final = 2.0
+BROKEN_LETTERS: Final = 5
+BROKEN: Final = 0.5
 #: Two words stand in one place where their middles are within this share of their height, their widths
 #: overlap by this share of the smaller, and their heights are within this factor; a word is looked for within
 #: this many heights of where it should be.
@@ -166,10 +169,14 @@ def _read_near(word: _Word, lines: Sequence[Line]) -> float:
 def _within(word: str, line: str) -> float:
     """How well a folded word stands somewhere in a folded line, or a piece of it is all that is read."""
     best = alike(word, line)
+    if len(line) >= LETTERS[0] and line in word:
+        return 1.0
     short, whole = sorted((word, line), key=len)
-    if len(short) < max(LETTERS[0], _BROKEN * len(word)):
+    runs_on = short == word and len(line) >= RUNS_ON * len(word)
+    broken = short == line and len(line) >= max(BROKEN_LETTERS, BROKEN * len(word))
+    if not runs_on and not broken:
         return best
-    sizes = range(max(1, len(short) - 1), min(len(whole), len(short) + 1) + 1)
+    sizes = range(len(short) - 1, min(len(whole), len(short) + 1) + 1)
     pieces = (whole[at : at + size] for size in sizes for at in range(len(whole) - size + 1))
     return max([best, *(alike(short, piece) for piece in pieces)])
 

@@ -50,6 +50,11 @@ def test_another_word_in_a_words_place_speaks_against_a_sibling() -> None:
     assert np.reshape(found.at, (4, 2)).min(axis=0) == pytest.approx((150, 220))
 
 
+@pytest.mark.parametrize("other", ["Jasmine", "Moka", "Ginger", "Aloe vera"])
+def test_a_word_that_holds_some_of_its_letters_is_another_one(other: str) -> None:
+    assert against(*PACK[:2], line(other, 130, 222))[0] == "mint"
+
+
 @pytest.mark.parametrize(
     ("shown", "why"),
     [
@@ -62,6 +67,7 @@ def test_another_word_in_a_words_place_speaks_against_a_sibling() -> None:
         ([line("Hibiscus", 120, 300)], "another word elsewhere"),
         ([line("Hibiscus", 100, 195, tall=80)], "larger print over the place"),
         ([line("Daxano", 150, 222)], "a word that the pack has, if not there"),
+        ([line("Mint", 150, 210), line("Freshness", 130, 224)], "the word beside another one"),
         ([line("330 ml", 150, 222)], "figures"),
     ],
 )
