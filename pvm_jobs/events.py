@@ -45,6 +45,8 @@ PER_JOB: Final = (
     "job.failed",
     "job.cancelled",
 )
+#: Of the attention analysis, which stands apart: a job without it is whole.
+ATTENTION: Final = ("video.attention.ready", "attention.analysis.completed")
 #: Of the living catalogue; they belong to no job.
 CATALOGUE: Final = ("product.created", "product.updated", "product.deleted")
 PHASES: Final = (

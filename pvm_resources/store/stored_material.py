@@ -94,8 +94,11 @@ class StoredMaterial(Repository):
         )
 
     def unmatched_pictures(self) -> dict[str, str]:
-        """Industry -> what tells the pictures apart that changes named and no job of it has read; industries
-        without videos, and those of which a job is waiting or running, are left out."""
+        """Industry -> what tells the pictures apart that changes named and no job of it has read.
+
+        Left out are industries without videos, those of which a job is waiting or running, and those whose
+        latest results hold products of a shop's API: a job of what is stored would hide these.
+        """
         rows = self._db.tuples(
             "SELECT i.slug, md5(string_agg(p.product_id::text || c.ref, '' ORDER BY p.product_id, c.ref)) "
             "FROM industries i JOIN products p ON p.namespace = i.slug, "
@@ -105,6 +108,10 @@ class StoredMaterial(Repository):
             "WHERE g.product_id = p.product_id AND g.source_ref = c.ref AND j.industry = i.slug) "
             "AND EXISTS (SELECT 1 FROM job_videos m JOIN jobs j USING (job_id) WHERE j.industry = i.slug) "
             "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.industry = i.slug "
-            "AND j.status IN ('queued', 'running')) GROUP BY i.slug ORDER BY i.slug"
+            "AND j.status IN ('queued', 'running')) "
+            "AND NOT EXISTS (SELECT 1 FROM job_products o JOIN products q USING (product_id) "
+            "WHERE q.src <> 'file' AND o.job_id = (SELECT j.job_id FROM jobs j WHERE j.industry = i.slug "
+            "AND j.status = 'completed' ORDER BY j.finished_at DESC, j.job_id DESC LIMIT 1)) "
+            "GROUP BY i.slug ORDER BY i.slug"
         )
         return dict(rows)

@@ -182,7 +182,10 @@ class PgVectorStore:
         if self._indexed:
             return
         # IF NOT EXISTS alone would lock the table each time a process starts.
-        if cursor.execute("SELECT to_regclass(quote_ident(%s))", [self._index]).fetchone() == (None,):
+        there = "SELECT to_regclass(quote_ident(%s))"
+        if cursor.execute(there, [self._index]).fetchone() == (None,):
+            # Two that make it at once, each about to write, would wait for each other.
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [self._index])
             cursor.execute(
                 sql.SQL(
                     "CREATE INDEX IF NOT EXISTS {name} ON product_text_embeddings USING hnsw "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from pvm_core.recommending.ranking import Ranked
@@ -32,13 +33,20 @@ def _send(client: TestClient, events: list[dict[str, Any]]) -> list[str]:
 
 @pytest.fixture
 def shop(client: TestClient) -> list[str]:
-    """The made-up shop's products, of words alone; ids in its order."""
-    return _send(client, [
+    """The made-up shop's products, of words alone and embedded; ids in its order."""
+    made = _send(client, [
         {"event_type": "create", "product_id": one.product_id, "version": 1,
          "data": {"name": one.name, "description": one.description, "category": one.category,
                   "price": one.price, "currency": "USD"}}
         for one in SHOP
     ])  # fmt: skip
+    _followed(client)
+    return made
+
+
+def _followed(client: TestClient) -> None:
+    """The vectors of words have caught up with what was sent."""
+    assert cast(FastAPI, client.app).state.services.text_follower.wait(60)
 
 
 @pytest.fixture

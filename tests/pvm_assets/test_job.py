@@ -24,7 +24,7 @@ from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import load_calibration
 from pvm_core.text import load_reader
 from pvm_evaluation.industry_calibration import install, propose
-from pvm_jobs.events import PER_JOB
+from pvm_jobs.events import ATTENTION, PER_JOB
 from pvm_jobs.source_policy import parse_policies
 from pvm_resources.media.store import MediaStore
 from pvm_resources.store.galleries import GalleryPicture
@@ -114,7 +114,9 @@ def test_a_job_runs_from_files_to_proven_matches_and_again_for_nothing(
             assert decode_stored((Path(stand.settings.media) / result.evidence_path).read_bytes()).ndim == 3
 
     events = Outbox(repos.database).counts(job.job_id)
-    assert all(events[name] == 1 for name in PER_JOB if name not in ("job.failed", "job.cancelled"))
+    assert all(
+        events[name] == 1 for name in PER_JOB if name not in ("job.failed", "job.cancelled", *ATTENTION)
+    )
     counts = repos.jobs.counts(job.job_id)
     assert events["products.image.ready"] == events["image.keypoint.ready"] == counts.images
     assert events["video.keyframes.masked"] == events["video.embedding.ready"] == counts.frames

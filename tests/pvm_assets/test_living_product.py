@@ -80,6 +80,13 @@ def test_a_products_life(fresh: Stand, client: TestClient, pictures: PictureServ
     body = {"id": "new", "industry": crawled, "name": "Gối số mới", "category": "Gối", "pictures": [url]}
     product = client.post("/v1/products", json=body).json()["product_id"]
 
+    first = "(SELECT min(product_id::text)::uuid FROM job_products)"
+    latest = f"UPDATE products SET src = %s WHERE product_id = {first}"
+    with fresh.repos.database.transaction() as cursor:
+        cursor.execute(latest, ["ebay"])
+    assert order_pictures(fresh.repos) == [], "results of a shop's API are not hidden by a job without them"
+    with fresh.repos.database.transaction() as cursor:
+        cursor.execute(latest, ["file"])
     (job,) = order_pictures(fresh.repos)
     assert order_pictures(fresh.repos) == [], "it is ordered once"
     outcome = fresh.run(fresh.repos.jobs.get(job))

@@ -8,7 +8,7 @@ from collections import defaultdict
 from stand import Stand
 
 from pvm_jobs import contracts
-from pvm_jobs.events import BATCH, PER_ITEM, PER_JOB
+from pvm_jobs.events import ATTENTION, BATCH, PER_ITEM, PER_JOB
 from pvm_jobs.lifecycle import BARRIERS
 from pvm_jobs.payloads import BODY_MAX, Links, Outgoing, delivered, webhook_body
 from pvm_resources.store.records import OutboxEvent
@@ -34,7 +34,7 @@ def test_every_event_of_a_job_keeps_its_contract(stand: Stand) -> None:
         assert len(webhook_body(_outgoing(event), Links("x"))) < BODY_MAX
         by_name[event.name].append(event.seq)
 
-    expected = {*PER_ITEM, *BATCH, *PER_JOB} - {"job.failed", "job.cancelled", *_OF_PEOPLE}
+    expected = {*PER_ITEM, *BATCH, *PER_JOB} - {"job.failed", "job.cancelled", *_OF_PEOPLE, *ATTENTION}
     assert set(by_name) == expected, "the job writes every event there is"
     assert all(len(by_name[name]) == 1 for name in (*BATCH, *PER_JOB) if name in by_name)
     order = [max(by_name[name] for name in names)[0] for _, names in BARRIERS]
@@ -71,7 +71,7 @@ def test_a_job_over_known_content_writes_the_same_events_once(stand: Stand) -> N
 
 #: Written where a person judges, not by a job.
 _OF_PEOPLE = {"match.verdict"}
-_FEATURE_EVENTS = {*PER_ITEM} - {"products.image.ready", "match.result", *_OF_PEOPLE}
+_FEATURE_EVENTS = {*PER_ITEM} - {"products.image.ready", "match.result", *_OF_PEOPLE, *ATTENTION}
 
 
 def _features(stand: Stand, job_id: str) -> dict[tuple[str, str], object]:
