@@ -3,7 +3,8 @@
     python bench/bench_changes.py [--changes 4000] [--products 20000]
 
 On an embedded server of its own with durability on: changes in batches of 500, one by one from eight writers,
-then searches among products of one vector each (256 numbers, random but for groups of eight).
+the same with the vectors of words that follow them, then searches among products of one vector each (256
+numbers, random but for groups of eight).
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres import migrate
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.server import EmbeddedServer
+from pvm_resources.settings import load_settings
 from pvm_resources.similar_products import similar_products
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.product_queries import ProductFilter
 from pvm_resources.store.records import Embedding, Image, Model, Product
+from pvm_resources.text_follower import TextFollower
+from pvm_resources.text_index import TextIndex
 
 DIM = 256
 
@@ -72,6 +76,35 @@ def singly(
     for thread in threads:
         thread.join()
     return len(events) / (time.perf_counter() - began), float(np.percentile(taken, 99))
+
+
+def followed(store: Store, media: MediaStore, count: int) -> list[str]:
+    """Creates in batches and new names one by one, with the vectors of words that follow."""
+    follower = TextFollower(TextIndex(store, load_settings()))
+    catalogue = LivingCatalogue(store, media, None, follower)
+    creates = [
+        {"event_type": "create", "product_id": f"w{n}", "version": 1,
+         "data": {"name": f"Pillow of kind {n % 977} in grey {n}", "category": f"C{n % 10}"}}
+        for n in range(count)
+    ]  # fmt: skip
+    renamed = [
+        {"event_type": "update", "product_id": f"w{n}", "version": 2, "data": {"name": f"Cushion {n}"}}
+        for n in range(count // 4)
+    ]
+    began = time.perf_counter()
+    rate = batched(catalogue, creates)
+    follower.wait(600)
+    until = len(creates) / (time.perf_counter() - began)
+    said = [f"creates in batches: {rate:,.0f}/s answered, {until:,.0f}/s searchable"]
+    began = time.perf_counter()
+    rate, p99 = singly(catalogue, renamed)
+    follower.wait(600)
+    until = len(renamed) / (time.perf_counter() - began)
+    follower.close()
+    return [
+        *said,
+        f"new names, 8 writers: {rate:,.0f}/s answered (p99 {p99:.1f} ms), {until:,.0f}/s searchable",
+    ]
 
 
 def searched(store: Store, products: int, queries: int = 100) -> list[tuple[str, float, float]]:
@@ -145,6 +178,8 @@ def main() -> None:
                 print(f"batches of 500: {batched(catalogue, changes(given.changes, 'a')):,.0f} changes/s")
                 rate, p99 = singly(catalogue, changes(given.changes // 4, "b"))
                 print(f"one by one, 8 writers: {rate:,.0f} changes/s, p99 {p99:.1f} ms")
+                for line in followed(store, MediaStore(str(Path(folder) / "media")), given.changes):
+                    print(line)
                 for name, median, high in searched(store, given.products):
                     print(f"alike among {given.products:,}, {name}: p50 {median:.1f} ms, p99 {high:.1f} ms")
         finally:
