@@ -89,6 +89,19 @@ class Copy:
 Write = Statement | Copy | Callable[[_Cursor], int]
 
 
+def _send_all(connection: _Connection) -> None:
+    """Hands what a pipeline still holds of long statements to the server.
+
+    psycopg (3.3, `generators._pipeline_communicate`) stops sending once its last statement has begun and then
+    waits for answers alone, while the server waits for the rest.
+    """
+    pgconn = connection.pgconn
+    while pgconn.flush():
+        readable, _, _ = select.select([pgconn.socket], [pgconn.socket], [])
+        if readable:
+            pgconn.consume_input()
+
+
 class Database:
     """A database of ours. Made without connecting; every call connects where it must.
 
@@ -151,7 +164,8 @@ class Database:
 
         Args:
             pipelined: statements are sent together, up to the next whose rows are fetched; an error may show
-                later than its statement.
+                later than its statement. Parameters of those whose rows are fetched must be short (100 kB):
+                psycopg waits for the answer of a statement that is not wholly sent.
         """
         with (
             self._connected() as connection,
@@ -160,6 +174,7 @@ class Database:
         ):
             yield cursor
             if pipelined:
+                _send_all(connection)
                 # The end of the transaction travels with its last statements.
                 connection.commit()
 

@@ -12,6 +12,8 @@ from pvm_core.errors import InputError
 from pvm_core.product_changes import FIELDS, Applied, Change, Effect, ProductState, Version, apply
 from pvm_resources.store.base import Cursor, Repository, clean, json
 
+#: Changes up to which their statements travel together: ids of more are no short parameters (`transaction`).
+_PIPELINED: Final = 500
 #: Deletes the files of these media keys.
 Forget = Callable[[Sequence[str]], None]
 
@@ -148,7 +150,7 @@ class ProductChanges(Repository):
         Raises:
             StoreError: nothing was applied.
         """
-        with self._db.transaction(pipelined=True) as cursor:
+        with self._db.transaction(pipelined=len(changes) <= _PIPELINED) as cursor:
             now, known = self._known(cursor, changes)
             busy = _running(cursor, [one.product_id for one in changes if one.change.kind == "delete"])
             outcomes, events = [], []

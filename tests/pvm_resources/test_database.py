@@ -350,3 +350,27 @@ def test_json_holds_whatever_text_a_source_sends(repos: Store, database: Databas
     assert answers.get("k") == kept
     database.commit(outbox_write([Event(job, "match.result", "m", payload=answer)]))
     assert Outbox(repos.database).events(job)[-1].payload == kept
+
+
+@pytest.mark.timeout(60)
+def test_long_statements_travel_together_to_their_end(repos: Store) -> None:
+    database = repos.database
+    with database.transaction() as cursor:
+        cursor.execute("CREATE TABLE long (n integer, told text)")
+    # More than a socket holds, so that the server has to read before the rest can be sent.
+    for size in (10, 200_000, 3_000_000):
+        with database.transaction(pipelined=True) as cursor:
+            assert cursor.execute("SELECT %s::integer", [size]).fetchone() == (size,)
+            for n in range(3):
+                cursor.execute("INSERT INTO long VALUES (%s, %s)", [n, "x" * size])
+    found = database.tuples("SELECT length(told), count(*) FROM long GROUP BY 1 ORDER BY 1")
+    assert found == [(10, 3), (200_000, 3), (3_000_000, 3)]
+
+    def fail() -> None:
+        with database.transaction(pipelined=True) as cursor:
+            cursor.execute("INSERT INTO long VALUES (%s, %s)", [1, "y" * 3_000_000])
+            cursor.execute("INSERT INTO long VALUES ('none', '')")
+
+    with pytest.raises(StoreError):
+        fail()
+    assert database.value("SELECT count(*) FROM long WHERE told LIKE 'y%%'") == 0
