@@ -65,7 +65,8 @@ def report_readable(stage: IndustryStage) -> CheckOutcome:
     """The report's file is there."""
     path = stage.services.store.appearances.report(stage.slug)
     there = path is None or stage.services.media.exists(path)
-    return CheckOutcome(there, path or "no job has completed yet", "WARN")
+    figures = {"reports": int(path is not None), "readable": int(path is not None and there)}
+    return CheckOutcome(there, path or "no job has completed yet", "WARN", figures)
 
 
 CHECKS: Final = (
