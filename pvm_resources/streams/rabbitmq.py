@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_fixed
 
 from pvm_core.errors import StoreError
 from pvm_resources.events import broker as bus
@@ -22,6 +24,11 @@ _LIMIT: Final = 200
 _LISTED: Final = 1_000_000
 #: Header of a message that was postponed: how often it had been handed out.
 _DELIVERED: Final = "x-pvm-delivered"
+
+#: A quorum queue that is new, or whose leader went, takes nothing for a moment. Seconds between two
+#: tries of a message that was not taken, and their number; what was not confirmed may be sent again.
+_MOMENT_S: Final = 0.3
+_TRIES: Final = 5
 
 
 class RabbitStream:
@@ -152,7 +159,8 @@ class RabbitStream:
                 finally:
                     connection.close()
                 self._publisher = Publisher(bus.parameters_of(self._url))
-            if not self._publisher.publish(Message("", queue, body.encode(), properties)):
+            message = Message("", queue, body.encode(), properties)
+            if not _patient(self._publisher.publish, message):
                 self._publisher.close()
                 self._publisher = None
                 raise unreachable(_WHERE, LookupError(f"there is no queue {queue}"))
@@ -220,3 +228,11 @@ def _entry(method: Any, properties: Any, body: bytes) -> Entry:
     before = int(headers.get("x-delivery-count", 0)) + int(headers.get(_DELIVERED, 0))
     # Its place in the queue is not told: its id stands for it, or else its content.
     return Entry(name, properties.message_id or "", decode(body), before + 1, int(method.delivery_tag))
+
+
+def _patient(publish: Callable[[Message], bool], message: Message) -> bool:
+    tries = Retrying(
+        retry=retry_if_exception(lambda error: isinstance(error, StoreError) and error.code == "bus.refused"),
+        stop=stop_after_attempt(_TRIES), wait=wait_fixed(_MOMENT_S), reraise=True,
+    )  # fmt: skip
+    return tries(publish, message)
