@@ -31,7 +31,7 @@ def test_a_connection_that_the_server_dropped_is_replaced(
         _ask(instance)
         with psycopg.connect(dagster_database, autocommit=True) as other:
             dropped = other.execute(
-                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             ).fetchone()
         assert dropped is not None

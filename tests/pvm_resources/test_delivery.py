@@ -396,7 +396,7 @@ def test_a_relay_outlives_its_connections(post: Post, receivers: Any) -> None:
     post.hook(receiver, "*")
     job, sent = post.job("job-1"), []
     others = (
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
         "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
     with running(post.relay(receiver, lease_s=1.0)):
