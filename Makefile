@@ -55,8 +55,7 @@ format: $(FULL) ## let ruff mend and format the code
 
 test: $(FULL) ## lint and the whole suite (real PostgreSQL, Dagster, RabbitMQ, Redis, NATS, Chromium)
 	@bash tools/chromium.sh
-	@bash tools/rabbitmq.sh
-	@bash tools/stream_servers.sh
+	@bash tools/servers.sh
 	@$(BIN)/python -m compileall -q -j 0 $(ROOMS) sql definitions.py
 	@$(MAKE) --no-print-directory -j 2 lint suite
 

@@ -34,7 +34,7 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         if _BIN is None or shutil.which("erl") is None:
-            pytest.skip("no RabbitMQ on this machine (Debian, as root: bash tools/rabbitmq.sh)")
+            pytest.skip("no RabbitMQ on this machine (Debian, as root: bash tools/servers.sh)")
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._name = f"pvm{secrets.token_hex(4)}@localhost"

@@ -27,7 +27,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         found = shutil.which(self.program, path=_PATH)
         if found is None:
-            pytest.skip(f"no {self.program} on this machine (Debian, as root: bash tools/stream_servers.sh)")
+            pytest.skip(f"no {self.program} on this machine (Debian, as root: bash tools/servers.sh)")
         self._path = found
         self.folder = folder
         self.port = free_port()
