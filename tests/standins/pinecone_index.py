@@ -5,68 +5,30 @@ Paths, bodies and filters: Pinecone's API reference, "Database data plane".
 
 from __future__ import annotations
 
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import parse_qs
 
 import numpy as np
 
+from tests.standins.serving import Answer, Request, StandIn
 
-class PineconeIndex:
+
+class PineconeIndex(StandIn):
     """One index with metric ``cosine``; refuses calls without its key."""
 
     def __init__(self, dimension: int, key: str = "secret") -> None:
+        super().__init__()
         self.key = key
         self.dimension = dimension
         self._spaces: dict[str, dict[str, dict[str, Any]]] = {}
-        self._lock = threading.Lock()
-        owner = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-                self._reply(body)
-
-            def do_GET(self) -> None:
-                self._reply({})
-
-            def _reply(self, body: dict[str, Any]) -> None:
-                given = urlsplit(self.path)
-                query = parse_qs(given.query)
-                if self.headers.get("Api-Key") != owner.key:
-                    status, answer = 401, {"code": 16, "message": "Invalid API Key", "details": []}
-                else:
-                    with owner._lock:
-                        status, answer = owner._answer(given.path, body, query)
-                data = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-
-    @property
-    def host(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def answer(self, request: Request) -> Answer:
+        """See `StandIn`."""
+        if request.headers.get("api-key") != self.key:
+            return Answer.of({"code": 16, "message": "Invalid API Key", "details": []}, 401)
+        with self._lock:
+            status, content = self._answer(request.path, request.json or {}, parse_qs(request.query_text))
+        return Answer.of(content, status)
 
     def _answer(self, path: str, body: dict[str, Any], query: dict[str, list[str]]) -> tuple[int, Any]:
         space = self._spaces.setdefault(body.get("namespace") or (query.get("namespace") or [""])[0], {})

@@ -6,60 +6,34 @@ Headers and answers: PostgREST's documentation, "Functions as RPC" and "Schemas"
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from tests.standins.serving import Answer, Request, StandIn
 
-class PostgRest:
+
+class PostgRest(StandIn):
     """A project over a database; refuses calls without its key or of a schema that it does not expose."""
 
     def __init__(self, dsn: str, schema: str, key: str = "secret") -> None:
+        super().__init__()
         self.key = key
         self._dsn = dsn
         self._schema = schema
-        owner = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, request: Request) -> Answer:
+        """See `StandIn`."""
+        status, content = self._answer(request.path, request.headers, request.json)
+        return Answer(status, json.dumps(content, default=str).encode())
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-                status, answer = owner._answer(self.path, self.headers, body)
-                data = json.dumps(answer, default=str).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-
-    @property
-    def url(self) -> str:
-        """Of the project."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _answer(self, path: str, headers: Any, body: dict[str, Any]) -> tuple[int, Any]:
-        if headers.get("apikey") != self.key or headers.get("Authorization") != f"Bearer {self.key}":
+    def _answer(self, path: str, headers: Mapping[str, str], body: dict[str, Any]) -> tuple[int, Any]:
+        if headers.get("apikey") != self.key or headers.get("authorization") != f"Bearer {self.key}":
             return 401, {"message": "Invalid API key", "code": "401", "hint": None, "details": None}
-        if headers.get("Content-Profile") != self._schema:
+        if headers.get("content-profile") != self._schema:
             return 406, {
                 "message": f"The schema must be one of the following: {self._schema}",
                 "code": "PGRST106",

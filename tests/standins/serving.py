@@ -52,13 +52,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came."""
+    """A request as it came; of a value that its query repeats, `query` holds the last."""
 
     method: str
     path: str
     query: dict[str, str]
     headers: Mapping[str, str]
     body: bytes
+    query_text: str = ""
 
     @property
     def json(self) -> Any:
@@ -209,6 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             dict(parse_qsl(parts.query, keep_blank_values=True)),
             {name.lower(): value for name, value in self.headers.items()},
             self.rfile.read(size),
+            parts.query,
         )
         answer, fault = self.owner.take(request)
         try:

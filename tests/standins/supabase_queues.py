@@ -6,56 +6,28 @@ Functions, arguments and columns: Supabase's documentation, "Queues", API refere
 from __future__ import annotations
 
 import json
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any
+
+from tests.standins.serving import Answer, Request, StandIn
 
 
-class SupabaseQueues:
+class SupabaseQueues(StandIn):
     """A project with every queue that is named; refuses calls without its key or of another schema."""
 
     def __init__(self, key: str = "secret") -> None:
+        super().__init__()
         self.key = key
         self._queues: dict[str, list[dict[str, Any]]] = {}
         self._number = 0
-        self._lock = threading.Lock()
-        owner = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, request: Request) -> Answer:
+        """See `StandIn`."""
+        status, content = self._answer(request.path, request.headers, request.body)
+        return Answer.of(content, status)
 
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                status, answer = owner._answer(self.path, dict(self.headers), body)
-                data = json.dumps(answer).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None:
-                """Says nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-
-    @property
-    def url(self) -> str:
-        """Of the project."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def _answer(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
-        given = {name.lower(): value for name, value in headers.items()}
+    def _answer(self, path: str, given: Mapping[str, str], body: bytes) -> tuple[int, Any]:
         if given.get("apikey") != self.key or given.get("authorization") != f"Bearer {self.key}":
             return 401, {"message": "Invalid API key", "code": "401", "hint": None, "details": None}
         if given.get("content-profile") != "pgmq_public":

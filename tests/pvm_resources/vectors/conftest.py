@@ -43,7 +43,7 @@ def _qdrant(request: pytest.FixtureRequest, database: Database) -> Iterator[Open
 def _pinecone(request: pytest.FixtureRequest, database: Database) -> Iterator[Opened]:
     from pvm_resources.vectors.pinecone import PineconeStore, connect
 
-    with PineconeIndex(DIM) as place, connect(place.host, place.key) as index:
+    with PineconeIndex(DIM) as place, connect(place.url, place.key) as index:
         yield lambda key: PineconeStore(index, key)
 
 

@@ -58,7 +58,7 @@ def test_a_store_that_needs_an_address_says_so(kind: str, variable: str, databas
 
 def test_a_wrong_key_is_an_error_that_stays(database: Database) -> None:
     with PineconeIndex(DIM) as place:
-        settings = _settings("pinecone", PINECONE_HOST=place.host, PINECONE_API_KEY="another")
+        settings = _settings("pinecone", PINECONE_HOST=place.url, PINECONE_API_KEY="another")
         with pytest.raises(StoreError) as caught:
             get_vector_store(settings, database, "m").count()
     assert (caught.value.code, caught.value.retryable) == ("vectors.refused", False)
@@ -144,7 +144,7 @@ def test_redis_is_told_what_the_founding_document_names() -> None:
 
 def test_words_go_to_another_store_and_a_delete_takes_them_back(repos: Store, media: MediaStore) -> None:
     with PineconeIndex(DIM) as place:
-        settings = _settings("pinecone", PINECONE_HOST=place.host, PINECONE_API_KEY=place.key)
+        settings = _settings("pinecone", PINECONE_HOST=place.url, PINECONE_API_KEY=place.key)
         catalogue = LivingCatalogue(repos, media, forgetting(settings, repos.database))
         repos.industries.ensure("shop-a")
         names = ("Brass desk lamp", "Steel desk lamp", "Oak desk lamp", "Wool rug", "Desk lamp bulb")
