@@ -187,23 +187,27 @@ class Likeness:
         store = self.index.store
         store.product_queries.get(product_id)
         kept = store.appearances.recommendations(product_id)
-        together = {
-            one.product_id: one.together for one in store.appearances.together(product_id, _TOGETHER)[1]
-        }
         rows = {
             one.product_id: one
             for one in store.product_queries.matching([one.product_id for one in kept], wanted)
             if one.availability not in UNAVAILABLE
         }
-        found = [
+        found = [one for one in kept if one.product_id in rows][:limit]
+        if len(found) < limit:
+            return []
+        _, beside = store.appearances.together(product_id, _TOGETHER)
+        together = {one.product_id: one.together for one in beside}
+        return [
             LikeProduct(
                 rows[one.product_id], one.score, one.parts, embedded_at=one.made_at,
                 together=together.get(one.product_id, 0),
             )
-            for one in kept
-            if one.product_id in rows
+            for one in found
         ]  # fmt: skip
-        return found[:limit] if len(found) >= limit else []
+
+    def beside(self, product_id: uuid.UUID, wanted: ProductFilter, limit: int) -> list[LikeProduct]:
+        """What to show beside a product: as `stored` where that is enough, else as `recommended` now."""
+        return self.stored(product_id, wanted, limit) or self.recommended(product_id, wanted, limit=limit)
 
     # -- kinds of likeness ---------------------------------------------------------------------------------
 

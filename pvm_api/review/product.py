@@ -48,9 +48,7 @@ def product(request: Request, product_id: uuid.UUID, services: ServicesDep, visi
     likeness = likeness_of(services.text_index, product_id)
     wanted = ProductFilter()
     similar = likeness.similar(product_id, wanted, by="both", limit=_LIKE, min_score=_LEAST)
-    beside = likeness.stored(product_id, wanted, _LIKE) or likeness.recommended(
-        product_id, wanted, limit=_LIKE
-    )
+    beside = likeness.beside(product_id, wanted, _LIKE)
     cards = _matches(services, product_id, slug)
     return page(
         request, "product.html", product=row, product_url=web(row.url),

@@ -92,10 +92,7 @@ def recommended(
         price_max=price_max, currency=currency,
     )  # fmt: skip
     likeness = likeness_of(services.text_index, product_id)
-    found = likeness.stored(product_id, wanted, limit) or likeness.recommended(
-        product_id, wanted, limit=limit
-    )
-    return _answer(likeness, product_id, found, base)
+    return _answer(likeness, product_id, likeness.beside(product_id, wanted, limit), base)
 
 
 def _answer(

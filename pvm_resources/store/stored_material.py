@@ -10,12 +10,20 @@ from typing import Final
 
 from pvm_resources.store.base import Repository
 
+
+def _latest(industry: str) -> str:
+    """The latest completed job of the industry that an expression names."""
+    return (
+        f"(SELECT j.job_id FROM jobs j WHERE j.industry = {industry} AND j.status = 'completed' "
+        "ORDER BY j.finished_at DESC, j.job_id DESC LIMIT 1)"
+    )
+
+
 #: Products p of an industry: of its catalogue, of changes, and those of its latest completed job; of sources
 #: alone whose terms let them be kept.
-_PRODUCTS: Final = """
+_PRODUCTS: Final = f"""
 p.purged_at IS NULL AND p.src = 'file' AND (p.namespace = %(slug)s OR p.product_id IN (
-    SELECT product_id FROM job_products WHERE job_id = (SELECT job_id FROM jobs
-    WHERE industry = %(slug)s AND status = 'completed' ORDER BY finished_at DESC, job_id DESC LIMIT 1)))
+    SELECT product_id FROM job_products WHERE job_id = {_latest("%(slug)s")}))
 """
 #: Pictures that changes named, then those of the newest job that has the product.
 _PICTURES: Final = """
@@ -110,8 +118,7 @@ class StoredMaterial(Repository):
             "AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.industry = i.slug "
             "AND j.status IN ('queued', 'running')) "
             "AND NOT EXISTS (SELECT 1 FROM job_products o JOIN products q USING (product_id) "
-            "WHERE q.src <> 'file' AND o.job_id = (SELECT j.job_id FROM jobs j WHERE j.industry = i.slug "
-            "AND j.status = 'completed' ORDER BY j.finished_at DESC, j.job_id DESC LIMIT 1)) "
+            f"WHERE q.src <> 'file' AND o.job_id = {_latest('i.slug')}) "
             "GROUP BY i.slug ORDER BY i.slug"
         )
         return dict(rows)
