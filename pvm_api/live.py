@@ -3,7 +3,6 @@ messages of the same content."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -78,9 +77,3 @@ def as_server_sent(events: list[Outgoing]) -> bytes:
 
 def _server_sent(event: Outgoing) -> bytes:
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.seq, event.name.encode(), encode(delivered(event)))
-
-
-def as_message(event: Outgoing) -> str:
-    """An event as a websocket's message: `id`, `event` and `data` of the server-sent one."""
-    found = {"id": event.seq, "event": event.name, "data": delivered(event)}
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":"))

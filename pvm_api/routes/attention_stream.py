@@ -17,11 +17,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pvm_api.auth import check_scope, token_of
 from pvm_api.deps import JobId, Reader, ServicesDep
-from pvm_api.live import as_message, as_server_sent, batches
+from pvm_api.live import as_server_sent, batches
 from pvm_api.origin import is_foreign_socket
 from pvm_api.problems import ApiError, refuse
 from pvm_api.services import Services
 from pvm_core.errors import PvmError
+from pvm_jobs.payloads import live_message
 
 router: Final = APIRouter(tags=["results"])
 SOCKET: Final = "/v1/jobs/{job_id}/attention/socket"
@@ -123,7 +124,7 @@ async def _send_all(websocket: WebSocket, services: Services, job_id: str, place
     still = partial(services.gate.still, websocket, token_of(websocket), "read")
     async for events in batches(services.live, job_id, place, still):
         for event in events:
-            await websocket.send_text(as_message(event))
+            await websocket.send_text(live_message(event))
     await websocket.close(WS_1001_GOING_AWAY)
 
 
