@@ -173,6 +173,8 @@ class Settings(RuleSettings):
         product_stream_*: where changes of products come from, how it and its readers are called, entries read
             at once, milliseconds that a read waits (below the five seconds that a stop may take), Redis
             streams that changes are spread over by category.
+        attention_redis_channel: channel of the Redis at `redis_*` on which live updates of attention are
+            published as well; "": nowhere.
         redis_*, nats_url, qdrant_*, pinecone_*, supabase_*: servers of streams and of vectors;
             RabbitMQ is at ``BUS_BROKER``.
     """
@@ -248,6 +250,7 @@ class Settings(RuleSettings):
     product_stream_batch: int = Field(10, ge=1, le=1_000)
     product_stream_block_ms: int = Field(2_000, ge=1, le=4_000)
     product_stream_partitions: int = Field(1, ge=1, le=64)
+    attention_redis_channel: str = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,100}$")
     redis_host: str = "localhost"
     redis_port: int = Field(6379, ge=1, le=65_535)
     redis_db: int = Field(0, ge=0)
