@@ -60,6 +60,7 @@ format: $(FULL) ## let ruff mend and format the code
 test: $(FULL) ## lint and the whole suite (real PostgreSQL, Dagster, RabbitMQ, Redis, NATS, Chromium)
 	@bash tools/chromium.sh
 	@bash tools/servers.sh
+	@bash tools/containers.sh
 	@$(BIN)/python -m compileall -q -j 0 $(ROOMS) sql definitions.py
 	@$(MAKE) --no-print-directory -j 2 lint suite
 
@@ -85,7 +86,7 @@ bench: $(FULL) ## the whole job: time, CPU and accuracy by stage, memory; beside
 	$(BIN)/python bench/bench_pipeline.py
 
 pin: $(FULL) ## compile the requirements files from pyproject.toml, keeping pins that still fit
-	@$(COMPILE) --extra models --extra dev -o requirements.txt pyproject.toml >/dev/null
+	@$(COMPILE) --extra models --extra k8s --extra celery --extra dev -o requirements.txt pyproject.toml >/dev/null
 	@$(COMPILE) -c requirements.txt -o requirements-base.txt pyproject.toml >/dev/null
 	@# Apart: both builds are one module, so that neither may be installed beside the other.
 	@echo onnxruntime-gpu | $(COMPILE) -c requirements.txt -o requirements-gpu.txt - >/dev/null
