@@ -64,8 +64,11 @@ _VARIABLES: Final = {
 
 
 #: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples; the
-#: interpreter that workspace-attention.yaml names; the token of the gRPC services.
-_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_ATTENTION_TOKEN"})
+#: interpreter that workspace-attention.yaml names; the token of the gRPC services; the socket that
+#: workspace-served.yaml names.
+_ELSEWHERE: Final = frozenset(
+    {"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_ATTENTION_TOKEN", "PVM_CODE_SOCKET"}
+)
 
 
 def _variables(field: str) -> AliasChoices:

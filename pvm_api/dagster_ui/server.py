@@ -26,12 +26,9 @@ if TYPE_CHECKING:
 
     from pvm_resources.store.api_keys import Keys
 
-#: The defaults of ``dagster-webserver``: milliseconds of a statement and between two looks for new data,
-#: seconds and number of pooled connections.
+#: The defaults of ``dagster-webserver``: milliseconds of a statement and between two looks for new data.
 _STATEMENT_MS: Final = 15_000
 _POLL_MS: Final = 2_000
-_RECYCLE_S: Final = 3_600
-_OVERFLOW: Final = 20
 #: Connections for keys; requests beyond them wait.
 _CONNECTIONS: Final = 2
 
@@ -72,11 +69,13 @@ def _process_context(workspaces: Sequence[str], read_only: bool) -> Iterator[Wor
     from dagster._utils.log import configure_loggers
     from dagster_webserver.version import __version__
 
+    from pvm_assets.execution.storage_connections import limit_statements
+
     configure_loggers()
     # SIGTERM, too, ends the code server in good order.
     setup_interrupt_handlers()
     with DagsterInstance.get() as instance:
-        instance.optimize_for_webserver(_STATEMENT_MS, _RECYCLE_S, _OVERFLOW)
+        limit_statements(instance, _STATEMENT_MS)
         target = WorkspaceFileTarget(paths=list(workspaces))
         with WorkspaceProcessContext(instance, target, __version__, read_only=read_only) as context:
             yield context
