@@ -120,7 +120,7 @@ def _start_missing(
         _check_port(settings.api_host, settings.api_port, "--api-port", "the REST API")
     env = _prepare(settings)
     commands = {
-        DAEMON: (["dagster._daemon", "run", *_workspace()], ""),
+        DAEMON: (["dagster._daemon", "run", *_daemon_lines(settings), *_workspace()], ""),
         RELAY: (["pvm_cli.main", "events", "relay"], ""),
         API: (["pvm_api.server"], f"http://{_reachable(settings.api_host)}:{settings.api_port}"),
         WEBSERVER: (["pvm_api.dagster_ui.server", "-h", host, "-p", str(port), *_workspace()], ui.url),
@@ -195,6 +195,11 @@ def _workspace() -> list[str]:
 
     files = ["workspace.yaml", *(["workspace-attention.yaml"] if attention_python() else [])]
     return [part for file in files for part in ("-w", str(project_root() / file))]
+
+
+def _daemon_lines(settings: Settings) -> list[str]:
+    """The daemon's lines: Dagster's own JSON, or its default."""
+    return ["--log-format", "json"] if settings.log_format == "json" else []
 
 
 def _reachable(host: str) -> str:

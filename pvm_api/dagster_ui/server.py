@@ -48,7 +48,10 @@ def serve(settings: Settings, options: Options, workspaces: Sequence[str]) -> No
     """
     from dagster_webserver.app import create_app_from_workspace_process_context
 
-    with _process_context(workspaces, options.read_only) as context, _keys(settings, options) as keys:
+    with (
+        _process_context(settings, workspaces, options.read_only) as context,
+        _keys(settings, options) as keys,
+    ):
         dagster = create_app_from_workspace_process_context(context, options.prefix, _POLL_MS)
         uvicorn.run(
             guarded(dagster, options, keys),
@@ -64,7 +67,9 @@ def serve(settings: Settings, options: Options, workspaces: Sequence[str]) -> No
 
 
 @contextmanager
-def _process_context(workspaces: Sequence[str], read_only: bool) -> Iterator[WorkspaceProcessContext]:
+def _process_context(
+    settings: Settings, workspaces: Sequence[str], read_only: bool
+) -> Iterator[WorkspaceProcessContext]:
     from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -72,7 +77,7 @@ def _process_context(workspaces: Sequence[str], read_only: bool) -> Iterator[Wor
     from dagster._utils.log import configure_loggers
     from dagster_webserver.version import __version__
 
-    configure_loggers()
+    configure_loggers(formatter="json" if settings.log_format == "json" else "colored")
     # SIGTERM, too, ends the code server in good order.
     setup_interrupt_handlers()
     with DagsterInstance.get() as instance:

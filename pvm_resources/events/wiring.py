@@ -19,6 +19,7 @@ from pvm_resources.settings import Settings
 from pvm_resources.store.deliveries import LEASE_S
 from pvm_resources.store.endpoints import BUS_ID, DEFAULT_EVENTS, SETTINGS_ID, Endpoints
 from pvm_resources.store.job_news import JobNewsQueries
+from pvm_resources.tracing import Tracing
 
 
 def make_relay(
@@ -41,7 +42,8 @@ def make_relay(
     }
     if settings.bus_url is not None:
         sinks["bus"] = BusSink(settings.bus_url.get_secret_value())
-    return Relay(database, sinks, workers=workers, lease_s=lease_s)
+    tracing = Tracing.of(settings, "pvm-relay")
+    return Relay(database, sinks, workers=workers, lease_s=lease_s, tracing=tracing)
 
 
 def _notices(settings: Settings, news: JobNewsQueries) -> Callable[[Outgoing], Notice | None]:
