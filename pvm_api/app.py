@@ -22,6 +22,7 @@ from pvm_api.review import calibration, pages, product
 from pvm_api.review.access import Sessions
 from pvm_api.routes import (
     attention,
+    attention_stream,
     front,
     health,
     industries,
@@ -55,6 +56,7 @@ _ROUTERS: Final = (
     recommendations.router,
     results.router,
     attention.router,
+    attention_stream.router,
     labels.router,
     media.router,
     industries.router,
@@ -94,6 +96,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        services.live.end()
         services.uploads.close()
         services.text_follower.close()
         metrics.close()
@@ -119,7 +122,8 @@ def create_app(
     # Before results: /v1/products/similar is no product.
     for router in (similar.router, *_ROUTERS, product.router, calibration.router, pages.router):
         app.include_router(router)
-    origins = [origin.strip() for origin in settings.api_cors.split(",") if origin.strip()]
+    app.router.add_websocket_route(attention_stream.SOCKET, attention_stream.socket)
+    origins = sorted(services.origins)
     if origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"],

@@ -68,3 +68,11 @@ class RunLogHandler(logging.StreamHandler):  # type: ignore[type-arg]
 def quiet_console(log_format: Literal["plain", "json"]) -> dict[str, Any]:
     """A run's configuration: where lines are JSON, Dagster's own are off."""
     return {"loggers": dict(QUIET)} if log_format == "json" else {}
+
+
+def form_lines(log_format: Literal["plain", "json"]) -> None:
+    """Has what Dagster's own processes say, which is configured by then, in our form where lines are JSON."""
+    if log_format == "json":
+        for name in ("dagster", "dagster-webserver"):
+            for handler in logging.getLogger(name).handlers:
+                handler.setFormatter(JsonFormatter())

@@ -26,12 +26,9 @@ if TYPE_CHECKING:
 
     from pvm_resources.store.api_keys import Keys
 
-#: The defaults of ``dagster-webserver``: milliseconds of a statement and between two looks for new data,
-#: seconds and number of pooled connections.
+#: The defaults of ``dagster-webserver``: milliseconds of a statement and between two looks for new data.
 _STATEMENT_MS: Final = 15_000
 _POLL_MS: Final = 2_000
-_RECYCLE_S: Final = 3_600
-_OVERFLOW: Final = 20
 #: Connections for keys; requests beyond them wait.
 _CONNECTIONS: Final = 2
 
@@ -77,11 +74,15 @@ def _process_context(
     from dagster._utils.log import configure_loggers
     from dagster_webserver.version import __version__
 
-    configure_loggers(formatter="json" if settings.log_format == "json" else "colored")
+    from pvm_assets.execution.storage_connections import limit_statements
+    from pvm_resources.dagster_logs import form_lines
+
+    configure_loggers()
+    form_lines(settings.log_format)
     # SIGTERM, too, ends the code server in good order.
     setup_interrupt_handlers()
     with DagsterInstance.get() as instance:
-        instance.optimize_for_webserver(_STATEMENT_MS, _RECYCLE_S, _OVERFLOW)
+        limit_statements(instance, _STATEMENT_MS)
         target = WorkspaceFileTarget(paths=list(workspaces))
         with WorkspaceProcessContext(instance, target, __version__, read_only=read_only) as context:
             yield context

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from pvm_api.deps import ServicesDep
 from pvm_api.paging import cut
@@ -248,6 +248,8 @@ def match(
 ) -> Response:
     """One match, large."""
     card = services.store.review_queries.card(match_id)
+    # Before the curve is read: an event that comes in between is sent again, none is missed.
+    live_after = services.store.attention.place(card.job_id)
     filters = Filters.parse(request.query_params)
     wanted, place = filters.wanted(card.job_id), card.place(filters.sort)
     following = services.store.review_queries.cards(wanted, 1, place)
@@ -256,7 +258,7 @@ def match(
     reason = language_of(request).reason(card.reason)
     return page(
         request, "match.html", card=card, shown=shown_of(card, services), filters=filters,
-        curve=_curve(services, card),
+        curve=_curve(services, card), live_after=live_after,
         industry=services.store.industries.get(card.industry), reason=reason,
         next=following[0].match_id if following else None,
         next_pictures=any(one.evidence_path and shown_of(one, services).pictures for one in following),
@@ -266,6 +268,13 @@ def match(
         kept=first_file(services.store.match_queries.video_places(card.video_id)) is not None,
         history=services.labels.history(match_id),
     )  # fmt: skip
+
+
+@router.get("/match/{match_id}/attention")
+def attention(request: Request, match_id: uuid.UUID, services: ServicesDep, visitor: SignedIn) -> Response:
+    """The attention of the match's video as its page shows it, for the page to show it anew."""
+    card = services.store.review_queries.card(match_id)
+    return HTMLResponse(fragment(request, "attention_of", _curve(services, card), card.ts))
 
 
 @router.post("/match/{match_id}/verdict")

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from pvm_core.errors import InputError
-from pvm_jobs.events import Event
+from pvm_jobs.events import ATTENTION, Event
+from pvm_jobs.payloads import Outgoing
 from pvm_resources.postgres.driver import Copy, Statement
 from pvm_resources.store.base import Repository, columns, insert, json, listed, rows
 from pvm_resources.store.job_changes import outbox_write
@@ -119,6 +120,8 @@ class JobAttention:
 
 _SET: Final = columns(FaceSet, chunks="jsonb")
 _TRACK: Final = columns(FaceTrack)
+#: Events that one look takes out of the outbox.
+_UPDATES: Final = 1_000
 _JOB_VIDEOS: Final = "SELECT video_id FROM job_videos WHERE job_id = %(job)s"
 
 
@@ -183,6 +186,26 @@ class Attention(Repository):
             [limit],
         )
         return [(key, ended) for key, ended in found]
+
+    def updates(self, after: Mapping[str, int]) -> list[Outgoing]:
+        """The oldest events of attention of these jobs, 1,000 at most, in order.
+
+        Args:
+            after: job -> place in the outbox (`Outgoing.seq`) that they come after. Events of one job become
+                visible in the order of their places; those of several do not.
+        """
+        return self._db.all(
+            Outgoing,
+            "SELECT event_id, job_id, seq, name, payload, created_at FROM outbox "
+            "JOIN unnest(%s::text[], %s::bigint[]) AS w (job, place) ON job_id = job AND seq > place "
+            "WHERE name = ANY(%s) ORDER BY seq LIMIT %s",
+            [list(after), list(after.values()), list(ATTENTION), _UPDATES],
+        )
+
+    def place(self, job_id: str) -> int:
+        """The place in the outbox of the job's newest event of attention; 0 where it has none."""
+        query = "SELECT coalesce(max(seq), 0) FROM outbox WHERE job_id = %s AND name = ANY(%s)"
+        return int(self._db.value(query, [job_id, list(ATTENTION)]) or 0)
 
     # -- faces -------------------------------------------------------------------------------------
 

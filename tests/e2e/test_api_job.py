@@ -92,7 +92,8 @@ def test_one_post_ends_in_matches_with_their_proof(platform: Platform) -> None:
 
 
 def test_lines_of_runs_that_the_daemon_launched_are_json(platform: Platform) -> None:
-    lines = (platform.pvm.home / "logs" / "daemon.log").read_text(encoding="utf-8").splitlines()
+    logs = [platform.pvm.home / "logs" / f"{name}.log" for name in ("daemon", "code", "webserver")]
+    lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
     parsed = [json.loads(line) for line in lines if line.startswith("{")]
     of_runs = [line for line in parsed if line.get("job_name") == JOB_NAME]
     events = {line.get("event") for line in of_runs}
