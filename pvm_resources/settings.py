@@ -32,6 +32,8 @@ _VARIABLES: Final = {
     "ytdlp_sleep_s": ("PVM_YTDLP_SLEEP",),
     "callback_allow": ("CALLBACK_ALLOWED_HOSTS",),
     "bus_url": ("BUS_BROKER",),
+    "otlp_endpoint": ("OTEL_EXPORTER_OTLP_ENDPOINT",),
+    "otlp_headers": ("OTEL_EXPORTER_OTLP_HEADERS",),
     "retrieval_topk": ("RETRIEVAL_TOPK",),
     "sim_deep_min": ("SIM_DEEP_MIN",),
     "inliers_min": ("INLIERS_MIN",),
@@ -174,6 +176,8 @@ class Settings(RuleSettings):
         webhook_url, webhook_secret, webhook_events: a webhook for all jobs, beside those that
             `pvm endpoints` adds; events are comma-separated patterns, "": the usual ones.
         notify_urls: addresses of people to notify of ended jobs, as apprise reads them, comma-separated.
+        otlp_*: where traces go by OTLP over HTTP, and headers for there, ``name=value,...``
+            (``OTEL_EXPORTER_OTLP_ENDPOINT``, ``OTEL_EXPORTER_OTLP_HEADERS``); None: there are none.
         bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
         vector_*: where vectors of products' texts are, how many numbers each has, what their index is called
             (``VECTOR_STORE_TYPE``, ``VECTOR_DIMENSION``, ``VECTOR_INDEX_NAME``).
@@ -255,6 +259,8 @@ class Settings(RuleSettings):
     webhook_events: str = ""
     notify_urls: SecretStr | None = None
     bus_url: SecretStr | None = None
+    otlp_endpoint: str | None = Field(None, pattern=r"^https?://")
+    otlp_headers: SecretStr | None = None
     vector_store_type: Literal["pgvector", "redis", "qdrant", "pinecone", "supabase"] = "pgvector"
     vector_dimension: int = Field(384, ge=1, le=4_000)
     vector_index_name: str = Field("product:vectors", min_length=1, max_length=100)
