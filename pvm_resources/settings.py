@@ -146,6 +146,8 @@ class Settings(RuleSettings):
             (``PVM_LOCAL_FEATURES``).
         text_reader: who reads the words of packs, ``auto``, ``none`` or ``rapidocr`` (``PVM_TEXT_READER``).
         executor: which Dagster executor runs the steps.
+        shards: whether stages with many items are split over steps (``PVM_SHARDS``); None: with the executors
+            that may run steps on other machines.
         docker_*: image, networks, volumes (``FROM:TO[:ro]``) and further variables of containers of steps and
             runs, the last three comma-separated; run_launcher: who starts the worker of a run; celery_*:
             broker and result backend; see docs/executors.md.
@@ -193,6 +195,7 @@ class Settings(RuleSettings):
     local_features: str = "auto"
     text_reader: str = "auto"
     executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = "in_process"
+    shards: bool | None = None
     run_launcher: Literal["process", "docker"] = "process"
     docker_image: str | None = None
     docker_networks: str = ""
@@ -290,6 +293,11 @@ class Settings(RuleSettings):
     @classmethod
     def _proxies(cls, value: str) -> str:
         return ",".join(map(str, networks_of(value)))
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether stages with many items are split over steps."""
+        return self.executor in ("docker", "k8s", "celery") if self.shards is None else self.shards
 
     @field_validator("postgres_listen")
     @classmethod

@@ -71,11 +71,10 @@ class Embeddings(FeatureStep):
         models = self.stage.services.settings.models
         return partial(EmbeddingExtractor.load, self.embedder.name, models, self.key, self.gray)
 
-    def run(self) -> Report:
+    def prepare(self) -> None:
         self.features.register_model(self.model)
         embedder = self.embedder
         self.stage.log.info(f"{embedder.name} on {embedder.device}, {embedder.dim} numbers a vector")
-        return super().run()
 
     def report(self, totals: Mapping[Kind, int]) -> Report:
         ids = self.features.item_ids(self.stage.job_id, self.name, self.key)
