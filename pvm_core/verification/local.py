@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from pvm_core.verification.overlay import overlays
+from pvm_core.verification.pieces import Outlines, piece_at, scatter
 
 if TYPE_CHECKING:
     from pvm_core.arrays import F32, F64, U8, Bools
@@ -23,11 +24,10 @@ SIDE: Final = 224
 #: Below this no band is resolved.
 MIN_SIDE: Final = 96
 #: As shares of the side: window of the local correlation; of the agreement around a place; of the structure
-#: that a place must share; of the region that decides; the margin kept from the hull of matched places.
+#: that a place must share; the margin kept from the hull of matched places.
 WINDOW: Final = 0.045
 AROUND: Final = 0.22
 STRUCTURE: Final = 0.15
-REGION: Final = 0.045
 MARGIN: Final = 0.04
 #: Grey variances from which a window counts as printed in the catalogue picture and in the frame.
 PRINTED: Final = (80.0, 40.0)
@@ -41,17 +41,13 @@ MAX_FLOW: Final = 0.05
 #: Bounds of the one change of saturation and tint (Lab units) that light may make to all of a product.
 SATURATION: Final = (0.35, 1.4)
 TINT: Final = 20.0
-#: Share of the region that must be registered, and width of what is left out beside a sticker.
-KNOWN: Final = 0.7
+#: Width, as a share of the side, of what is left out beside a sticker.
 BESIDE: Final = 0.12
-#: How far around a region, as a share of the side, edges must be the same in both pictures, and their least
-#: correlation: 0.65 to 0.98 for 48 of 50 generated siblings of another colour (less in hard light, where true
-#: pairs have it too), 0.38 where another product stands before the one shown.
-AROUND_REGION: Final = 0.2
-SAME_EDGES: Final = 0.6
-#: Pixels by which edges may be off, and regions looked at, worst first.
-_EDGE_REACH: Final = 2
-_REGIONS: Final = 3
+#: Regions looked at, worst first.
+_REGIONS: Final = 4
+#: Lab units that a region counts less where it reaches out of what is registered: what stands before a
+#: product (a hand, another pack) comes in from outside. Hands that pass every other test reach 35.
+REACHES_OUT: Final = 22.0
 #: Offsets, as shares of the side, at which a colour may stand beside its place: a product is no plane, and
 #: what stands out of it moves by as much between two views.
 _BESIDE_ITS_PLACE: Final = (-0.036, -0.018, 0.0, 0.018, 0.036)
@@ -88,7 +84,8 @@ class Recoloured:
     """The region that contradicts most.
 
     Attributes:
-        distance: mean chroma that no light explains, Lab units, >= 0.
+        distance: of its chroma from what any light makes of the product's, less what the rest of the product
+            shows of such distance, Lab units, >= 0.
         outline: its corners in product pixels, x0 y0 .. x3 y3.
     """
 
@@ -134,7 +131,7 @@ def recoloured(given: Patches, matched: F32) -> Recoloured | None:
     and structure in it agree; None where there is no such place.
 
     What covers a part of one picture (a hand, a sticker, another product) shares no structure with the other
-    there and does not count; nor does a region in and around which the two do not show the same edges.
+    there and does not count; nor does a region whose outline both do not show.
 
     Args:
         matched: (N, 2) product pixels that geometry matched.
@@ -152,36 +149,34 @@ def recoloured(given: Patches, matched: F32) -> Recoloured | None:
     trusted = core & _registered(grey[0], grey[1], given.seen, side)
     trusted &= cv2.dilate(covered, _square(BESIDE * side)) == 0
     inner = cv2.erode(core.astype(np.uint8), _square(MARGIN * side), borderValue=0) > 0
-    chroma = [_chroma(x, side) for x in (model, frame)]
-    weight = (trusted & inner).astype(np.float32)
-    window = _odd(REGION * side)
-    known = _mean(weight, window)
-    distance = _unexplained(chroma[0], chroma[1], core)
-    if not (known > KNOWN).any():
+    known = trusted & inner
+    if not known.any():
         return None
-    region = np.where(known > KNOWN, _mean(distance * weight, window) / np.maximum(known, 0.05), 0.0)
-    edges = _edges(model, side), _edges(frame, side)
-    return _worst(given, cast("F32", region), edges)
+    chroma = [_chroma(x, side) for x in (model, frame)]
+    distance = _unexplained(chroma[0], chroma[1], core)
+    return _worst(given, distance, known, trusted, Outlines.of(model, frame, given.seen))
 
 
-def _worst(given: Patches, region: F32, edges: tuple[F32, F32]) -> Recoloured:
-    """The worst region around which both pictures show the same edges; one of distance 0 where none is."""
-    left = region.copy()
-    for _ in range(_REGIONS):
-        row, column = np.unravel_index(int(left.argmax()), left.shape)
-        piece = _piece(left, int(column), int(row))
-        if _same_edges(piece, edges, given):
-            return Recoloured(float(left[row, column]), _outline(given, piece))
-        left[piece > 0] = 0.0
-    return Recoloured(0.0, _outline(given, np.ones_like(piece)))
-
-
-def _piece(region: F32, x: int, y: int) -> U8:
-    """(h, w) 0 or 1: the piece that contradicts at least half as much as its worst place."""
+def _worst(given: Patches, distance: F32, known: Bools, trusted: Bools, outlines: Outlines) -> Recoloured:
+    """The region that contradicts most among those whose outline both pictures show; one of distance 0
+    where none does."""
     import cv2
 
-    _, labels = cv2.connectedComponents((region > 0.5 * region[y, x]).astype(np.uint8))
-    return np.asarray(labels == labels[y, x], np.uint8)
+    left = np.where(known, distance, np.float32(0))
+    worst = Recoloured(0.0, _outline(given, np.ones_like(left, np.uint8)))
+    for _ in range(_REGIONS):
+        y, x = np.unravel_index(int(left.argmax()), left.shape)
+        peak = float(left[y, x])
+        if peak <= worst.distance:
+            break
+        piece = piece_at(distance > 0.5 * peak, int(x), int(y))
+        by_much = peak - scatter(distance, trusted, piece)
+        if not outlines.stays_inside(piece, known):
+            by_much -= REACHES_OUT
+        if by_much > worst.distance and outlines.are_shared(piece):
+            worst = Recoloured(by_much, _outline(given, piece))
+        left[cv2.dilate(piece, _square(0)) > 0] = 0.0
+    return worst
 
 
 def _outline(given: Patches, piece: U8) -> tuple[float, ...]:
@@ -192,35 +187,6 @@ def _outline(given: Patches, piece: U8) -> tuple[float, ...]:
     corners = np.array([[left, top], [left + w, top], [left + w, top + h], [left, top + h]], np.float64)
     back = cv2.perspectiveTransform(corners[None], np.linalg.inv(given.matrix))[0]
     return tuple(round(float(v), 1) for v in back.ravel())
-
-
-def _edges(rgb: U8, side: int) -> F32:
-    """(h, w): square root of the Lab gradient, whichever channel carries it: another ground colour keeps an
-    edge's place, not its kind."""
-    import cv2
-
-    soft = cv2.GaussianBlur(rgb, (0, 0), 0.008 * side)
-    lab = cv2.cvtColor(soft, cv2.COLOR_RGB2LAB).astype(np.float32)
-    across = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx) for dx in (1, 0)]
-    return cast("F32", np.sqrt(np.sqrt((across[0] ** 2 + across[1] ** 2).sum(axis=-1))))
-
-
-def _same_edges(piece: U8, edges: tuple[F32, F32], given: Patches) -> bool:
-    import cv2
-
-    left, top, w, h = cv2.boundingRect(piece)
-    box = np.zeros_like(piece)
-    box[top : top + h, left : left + w] = 1
-    around = (cv2.dilate(box, _square(AROUND_REGION * given.side)) > 0) & given.seen
-    model = edges[0][around]
-    shifts = range(-_EDGE_REACH, _EDGE_REACH + 1)
-    moved = (np.roll(edges[1], (dy, dx), (0, 1))[around] for dy in shifts for dx in shifts)
-    return max(_correlated(model, frame) for frame in moved) >= SAME_EDGES
-
-
-def _correlated(a: F32, b: F32) -> float:
-    one, two = a - a.mean(), b - b.mean()
-    return float((one * two).sum() / max(float(np.sqrt((one * one).sum() * (two * two).sum())), 1e-6))
 
 
 def _odd(pixels: float) -> int:

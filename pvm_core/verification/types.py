@@ -23,7 +23,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other values for the same pair and parameters: it is part of the key.
-VERSION: Final = "6"
+VERSION: Final = "7"
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,9 @@ class PairEvidence(Appearance):
         footprint: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
         points_product, points_frame: the inliers (at most 60), for drawing.
         learned: what the second verifier found; None where it was not asked.
-        recolour: mean chroma, Lab units, of the region that contradicts the product most and that no light
-            explains (`verification.local`), >= 0; None where print does not agree well enough to say.
+        recolour: by how much the chroma of one region contradicts the product beyond what light and the rest
+            of the product explain (`verification.local`), Lab units, >= 0; None where print does not agree
+            well enough to say.
         recolour_at: corners of that region in product pixels, x0 y0 .. x3 y3.
         words: what the text of both says; None where it was not read.
         mirrored: whether the frame shows the product left for right; False: the plain view is the clearer

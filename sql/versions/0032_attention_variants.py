@@ -16,10 +16,10 @@ ALTER TABLE endpoints DROP CONSTRAINT endpoints_kind_check,
 VARIANTS = """
 ALTER TABLE attention_jobs ADD COLUMN variants jsonb NOT NULL DEFAULT '{}';
 COMMENT ON COLUMN attention_jobs.variants IS
-    'Detector -> key, status and reason of its analysis; that of attention_key is the one that counts';
+    'Detector -> keys, status and reason of its analysis; that of attention_key is the one that counts';
 UPDATE attention_jobs j SET variants = found.variants FROM (
-    SELECT a.job_id, jsonb_object_agg(s.detector,
-        jsonb_build_object('key', a.attention_key, 'status', a.status, 'reason', a.reason)) AS variants
+    SELECT a.job_id, jsonb_object_agg(s.detector, jsonb_build_object('key', a.attention_key,
+        'faces_key', s.faces_key, 'status', a.status, 'reason', a.reason)) AS variants
     FROM attention_jobs a JOIN attention_videos v USING (attention_key)
     JOIN face_sets s ON s.video_id = v.video_id AND s.faces_key = v.faces_key GROUP BY a.job_id) found
 WHERE found.job_id = j.job_id;

@@ -294,6 +294,33 @@ def test_a_band_of_another_colour_is_found_however_small_and_the_right_pack_has_
     assert 120 < box[:, 1].min() < 153 < box[:, 1].max() < 186
 
 
+def line(colour: tuple[int, int, int]) -> np.ndarray:
+    """A printed front with a line of a colour and no word on it."""
+    made = label(1).copy()
+    cv2.rectangle(made, (40, 140), (200, 152), colour, -1)
+    return made
+
+
+def test_a_thin_line_of_another_colour_is_found_in_dim_light() -> None:
+    frame, _ = place(line((40, 120, 60)), TILTED)
+    shown = view((frame * np.array([0.5, 0.45, 0.4])).astype(np.uint8))
+    true, sibling = verify_frame(shown, [view(line((40, 120, 60))), view(line((60, 70, 150)))], PARAMS)
+    assert true.recolour is not None
+    assert sibling.recolour is not None
+    assert true.recolour < RECOLOURED < sibling.recolour
+
+
+@pytest.mark.parametrize("skin", [(214, 150, 116), (120, 74, 50)])
+def test_a_hand_that_reaches_in_is_not_another_colour(skin: tuple[int, int, int]) -> None:
+    frame, matrix = place(pack((30, 140, 70), seed=3), TILTED)
+    for y in (120, 142, 164):
+        tip, root = project(matrix, np.array([[70.0, y], [-60.0, y + 5]])).astype(int)
+        cv2.line(frame, tip.tolist(), root.tolist(), skin, 20)
+    found = verify(view(frame), view(pack((30, 140, 70), seed=3)), PARAMS)
+    assert found.inliers > 30
+    assert (found.recolour or 0.0) < RECOLOURED
+
+
 def test_a_sticker_over_the_band_is_not_another_colour_of_it() -> None:
     frame, _ = place(pack((30, 140, 70)), TILTED)
     found = verify(view(sticker(frame)), view(pack((30, 140, 70))), PARAMS)

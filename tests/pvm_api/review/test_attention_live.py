@@ -47,7 +47,7 @@ def job(site: Site) -> Iterator[str]:
     """The job of the shelf, without attention."""
     store = Store.over(site.database)
     job_id = store.review_queries.card(site.shelf.matches[0]).job_id
-    store.attention.begin(job_id, "a1")
+    store.attention.begin(job_id, "a1", "blazeface", "f1")
     yield job_id
     with site.database.transaction() as cursor:
         cursor.execute("DELETE FROM face_sets")
@@ -55,18 +55,18 @@ def job(site: Site) -> Iterator[str]:
         cursor.execute("DELETE FROM outbox WHERE name = 'video.attention.ready'")
 
 
-def _found(site: Site, job: str, scores: list[float | None]) -> uuid.UUID:
+def _found(site: Site, job: str, scores: list[float | None], key: str = "a1") -> uuid.UUID:
     """The attention of the first match's video is stored with its event; the video."""
     store = Store.over(site.database)
     video = store.review_queries.card(site.shelf.matches[0]).video_id
-    store.attention.write_set(FaceSet(video, "f1", "blazeface", 25.0, 10, 9, 1.0), [])
+    store.attention.write_set(FaceSet(video, key.replace("a", "f"), "blazeface", 25.0, 10, 9, 1.0), [])
     known = [score for score in scores if score is not None]
     mean = sum(known) / len(known)
     seconds = [[n, score, 1.0, score, score, 1.0] for n, score in enumerate(scores)]
     track = {"track": 0, "score": mean, "seconds": seconds}
     told = {"video_id": str(video), "score": mean, "coverage": 1.0, "confidence": 0.5}
     store.attention.write_attention(
-        VideoAttention(video, "f1", "a1", mean, len(known) / len(scores), 0.5, 0, [track]),
+        VideoAttention(video, key.replace("a", "f"), key, mean, len(known) / len(scores), 0.5, 0, [track]),
         [Event(job, "video.attention.ready", str(uuid.uuid4()), told)],
     )
     return video
@@ -124,3 +124,18 @@ def test_a_reviewer_who_signed_in_follows_with_the_session(
     expect(page.locator("#attention figcaption")).to_contain_text("0.400", timeout=_WAIT_MS)
     assert page.faults == []  # type: ignore[attr-defined]
     page.context.close()
+
+
+def test_two_detectors_have_a_curve_each(page: Page, site: Site, job: str) -> None:
+    _watched(page, site, "socket")
+    _found(site, job, [0.9])
+    expect(page.locator("#attention figcaption")).to_have_count(1, timeout=_WAIT_MS)
+    expect(page.locator("#attention")).not_to_contain_text("blazeface")
+    Store.over(site.database).attention.begin(job, "a2", "haar", "f2", main=False)
+    _found(site, job, [0.5], "a2")
+    expect(page.locator("#attention figcaption")).to_have_count(2, timeout=_WAIT_MS)
+    first, second = page.locator("#attention figcaption").all_inner_texts()
+    assert "blazeface" in first
+    assert "0.900" in first
+    assert "haar" in second
+    assert "0.500" in second
