@@ -148,6 +148,7 @@ class Settings(RuleSettings):
         text_reader: who reads the words of packs, ``auto``, ``none`` or ``rapidocr`` (``PVM_TEXT_READER``).
         executor: which Dagster executor runs the steps.
         workers: processes or threads inside a step, >= 1; None: one per core.
+        keep_partitions: ended jobs that keep a partition in Dagster, >= 1.
         log_format, log_level: see `pvm_resources.logs`.
         ebay_*, amazon_*: credentials and addresses of the product sources; see docs/sources.md.
         bilibili_*, youtube_*, ytdlp_*: how videos are searched and fetched.
@@ -191,6 +192,7 @@ class Settings(RuleSettings):
     text_reader: str = "auto"
     executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = "in_process"
     workers: int | None = Field(None, ge=1, le=1024)
+    keep_partitions: int = Field(10_000, ge=1)
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ebay_client_id: str | None = None
