@@ -73,6 +73,7 @@ suite: $(FULL)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, processes killed again and again
+	@bash tools/images.sh
 	$(BIN)/python -m pytest -v -m long --timeout=900 -n 2 --dist loadfile --no-loadscope-reorder
 
 test-attention: $(FULL) attention ## the tests on real faces; without `make attention` make test skips them

@@ -149,7 +149,7 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     import sqlalchemy.exc
     from dagster_postgres.utils import DagsterPostgresException
 
-    from pvm_assets.execution.storage_connections import kept_connections
+    from pvm_assets.execution.storage_connections import close_connections
 
     try:
         instance = dg.DagsterInstance.get()
@@ -161,8 +161,12 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
             f"it does not answer ({type(error).__name__})",
             "Check DAGSTER_PG_URL, or start the platform with `pvm up`",
         ) from error
-    with instance, kept_connections(instance):
-        yield instance
+    with instance:
+        try:
+            yield instance
+        finally:
+            # The embedded server stops where nobody is connected.
+            close_connections(instance)
 
 
 def _limit_gpu_pool(instance: dg.DagsterInstance) -> None:

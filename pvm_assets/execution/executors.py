@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from pvm_assets.execution.storage_connections import kept_connections
 from pvm_assets.execution.supervision import RunRefusedError, supervise
 from pvm_assets.graph import asset_of
 from pvm_assets.run_tags import REFUSED_TAG
@@ -103,7 +102,7 @@ class SupervisedExecutor(dg.Executor):
         steps = frozenset(map(asset_of, execution_plan.step_keys_to_execute))
         instance, run = plan_context.instance, plan_context.dagster_run
         try:
-            with kept_connections(instance), supervise(instance, run, steps) as watch:
+            with supervise(instance, run, steps) as watch:
                 for event in self.inner.execute(plan_context, execution_plan):
                     watch(event)
                     yield event
