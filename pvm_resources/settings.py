@@ -155,6 +155,7 @@ class Settings(RuleSettings):
             runs, the last three comma-separated; run_launcher: who starts the worker of a run; celery_*:
             broker and result backend; see docs/executors.md.
         workers: processes or threads inside a step, >= 1; None: one per core.
+        keep_partitions: ended jobs that keep a partition in Dagster, >= 1.
         log_format, log_level: see `pvm_resources.logs`.
         ebay_*, amazon_*: credentials and addresses of the product sources; see docs/sources.md.
         bilibili_*, youtube_*, ytdlp_*: how videos are searched and fetched.
@@ -210,6 +211,7 @@ class Settings(RuleSettings):
     celery_broker: SecretStr | None = None
     celery_backend: SecretStr = SecretStr("rpc://")
     workers: int | None = Field(None, ge=1, le=1024)
+    keep_partitions: int = Field(10_000, ge=1)
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ebay_client_id: str | None = None

@@ -8,21 +8,19 @@ coherent region decides. Light does not: what is washed out, shaded or evenly ti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
 from pvm_core.verification.overlay import overlays
+from pvm_core.verification.patches import Patches, aligned, as_sharp, hull, odd, outline, square
 from pvm_core.verification.pieces import Outlines, piece_at, scatter
 
 if TYPE_CHECKING:
-    from pvm_core.arrays import F32, F64, U8, Bools
-    from pvm_core.verification.types import View
+    from pvm_core.arrays import F32, U8, Bools
 
 #: Longest side of the patches, pixels: a band is a twentieth of a pack, and chroma of video is coarse.
 SIDE: Final = 224
-#: Below this no band is resolved.
-MIN_SIDE: Final = 96
 #: As shares of the side: window of the local correlation; of the agreement around a place; of the structure
 #: that a place must share; the margin kept from the hull of matched places.
 WINDOW: Final = 0.045
@@ -36,8 +34,6 @@ PRINTED: Final = (80.0, 40.0)
 REGISTERED: Final = 0.5
 SOME_PRINT: Final = 0.08
 UNCOVERED: Final = 0.3
-#: A residual displacement longer than this share of the side is no better alignment.
-MAX_FLOW: Final = 0.05
 #: Bounds of the one change of saturation and tint (Lab units) that light may make to all of a product.
 SATURATION: Final = (0.35, 1.4)
 TINT: Final = 20.0
@@ -58,27 +54,6 @@ _PRIOR: Final = 50.0
 MIN_CORE: Final = 0.2
 
 
-@dataclass(frozen=True, eq=False)
-class Patches:
-    """A product and what a frame shows of it, at the scale that the coarser of the two resolves.
-
-    Attributes:
-        model, warped: (h, w, 3) uint8, longest side `MIN_SIDE` to `SIDE`.
-        seen: (h, w) bool, product that lies inside the frame.
-        matrix: (3, 3) product pixels -> patch pixels.
-    """
-
-    model: U8
-    warped: U8
-    seen: Bools
-    matrix: F64
-
-    @property
-    def side(self) -> int:
-        """The longest side, pixels."""
-        return int(max(self.seen.shape))
-
-
 @dataclass(frozen=True)
 class Recoloured:
     """The region that contradicts most.
@@ -91,39 +66,6 @@ class Recoloured:
 
     distance: float
     outline: tuple[float, ...]
-
-
-def lay_over(product: View, frame: View, matrix: F64) -> Patches | None:
-    """The two pictures over each other; None where one of them is too small.
-
-    Args:
-        matrix: (3, 3) product pixels -> frame pixels.
-    """
-    import cv2
-
-    height, width = product.rgb.shape[:2]
-    x, y, w, h = (0, 0, width, height) if product.mask is None else cv2.boundingRect(product.mask)
-    if min(w, h) < 8:
-        x, y, w, h = 0, 0, width, height
-    corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float32)
-    shown = cv2.perspectiveTransform(corners[None], matrix)[0].astype(np.float32)
-    longest = float(np.sqrt(cv2.contourArea(shown) / (w * h))) * max(w, h)
-    side = min(SIDE, max(w, h), longest)
-    if side < MIN_SIDE:
-        return None
-    size = (max(16, round(w * side / max(w, h))), max(16, round(h * side / max(w, h))))
-    sx, sy = size[0] / w, size[1] / h
-    to_patch = np.array([[sx, 0, -x * sx], [0, sy, -y * sy], [0, 0, 1.0]])
-    cut = np.ascontiguousarray(product.rgb[y : y + h, x : x + w])
-    level = int(np.clip(np.floor(np.log2(max(longest / side, 1.0)) + 0.4), 0, len(frame.pyramid) - 1))
-    source = frame.pyramid[level]
-    shrink = source.shape[1] / frame.rgb.shape[1]
-    to_frame = np.diag([shrink, shrink, 1.0]) @ matrix @ np.linalg.inv(to_patch)
-    warped = cv2.warpPerspective(source, to_frame, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
-    whole = np.full(source.shape[:2], 255, np.uint8)
-    seen = cv2.warpPerspective(whole, to_frame, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST) > 0
-    model = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
-    return Patches(cast("U8", model), cast("U8", warped), seen, to_patch)
 
 
 def recoloured(given: Patches, matched: F32) -> Recoloured | None:
@@ -139,16 +81,16 @@ def recoloured(given: Patches, matched: F32) -> Recoloured | None:
     import cv2
 
     side = given.side
-    warped = _aligned(given)
-    model, frame = _as_sharp(given.model, warped, given.seen)
+    warped = aligned(given)
+    model, frame = as_sharp(given.model, warped, given.seen)
     grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).astype(np.float32) for x in (model, frame)]
-    core = _hull(given, matched) & given.seen
+    core = hull(given, matched) & given.seen
     if core.mean() < MIN_CORE:
         return None
     covered = overlays(given.model, warped, given.seen).astype(np.uint8)
     trusted = core & _registered(grey[0], grey[1], given.seen, side)
-    trusted &= cv2.dilate(covered, _square(BESIDE * side)) == 0
-    inner = cv2.erode(core.astype(np.uint8), _square(MARGIN * side), borderValue=0) > 0
+    trusted &= cv2.dilate(covered, square(BESIDE * side)) == 0
+    inner = cv2.erode(core.astype(np.uint8), square(MARGIN * side), borderValue=0) > 0
     known = trusted & inner
     if not known.any():
         return None
@@ -163,7 +105,7 @@ def _worst(given: Patches, distance: F32, known: Bools, trusted: Bools, outlines
     import cv2
 
     left = np.where(known, distance, np.float32(0))
-    worst = Recoloured(0.0, _outline(given, np.ones_like(left, np.uint8)))
+    worst = Recoloured(0.0, outline(given, np.ones_like(left, np.uint8)))
     for _ in range(_REGIONS):
         y, x = np.unravel_index(int(left.argmax()), left.shape)
         peak = float(left[y, x])
@@ -174,28 +116,9 @@ def _worst(given: Patches, distance: F32, known: Bools, trusted: Bools, outlines
         if not outlines.stays_inside(piece, known):
             by_much -= REACHES_OUT
         if by_much > worst.distance and outlines.are_shared(piece):
-            worst = Recoloured(by_much, _outline(given, piece))
-        left[cv2.dilate(piece, _square(0)) > 0] = 0.0
+            worst = Recoloured(by_much, outline(given, piece))
+        left[cv2.dilate(piece, square(0)) > 0] = 0.0
     return worst
-
-
-def _outline(given: Patches, piece: U8) -> tuple[float, ...]:
-    """The box of a piece, in product pixels."""
-    import cv2
-
-    left, top, w, h = cv2.boundingRect(piece)
-    corners = np.array([[left, top], [left + w, top], [left + w, top + h], [left, top + h]], np.float64)
-    back = cv2.perspectiveTransform(corners[None], np.linalg.inv(given.matrix))[0]
-    return tuple(round(float(v), 1) for v in back.ravel())
-
-
-def _odd(pixels: float) -> int:
-    return int(max(3, round(pixels) | 1))
-
-
-def _square(pixels: float) -> U8:
-    side = _odd(pixels)
-    return np.ones((side, side), np.uint8)
 
 
 def _mean(values: F32, window: int) -> F32:
@@ -204,67 +127,17 @@ def _mean(values: F32, window: int) -> F32:
     return cast("F32", cv2.boxFilter(values, -1, (window, window), borderType=cv2.BORDER_REFLECT))
 
 
-def _aligned(given: Patches) -> U8:
-    """The frame moved by a smooth, bounded flow: paper bends, and matches place it to a pixel or two."""
-    import cv2
-
-    library: Any = cv2  # its stubs lack the optical flow
-    grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (given.model, given.warped)]
-    even = cv2.createCLAHE(2.0, (4, 4))
-    finder = library.DISOpticalFlow_create(library.DISOPTICAL_FLOW_PRESET_FAST)
-    found = finder.calc(*(even.apply(g) for g in grey), None)
-    side = given.side
-    flow = cv2.GaussianBlur(found, (0, 0), 0.05 * side)
-    long = np.hypot(flow[..., 0], flow[..., 1])
-    flow = flow * np.minimum(1.0, MAX_FLOW * side / np.maximum(long, 1e-6))[..., None]
-    ys, xs = np.mgrid[0 : long.shape[0], 0 : long.shape[1]].astype(np.float32)
-    moved = cv2.remap(given.warped, xs + flow[..., 0], ys + flow[..., 1], cv2.INTER_LINEAR)
-    return cast("U8", moved)
-
-
-def _as_sharp(model: U8, frame: U8, seen: Bools) -> tuple[U8, U8]:
-    """Both as sharp as the less sharp one."""
-    import cv2
-
-    pair = [model, frame]
-    detail = [_detail(x, seen) for x in pair]
-    sharper, least = int(detail[1] >= detail[0]), min(detail)
-    source = pair[sharper]
-    for sigma in (0.5, 0.7, 1.0, 1.4, 2.0, 2.8):
-        if _detail(pair[sharper], seen) <= 1.05 * least:
-            break
-        pair[sharper] = cast("U8", cv2.GaussianBlur(source, (0, 0), sigma))
-    return pair[0], pair[1]
-
-
-def _detail(rgb: U8, seen: Bools) -> float:
-    import cv2
-
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = cv2.Laplacian(grey, cv2.CV_32F)[seen]
-    return float(np.sqrt(np.mean(fine * fine)) / (grey[seen].std() + 1.0))
-
-
-def _hull(given: Patches, matched: F32) -> Bools:
-    import cv2
-
-    spots = cv2.perspectiveTransform(matched[None].astype(np.float32), given.matrix)[0]
-    filled = np.zeros(given.seen.shape, np.uint8)
-    cv2.fillConvexPoly(filled, cv2.convexHull(spots.astype(np.int32)), (255,))
-    return cv2.dilate(filled, _square(0.12 * given.side)) > 0
-
-
 def _registered(model: F32, frame: F32, seen: Bools, side: int) -> Bools:
     """(h, w) bool: print around the place agrees, and the structure at it."""
     import cv2
 
-    local, printed = _correlation(model, frame, _odd(WINDOW * side), 1)
+    local, printed = _correlation(model, frame, odd(WINDOW * side), 1)
     known = (printed & seen).astype(np.float32)
-    around = _odd(AROUND * side)
+    around = odd(AROUND * side)
     share = _mean(known, around)
     agree = _mean(np.clip(local, 0, 1).astype(np.float32) * known, around) / np.maximum(share, 0.02)
     smooth = [cast("F32", cv2.GaussianBlur(x, (0, 0), 0.008 * side)) for x in (model, frame)]
-    structure, _ = _correlation(smooth[0], smooth[1], _odd(STRUCTURE * side), 0)
+    structure, _ = _correlation(smooth[0], smooth[1], odd(STRUCTURE * side), 0)
     return np.asarray((share > SOME_PRINT) & (agree > REGISTERED) & (structure > UNCOVERED))
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
+from pvm_core.verification.patches import square
+
 if TYPE_CHECKING:
     from pvm_core.arrays import F32, U8, Bools
 
@@ -54,7 +56,7 @@ def scatter(distance: F32, trusted: Bools, piece: U8) -> float:
     import cv2
 
     side = max(piece.shape)
-    rest = distance[trusted & (cv2.dilate(piece, _square(_APART * side)) == 0)]
+    rest = distance[trusted & (cv2.dilate(piece, square(_APART * side)) == 0)]
     return float(np.quantile(rest, SCATTER)) if rest.size > 50 else float("inf")
 
 
@@ -105,7 +107,7 @@ class Outlines:
         left, top, w, h = cv2.boundingRect(piece)
         box = np.zeros_like(piece)
         box[top : top + h, left : left + w] = 1
-        around = (cv2.dilate(box, _square(AROUND * max(piece.shape))) > 0) & self.seen
+        around = (cv2.dilate(box, square(AROUND * max(piece.shape))) > 0) & self.seen
         model = self.edges[0][around]
         shifts = range(-_EDGE_REACH, _EDGE_REACH + 1)
         moved = (np.roll(self.edges[1], (dy, dx), (0, 1))[around] for dy in shifts for dx in shifts)
@@ -158,8 +160,3 @@ def _edges(lab: F32) -> F32:
 def _correlated(a: F32, b: F32) -> float:
     one, two = a - a.mean(), b - b.mean()
     return float((one * two).sum() / max(float(np.sqrt((one * one).sum() * (two * two).sum())), 1e-6))
-
-
-def _square(pixels: float) -> U8:
-    side = int(max(3, round(pixels) | 1))
-    return np.ones((side, side), np.uint8)

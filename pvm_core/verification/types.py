@@ -23,7 +23,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other values for the same pair and parameters: it is part of the key.
-VERSION: Final = "7"
+VERSION: Final = "8"
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,10 @@ class PairEvidence(Appearance):
             of the product explain (`verification.local`), Lab units, >= 0; None where print does not agree
             well enough to say.
         recolour_at: corners of that region in product pixels, x0 y0 .. x3 y3.
+        reprint: size of the largest piece that agreeing print surrounds and where another print stands
+            (`verification.reprinted`), in units of the patch's longest side squared; None where it was not
+            looked for or too little is printed.
+        reprint_at: corners of that piece in product pixels.
         words: what the text of both says; None where it was not read.
         mirrored: whether the frame shows the product left for right; False: the plain view is the clearer
             one; None: only that was tried. Places are those of the frame as it is, mirrored or not.
@@ -138,6 +142,8 @@ class PairEvidence(Appearance):
     learned: LearnedEvidence | None = None
     recolour: float | None = None
     recolour_at: tuple[float, ...] | None = None
+    reprint: float | None = None
+    reprint_at: tuple[float, ...] | None = None
     words: WordEvidence | None = None
     mirrored: bool | None = None
 
