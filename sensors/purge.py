@@ -9,6 +9,7 @@ import dagster as dg
 
 from pvm_assets.execution.run_termination import forget_old_partitions
 from pvm_core.errors import PvmError
+from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
@@ -105,7 +106,8 @@ def hourly_purge(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """The run of this hour."""
     hour = context.scheduled_execution_time.hour
     config = PurgeConfig(ahead_h=_EVERY / timedelta(hours=1), orphans=hour == _ORPHANS_AT)
-    return dg.RunRequest(run_config=dg.RunConfig(ops={"purge_due": config}))
+    console = quiet_console(load_settings().log_format)
+    return dg.RunRequest(run_config=dg.RunConfig(ops={"purge_due": config}, **console))
 
 
 JOBS: Final = (pvm_purge,)

@@ -45,7 +45,10 @@ def serve(settings: Settings, options: Options, workspaces: Sequence[str]) -> No
     """
     from dagster_webserver.app import create_app_from_workspace_process_context
 
-    with _process_context(workspaces, options.read_only) as context, _keys(settings, options) as keys:
+    with (
+        _process_context(settings, workspaces, options.read_only) as context,
+        _keys(settings, options) as keys,
+    ):
         dagster = create_app_from_workspace_process_context(context, options.prefix, _POLL_MS)
         uvicorn.run(
             guarded(dagster, options, keys),
@@ -61,7 +64,9 @@ def serve(settings: Settings, options: Options, workspaces: Sequence[str]) -> No
 
 
 @contextmanager
-def _process_context(workspaces: Sequence[str], read_only: bool) -> Iterator[WorkspaceProcessContext]:
+def _process_context(
+    settings: Settings, workspaces: Sequence[str], read_only: bool
+) -> Iterator[WorkspaceProcessContext]:
     from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -70,8 +75,10 @@ def _process_context(workspaces: Sequence[str], read_only: bool) -> Iterator[Wor
     from dagster_webserver.version import __version__
 
     from pvm_assets.execution.storage_connections import limit_statements
+    from pvm_resources.dagster_logs import form_lines
 
     configure_loggers()
+    form_lines(settings.log_format)
     # SIGTERM, too, ends the code server in good order.
     setup_interrupt_handlers()
     with DagsterInstance.get() as instance:

@@ -21,6 +21,7 @@ from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handle
 from pvm_assets.daemon.attention import Attention, PacedEvent
 from pvm_assets.daemon.listening import RUN_EVENTS, Channel, Listener
 from pvm_resources import logs
+from pvm_resources.dagster_logs import form_lines
 from pvm_resources.postgres.connect import dagster_url, database_dsn
 from pvm_resources.private import keep_private
 from pvm_resources.settings import Settings, load_settings
@@ -103,6 +104,7 @@ def run(settings: Settings, workspaces: Sequence[str]) -> None:
         ) as controller,
         heard(settings, attention),
     ):
+        form_lines(settings.log_format)
         try:
             controller.check_daemon_loop()
         except KeyboardInterrupt:

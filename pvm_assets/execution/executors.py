@@ -25,7 +25,7 @@ _PICK: Final[Mapping[str, tuple[str, str, str]]] = {
     "multiprocess": ("dagster", "multiprocess_executor", ""),
     "docker": ("pvm_assets.execution.docker", "tagged_docker_executor", ""),
     "k8s": ("dagster_k8s", "k8s_job_executor", "k8s"),
-    "celery": ("dagster_celery", "celery_executor", "celery"),
+    "celery": ("pvm_assets.execution.celery", "served_celery_executor", "celery"),
 }
 
 #: Names `PVM_EXECUTOR` may take.
@@ -79,6 +79,12 @@ class SupervisedExecutor(dg.Executor):
 
     def __init__(self, inner: dg.Executor) -> None:
         self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        """What some executors alone have, and ask the executor of the run for."""
+        if name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
 
     @property
     def retries(self) -> RetryMode:
