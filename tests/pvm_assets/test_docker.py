@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pvm_assets.gpu import GPU
+from pvm_resources.gpu import GPU
 
 pytest.importorskip("dagster_docker")
 
