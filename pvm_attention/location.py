@@ -19,11 +19,13 @@ from pvm_attention.sparkline import curve_preview
 from pvm_attention.steps import JobAnalysis, StepReport
 from pvm_core.errors import InputError, PvmError, error_to_dict
 from pvm_jobs.job_ids import PARTITION_FORM, PARTITIONS_NAME
+from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
 from pvm_resources.gpu import GPU
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.locks import run_lock_name
 from pvm_resources.private import keep_private
+from pvm_resources.settings import load_settings
 from pvm_resources.signals import restore_handlers
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.attention import SeriesKind
@@ -278,9 +280,12 @@ def completed_jobs(
     waiting = attention.store().attention.waiting(_REQUESTED)
     if not waiting:
         return dg.SkipReason("every completed job has its analysis")
+    config = quiet_console(load_settings().log_format)
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(run_key=f"attention:{key}:{ended.isoformat()}", partition_key=key)
+            dg.RunRequest(
+                run_key=f"attention:{key}:{ended.isoformat()}", partition_key=key, run_config=config
+            )
             for key, ended in waiting
         ]
     )

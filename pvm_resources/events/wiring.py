@@ -22,6 +22,7 @@ from pvm_resources.settings import Settings
 from pvm_resources.store.deliveries import LEASE_S
 from pvm_resources.store.endpoints import BUS_ID, DEFAULT_EVENTS, PUBSUB_ID, SETTINGS_ID, Endpoints
 from pvm_resources.store.job_news import JobNewsQueries
+from pvm_resources.tracing import Tracing
 
 #: The setting that names the channel of live updates.
 _CHANNEL: Final = "PVM_ATTENTION_REDIS_CHANNEL"
@@ -49,7 +50,8 @@ def make_relay(
         sinks["bus"] = BusSink(settings.bus_url.get_secret_value())
     if settings.attention_redis_channel:
         sinks["pubsub"] = PubSubSink(client_of(settings), settings.attention_redis_channel)
-    return Relay(database, sinks, workers=workers, lease_s=lease_s)
+    tracing = Tracing.of(settings, "pvm-relay")
+    return Relay(database, sinks, workers=workers, lease_s=lease_s, tracing=tracing)
 
 
 def _notices(settings: Settings, news: JobNewsQueries) -> Callable[[Outgoing], Notice | None]:
