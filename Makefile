@@ -21,7 +21,7 @@ ITSELF := $(BIN)/uv pip install --quiet --no-deps \
     --build-constraints requirements-build.txt --require-build-hashes -e .
 INSTALL_PROJECT := VIRTUAL_ENV=$(VENV) $(ITSELF)
 
-.PHONY: help setup base attention demo up down test suite test-long test-n8n test-attention bench lint format pin clean
+.PHONY: help setup base attention gpu demo up down test suite test-long test-n8n test-attention bench lint format pin clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -32,6 +32,10 @@ setup: $(FULL) ## install everything: models and developer tools as well
 
 attention: $(ATTENTION) ## an environment and the face networks of the attention analysis; nothing else needs them
 	@for name in blazeface face-mesh iris-mesh; do $(BIN)/pvm models pull $$name || exit; done
+
+gpu: $(FULL) ## ONNX Runtime's GPU build in place of its CPU build, for segmenters and the reader of words
+	$(BIN)/uv pip uninstall --quiet --python $(BIN)/python onnxruntime
+	$(INSTALL) -r requirements-gpu.txt
 
 demo: $(BASE) ## render a small case, run it through Dagster, print the matches
 	@$(BIN)/pvm demo
@@ -56,6 +60,7 @@ format: $(FULL) ## let ruff mend and format the code
 test: $(FULL) ## lint and the whole suite (real PostgreSQL, Dagster, RabbitMQ, Redis, NATS, Chromium)
 	@bash tools/chromium.sh
 	@bash tools/servers.sh
+	@bash tools/containers.sh
 	@$(BIN)/python -m compileall -q -j 0 $(ROOMS) sql definitions.py
 	@$(MAKE) --no-print-directory -j 2 lint suite
 
@@ -68,6 +73,7 @@ suite: $(FULL)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, processes killed again and again
+	@bash tools/images.sh
 	$(BIN)/python -m pytest -v -m long --timeout=900 -n 2 --dist loadfile --no-loadscope-reorder
 
 test-attention: $(FULL) attention ## the tests on real faces; without `make attention` make test skips them
@@ -80,9 +86,11 @@ test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the sta
 bench: $(FULL) ## the whole job: time, CPU and accuracy by stage, memory; beside a plain script
 	$(BIN)/python bench/bench_pipeline.py
 
-pin: $(FULL) ## compile the three requirements files from pyproject.toml, keeping pins that still fit
-	@$(COMPILE) --extra models --extra dev -o requirements.txt pyproject.toml >/dev/null
+pin: $(FULL) ## compile the requirements files from pyproject.toml, keeping pins that still fit
+	@$(COMPILE) --extra models --extra k8s --extra celery --extra dev -o requirements.txt pyproject.toml >/dev/null
 	@$(COMPILE) -c requirements.txt -o requirements-base.txt pyproject.toml >/dev/null
+	@# Apart: both builds are one module, so that neither may be installed beside the other.
+	@echo onnxruntime-gpu | $(COMPILE) -c requirements.txt -o requirements-gpu.txt - >/dev/null
 	@$(COMPILE) -c requirements.txt --group build -o requirements-build.txt >/dev/null
 
 clean: ## remove the virtual environment and caches, never the data

@@ -160,7 +160,8 @@ def main() -> None:
             scores = [s for _, s in score_pairs(pairs, calibration, setting.rules)]
             placed = sum(p.evidence is not None and p.evidence.transform is not None for p in pairs)
             high = [s for s in scores if (s.score_pair or 0.0) >= setting.rules.accept]
-            left, read = sum(s.recolour is None for s in high), sum(not s.differs for s in high)
+            left = sum(s.recolour is None and s.reprint is None for s in high)
+            read = sum(not s.differs for s in high)
             print(f"{what:24s} {len(pairs):6d} {placed:7d} {len(high):13d} {left:9d} {read:11d}")
 
 

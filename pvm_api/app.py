@@ -16,10 +16,13 @@ from pvm_api import models, problems
 from pvm_api.auth import Authenticator, Gate, LocalOnly
 from pvm_api.limits import BodyLimits, RequestMiddleware
 from pvm_api.metrics import Metrics
+from pvm_api.metrics.requests import CountingMiddleware
+from pvm_api.request_spans import SpanMiddleware
 from pvm_api.review import calibration, pages, product
 from pvm_api.review.access import Sessions
 from pvm_api.routes import (
     attention,
+    attention_stream,
     front,
     health,
     industries,
@@ -38,6 +41,7 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings, check_api_host
 from pvm_resources.store.assembly import Store
+from pvm_resources.tracing import Tracing
 
 #: Paths that need no key; they show nothing about jobs.
 OPEN: Final = frozenset({"/healthz", "/readyz"})
@@ -52,6 +56,7 @@ _ROUTERS: Final = (
     recommendations.router,
     results.router,
     attention.router,
+    attention_stream.router,
     labels.router,
     media.router,
     industries.router,
@@ -85,12 +90,17 @@ def create_app(
     sessions = Sessions(store, settings.api_auth)
     gate = Gate(store.keys if settings.api_auth else None, settings.api_rate, (sessions, *authenticators))
     services = Services(settings, database, media, gate)
+    metrics = Metrics(settings, store)
+    tracing = Tracing.of(settings, "pvm-api")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        services.live.end()
         services.uploads.close()
         services.text_follower.close()
+        metrics.close()
+        tracing.close()
         database.close()
 
     app = FastAPI(
@@ -107,14 +117,13 @@ def create_app(
     )
     app.state.services = services
     app.state.sessions = sessions
-    app.state.metrics = Metrics(
-        services.store.match_queries, services.store.inbox, services.store.stream_progress
-    )
+    app.state.metrics = metrics
     problems.install(app)
     # Before results: /v1/products/similar is no product.
     for router in (similar.router, *_ROUTERS, product.router, calibration.router, pages.router):
         app.include_router(router)
-    origins = [origin.strip() for origin in settings.api_cors.split(",") if origin.strip()]
+    app.router.add_websocket_route(attention_stream.SOCKET, attention_stream.socket)
+    origins = sorted(services.origins)
     if origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"],
@@ -127,6 +136,8 @@ def create_app(
     app.add_middleware(
         RequestMiddleware, bodies=BodyLimits(_FILES, _forms(), upload_max, file_max + _FORM_BYTES)
     )
+    app.add_middleware(SpanMiddleware, tracing=tracing)
+    app.add_middleware(CountingMiddleware, metrics=metrics.requests)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

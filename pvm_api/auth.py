@@ -7,16 +7,18 @@ import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final, Protocol
 
 from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from pvm_api.limits import RateLimiter
-from pvm_api.origin import host_of, is_foreign
+from pvm_api.origin import host_of, is_foreign, is_foreign_socket
 from pvm_api.problems import ApiError, refuse
 from pvm_resources.settings import LOOPBACK
 from pvm_resources.store.api_keys import SCOPES, ApiKey, Keys, Scope
@@ -56,7 +58,7 @@ class Principal:
 LOCAL: Final = Principal("local", "local", frozenset(SCOPES))
 
 
-def address_of(request: Request) -> str:
+def address_of(request: HTTPConnection) -> str:
     """The caller's address, as limits are kept under it; of IPv6 its network."""
     host = request.client.host if request.client else "unknown"
     try:
@@ -71,7 +73,7 @@ def address_of(request: Request) -> str:
 class Authenticator(Protocol):
     """Another way to know a caller, e.g. by a session's cookie."""
 
-    def __call__(self, request: Request) -> Principal | None:
+    def __call__(self, request: HTTPConnection) -> Principal | None:
         """The caller; None where this way does not know them."""
         ...
 
@@ -125,7 +127,7 @@ class Gate:
         self._requests = RateLimiter(limit)
         self._wrong = RateLimiter(_WRONG)
 
-    def admit(self, request: Request, token: str | None) -> Principal:
+    def admit(self, request: HTTPConnection, token: str | None) -> Principal:
         """The caller, counted against their limit.
 
         Raises:
@@ -136,7 +138,14 @@ class Gate:
         request.state.rate = self._requests.take(principal.caller if self._keys is not None else address)
         return principal
 
-    def _known(self, request: Request, token: str | None, address: str) -> Principal:
+    def still(self, request: HTTPConnection, token: str | None, scope: Scope) -> bool:
+        """Whether a caller who was admitted still may: their key or session may have ended. Not counted."""
+        try:
+            return scope in self._known(request, token, address_of(request)).scopes
+        except ApiError:
+            return False
+
+    def _known(self, request: HTTPConnection, token: str | None, address: str) -> Principal:
         if self._keys is None:
             return LOCAL
         if token is None:
@@ -153,6 +162,23 @@ class Gate:
         return Principal(key.name, f"key:{key.key_id}", key.allows)
 
 
+def token_of(request: HTTPConnection) -> str | None:
+    """The API key of a connection, as `require` finds it; None where it brought none."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    return given if scheme.lower() == "bearer" and given else request.headers.get("x-api-key")
+
+
+def check_scope(principal: Principal, scope: Scope) -> Principal:
+    """The caller, who has `scope`.
+
+    Raises:
+        ApiError: 403 ``auth.scope``.
+    """
+    if scope not in principal.scopes:
+        raise ApiError("auth.scope", f"the key has no scope {scope}", f"Use a key made with --scope {scope}")
+    return principal
+
+
 def require(scope: Scope) -> Callable[..., Principal]:
     """A dependency: the caller, who has `scope`. ``Annotated[Principal, Depends(require("read"))]``."""
 
@@ -162,12 +188,7 @@ def require(scope: Scope) -> Callable[..., Principal]:
         header: Annotated[str | None, Security(_header)],
     ) -> Principal:
         gate: Gate = request.app.state.services.gate
-        principal = gate.admit(request, bearer.credentials if bearer is not None else header)
-        if scope not in principal.scopes:
-            raise ApiError(
-                "auth.scope", f"the key has no scope {scope}", f"Use a key made with --scope {scope}"
-            )
-        return principal
+        return check_scope(gate.admit(request, bearer.credentials if bearer is not None else header), scope)
 
     caller.__name__ = f"require_{scope}"
     return caller
@@ -189,11 +210,11 @@ class LocalOnly:
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """One request."""
-        error = self._refusal(scope) if scope["type"] == "http" else None
+        error = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if error is None:
             await self._app(scope, receive, send)
         else:
-            await refuse(Request(scope), error)(scope, receive, send)
+            await refuse(HTTPConnection(scope), error)(scope, receive, send)
 
     def _refusal(self, scope: AsgiScope) -> ApiError | None:
         headers = Headers(scope=scope)
@@ -203,7 +224,8 @@ class LocalOnly:
                 "keys are off, and the request names another host than this machine",
                 "Ask http://127.0.0.1, or turn keys on (PVM_API_AUTH=true)",
             )
-        if is_foreign(scope["method"], headers, self._origins):
+        foreign = partial(is_foreign, scope["method"]) if "method" in scope else is_foreign_socket
+        if foreign(headers, self._origins):
             return ApiError(
                 "auth.origin",
                 "keys are off, and a page of another site sent the request",

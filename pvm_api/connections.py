@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from pvm_api.origin import Proxies
 from pvm_resources.settings import Network, networks_of
@@ -22,6 +24,9 @@ from pvm_resources.settings import Network, networks_of
 _TOTAL: Final = 800
 #: Of the open files of this process, the share that connections may take; the database and files need theirs.
 _SHARE: Final = 0.75
+#: Bytes of a message that a caller sends over a websocket; seconds between two pings, and for their answer.
+_MESSAGE_MAX: Final = 4_096
+_PING_S: Final = 20.0
 _REFUSAL: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\nConnection: close\r\n\r\n"
 )
@@ -53,50 +58,130 @@ def limits_here() -> ConnectionLimits:
     return ConnectionLimits(total=_TOTAL if files < 0 else min(_TOTAL, int(files * _SHARE)))
 
 
-def limited_protocol(limits: ConnectionLimits, proxies: Sequence[Network]) -> type[H11Protocol]:
-    """Uvicorn's protocol for HTTP/1.1 under these limits, for its setting ``http``.
+class _Addresses:
+    """How many connections each address holds.
+
+    Args:
+        proxies: trusted ones, whose connections are those of many callers and not counted.
+    """
+
+    def __init__(self, most: int, proxies: Sequence[Network]) -> None:
+        self._most = most
+        self._trusted = Proxies(tuple(proxies))
+        self._held: Counter[str] = Counter()
+
+    def take(self, address: str) -> tuple[str | None, bool]:
+        """What to give back with the connection's end, and whether the address holds too many."""
+        if self._trusted.trust(address):
+            return None, False
+        full = self._held[address] >= self._most
+        self._held[address] += 1
+        return address, full
+
+    def give_back(self, address: str | None) -> None:
+        """A connection has ended."""
+        if address is not None:
+            self._held[address] -= 1
+            if not self._held[address]:
+                del self._held[address]
+
+
+class _WriteTimer:
+    """Ends a connection whose caller leaves an answer unread."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, transport: asyncio.Transport) -> None:
+        """What was written waits for the caller."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, transport.abort)
+
+    def stop(self) -> None:
+        """The caller reads, or is gone."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def limited_protocols(
+    limits: ConnectionLimits, proxies: Sequence[Network]
+) -> tuple[type[H11Protocol], type[WebSocketsSansIOProtocol]]:
+    """Uvicorn's protocols for HTTP/1.1 and websockets under these limits, for its settings ``http``, ``ws``.
 
     Args:
         proxies: trusted ones, whose connections are those of many callers.
     """
-    held: Counter[str] = Counter()
-    trusted = Proxies(tuple(proxies))
+    addresses = _Addresses(limits.per_address, proxies)
+    return _limited_http(limits, addresses), _limited_socket(limits, addresses)
 
+
+def _limited_socket(limits: ConnectionLimits, addresses: _Addresses) -> type[WebSocketsSansIOProtocol]:
+    """It begins as a request under the limits of HTTP; from then on, pings end a caller who is gone."""
+
+    class LimitedSocket(WebSocketsSansIOProtocol):
+        _counted: str | None = None
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            self._writing = _WriteTimer(limits.write_s)
+            self._counted, _ = addresses.take(self.client[0] if self.client else "")
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._writing.stop()
+            addresses.give_back(self._counted)
+            super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._writing.start(self.transport)
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._writing.stop()
+
+    return LimitedSocket
+
+
+def _limited_http(limits: ConnectionLimits, addresses: _Addresses) -> type[H11Protocol]:
     class Limited(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
         _waited_for: Callable[[], None] | None = None
-        _writer: asyncio.TimerHandle | None = None
         _counted: str | None = None
         _arrived = 0
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            address = self.client[0] if self.client else ""
-            full = len(self.connections) > limits.total
-            if not full and not trusted.trust(address):
-                full = held[address] >= limits.per_address
-                self._counted = address
-                held[address] += 1
-            if full:
+            self._writing = _WriteTimer(limits.write_s)
+            self._counted, full = addresses.take(self.client[0] if self.client else "")
+            if full or len(self.connections) > limits.total:
                 transport.write(_REFUSAL)
                 transport.close()
             else:
                 self._watch(limits.head_s, self._give_up)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._unwatch()
+            self._let_go()
             self.resume_writing()
-            if self._counted is not None:
-                held[self._counted] -= 1
-                if not held[self._counted]:
-                    del held[self._counted]
-                self._counted = None
             super().connection_lost(exc)
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            # The connection goes on under the websocket's protocol, which counts it anew.
+            super().handle_websocket_upgrade(event)
+            self._let_go()
+
+        def _let_go(self) -> None:
+            self._unwatch()
+            self._writing.stop()
+            addresses.give_back(self._counted)
+            self._counted = None
 
         def data_received(self, data: bytes) -> None:
             self._arrived += len(data)
             super().data_received(data)
-            self._rewatch()
+            if self.transport.get_protocol() is self:
+                self._rewatch()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
@@ -104,14 +189,11 @@ def limited_protocol(limits: ConnectionLimits, proxies: Sequence[Network]) -> ty
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            if self._writer is None:
-                self._writer = self.loop.call_later(limits.write_s, self._abort)
+            self._writing.start(self.transport)
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            if self._writer is not None:
-                self._writer.cancel()
-                self._writer = None
+            self._writing.stop()
 
         # What is waited for: a request's headers, its body, or nothing of the caller's.
 
@@ -158,10 +240,6 @@ def limited_protocol(limits: ConnectionLimits, proxies: Sequence[Network]) -> ty
             if not self.transport.is_closing():
                 self.transport.close()
 
-        def _abort(self) -> None:
-            self._writer = None
-            self.transport.abort()
-
     return Limited
 
 
@@ -171,10 +249,15 @@ def server_options(limits: ConnectionLimits, proxies: str) -> dict[str, Any]:
     Args:
         proxies: addresses and networks, comma-separated.
     """
+    http, socket = limited_protocols(limits, networks_of(proxies))
     return {
-        "http": limited_protocol(limits, networks_of(proxies)),
-        # The API has no websockets; an upgrade would leave the limits behind.
-        "ws": "none",
+        "http": http,
+        "ws": socket,
+        # The API's websockets only send: no message of a caller is read, and none is worth compressing.
+        "ws_max_size": _MESSAGE_MAX,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": _PING_S,
+        "ws_ping_timeout": _PING_S,
         "proxy_headers": bool(proxies),
         # Named, so that uvicorn's own variable FORWARDED_ALLOW_IPS is not read.
         "forwarded_allow_ips": proxies,

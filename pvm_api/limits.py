@@ -114,17 +114,20 @@ class RequestMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         scope.setdefault("state", {})["request_id"] = _id_of(headers.get("x-request-id"))
 
         async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 _set_headers(MutableHeaders(scope=message), scope)
             await send(message)
 
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send_with_headers)
+            return
         body = _Body(receive, headers)
         limit = self._bodies.of(
             scope["path"], headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -559,6 +559,23 @@ class AttentionTrack(_Answer):
     seconds: list[AttentionSecond]
 
 
+class AttentionVariant(_Answer):
+    """What the analysis under one detector says of a video."""
+
+    detector: str
+    main: bool = Field(description="This is the one that counts in results.")
+    status: Literal["complete", "running", "failed", "missing"]
+    reason: dict[str, Any] | None = Field(description="Why there is none: code, reason, remedy.")
+    score: float | None
+    coverage: float | None
+    confidence: float | None
+    presenter: int | None
+    frames: int | None = Field(description="Frames that were looked at.")
+    frames_with_face: int | None
+    seconds_cpu: float | None = Field(description="Processor time of finding the faces.")
+    tracks: list[AttentionTrack]
+
+
 class VideoAttention(_Answer):
     """Who looks where in a video."""
 
@@ -571,6 +588,9 @@ class VideoAttention(_Answer):
     confidence: float | None
     presenter: int | None = Field(description="Number of the presenter's track; null: nobody is seen.")
     tracks: list[AttentionTrack]
+    variants: list[AttentionVariant] = Field(
+        description="The job's analyses under each detector it was run with; the one that counts first."
+    )
     matches_url: str
 
 

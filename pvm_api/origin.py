@@ -160,7 +160,17 @@ def is_foreign(method: str, headers: Mapping[str, str], allowed: Collection[str]
         headers: by names in lower case.
         allowed: further origins that may, as ``https://shop.example.org``.
     """
-    if method in SAFE or headers.get("origin") in allowed:
+    return method not in SAFE and is_foreign_socket(headers, allowed)
+
+
+def is_foreign_socket(headers: Mapping[str, str], allowed: Collection[str] = ()) -> bool:
+    """Whether a page of another site opens a websocket, which no rule of the browser keeps it from reading.
+
+    Args:
+        headers: by names in lower case.
+        allowed: further origins that may.
+    """
+    if headers.get("origin") in allowed:
         return False
     host = Authority.parse(headers.get("host", ""))
     return host is None or foreign_page(headers, host) is not None

@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import JSONResponse
 
 from pvm_api.unknown_names import EXTRA, explained
@@ -105,7 +105,7 @@ def install(app: FastAPI) -> None:
 
 
 def answer(
-    request: Request,
+    request: HTTPConnection,
     status: int,
     code: str,
     detail: str,
@@ -126,7 +126,7 @@ def answer(
     return _ProblemResponse(problem.model_dump(), status, headers)
 
 
-def request_id(request: Request) -> str:
+def request_id(request: HTTPConnection) -> str:
     """The id under which this request is logged."""
     return str(getattr(request.state, "request_id", ""))
 
@@ -146,14 +146,14 @@ class _ProblemResponse(JSONResponse):
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
-def refuse(request: Request, error: PvmError) -> JSONResponse:
+def refuse(request: HTTPConnection, error: PvmError) -> JSONResponse:
     """An error of ours as a response."""
     status = error.http_status
     headers = dict(getattr(error, "headers", {}))
     if status == 503:
         headers.setdefault("Retry-After", str(_RETRY_S))
     if status >= 500:
-        _log.error("%s %s: %s", request.method, request.url.path, error)
+        _log.error("%s %s: %s", request.scope.get("method", "websocket"), request.url.path, error)
     detail, remedy = public_texts(error)
     retryable = error.retryable
     return answer(request, status, error.code, detail, headers, remedy=remedy, retryable=retryable)

@@ -10,12 +10,14 @@ from fastapi import Request
 from pvm_api import models
 from pvm_api.auth import Gate
 from pvm_api.evidence import EvidencePictures
+from pvm_api.live import Places as LivePlaces
 from pvm_api.paging import Cursors
 from pvm_api.remembered import Remembered
 from pvm_api.slots import Slots
 from pvm_api.thumbnails import Thumbnails
 from pvm_api.uploads import Uploads
 from pvm_core.scoring.verdict import Verdict
+from pvm_resources.events.live import LiveEvents
 from pvm_resources.http.address_policy import AddressPolicy, AllowList
 from pvm_resources.living_catalogue import LivingCatalogue
 from pvm_resources.media.store import MediaStore
@@ -37,6 +39,11 @@ if TYPE_CHECKING:
 _READY_S: Final = 1.0
 
 
+def origins_of(settings: Settings) -> frozenset[str]:
+    """Origins of browsers' pages that the API answers beside its own."""
+    return frozenset(filter(None, map(str.strip, settings.api_cors.split(","))))
+
+
 class Services:
     """Handles of one application over these stores; made without connecting."""
 
@@ -55,6 +62,9 @@ class Services:
         self.readiness = Remembered[models.Ready](_READY_S)
         self.searches = Slots("search.busy", capacity=1, waiting=8, patience_s=20.0)
         self.estimates = Slots("estimate.busy", capacity=1, waiting=8, patience_s=60.0)
+        self.origins = origins_of(settings)
+        self.live = LiveEvents(database.dsn, self.store.attention.updates)
+        self.live_places = LivePlaces()
         self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
         self.text_index = TextIndex(self.store, settings)
         gone = forgetting(settings, database)

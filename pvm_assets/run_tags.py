@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Tag of a run that a terminal started in its own process and locked beforehand. Its value is the run's id,
-#: so that a re-execution, which inherits the tags, does not count as one.
-FOREGROUND_TAG: Final = "pvm/foreground"
+from pvm_resources.dagster_logs import FOREGROUND_TAG
+
 #: The job of a run, as a tag, for filters in the UI.
 JOB_TAG: Final = "pvm/job"
 #: The job's industry: runs of one industry follow each other (dagster.yaml).
@@ -17,3 +16,7 @@ EVENT_TAG: Final = "pvm/event"
 REFUSED_TAG: Final = "pvm/refused"
 #: Dagster's own tag of a run's partition.
 PARTITION_TAG: Final = "dagster/partition"
+
+__all__ = [
+    "EVENT_TAG", "FOREGROUND_TAG", "INDUSTRY_TAG", "JOB_TAG", "PARTITION_TAG", "REFUSED_TAG",
+]  # fmt: skip

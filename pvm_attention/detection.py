@@ -157,7 +157,7 @@ class YuNet:
     """
 
     def __init__(self, path: Path) -> None:
-        self.name = "yunet"
+        self.name = label_of(f"yunet:{path}")
         try:
             self._net: Any = cv2.FaceDetectorYN.create(str(path), "", (320, 320), _YUNET_SCORE)
         except cv2.error as error:
@@ -209,6 +209,12 @@ _BY_NAME: Final[dict[str, Callable[[Path], FaceDetector]]] = {
     "blazeface": BlazeFace,
     "haar": lambda _models: Haar(),
 }
+
+
+def label_of(name: str) -> str:
+    """The short name of a detector, which tells it from others of a job: a file's without its folder."""
+    kind, colon, path = name.partition(":")
+    return f"{kind}:{Path(path).stem}" if colon else name
 
 
 def load_detector(name: str, models_dir: Path) -> FaceDetector:

@@ -5,6 +5,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import dagster as dg
@@ -12,14 +13,18 @@ from dagster import PreviewWarning
 from pydantic import PrivateAttr
 
 from pvm_attention.checks import CHECKS, Examine
+from pvm_attention.comparison import compared
+from pvm_attention.detection import label_of
 from pvm_attention.sparkline import curve_preview
 from pvm_attention.steps import JobAnalysis, StepReport
 from pvm_core.errors import InputError, PvmError, error_to_dict
 from pvm_jobs.job_ids import PARTITION_FORM, PARTITIONS_NAME
+from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.locks import run_lock_name
 from pvm_resources.private import keep_private
+from pvm_resources.settings import load_settings
 from pvm_resources.signals import restore_handlers
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.attention import SeriesKind
@@ -34,6 +39,8 @@ _PARTITIONS: Final = dg.DynamicPartitionsDefinition(name=PARTITIONS_NAME)
 _TAGS: Final = {"pvm/attention": "1", "dagster/max_retries": "0"}
 _HELP: Final = f"A partition is one job; its key is `{PARTITION_FORM}`. Matching never waits for it."
 _PARTITION: Final = "dagster/partition"
+#: A run with this tag analyses its job under another detector than its industry's rules name, beside theirs.
+DETECTOR: Final = "pvm/attention_detector"
 #: Jobs that one tick of the sensor requests.
 _REQUESTED: Final = 5
 
@@ -75,8 +82,11 @@ class AttentionResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise InputError("attention.job", partition_key, "no job has this partition", "Run the job first")
         return job
 
-    def analysis(self, partition_key: str, log: Callable[[str], None]) -> JobAnalysis:
+    def analysis(self, partition_key: str, log: Callable[[str], None], detector: str = "") -> JobAnalysis:
         """The analysis of a partition's job under its industry's present rules.
+
+        Args:
+            detector: another one than theirs; "": theirs.
 
         Raises:
             InputError: ``attention.job``; a stored rule is not valid.
@@ -84,18 +94,29 @@ class AttentionResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         store, settings, job = self.store(), self.settings.settings(), self.job_of(partition_key)
         industry = store.industries.get(job.industry)
         rules = settings.rules_of(industry.rule_set, industry.rules)
-        return JobAnalysis(job, rules, settings, store, self.media.store(), log)
+        main = detector in ("", rules.attention_detector)
+        if not main:
+            rules = replace(rules, attention_detector=detector)
+        return JobAnalysis(job, rules, settings, store, self.media.store(), log, main)
+
+
+def _detector(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> str:
+    return context.run.tags.get(DETECTOR, "")
 
 
 @contextmanager
-def _told(resource: AttentionResource, partition_key: str) -> Iterator[None]:
-    """Whatever goes wrong is stored as the reason why the job has no attention."""
+def _told(resource: AttentionResource, context: dg.AssetExecutionContext) -> Iterator[JobAnalysis]:
+    """The analysis of a run. Whatever goes wrong is stored as the reason why the job has no attention."""
+    analysis: JobAnalysis | None = None
     try:
-        yield
+        analysis = resource.analysis(context.partition_key, context.log.info, _detector(context))
+        yield analysis
     except Exception as error:
-        job = resource.store().jobs.by_partition(partition_key)
+        job = resource.store().jobs.by_partition(context.partition_key)
         if job is not None:
-            resource.store().attention.fail(job.job_id, error_to_dict(error))
+            detector = analysis.detector if analysis else label_of(_detector(context))
+            main = analysis.main if analysis else not detector
+            resource.store().attention.fail(job.job_id, error_to_dict(error), detector, main=main)
         if isinstance(error, PvmError):
             raise dg.Failure(str(error), metadata={"code": error.code}, allow_retries=False) from error
         raise
@@ -106,8 +127,13 @@ def _finished(
 ) -> dg.MaterializeResult[Any]:
     state = {"data_version": report.version, "rows": report.rows, "figures": report.figures}
     events = [analysis.completed(report)] if complete else []
-    analysis.store.attention.finish_asset(analysis.job.job_id, asset, state, complete=complete, events=events)
-    metadata = {**report.figures, "dagster/partition_row_count": report.rows}
+    analysis.store.attention.finish_asset(
+        analysis.job.job_id, asset, state, complete=complete, events=events,
+        detector=analysis.detector, main=analysis.main,
+    )  # fmt: skip
+    metadata: dict[str, Any] = {**report.figures, "dagster/partition_row_count": report.rows}
+    if asset in ("face_tracks", "attention"):
+        metadata |= compared(analysis)
     if complete:
         found = analysis.store.attention.videos(analysis.job.job_id, analysis.attention_key)
         metadata["preview"] = dg.MetadataValue.md(curve_preview(list(found.values())))
@@ -149,9 +175,11 @@ def faces(
     context: dg.AssetExecutionContext, attention: AttentionResource
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """One pass over each video finds both: a face is followed by its landmarks."""
-    with _told(attention, context.partition_key):
-        analysis = attention.analysis(context.partition_key, context.log.info)
-        analysis.store.attention.begin(analysis.job.job_id, analysis.attention_key)
+    with _told(attention, context) as analysis:
+        analysis.store.attention.begin(
+            analysis.job.job_id, analysis.attention_key, analysis.detector, analysis.faces_key,
+            main=analysis.main,
+        )  # fmt: skip
         report = analysis.find_faces()
         for name in ("face_tracks", "face_landmarks"):
             yield _finished(analysis, name, report)
@@ -162,8 +190,7 @@ def _measure(kind: SeriesKind, description: str) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name=kind, specs=[spec])
     def measure(context: dg.AssetExecutionContext, attention: AttentionResource) -> dg.MaterializeResult[Any]:
-        with _told(attention, context.partition_key):
-            analysis = attention.analysis(context.partition_key, context.log.info)
+        with _told(attention, context) as analysis:
             return _finished(analysis, kind, analysis.measure(kind))
 
     made: dg.AssetsDefinition = measure
@@ -191,14 +218,13 @@ def attention_scores(
     context: dg.AssetExecutionContext, attention: AttentionResource
 ) -> dg.MaterializeResult[Any]:
     """The last asset; its end is the end of the analysis."""
-    with _told(attention, context.partition_key):
-        analysis = attention.analysis(context.partition_key, context.log.info)
+    with _told(attention, context) as analysis:
         return _finished(analysis, "attention", analysis.score(), complete=True)
 
 
 def _check(asset: str, name: str, examine: Examine) -> dg.AssetChecksDefinition:
     def run(context: dg.AssetCheckExecutionContext, attention: AttentionResource) -> dg.AssetCheckResult:
-        found = examine(attention.analysis(context.partition_key, context.log.info))
+        found = examine(attention.analysis(context.partition_key, context.log.info, _detector(context)))
         return dg.AssetCheckResult(
             passed=found.passed,
             severity=dg.AssetCheckSeverity[found.severity],
@@ -225,14 +251,15 @@ def failed_attention(context: dg.RunStatusSensorContext, attention: AttentionRes
     store = attention.store()
     job = store.jobs.by_partition(context.dagster_run.tags.get(_PARTITION, ""))
     known = store.attention.job(job.job_id) if job else None
-    if known is not None and known.status == "running":
+    if known is not None and any(one["status"] == "running" for one in known.variants.values()):
         reason = {
             "code": "run.failed",
             "subject": known.job_id,
             "reason": "its run ended",
             "remedy": "Rerun it",
         }
-        store.attention.fail(known.job_id, {**reason, "retryable": True})
+        detector = label_of(context.dagster_run.tags.get(DETECTOR, ""))
+        store.attention.fail(known.job_id, {**reason, "retryable": True}, detector, main=not detector)
 
 
 @dg.sensor(
@@ -248,9 +275,12 @@ def completed_jobs(
     waiting = attention.store().attention.waiting(_REQUESTED)
     if not waiting:
         return dg.SkipReason("every completed job has its analysis")
+    config = quiet_console(load_settings().log_format)
     return dg.SensorResult(
         run_requests=[
-            dg.RunRequest(run_key=f"attention:{key}:{ended.isoformat()}", partition_key=key)
+            dg.RunRequest(
+                run_key=f"attention:{key}:{ended.isoformat()}", partition_key=key, run_config=config
+            )
             for key, ended in waiting
         ]
     )

@@ -11,6 +11,7 @@ from typing import Any, Final
 from zipfile import BadZipFile
 
 from pvm_attention.analysis import FaceNetworks, areas_of, faces_key, look_at, media_prefix
+from pvm_attention.detection import label_of
 from pvm_attention.measures import (
     METHODS,
     Arrays,
@@ -62,6 +63,7 @@ class JobAnalysis:
         job: the job.
         rules: of its industry, as they are now.
         log: takes a line about the work.
+        main: its attention is the one that counts; else it stands beside that, under another detector.
     """
 
     job: Job
@@ -70,6 +72,7 @@ class JobAnalysis:
     store: Store
     media: MediaStore
     log: Callable[[str], None]
+    main: bool = True
     attention: AttentionRules = field(init=False)
     faces_key: str = field(init=False)
     attention_key: str = field(init=False)
@@ -85,6 +88,11 @@ class JobAnalysis:
         self.attention_key = content_key(
             self.faces_key, SCORE_VERSION, *map(repr, METHODS.items()), repr(self.attention)
         )
+
+    @property
+    def detector(self) -> str:
+        """The short name of its detector."""
+        return label_of(self.rules.attention_detector)
 
     # -- faces -------------------------------------------------------------------------------------
 
@@ -112,7 +120,7 @@ class JobAnalysis:
             "videos": len(members),
             "reused": len(members) - len(todo),
             "tracks": len(tracks),
-            "detector": self.rules.attention_detector,
+            "detector": self.detector,
             "frames looked at": sum(s.looked for s in sets.values()),
             "frames with a face": sum(s.with_face for s in sets.values()),
             "processor seconds": round(sum(s.seconds_cpu for s in sets.values()), 1),
@@ -235,8 +243,10 @@ class JobAnalysis:
 
     def _ready(self, found: VideoAttention) -> Event:
         figures = {"score": found.score, "coverage": found.coverage, "confidence": found.confidence}
-        video = str(found.video_id)
-        return Event(self.job.job_id, "video.attention.ready", video, {"video_id": video, **figures})
+        told = {"video_id": str(found.video_id), "detector": self.detector, **figures}
+        # Another detector, method or weight is another finding, which its followers want to know.
+        item = str(uuid.uuid5(found.video_id, found.attention_key))
+        return Event(self.job.job_id, "video.attention.ready", item, told)
 
     def completed(self, report: StepReport) -> Event:
         """The event of the whole analysis."""

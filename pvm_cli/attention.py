@@ -13,10 +13,10 @@ from pvm_core.errors import InputError, PvmError, StoreError
 
 if TYPE_CHECKING:
     from pvm_cli.session import Session
-    from pvm_resources.store.attention import VideoAttention
+    from pvm_resources.store.attention import VideoAttention, VideoVariant
     from pvm_resources.store.records import Job, JobVideo
 
-_COLUMNS = ("video", "attention", "coverage", "confidence", "faces", "blinks a minute")
+_COLUMNS = ("video", "detector", "attention", "coverage", "confidence", "faces", "blinks a minute")
 
 
 def attention(
@@ -32,6 +32,14 @@ def attention(
         bool,
         typer.Option("--run", help="Analyse the job's videos first; what is known is not computed again."),
     ] = False,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector",
+            help="With --run: another detector than the rules name; its finding stands beside the first.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Shows the attention of the presenter of each video, or of one video its curve by second.
@@ -43,6 +51,8 @@ def attention(
 
       pvm attention -i "gối công thái học" --run
 
+      pvm attention -i "gối công thái học" --run --detector haar
+
       pvm attention clip-07.mp4 --job JOB --json
     """
     from pvm_cli.session import opened
@@ -50,18 +60,20 @@ def attention(
     with opened() as session:
         chosen = _job(session, industry, job)
         if run:
-            _run(session, chosen)
+            _run(session, chosen, detector or "")
+        elif detector is not None:
+            raise InputError("run.options", "--detector", "nothing is run", "Give --run as well")
         members = _members(session, chosen, video)
-        found = _found(session, chosen)
-        rows = [(member, found.get(member.video_id)) for member in members]
-        if all(one is None for _, one in rows):
+        rows = [(one, _variants(session, chosen, one)) for one in members]
+        if not any(one.found for _, variants in rows for one in variants):
             raise _missing(session, chosen)
     if as_json:
-        print_json([_json(member, one) for member, one in rows])
-    elif video is not None and rows[0][1] is not None:
-        _print_curve(rows[0][1])
+        print_json([_json(member, variants) for member, variants in rows])
+    elif video is not None and any(one.found for one in rows[0][1]):
+        _print_curves(rows[0][1])
     else:
-        print_table(_COLUMNS, [_row(member, one) for member, one in rows], cut=("video",), console=out())
+        shown = [row for member, variants in rows for row in _rows(member, variants)]
+        print_table(_COLUMNS, shown, cut=("video",), console=out())
 
 
 def _job(session: Session, industry: str | None, job: str | None) -> Job:
@@ -83,9 +95,8 @@ def _members(session: Session, job: Job, video: str | None) -> list[JobVideo]:
     return found
 
 
-def _found(session: Session, job: Job) -> dict[uuid.UUID, VideoAttention]:
-    state = session.store.attention.job(job.job_id)
-    return session.store.attention.videos(job.job_id, state.attention_key) if state else {}
+def _variants(session: Session, job: Job, video: JobVideo) -> list[VideoVariant]:
+    return session.store.attention.variants(video.video_id, job.job_id)
 
 
 def _missing(session: Session, job: Job) -> PvmError:
@@ -96,7 +107,7 @@ def _missing(session: Session, job: Job) -> PvmError:
     return InputError(*parts)
 
 
-def _run(session: Session, job: Job) -> None:
+def _run(session: Session, job: Job, detector: str) -> None:
     """Runs the analysis in its own interpreter: its death is not this command's."""
     import os
     import subprocess
@@ -111,30 +122,38 @@ def _run(session: Session, job: Job) -> None:
         )
     platform = bootstrap(session.settings)
     try:
-        command = [str(python), "-m", "pvm_attention.run", job.partition_key]
+        command = [str(python), "-m", "pvm_attention.run", job.partition_key, *filter(None, [detector])]
         done = subprocess.run(
             command, env={**os.environ, **platform.environment}, capture_output=True, text=True, check=False
         )
     finally:
         platform.close()
+    if done.returncode == 0:
+        return
     state = session.store.attention.job(job.job_id)
-    if done.returncode != 0 and (state is None or state.status != "failed"):
+    failed = {name: one["reason"] for name, one in state.variants.items() if one["reason"]} if state else {}
+    if not failed and (state is None or state.status != "failed"):
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StoreError(
             "attention.broken", f"job {job.job_id}", f"its process ended: {last}", "Run it again"
         )
-    if done.returncode != 0:
-        note("the analysis failed; what it finished is kept")
+    note("the analysis failed; what it finished is kept")
+    for name, reason in failed.items():
+        note(f"{name}: {reason['reason']} [{reason['code']}]. {reason['remedy']}")
 
 
-def _row(member: JobVideo, found: VideoAttention | None) -> list[Any]:
-    if found is None:
-        return [member.given_name, "missing", "", "", "", ""]
+def _rows(member: JobVideo, variants: list[VideoVariant]) -> list[list[Any]]:
+    rows = [_row(member, one.detector, one.found) for one in variants if one.found is not None]
+    return rows or [[member.given_name, "", "missing", "", "", "", ""]]
+
+
+def _row(member: JobVideo, detector: str, found: VideoAttention) -> list[Any]:
     track = next((one for one in found.tracks if one["track"] == found.presenter), None)
     rate = track["blinks_per_minute"] if track else None
     return [
         member.given_name,
-        "unknown" if found.score is None else f"{found.score:.2f}",
+        detector,
+        _shown(found.score),
         f"{found.coverage:.0%}",
         f"{found.confidence:.2f}",
         len(found.tracks),
@@ -142,19 +161,34 @@ def _row(member: JobVideo, found: VideoAttention | None) -> list[Any]:
     ]
 
 
-def _print_curve(found: VideoAttention) -> None:
+def _shown(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _print_curves(variants: list[VideoVariant]) -> None:
     rows = [
-        [track["track"], second[0], *("unknown" if v is None else f"{v:.2f}" for v in second[1:])]
-        for track in found.tracks
+        [one.detector, track["track"], second[0], *map(_shown, second[1:])]
+        for one in variants
+        if one.found is not None
+        for track in one.found.tracks
         for second in track["seconds"]
     ]
-    columns = ("face", "second", "attention", "coverage", "pose", "gaze", "eyes")
+    columns = ("detector", "face", "second", "attention", "coverage", "pose", "gaze", "eyes")
     print_table(columns, rows, console=out())
 
 
-def _json(member: JobVideo, found: VideoAttention | None) -> dict[str, Any]:
+def _json(member: JobVideo, variants: list[VideoVariant]) -> dict[str, Any]:
     own = {"video": member.given_name, "video_id": str(member.video_id)}
-    if found is None:
-        return {**own, "status": "missing"}
+    shown = [_json_of(one) for one in variants]
+    main = next((one for one in shown if one["main"] and one["status"] == "complete"), None)
+    if main is None:
+        return {**own, "status": "missing", "variants": shown}
+    return {**own, **{name: value for name, value in main.items() if name != "main"}, "variants": shown}
+
+
+def _json_of(one: VideoVariant) -> dict[str, Any]:
+    own = {"detector": one.detector, "main": one.main}
+    if one.found is None:
+        return {**own, "status": "missing", "reason": one.reason}
     names = ("score", "coverage", "confidence", "presenter", "tracks")
-    return {**own, "status": "complete", **{name: getattr(found, name) for name in names}}
+    return {**own, "status": "complete", **{name: getattr(one.found, name) for name in names}}

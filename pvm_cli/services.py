@@ -1,4 +1,5 @@
-"""`pvm up` and `pvm down`: database, Dagster's web server and daemon, REST API and relay of one PVM_HOME."""
+"""`pvm up` and `pvm down`: database, Dagster's web server, daemon and code server, REST API and relay of one
+PVM_HOME."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from pvm_cli.code_server import SOCKET, closed_folder, code_socket, listens, serve_command
 from pvm_cli.console import as_typed, note, out
 from pvm_core.errors import PvmError
 
@@ -22,12 +24,13 @@ if TYPE_CHECKING:
     from pvm_resources.settings import Settings
 
 WEBSERVER: Final = "webserver"
+CODE: Final = "code"
 DAEMON: Final = "daemon"
 API: Final = "api"
 RELAY: Final = "relay"
 CONSUMER: Final = "consumer"
 #: In the order they are stopped: first those that accept work.
-SERVICES: Final = (API, WEBSERVER, DAEMON, CONSUMER, RELAY)
+SERVICES: Final = (API, WEBSERVER, DAEMON, CODE, CONSUMER, RELAY)
 #: Where the Dagster UI listens by default.
 UI_PORT: Final = 3000
 _READY_S: Final = 90.0
@@ -119,22 +122,26 @@ def _start_missing(
         check_api_host(settings)
         _check_port(settings.api_host, settings.api_port, "--api-port", "the REST API")
     env = _prepare(settings)
-    commands = {
-        DAEMON: (["dagster._daemon", "run", *_workspace()], ""),
-        RELAY: (["pvm_cli.main", "events", "relay"], ""),
-        API: (["pvm_api.server"], f"http://{_reachable(settings.api_host)}:{settings.api_port}"),
-        WEBSERVER: (["pvm_api.dagster_ui.server", "-h", host, "-p", str(port), *_workspace()], ui.url),
-    }
+
+    def started(name: str, *command: str, url: str = "") -> Service:
+        return folder.find(name) or folder.start(name, [sys.executable, "-m", *command], env, url=url)
+
+    socket = Path(env[SOCKET])
+    code = started(CODE, *_code_server(socket))
+    started(RELAY, "pvm_cli.main", "events", "relay")
+    api_url = f"http://{_reachable(settings.api_host)}:{settings.api_port}"
+    api = started(API, "pvm_api.server", url=api_url)
     # The default stream is read by the relay.
     if settings.product_stream_type != "postgres":
-        commands[CONSUMER] = (["pvm_cli.main", "products", "consume"], "")
-    services = {
-        name: folder.find(name) or folder.start(name, [sys.executable, "-m", *command], env, url=url)
-        for name, (command, url) in commands.items()
-    }
-    _wait_ready(folder, services[API], "/healthz")
-    _wait_ready(folder, services[WEBSERVER], "/server_info")
-    return services[WEBSERVER], services[API]
+        started(CONSUMER, "pvm_cli.main", "products", "consume")
+    _wait_ready(folder, code, lambda: listens(socket))
+    started(DAEMON, "pvm_assets.daemon.process", *_workspace())
+    webserver = started(
+        WEBSERVER, "pvm_api.dagster_ui.server", "-h", host, "-p", str(port), *_workspace(), url=ui.url
+    )
+    _wait_ready(folder, api, lambda: answers(f"{api.url}/healthz"))
+    _wait_ready(folder, webserver, lambda: answers(f"{webserver.url}/server_info"))
+    return webserver, api
 
 
 def _check_port(host: str, port: int, option: str, user: str) -> None:
@@ -187,13 +194,22 @@ def _prepare(settings: Settings) -> Mapping[str, str]:
         note(f"warning: {platform.open_home}")
     python = attention_python()
     apart = {"PVM_ATTENTION_PYTHON": str(python)} if python else {}
-    return {**os.environ, **platform.environment, **apart}
+    return {**os.environ, **platform.environment, **apart, SOCKET: str(code_socket(settings.home))}
+
+
+def _code_server(socket: Path) -> list[str]:
+    from pvm_assets.execution.code_location import CodeLocation
+    from pvm_resources.settings import project_root
+
+    closed_folder(socket)
+    location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
+    return serve_command(socket, location.module, location.attribute, location.name)
 
 
 def _workspace() -> list[str]:
     from pvm_resources.settings import attention_python, project_root
 
-    files = ["workspace.yaml", *(["workspace-attention.yaml"] if attention_python() else [])]
+    files = ["workspace-served.yaml", *(["workspace-attention.yaml"] if attention_python() else [])]
     return [part for file in files for part in ("-w", str(project_root() / file))]
 
 
@@ -201,12 +217,12 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in {"", "0.0.0.0"} else host
 
 
-def _wait_ready(folder: ServiceFolder, service: Service, path: str) -> None:
+def _wait_ready(folder: ServiceFolder, service: Service, ready: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline:
         if not service.alive:
             break
-        if answers(f"{service.url}{path}"):
+        if ready():
             return
         time.sleep(0.2)
     log, tail = folder.log_path(service.name), folder.tail(service.name)

@@ -70,14 +70,14 @@ def opened(*, create: bool = False) -> Iterator[Session]:
         StoreError: the database is out of reach.
     """
     from pvm_resources.postgres import migrate
+    from pvm_resources.postgres.connect import embedded_server
     from pvm_resources.postgres.driver import Database
-    from pvm_resources.postgres.server import EmbeddedServer
     from pvm_resources.settings import load_settings
 
     settings = load_settings()
     with ExitStack() as stack:
         if settings.database_url is None:
-            server = EmbeddedServer(settings.home)
+            server = embedded_server(settings)
             if not create and not server.status().initialised:
                 raise _empty(str(settings.home))
             stack.enter_context(server)

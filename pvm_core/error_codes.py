@@ -99,7 +99,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (_status(416), "range.outside"),
     (_status(421), "ui.host"),
     (_status(429), "rate.limited"),
-    (_status(503), "estimate.busy search.busy upload.busy"),
+    (_status(503), "estimate.busy live.busy search.busy upload.busy"),
     (_status(507), "upload.full"),
 )
 _RETRYABLE: Final = (
@@ -108,8 +108,8 @@ _RETRYABLE: Final = (
     "dagster.unreachable demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable "
     "endpoint.test notify.test "
     "media.read media.write model.download models.write rate.limited run.broken run.died run.failed "
-    "estimate.busy run.locked search.busy server.connect source.failed source.rate_limited store.busy "
-    "store.conflict "
+    "estimate.busy executor.unserved live.busy run.locked search.busy server.connect source.failed "
+    "source.rate_limited store.busy store.conflict "
     "store.disk_full store.locked store.unreachable stream.unreachable upload.busy video.cancelled "
     "vectors.unreachable video.changed video.live "
     "video.network video.rate_limited worker.died"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-EndpointKind = Literal["webhook", "callback", "bus", "notification"]
+EndpointKind = Literal["webhook", "callback", "bus", "notification", "pubsub"]
+#: Servers of this platform's own.
+_OURS: Final = frozenset({"bus", "pubsub"})
 DeliveryState = Literal["delivered", "retry", "dead", "gone"]
 
 #: Seconds before each attempt, as Standard Webhooks 1.0.0 proposes: at once, 5 s, 5 and 30 minutes, 2, 5, 10,
@@ -72,7 +74,7 @@ def next_delivery(
         return DeliveryDecision("delivered")
     if answer.final:
         return DeliveryDecision("dead")
-    if kind == "bus":
+    if kind in _OURS:
         return DeliveryDecision("retry", float(BUS_S[min(attempts, len(BUS_S) - 1)]))
     if answer.status == _GONE:
         return DeliveryDecision("gone")

@@ -71,6 +71,11 @@ def encode(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def live_message(event: Outgoing) -> str:
+    """The event as websockets and channels have it: JSON of its place (`id`), its name and its data."""
+    return encode({"id": event.seq, "event": event.name, "data": delivered(event)}).decode()
+
+
 def webhook_body(event: Outgoing, links: Links) -> bytes:
     """The body ``{type, timestamp, data}``, below `BODY_MAX` bytes.
 

@@ -32,6 +32,8 @@ _VARIABLES: Final = {
     "ytdlp_sleep_s": ("PVM_YTDLP_SLEEP",),
     "callback_allow": ("CALLBACK_ALLOWED_HOSTS",),
     "bus_url": ("BUS_BROKER",),
+    "otlp_endpoint": ("OTEL_EXPORTER_OTLP_ENDPOINT",),
+    "otlp_headers": ("OTEL_EXPORTER_OTLP_HEADERS",),
     "retrieval_topk": ("RETRIEVAL_TOPK",),
     "sim_deep_min": ("SIM_DEEP_MIN",),
     "inliers_min": ("INLIERS_MIN",),
@@ -64,8 +66,11 @@ _VARIABLES: Final = {
 
 
 #: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples; the
-#: interpreter that workspace-attention.yaml names; the token of the gRPC services.
-_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_ATTENTION_TOKEN"})
+#: interpreter that workspace-attention.yaml names; the token of the gRPC services; the socket that
+#: workspace-served.yaml names.
+_ELSEWHERE: Final = frozenset(
+    {"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_ATTENTION_TOKEN", "PVM_CODE_SOCKET"}
+)
 
 
 def _variables(field: str) -> AliasChoices:
@@ -137,6 +142,8 @@ class Settings(RuleSettings):
         home: folder of the embedded server, media, models and Dagster's home (``PVM_HOME``).
         database_url: another server for our tables, any libpq form (``PVM_DATABASE_URL``); None: embedded.
         dagster_url: another server for Dagster's tables (``DAGSTER_PG_URL``); None: embedded.
+        postgres_listen: ``ADDRESS:PORT`` at which the embedded server listens beside its socket, for steps in
+            containers (``PVM_POSTGRES_LISTEN``); "": nowhere.
         media_url: media store, any fsspec URL or a path (``PVM_MEDIA_URL``); None: ``<home>/media``.
         models_dir: model weights (``PVM_MODELS_DIR``); None: ``<home>/models``.
         embed_model, segmenter: names for the registries, or ``auto``.
@@ -144,7 +151,11 @@ class Settings(RuleSettings):
             (``PVM_LOCAL_FEATURES``).
         text_reader: who reads the words of packs, ``auto``, ``none`` or ``rapidocr`` (``PVM_TEXT_READER``).
         executor: which Dagster executor runs the steps.
+        docker_*: image, networks, volumes (``FROM:TO[:ro]``) and further variables of containers of steps and
+            runs, the last three comma-separated; run_launcher: who starts the worker of a run; celery_*:
+            broker and result backend; see docs/executors.md.
         workers: processes or threads inside a step, >= 1; None: one per core.
+        keep_partitions: ended jobs that keep a partition in Dagster, >= 1.
         log_format, log_level: see `pvm_resources.logs`.
         ebay_*, amazon_*: credentials and addresses of the product sources; see docs/sources.md.
         bilibili_*, youtube_*, ytdlp_*: how videos are searched and fetched.
@@ -166,6 +177,8 @@ class Settings(RuleSettings):
         webhook_url, webhook_secret, webhook_events: a webhook for all jobs, beside those that
             `pvm endpoints` adds; events are comma-separated patterns, "": the usual ones.
         notify_urls: addresses of people to notify of ended jobs, as apprise reads them, comma-separated.
+        otlp_*: where traces go by OTLP over HTTP, and headers for there, ``name=value,...``
+            (``OTEL_EXPORTER_OTLP_ENDPOINT``, ``OTEL_EXPORTER_OTLP_HEADERS``); None: there are none.
         bus_url: AMQP URL of the broker that gets all events (``BUS_BROKER``); None: no broker.
         vector_*: where vectors of products' texts are, how many numbers each has, what their index is called
             (``VECTOR_STORE_TYPE``, ``VECTOR_DIMENSION``, ``VECTOR_INDEX_NAME``).
@@ -173,6 +186,8 @@ class Settings(RuleSettings):
         product_stream_*: where changes of products come from, how it and its readers are called, entries read
             at once, milliseconds that a read waits (below the five seconds that a stop may take), Redis
             streams that changes are spread over by category.
+        attention_redis_channel: channel of the Redis at `redis_*` on which live updates of attention are
+            published as well; "": nowhere.
         redis_*, nats_url, qdrant_*, pinecone_*, supabase_*: servers of streams and of vectors;
             RabbitMQ is at ``BUS_BROKER``.
     """
@@ -180,6 +195,7 @@ class Settings(RuleSettings):
     home: Path = project_root() / "data"
     database_url: SecretStr | None = None
     dagster_url: SecretStr | None = None
+    postgres_listen: str = ""
     media_url: str | None = None
     models_dir: Path | None = None
     embed_model: str = "auto"
@@ -187,7 +203,15 @@ class Settings(RuleSettings):
     local_features: str = "auto"
     text_reader: str = "auto"
     executor: Literal["in_process", "multiprocess", "docker", "k8s", "celery"] = "in_process"
+    run_launcher: Literal["process", "docker"] = "process"
+    docker_image: str | None = None
+    docker_networks: str = ""
+    docker_volumes: str = ""
+    docker_env: str = ""
+    celery_broker: SecretStr | None = None
+    celery_backend: SecretStr = SecretStr("rpc://")
     workers: int | None = Field(None, ge=1, le=1024)
+    keep_partitions: int = Field(10_000, ge=1)
     log_format: Literal["plain", "json"] = "plain"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     ebay_client_id: str | None = None
@@ -237,6 +261,8 @@ class Settings(RuleSettings):
     webhook_events: str = ""
     notify_urls: SecretStr | None = None
     bus_url: SecretStr | None = None
+    otlp_endpoint: str | None = Field(None, pattern=r"^https?://")
+    otlp_headers: SecretStr | None = None
     vector_store_type: Literal["pgvector", "redis", "qdrant", "pinecone", "supabase"] = "pgvector"
     vector_dimension: int = Field(384, ge=1, le=4_000)
     vector_index_name: str = Field("product:vectors", min_length=1, max_length=100)
@@ -248,6 +274,7 @@ class Settings(RuleSettings):
     product_stream_batch: int = Field(10, ge=1, le=1_000)
     product_stream_block_ms: int = Field(2_000, ge=1, le=4_000)
     product_stream_partitions: int = Field(1, ge=1, le=64)
+    attention_redis_channel: str = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,100}$")
     redis_host: str = "localhost"
     redis_port: int = Field(6379, ge=1, le=65_535)
     redis_db: int = Field(0, ge=0)
@@ -266,8 +293,9 @@ class Settings(RuleSettings):
         return None if value is None else Path(os.path.abspath(value.expanduser()))  # noqa: PTH100  # symlinks stay
 
     @field_validator(
-        "log_format", "log_level", "executor", "vector_store_type", "product_stream_type", mode="before"
-    )
+        "log_format", "log_level", "executor", "run_launcher", "vector_store_type", "product_stream_type",
+        mode="before",
+    )  # fmt: skip
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
@@ -276,6 +304,22 @@ class Settings(RuleSettings):
     @classmethod
     def _proxies(cls, value: str) -> str:
         return ",".join(map(str, networks_of(value)))
+
+    @field_validator("postgres_listen")
+    @classmethod
+    def _one_address(cls, value: str) -> str:
+        if value:
+            host, _, port = value.rpartition(":")
+            # A wildcard names no address that a client could call.
+            if ipaddress.ip_address(host.strip("[]")).is_unspecified or not 0 < int(port) <= 65_535:
+                raise ValueError("it must be ADDRESS:PORT, with the address of one interface")
+        return value
+
+    @property
+    def listen_address(self) -> tuple[str, int] | None:
+        """Address and port of `postgres_listen`."""
+        host, _, port = self.postgres_listen.rpartition(":")
+        return (host.strip("[]"), int(port)) if host else None
 
     @property
     def media(self) -> str:

@@ -16,6 +16,7 @@ from pvm_assets.jobs import INDUSTRY_JOB_NAME
 from pvm_core.errors import PvmError, StoreError
 from pvm_core.ids import ROOT
 from pvm_jobs.request import JobRequest
+from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.settings import load_settings
 from pvm_resources.sources.admission import complete_request
 from pvm_resources.sources.registry import STORED
@@ -50,8 +51,12 @@ def catalogue(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipR
         return dg.SkipReason("nothing changed")
     seen = {**read_cursor(context.cursor), **found}
     known = set(context.instance.get_dynamic_partitions(PARTITIONS_NAME))
+    config = quiet_console(load_settings().log_format)
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(partition_key=slug, tags={"pvm/catalogue": "1"}) for slug in found],
+        run_requests=[
+            dg.RunRequest(partition_key=slug, tags={"pvm/catalogue": "1"}, run_config=config)
+            for slug in found
+        ],
         dynamic_partitions_requests=[INDUSTRY_PARTITIONS.build_add_request(sorted(found.keys() - known))],
         cursor=json.dumps(seen, sort_keys=True),
     )

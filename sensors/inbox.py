@@ -6,7 +6,7 @@ carries the request's id as its key: handed out twice, it is launched once.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import dagster as dg
 
@@ -19,6 +19,7 @@ from pvm_jobs.events import COLLECT, MATCH, SEARCH
 from pvm_jobs.job_ids import is_plain_id
 from pvm_jobs.lifecycle import ENDED
 from pvm_jobs.request import JobRequest
+from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.settings import Settings, load_settings
 from pvm_resources.sources.admission import Places, complete_request
 from pvm_resources.store.assembly import Store
@@ -117,7 +118,7 @@ class InboxProcessor:
         if job is None:
             self._inbox.done([row.event_id])
             return None
-        return _run_of(job, row)
+        return _run_of(job, row, self._settings.log_format)
 
     # -- starts ------------------------------------------------------------------------------------
 
@@ -184,10 +185,11 @@ class InboxProcessor:
             self._inbox.done([row.event_id])
 
 
-def _run_of(job: Job, row: InboxRow) -> dg.RunRequest:
+def _run_of(job: Job, row: InboxRow, log_format: Literal["plain", "json"]) -> dg.RunRequest:
     key = str(row.event_id)
     tags = {JOB_TAG: job.job_id, INDUSTRY_TAG: job.industry, EVENT_TAG: key}
-    return dg.RunRequest(run_key=key, partition_key=job.partition_key, tags=tags)
+    config = quiet_console(log_format)
+    return dg.RunRequest(run_key=key, partition_key=job.partition_key, tags=tags, run_config=config)
 
 
 def _job_id(payload: dict[str, Any]) -> str:

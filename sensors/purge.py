@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import dagster as dg
 
+from pvm_assets.execution.run_termination import forget_old_partitions
 from pvm_core.errors import PvmError
+from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
@@ -15,6 +17,7 @@ from pvm_resources.retention.orphans import remove_orphans
 from pvm_resources.retention.purge import Purge, PurgeReport
 from pvm_resources.settings import load_settings
 from pvm_resources.store.retention import Retention
+from pvm_resources.store.schedules import Schedules
 
 #: Time between two purges of the schedule. Each looks this far ahead, so that nothing outlives its limit
 #: between two of them.
@@ -50,6 +53,9 @@ def purge_due(context: dg.OpExecutionContext, config: PurgeConfig) -> None:
         try:
             now = Retention(database).now() + timedelta(hours=config.ahead_h)
             report = Purge(database, media, settings).run(now=now, dry_run=config.dry_run)
+            forgotten = forget_old_partitions(
+                context.instance, Schedules(database), settings.keep_partitions, dry_run=config.dry_run
+            )
             orphans = (
                 remove_orphans(database, media, datetime.now(UTC), dry_run=config.dry_run)
                 if config.orphans
@@ -57,7 +63,11 @@ def purge_due(context: dg.OpExecutionContext, config: PurgeConfig) -> None:
             )
         except PvmError as error:
             raise dg.Failure(str(error), metadata={"code": error.code}, allow_retries=False) from error
-    metadata = {**_metadata(report), **{f"orphans/{folder}": count for folder, count in orphans.items()}}
+    metadata = {
+        **_metadata(report),
+        **({"partitions": forgotten} if forgotten else {}),
+        **{f"orphans/{folder}": count for folder, count in orphans.items()},
+    }
     if report.failures:
         first = report.failures[0]
         raise dg.Failure(
@@ -96,7 +106,8 @@ def hourly_purge(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     """The run of this hour."""
     hour = context.scheduled_execution_time.hour
     config = PurgeConfig(ahead_h=_EVERY / timedelta(hours=1), orphans=hour == _ORPHANS_AT)
-    return dg.RunRequest(run_config=dg.RunConfig(ops={"purge_due": config}))
+    console = quiet_console(load_settings().log_format)
+    return dg.RunRequest(run_config=dg.RunConfig(ops={"purge_due": config}, **console))
 
 
 JOBS: Final = (pvm_purge,)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The tests of the event bus and of streams start a RabbitMQ, a Redis and a NATS of their own. Installs Debian's
-# packages where that is possible; elsewhere those tests skip. The services that the packages start by themselves are
-# kept off.
+# The tests of the event bus and of streams start a RabbitMQ, a Redis and a NATS of their own; those of the alerts ask
+# Prometheus and its promtool. Installs Debian's packages where that is possible; elsewhere those tests skip. The
+# services that the packages start by themselves are kept off.
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 wanted=()
-for name in rabbitmq-server redis-server nats-server; do command -v "$name" >/dev/null || wanted+=("$name"); done
+for name in rabbitmq-server redis-server nats-server prometheus; do command -v "$name" >/dev/null || wanted+=("$name"); done
 [ ${#wanted[@]} = 0 ] && exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "test: no ${wanted[*]} on this machine and no rights to install them (Debian, as root: apt-get install ${wanted[*]});"

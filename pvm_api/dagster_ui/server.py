@@ -26,12 +26,9 @@ if TYPE_CHECKING:
 
     from pvm_resources.store.api_keys import Keys
 
-#: The defaults of ``dagster-webserver``: milliseconds of a statement and between two looks for new data,
-#: seconds and number of pooled connections.
+#: The defaults of ``dagster-webserver``: milliseconds of a statement and between two looks for new data.
 _STATEMENT_MS: Final = 15_000
 _POLL_MS: Final = 2_000
-_RECYCLE_S: Final = 3_600
-_OVERFLOW: Final = 20
 #: Connections for keys; requests beyond them wait.
 _CONNECTIONS: Final = 2
 
@@ -48,7 +45,10 @@ def serve(settings: Settings, options: Options, workspaces: Sequence[str]) -> No
     """
     from dagster_webserver.app import create_app_from_workspace_process_context
 
-    with _process_context(workspaces, options.read_only) as context, _keys(settings, options) as keys:
+    with (
+        _process_context(settings, workspaces, options.read_only) as context,
+        _keys(settings, options) as keys,
+    ):
         dagster = create_app_from_workspace_process_context(context, options.prefix, _POLL_MS)
         uvicorn.run(
             guarded(dagster, options, keys),
@@ -64,7 +64,9 @@ def serve(settings: Settings, options: Options, workspaces: Sequence[str]) -> No
 
 
 @contextmanager
-def _process_context(workspaces: Sequence[str], read_only: bool) -> Iterator[WorkspaceProcessContext]:
+def _process_context(
+    settings: Settings, workspaces: Sequence[str], read_only: bool
+) -> Iterator[WorkspaceProcessContext]:
     from dagster import DagsterInstance
     from dagster._core.workspace.context import WorkspaceProcessContext
     from dagster._core.workspace.load_target import WorkspaceFileTarget
@@ -72,11 +74,15 @@ def _process_context(workspaces: Sequence[str], read_only: bool) -> Iterator[Wor
     from dagster._utils.log import configure_loggers
     from dagster_webserver.version import __version__
 
+    from pvm_assets.execution.storage_connections import limit_statements
+    from pvm_resources.dagster_logs import form_lines
+
     configure_loggers()
+    form_lines(settings.log_format)
     # SIGTERM, too, ends the code server in good order.
     setup_interrupt_handlers()
     with DagsterInstance.get() as instance:
-        instance.optimize_for_webserver(_STATEMENT_MS, _RECYCLE_S, _OVERFLOW)
+        limit_statements(instance, _STATEMENT_MS)
         target = WorkspaceFileTarget(paths=list(workspaces))
         with WorkspaceProcessContext(instance, target, __version__, read_only=read_only) as context:
             yield context

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 from itsdangerous import BadData, Signer, URLSafeTimedSerializer
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from pvm_api.auth import LOCAL, KeyCache, Principal, address_of
@@ -92,9 +93,11 @@ class Sessions:
         self._wrong = RateLimiter(_WRONG)
         self._pages = RateLimiter(_PAGES)
 
-    def __call__(self, request: Request) -> Principal | None:
+    def __call__(self, request: HTTPConnection) -> Principal | None:
         """The caller of an API route, who may read and change nothing."""
-        return self._principal(self._read(request)) if request.method in _SAFE else None
+        # A websocket has no method: the API's only send.
+        reads = request.scope.get("method", "GET") in _SAFE
+        return self._principal(self._read(request)) if reads else None
 
     def visitor(self, request: Request) -> Visitor:
         """The caller of a page, counted against the limit.
@@ -167,7 +170,7 @@ class Sessions:
     def _key(self, session: Session | None) -> ApiKey | None:
         return self._open.get(session.nonce) if session is not None and session.key_id else None
 
-    def _read(self, request: Request) -> Session | None:
+    def _read(self, request: HTTPConnection) -> Session | None:
         try:
             return Session(**self._cookies.loads(request.cookies.get(COOKIE, ""), max_age=_LASTS_S))
         except (BadData, TypeError):

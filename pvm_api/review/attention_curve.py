@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pvm_resources.store.attention import VideoAttention
+from pvm_resources.store.attention import VideoAttention, VideoVariant
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class AttentionCurve:
         coverage: share of known seconds.
         lines: points of each stretch without a gap, as SVG has them; y is 100 less the score in per cent.
         at: second of the match in the box.
+        detector: which detector found the faces; "" where there is one alone.
     """
 
     score: float | None
@@ -24,6 +26,19 @@ class AttentionCurve:
     seconds: int
     lines: tuple[str, ...]
     at: float
+    detector: str = ""
+
+
+def curves_of(variants: Sequence[VideoVariant], ts: float) -> list[AttentionCurve]:
+    """The presenter's curve under each detector, the one that counts first.
+
+    Args:
+        variants: of one video, see `Attention.variants`.
+        ts: second of a match.
+    """
+    made = [(one.detector, curve_of(one.found, ts)) for one in variants]
+    found = [(detector, curve) for detector, curve in made if curve is not None]
+    return [replace(curve, detector=detector if len(found) > 1 else "") for detector, curve in found]
 
 
 def curve_of(found: VideoAttention | None, ts: float) -> AttentionCurve | None:

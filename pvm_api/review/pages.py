@@ -13,13 +13,13 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from pvm_api.deps import ServicesDep
 from pvm_api.paging import cut
 from pvm_api.problems import ApiError, public_texts
 from pvm_api.review.access import AnyVisitor, SignedIn, SignIn, Visitor, sessions_of
-from pvm_api.review.attention_curve import AttentionCurve, curve_of
+from pvm_api.review.attention_curve import AttentionCurve, curves_of
 from pvm_api.review.filters import STATUSES, Filters
 from pvm_api.review.i18n import LANGUAGES, Language
 from pvm_api.review.links import at_second, web, within
@@ -233,9 +233,9 @@ def overview(request: Request, services: ServicesDep, visitor: SignedIn) -> Resp
     return page(request, "overview.html", industries=industries)
 
 
-def _curve(services: Services, card: Card) -> AttentionCurve | None:
-    """The attention of the match's video under the analysis of its job."""
-    return curve_of(services.store.attention.of_video(card.video_id, card.job_id), card.ts)
+def _curves(services: Services, card: Card) -> list[AttentionCurve]:
+    """The attention of the match's video under the analyses of its job."""
+    return curves_of(services.store.attention.variants(card.video_id, card.job_id), card.ts)
 
 
 @router.get("/match/{match_id}")
@@ -248,6 +248,8 @@ def match(
 ) -> Response:
     """One match, large."""
     card = services.store.review_queries.card(match_id)
+    # Before the curve is read: an event that comes in between is sent again, none is missed.
+    live_after = services.store.attention.place(card.job_id)
     filters = Filters.parse(request.query_params)
     wanted, place = filters.wanted(card.job_id), card.place(filters.sort)
     following = services.store.review_queries.cards(wanted, 1, place)
@@ -256,7 +258,7 @@ def match(
     reason = language_of(request).reason(card.reason)
     return page(
         request, "match.html", card=card, shown=shown_of(card, services), filters=filters,
-        curve=_curve(services, card),
+        curves=_curves(services, card), live_after=live_after,
         industry=services.store.industries.get(card.industry), reason=reason,
         next=following[0].match_id if following else None,
         next_pictures=any(one.evidence_path and shown_of(one, services).pictures for one in following),
@@ -266,6 +268,13 @@ def match(
         kept=first_file(services.store.match_queries.video_places(card.video_id)) is not None,
         history=services.labels.history(match_id),
     )  # fmt: skip
+
+
+@router.get("/match/{match_id}/attention")
+def attention(request: Request, match_id: uuid.UUID, services: ServicesDep, visitor: SignedIn) -> Response:
+    """The attention of the match's video as its page shows it, for the page to show it anew."""
+    card = services.store.review_queries.card(match_id)
+    return HTMLResponse(fragment(request, "attention_of", _curves(services, card), card.ts))
 
 
 @router.post("/match/{match_id}/verdict")

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from pvm_api import models
 from pvm_api.deps import Base, JobFilter, Reader, ServicesDep
 from pvm_core.errors import public_dict
-from pvm_resources.store.attention import JobAttention, VideoAttention, missing_reason
+from pvm_resources.store.attention import JobAttention, VideoAttention, VideoVariant, missing_reason
 
 router: Final = APIRouter(tags=["results"])
 _SECOND: Final = ("second", "score", "coverage", "pose", "gaze", "eyes")
@@ -28,11 +28,16 @@ def get_attention(
     analyses = services.store.attention.jobs_of(video_id)
     analysis = next((one for one in analyses if job in (None, one.job_id)), None)
     found = services.store.attention.of_video(video_id, analysis.job_id) if analysis else None
-    return _answer(video_id, analysis, found, base)
+    variants = services.store.attention.variants(video_id, analysis.job_id) if analysis else []
+    return _answer(video_id, analysis, found, [_variant(one) for one in variants], base)
 
 
 def _answer(
-    video_id: uuid.UUID, analysis: JobAttention | None, found: VideoAttention | None, base: str
+    video_id: uuid.UUID,
+    analysis: JobAttention | None,
+    found: VideoAttention | None,
+    variants: list[models.AttentionVariant],
+    base: str,
 ) -> models.VideoAttention:
     reason = None if found else missing_reason(analysis)
     return models.VideoAttention(
@@ -45,7 +50,27 @@ def _answer(
         confidence=found.confidence if found else None,
         presenter=found.presenter if found else None,
         tracks=[_track(track) for track in found.tracks] if found else [],
+        variants=variants,
         matches_url=f"{base}/v1/results?video={video_id}",
+    )
+
+
+def _variant(one: VideoVariant) -> models.AttentionVariant:
+    found, faces = one.found, one.faces
+    left_out = found is None and one.status == "complete"
+    return models.AttentionVariant(
+        detector=one.detector,
+        main=one.main,
+        status="complete" if found else "missing" if left_out else one.status,
+        reason=public_dict(one.reason) if one.reason else None,
+        score=found.score if found else None,
+        coverage=found.coverage if found else None,
+        confidence=found.confidence if found else None,
+        presenter=found.presenter if found else None,
+        frames=faces.looked if faces else None,
+        frames_with_face=faces.with_face if faces else None,
+        seconds_cpu=faces.seconds_cpu if faces else None,
+        tracks=[_track(track) for track in found.tracks] if found else [],
     )
 
 

@@ -55,7 +55,8 @@ def _look(services: Services) -> models.Ready:
     summary="Metrics for Prometheus",
 )
 def metrics(request: Request, caller: Reader) -> Response:
-    """Read from the database at each request: phase_state, events_total, queue depth, stage latency."""
+    """Jobs, events, queues, stages, runs of Dagster, quality and connections, read from the databases at each
+    request; requests of this process."""
     found: Metrics = request.app.state.metrics
     return Response(found.text(), media_type=CONTENT_TYPE)
 

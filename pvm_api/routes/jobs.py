@@ -22,6 +22,7 @@ from pvm_api.auth import Principal
 from pvm_api.deps import Base, IndustryFilter, JobId, Reader, Runner, ServicesDep
 from pvm_api.paging import Cursor, Limit, cut, next_url
 from pvm_api.problems import ApiError
+from pvm_api.request_spans import begin_job_trace
 from pvm_api.services import Services
 from pvm_core.errors import InputError
 from pvm_core.run_estimate import plain
@@ -109,6 +110,7 @@ async def start_job(
     """Accepts a job; a run starts within seconds. Follow `status_url`, or name a `callback_url`."""
     body = await _body_of(request, services, caller)
     found = await run_in_threadpool(_submit, services, caller, body, idempotency_key, base)
+    await begin_job_trace(request, services.store.job_traces, found.job_id)
     response.headers["Location"] = found.status_url
     return found
 

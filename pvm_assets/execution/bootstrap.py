@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from pvm_core.errors import StoreError
 from pvm_resources.postgres import migrate
-from pvm_resources.postgres.connect import dagster_url, database_dsn
+from pvm_resources.postgres.connect import dagster_url, database_dsn, embedded_server
 from pvm_resources.postgres.dagster_history import migrate_partition_keys
 from pvm_resources.postgres.server import EmbeddedServer
 from pvm_resources.private import OpenPlace, close_home
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Steps that may use the GPU at once on one machine.
 GPU_LIMIT: Final = 1
+
+#: How a dagster.yaml begins that bootstrap wrote; one that begins otherwise is the user's.
+_WRITTEN: Final = "# Written by pvm"
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,11 @@ def bootstrap(settings: Settings, *, keep: bool = False) -> Platform:
         StoreError: server, database or home cannot be made ready.
     """
     open_home = close_home(settings.home)
-    server = EmbeddedServer(settings.home) if settings.needs_server else None
+    server = embedded_server(settings) if settings.needs_server else None
     started = server.up(keep=keep) if server is not None else False
     dsn = database_dsn(settings)
     migrate.upgrade(dsn)
     migrate_partition_keys(dagster_url(settings))
-    link_dagster_home(settings.dagster_home)
     found = {
         **environment(settings),
         "PVM_DATABASE_URL": dsn,
@@ -76,6 +78,10 @@ def bootstrap(settings: Settings, *, keep: bool = False) -> Platform:
         "DAGSTER_HOME": str(settings.dagster_home),
     }
     os.environ.update(found)
+    if settings.run_launcher == "docker":
+        write_dagster_home(settings)
+    else:
+        link_dagster_home(settings.dagster_home)
     return Platform(settings, dsn, found, server, started, open_home)
 
 
@@ -84,19 +90,50 @@ def link_dagster_home(folder: Path) -> None:
     target, source = folder / "dagster.yaml", project_root() / "dagster.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if target.is_symlink() and target.resolve() != source:
+        if (target.is_symlink() and target.resolve() != source) or _written_here(target):
             target.unlink()
         if not target.exists():
             target.symlink_to(source)
     except FileExistsError:
         return
     except OSError as error:
-        raise StoreError(
-            "home.unwritable",
-            str(folder),
-            error.strerror or str(error),
-            "Set PVM_HOME to a folder you may write",
-        ) from error
+        raise _unwritable(folder, error) from error
+
+
+def write_dagster_home(settings: Settings) -> None:
+    """Makes Dagster's home, with the project's dagster.yaml in it and runs started in containers; a file of
+    one's own is kept.
+
+    Raises:
+        InputError: ``executor.docker``.
+        StoreError: ``home.unwritable``.
+    """
+    import yaml
+
+    from pvm_assets.execution.containers import docker_launcher
+
+    target, source = settings.dagster_home / "dagster.yaml", project_root() / "dagster.yaml"
+    if target.exists() and not target.is_symlink() and not _written_here(target):
+        return
+    config = {**yaml.safe_load(source.read_text(encoding="utf-8")), "run_launcher": docker_launcher(settings)}
+    text = yaml.safe_dump(config, sort_keys=False)
+    fresh = target.with_suffix(f".{os.getpid()}")
+    try:
+        settings.dagster_home.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(f"{_WRITTEN} for PVM_RUN_LAUNCHER=docker, anew at each start.\n{text}", "utf-8")
+        fresh.replace(target)
+    except OSError as error:
+        raise _unwritable(settings.dagster_home, error) from error
+
+
+def _written_here(path: Path) -> bool:
+    return not path.is_symlink() and path.is_file() and path.read_text(encoding="utf-8").startswith(_WRITTEN)
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        "home.unwritable", str(folder), error.strerror or str(error), "Set PVM_HOME to a folder you may write"
+    )
 
 
 @contextmanager
@@ -112,7 +149,7 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
     import sqlalchemy.exc
     from dagster_postgres.utils import DagsterPostgresException
 
-    from pvm_assets.execution.storage_connections import kept_connections
+    from pvm_assets.execution.storage_connections import close_connections
 
     try:
         instance = dg.DagsterInstance.get()
@@ -124,8 +161,12 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
             f"it does not answer ({type(error).__name__})",
             "Check DAGSTER_PG_URL, or start the platform with `pvm up`",
         ) from error
-    with instance, kept_connections(instance):
-        yield instance
+    with instance:
+        try:
+            yield instance
+        finally:
+            # The embedded server stops where nobody is connected.
+            close_connections(instance)
 
 
 def _limit_gpu_pool(instance: dg.DagsterInstance) -> None:

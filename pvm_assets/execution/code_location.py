@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
-from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
-from dagster._core.remote_origin import (
-    ManagedGrpcPythonEnvCodeLocationOrigin,
-    RemoteJobOrigin,
-    RemoteRepositoryOrigin,
-)
-from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.reconstruct import ReconstructableJob
+    from dagster._core.remote_origin import RemoteJobOrigin
 
 #: Dagster's name for the repository of a `Definitions` object.
 _REPOSITORY = "__repository__"
@@ -39,12 +37,18 @@ class CodeLocation:
 
     def job(self, name: str) -> ReconstructableJob:
         """A job of the location, in the form that another process can load, as some executors need it."""
+        from dagster._core.definitions.reconstruct import ReconstructableRepository
+
         return ReconstructableRepository.for_module(
             self.module, self.attribute, working_directory=None
         ).get_reconstructable_job(name)
 
     def origin_of(self, job: str) -> RemoteJobOrigin:
         """The origin under which the UI knows the job."""
+        from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin as Origin
+        from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
+        from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
         target = LoadableTargetOrigin(module_name=self.module, attribute=self.attribute)
-        location = ManagedGrpcPythonEnvCodeLocationOrigin(target, self.name)
+        location = Origin(target, self.name)
         return RemoteJobOrigin(RemoteRepositoryOrigin(location, _REPOSITORY), job)

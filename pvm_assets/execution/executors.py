@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
-from pvm_assets.execution.storage_connections import kept_connections
 from pvm_assets.execution.supervision import RunRefusedError, supervise
 from pvm_assets.run_tags import REFUSED_TAG
 from pvm_core.errors import InputError
@@ -26,7 +25,7 @@ _PICK: Final[Mapping[str, tuple[str, str, str]]] = {
     "multiprocess": ("dagster", "multiprocess_executor", ""),
     "docker": ("pvm_assets.execution.docker", "tagged_docker_executor", ""),
     "k8s": ("dagster_k8s", "k8s_job_executor", "k8s"),
-    "celery": ("dagster_celery", "celery_executor", "celery"),
+    "celery": ("pvm_assets.execution.celery", "served_celery_executor", "celery"),
 }
 
 #: Names `PVM_EXECUTOR` may take.
@@ -81,6 +80,12 @@ class SupervisedExecutor(dg.Executor):
     def __init__(self, inner: dg.Executor) -> None:
         self.inner = inner
 
+    def __getattr__(self, name: str) -> Any:
+        """What some executors alone have, and ask the executor of the run for."""
+        if name == "inner":
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
     @property
     def retries(self) -> RetryMode:
         return self.inner.retries
@@ -96,7 +101,7 @@ class SupervisedExecutor(dg.Executor):
         steps = frozenset(execution_plan.step_keys_to_execute)
         instance, run = plan_context.instance, plan_context.dagster_run
         try:
-            with kept_connections(instance), supervise(instance, run, steps) as watch:
+            with supervise(instance, run, steps) as watch:
                 for event in self.inner.execute(plan_context, execution_plan):
                     watch(event)
                     yield event

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import dagster as dg
 import sqlalchemy.exc
@@ -20,15 +20,13 @@ from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_assets.run_tags import FOREGROUND_TAG, JOB_TAG, PARTITION_TAG
 from pvm_core.errors import StoreError
+from pvm_resources.dagster_logs import QUIET
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.locks import run_lock_name
 from pvm_resources.settings import Settings
 from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.records import Job
-
-#: The command line shows the progress; every event and log line is in the instance.
-_QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 RunStatus = Literal["completed", "failed", "cancelled"]
 
@@ -128,7 +126,8 @@ def create_run(instance: dg.DagsterInstance, job: Job, run_id: str, location: Co
     return instance.create_run_for_job(
         pointer.get_definition(),
         run_id=run_id,
-        run_config=_QUIET,
+        # The command line shows the progress; every event and log line is in the instance.
+        run_config={"loggers": dict(QUIET)},
         tags=tags,
         remote_job_origin=location.origin_of(JOB_NAME),
         job_code_origin=pointer.get_python_origin(),

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from pvm_assets.execution.run_trace import traced_run
 from pvm_assets.graph import FINAL, of_industry
 from pvm_assets.hand_added import admitted
 from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG
@@ -77,7 +78,8 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
         recorder = Recorder(Jobs(database), job_id, run.run_id, FINAL in steps)
         recorder.begin()
         try:
-            yield recorder.watch
+            with traced_run(settings, database, run, job_id, recorder.watch) as watch:
+                yield watch
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             _mark_cancelling(instance, run)
             recorder.cancelled()

@@ -148,11 +148,16 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
 
 
 def _differs(item: EvidenceItem, evidence: PairEvidence | None) -> tuple[float, ...] | None:
-    """The place that decided, in product pixels: of another colour, or of another word."""
+    """The place that decided, in product pixels: of another colour, of another print, or of another word."""
     if evidence is None:
         return None
     words = evidence.words.at if evidence.words is not None else None
-    return {"colour.differs": evidence.recolour_at, "word.differs": words}.get(item.reason.code)
+    places = {
+        "colour.differs": evidence.recolour_at,
+        "print.differs": evidence.reprint_at,
+        "word.differs": words,
+    }
+    return places.get(item.reason.code)
 
 
 def _rival(media: MediaStore, task: EvidenceTask) -> Rival | None:
@@ -183,6 +188,7 @@ def _facts(match: EvidenceItem, evidence: PairEvidence | None, language: Languag
     return (
         *((say(language, "seen mirrored"),) if match.mirrored else ()),
         *((say(language, "framed: another colour"),) if match.reason.code == "colour.differs" else ()),
+        *((say(language, "framed: another print"),) if match.reason.code == "print.differs" else ()),
         *((say(language, "framed: another word"),) if match.reason.code == "word.differs" else ()),
         *_read(evidence, language),
         *((say(language, "tentative: {count}", count=tentative),) if tentative else ()),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +14,7 @@ import numpy as np
 
 from pvm_core.arrays import F32, U8
 from pvm_core.embedders.base import EmbedInput, Kind, Views, unit_rows
+from pvm_core.embedders.fitting import BatchLimit, passes
 from pvm_core.embedders.views import FRAME_VIEWS, Box, boxes_for, crop_to_content
 from pvm_core.errors import ModelError
 from pvm_core.ids import content_key
@@ -22,6 +26,12 @@ if TYPE_CHECKING:
 _NEUTRAL: Final = (124, 116, 104)
 #: What torch raises for a weights file that is broken or another network's.
 LOAD_ERRORS: Final = (RuntimeError, ValueError, KeyError, OSError, EOFError, UnpicklingError)
+#: Pictures a forward pass takes at first.
+_BATCH: Final = 64
+#: Threads that transform pictures, and batches they may be ahead of the forward pass: PIL resizes without the
+#: interpreter's lock, and a tensor of 224 pixels takes 0.6 MB.
+_THREADS: Final = 4
+_BATCHES_AHEAD: Final = 2
 
 
 @dataclass(frozen=True)
@@ -33,9 +43,9 @@ class LearnedEmbedder:
         identity: what its vectors depend on: library, architecture, weights hash, input size.
         dim: length of a vector.
         device: ``cpu`` or ``cuda``.
-        batch_size: pictures a forward pass takes.
         network: picture tensor (N, 3, S, S) -> features (N, dim).
         transform: PIL picture -> tensor (3, S, S), the library's own.
+        limit: pictures a forward pass takes; shrinks where the GPU's memory ends.
     """
 
     name: str
@@ -44,7 +54,12 @@ class LearnedEmbedder:
     device: str
     network: nn.Module = field(repr=False)
     transform: Callable[[Any], Tensor] = field(repr=False)
-    batch_size: int = 64
+    limit: BatchLimit = field(default_factory=lambda: BatchLimit(_BATCH), compare=False)
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures a forward pass takes at first."""
+        return _BATCH
 
     @property
     def key(self) -> str:
@@ -70,16 +85,48 @@ class LearnedEmbedder:
 
     def _forward(self, pictures: Sequence[U8]) -> F32:
         import torch
-        from PIL import Image
 
         rows = [np.zeros((0, self.dim), dtype=np.float32)]
-        for start in range(0, len(pictures), self.batch_size):
-            batch = [self.transform(Image.fromarray(p)) for p in pictures[start : start + self.batch_size]]
-            amp = torch.autocast(self.device, dtype=torch.float16, enabled=self.device != "cpu")
-            with torch.inference_mode(), amp:
-                out = self.network(torch.stack(batch).to(self.device))
-            rows.append(out.float().cpu().numpy())
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="transform") as threads:
+            tensors = self._transformed(pictures, threads)
+            try:
+                rows += passes(
+                    tensors, self._pass, self.limit, torch.OutOfMemoryError, torch.cuda.empty_cache
+                )
+            except torch.OutOfMemoryError as error:
+                raise ModelError(
+                    "model.memory",
+                    self.name,
+                    f"the memory of {self.device} does not hold one picture beside the network",
+                    "End what else uses it, or take a smaller model",
+                ) from error
         return unit_rows(np.concatenate(rows))
+
+    def _transformed(self, pictures: Sequence[U8], threads: ThreadPoolExecutor) -> Iterator[Tensor]:
+        """The tensor of each picture, made by threads while the network works on those before."""
+        waiting = iter(pictures)
+        made = deque(
+            threads.submit(self._tensor, p) for p in islice(waiting, _BATCHES_AHEAD * self.limit.size)
+        )
+        while made:
+            yield made.popleft().result()
+            made.extend(threads.submit(self._tensor, p) for p in islice(waiting, 1))
+
+    def _tensor(self, picture: U8) -> Tensor:
+        from PIL import Image
+
+        tensor = self.transform(Image.fromarray(picture))
+        # A copy out of pinned memory runs beside the computation.
+        return tensor if self.device == "cpu" else tensor.pin_memory()
+
+    def _pass(self, tensors: list[Tensor]) -> F32:
+        import torch
+
+        amp = torch.autocast(self.device, dtype=torch.float16, enabled=self.device != "cpu")
+        with torch.inference_mode(), amp:
+            batch = torch.stack([tensor.to(self.device, non_blocking=True) for tensor in tensors])
+            rows: F32 = self.network(batch).float().cpu().numpy()
+        return rows
 
 
 def pick_device(name: str, device: str) -> str:

@@ -28,6 +28,7 @@ VIETNAMESE: Final[Mapping[str, str]] = {
     "Score": "Điểm",
     "accepted from {accept}": "chấp nhận từ {accept}",
     "framed: another colour": "đóng khung: màu khác",
+    "framed: another print": "đóng khung: hình in khác",
     "framed: another word": "đóng khung: chữ khác",
     "words read in both: {words}": "chữ đọc được ở cả hai: {words}",
     "seen mirrored": "hình bị lật ngang",

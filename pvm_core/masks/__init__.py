@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pvm_core.errors import ModelError
 from pvm_core.masks.base import Kind, MaskResult, Segmenter
 from pvm_core.masks.classic import ClassicSegmenter
+from pvm_core.providers import execution_providers
 
 if TYPE_CHECKING:
     from pvm_core.model_registry import ModelSpec
@@ -19,7 +20,7 @@ __all__ = ["Kind", "MaskResult", "Segmenter", "load_segmenter"]
 def load_segmenter(
     name: str,
     models_dir: Path | None,
-    providers: tuple[str, ...] = ("CPUExecutionProvider",),
+    providers: tuple[str, ...] | None = None,
     specs: Mapping[str, ModelSpec] | None = None,
 ) -> Segmenter:
     """The segmenter called `name`.
@@ -29,7 +30,8 @@ def load_segmenter(
             of people joined by ``+``: people are taken away on frames (``classic+selfie-segmentation``,
             ``isnet-general-use+u2net-human-seg``).
         models_dir: the model store; None where there is none.
-        providers: ONNX Runtime execution providers of learned segmenters, best first.
+        providers: ONNX Runtime execution providers of learned segmenters, best first; default those of this
+            machine.
         specs: the registry; default `pvm_core.model_registry.MODELS`.
 
     Raises:
@@ -55,7 +57,7 @@ def load_segmenter(
         )
     from pvm_core.masks.learned import load_rembg
 
-    return load_rembg(name, chosen, models_dir, providers)
+    return load_rembg(name, chosen, models_dir, execution_providers() if providers is None else providers)
 
 
 def _segmenter_spec(name: str, specs: Mapping[str, ModelSpec]) -> ModelSpec:

@@ -257,6 +257,8 @@ def _fault(
         return Reason("rival", {"rival": str(rival.product_id), "rival_image": str(rival.img_id), **scores})
     if best.recolour is not None:
         return Reason("colour.differs", {"value": best.recolour})
+    if best.reprint is not None:
+        return Reason("print.differs")
     if best.words is not None and best.words.against:
         word, other = best.words.against
         return Reason("word.differs", {"word": word, "other": other})

@@ -74,6 +74,7 @@ class PairScore(Terms, Pair):
         mirrored: whether the frame shows the product left for right; stored with a match.
         recolour: distance of a region whose colour no light explains, where it is beyond `RECOLOURED`: the
             product of another colour; else None; not stored.
+        reprint: size of a piece with another print, where it is at least `REPRINTED`; else None; not stored.
         words: what the text of both says, None where it was not read; not stored either.
         shared: whether all that agrees is material that is not the product (`pvm_core.shared_material`); not
             stored either.
@@ -85,13 +86,15 @@ class PairScore(Terms, Pair):
     mirrored: bool = False
     shared: bool = False
     recolour: float | None = None
+    reprint: float | None = None
     words: Words | None = None
 
     @property
     def differs(self) -> bool:
-        """Whether a region of another colour or another word shows that this is a sibling."""
-        return self.recolour is not None or (self.words is not None and bool(self.words.against))
+        """Whether a region of another colour, another print or another word shows that this is a sibling."""
+        told = self.words is not None and bool(self.words.against)
+        return self.recolour is not None or self.reprint is not None or told
 
 
 #: Fields of a `PairScore` that decisions need and the store does not keep with a pair.
-UNSTORED: Final = ("footprint", "by_looks", "learned", "mirrored", "shared", "recolour", "words")
+UNSTORED: Final = ("footprint", "by_looks", "learned", "mirrored", "shared", "recolour", "reprint", "words")

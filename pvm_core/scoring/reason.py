@@ -20,6 +20,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "rival": "another product fits the same place with {rival_score} against {best}, "
         "a lead of {margin} is asked for",
         "colour.differs": "print agrees, but one region has another colour ({value})",
+        "print.differs": "print agrees, but in one place something else is printed",
         "word.differs": "print agrees, but the frame reads “{other}” where the product says “{word}”",
         "model.uncalibrated": "the model {model} is not calibrated",
         "deep.none": "similarity (none) is under {least}",

@@ -13,6 +13,7 @@ import numpy as np
 from pvm_core.arrays import U8
 from pvm_core.errors import ModelError
 from pvm_core.ids import content_key
+from pvm_core.providers import CUDA, execution_providers
 
 #: No reader.
 NONE: Final = "none"
@@ -80,8 +81,9 @@ class RapidReader:
         # Worker processes share the cores among them; threads of each would only wait for one another.
         one = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
         size = {"Det.limit_type": "max", "Det.limit_side_len": DETECTION_SIDE}
+        cuda = {"EngineConfig.onnxruntime.use_cuda": CUDA in execution_providers()}
         quiet = {"Global.log_level": "error", "Global.use_cls": False, "Global.text_score": _LEAST_SCORE}
-        return RapidOCR(params={**one, **size, **quiet})
+        return RapidOCR(params={**one, **size, **cuda, **quiet})
 
     def read(self, rgb: U8) -> list[Line]:
         """See `Reader`."""

@@ -8,26 +8,24 @@ coherent region decides. Light does not: what is washed out, shaded or evenly ti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
 from pvm_core.verification.overlay import overlays
+from pvm_core.verification.patches import Patches, aligned, as_sharp, hull, odd, outline, square
+from pvm_core.verification.pieces import Outlines, piece_at, scatter
 
 if TYPE_CHECKING:
-    from pvm_core.arrays import F32, F64, U8, Bools
-    from pvm_core.verification.types import View
+    from pvm_core.arrays import F32, U8, Bools
 
 #: Longest side of the patches, pixels: a band is a twentieth of a pack, and chroma of video is coarse.
 SIDE: Final = 224
-#: Below this no band is resolved.
-MIN_SIDE: Final = 96
 #: As shares of the side: window of the local correlation; of the agreement around a place; of the structure
-#: that a place must share; of the region that decides; the margin kept from the hull of matched places.
+#: that a place must share; the margin kept from the hull of matched places.
 WINDOW: Final = 0.045
 AROUND: Final = 0.22
 STRUCTURE: Final = 0.15
-REGION: Final = 0.045
 MARGIN: Final = 0.04
 #: Grey variances from which a window counts as printed in the catalogue picture and in the frame.
 PRINTED: Final = (80.0, 40.0)
@@ -36,22 +34,16 @@ PRINTED: Final = (80.0, 40.0)
 REGISTERED: Final = 0.5
 SOME_PRINT: Final = 0.08
 UNCOVERED: Final = 0.3
-#: A residual displacement longer than this share of the side is no better alignment.
-MAX_FLOW: Final = 0.05
 #: Bounds of the one change of saturation and tint (Lab units) that light may make to all of a product.
 SATURATION: Final = (0.35, 1.4)
 TINT: Final = 20.0
-#: Share of the region that must be registered, and width of what is left out beside a sticker.
-KNOWN: Final = 0.7
+#: Width, as a share of the side, of what is left out beside a sticker.
 BESIDE: Final = 0.12
-#: How far around a region, as a share of the side, edges must be the same in both pictures, and their least
-#: correlation: 0.65 to 0.98 for 48 of 50 generated siblings of another colour (less in hard light, where true
-#: pairs have it too), 0.38 where another product stands before the one shown.
-AROUND_REGION: Final = 0.2
-SAME_EDGES: Final = 0.6
-#: Pixels by which edges may be off, and regions looked at, worst first.
-_EDGE_REACH: Final = 2
-_REGIONS: Final = 3
+#: Regions looked at, worst first.
+_REGIONS: Final = 4
+#: Lab units that a region counts less where it reaches out of what is registered: what stands before a
+#: product (a hand, another pack) comes in from outside. Hands that pass every other test reach 35.
+REACHES_OUT: Final = 22.0
 #: Offsets, as shares of the side, at which a colour may stand beside its place: a product is no plane, and
 #: what stands out of it moves by as much between two views.
 _BESIDE_ITS_PLACE: Final = (-0.036, -0.018, 0.0, 0.018, 0.036)
@@ -62,33 +54,13 @@ _PRIOR: Final = 50.0
 MIN_CORE: Final = 0.2
 
 
-@dataclass(frozen=True, eq=False)
-class Patches:
-    """A product and what a frame shows of it, at the scale that the coarser of the two resolves.
-
-    Attributes:
-        model, warped: (h, w, 3) uint8, longest side `MIN_SIDE` to `SIDE`.
-        seen: (h, w) bool, product that lies inside the frame.
-        matrix: (3, 3) product pixels -> patch pixels.
-    """
-
-    model: U8
-    warped: U8
-    seen: Bools
-    matrix: F64
-
-    @property
-    def side(self) -> int:
-        """The longest side, pixels."""
-        return int(max(self.seen.shape))
-
-
 @dataclass(frozen=True)
 class Recoloured:
     """The region that contradicts most.
 
     Attributes:
-        distance: mean chroma that no light explains, Lab units, >= 0.
+        distance: of its chroma from what any light makes of the product's, less what the rest of the product
+            shows of such distance, Lab units, >= 0.
         outline: its corners in product pixels, x0 y0 .. x3 y3.
     """
 
@@ -96,45 +68,12 @@ class Recoloured:
     outline: tuple[float, ...]
 
 
-def lay_over(product: View, frame: View, matrix: F64) -> Patches | None:
-    """The two pictures over each other; None where one of them is too small.
-
-    Args:
-        matrix: (3, 3) product pixels -> frame pixels.
-    """
-    import cv2
-
-    height, width = product.rgb.shape[:2]
-    x, y, w, h = (0, 0, width, height) if product.mask is None else cv2.boundingRect(product.mask)
-    if min(w, h) < 8:
-        x, y, w, h = 0, 0, width, height
-    corners = np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], np.float32)
-    shown = cv2.perspectiveTransform(corners[None], matrix)[0].astype(np.float32)
-    longest = float(np.sqrt(cv2.contourArea(shown) / (w * h))) * max(w, h)
-    side = min(SIDE, max(w, h), longest)
-    if side < MIN_SIDE:
-        return None
-    size = (max(16, round(w * side / max(w, h))), max(16, round(h * side / max(w, h))))
-    sx, sy = size[0] / w, size[1] / h
-    to_patch = np.array([[sx, 0, -x * sx], [0, sy, -y * sy], [0, 0, 1.0]])
-    cut = np.ascontiguousarray(product.rgb[y : y + h, x : x + w])
-    level = int(np.clip(np.floor(np.log2(max(longest / side, 1.0)) + 0.4), 0, len(frame.pyramid) - 1))
-    source = frame.pyramid[level]
-    shrink = source.shape[1] / frame.rgb.shape[1]
-    to_frame = np.diag([shrink, shrink, 1.0]) @ matrix @ np.linalg.inv(to_patch)
-    warped = cv2.warpPerspective(source, to_frame, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR)
-    whole = np.full(source.shape[:2], 255, np.uint8)
-    seen = cv2.warpPerspective(whole, to_frame, size, flags=cv2.WARP_INVERSE_MAP | cv2.INTER_NEAREST) > 0
-    model = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
-    return Patches(cast("U8", model), cast("U8", warped), seen, to_patch)
-
-
 def recoloured(given: Patches, matched: F32) -> Recoloured | None:
     """The region whose colour contradicts most, within the hull of the matched places, where print around it
     and structure in it agree; None where there is no such place.
 
     What covers a part of one picture (a hand, a sticker, another product) shares no structure with the other
-    there and does not count; nor does a region in and around which the two do not show the same edges.
+    there and does not count; nor does a region whose outline both do not show.
 
     Args:
         matched: (N, 2) product pixels that geometry matched.
@@ -142,94 +81,44 @@ def recoloured(given: Patches, matched: F32) -> Recoloured | None:
     import cv2
 
     side = given.side
-    warped = _aligned(given)
-    model, frame = _as_sharp(given.model, warped, given.seen)
+    warped = aligned(given)
+    model, frame = as_sharp(given.model, warped, given.seen)
     grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY).astype(np.float32) for x in (model, frame)]
-    core = _hull(given, matched) & given.seen
+    core = hull(given, matched) & given.seen
     if core.mean() < MIN_CORE:
         return None
     covered = overlays(given.model, warped, given.seen).astype(np.uint8)
     trusted = core & _registered(grey[0], grey[1], given.seen, side)
-    trusted &= cv2.dilate(covered, _square(BESIDE * side)) == 0
-    inner = cv2.erode(core.astype(np.uint8), _square(MARGIN * side), borderValue=0) > 0
-    chroma = [_chroma(x, side) for x in (model, frame)]
-    weight = (trusted & inner).astype(np.float32)
-    window = _odd(REGION * side)
-    known = _mean(weight, window)
-    distance = _unexplained(chroma[0], chroma[1], core)
-    if not (known > KNOWN).any():
+    trusted &= cv2.dilate(covered, square(BESIDE * side)) == 0
+    inner = cv2.erode(core.astype(np.uint8), square(MARGIN * side), borderValue=0) > 0
+    known = trusted & inner
+    if not known.any():
         return None
-    region = np.where(known > KNOWN, _mean(distance * weight, window) / np.maximum(known, 0.05), 0.0)
-    edges = _edges(model, side), _edges(frame, side)
-    return _worst(given, cast("F32", region), edges)
+    chroma = [_chroma(x, side) for x in (model, frame)]
+    distance = _unexplained(chroma[0], chroma[1], core)
+    return _worst(given, distance, known, trusted, Outlines.of(model, frame, given.seen))
 
 
-def _worst(given: Patches, region: F32, edges: tuple[F32, F32]) -> Recoloured:
-    """The worst region around which both pictures show the same edges; one of distance 0 where none is."""
-    left = region.copy()
+def _worst(given: Patches, distance: F32, known: Bools, trusted: Bools, outlines: Outlines) -> Recoloured:
+    """The region that contradicts most among those whose outline both pictures show; one of distance 0
+    where none does."""
+    import cv2
+
+    left = np.where(known, distance, np.float32(0))
+    worst = Recoloured(0.0, outline(given, np.ones_like(left, np.uint8)))
     for _ in range(_REGIONS):
-        row, column = np.unravel_index(int(left.argmax()), left.shape)
-        piece = _piece(left, int(column), int(row))
-        if _same_edges(piece, edges, given):
-            return Recoloured(float(left[row, column]), _outline(given, piece))
-        left[piece > 0] = 0.0
-    return Recoloured(0.0, _outline(given, np.ones_like(piece)))
-
-
-def _piece(region: F32, x: int, y: int) -> U8:
-    """(h, w) 0 or 1: the piece that contradicts at least half as much as its worst place."""
-    import cv2
-
-    _, labels = cv2.connectedComponents((region > 0.5 * region[y, x]).astype(np.uint8))
-    return np.asarray(labels == labels[y, x], np.uint8)
-
-
-def _outline(given: Patches, piece: U8) -> tuple[float, ...]:
-    """The box of a piece, in product pixels."""
-    import cv2
-
-    left, top, w, h = cv2.boundingRect(piece)
-    corners = np.array([[left, top], [left + w, top], [left + w, top + h], [left, top + h]], np.float64)
-    back = cv2.perspectiveTransform(corners[None], np.linalg.inv(given.matrix))[0]
-    return tuple(round(float(v), 1) for v in back.ravel())
-
-
-def _edges(rgb: U8, side: int) -> F32:
-    """(h, w): square root of the Lab gradient, whichever channel carries it: another ground colour keeps an
-    edge's place, not its kind."""
-    import cv2
-
-    soft = cv2.GaussianBlur(rgb, (0, 0), 0.008 * side)
-    lab = cv2.cvtColor(soft, cv2.COLOR_RGB2LAB).astype(np.float32)
-    across = [cv2.Sobel(lab, cv2.CV_32F, dx, 1 - dx) for dx in (1, 0)]
-    return cast("F32", np.sqrt(np.sqrt((across[0] ** 2 + across[1] ** 2).sum(axis=-1))))
-
-
-def _same_edges(piece: U8, edges: tuple[F32, F32], given: Patches) -> bool:
-    import cv2
-
-    left, top, w, h = cv2.boundingRect(piece)
-    box = np.zeros_like(piece)
-    box[top : top + h, left : left + w] = 1
-    around = (cv2.dilate(box, _square(AROUND_REGION * given.side)) > 0) & given.seen
-    model = edges[0][around]
-    shifts = range(-_EDGE_REACH, _EDGE_REACH + 1)
-    moved = (np.roll(edges[1], (dy, dx), (0, 1))[around] for dy in shifts for dx in shifts)
-    return max(_correlated(model, frame) for frame in moved) >= SAME_EDGES
-
-
-def _correlated(a: F32, b: F32) -> float:
-    one, two = a - a.mean(), b - b.mean()
-    return float((one * two).sum() / max(float(np.sqrt((one * one).sum() * (two * two).sum())), 1e-6))
-
-
-def _odd(pixels: float) -> int:
-    return int(max(3, round(pixels) | 1))
-
-
-def _square(pixels: float) -> U8:
-    side = _odd(pixels)
-    return np.ones((side, side), np.uint8)
+        y, x = np.unravel_index(int(left.argmax()), left.shape)
+        peak = float(left[y, x])
+        if peak <= worst.distance:
+            break
+        piece = piece_at(distance > 0.5 * peak, int(x), int(y))
+        by_much = peak - scatter(distance, trusted, piece)
+        if not outlines.stays_inside(piece, known):
+            by_much -= REACHES_OUT
+        if by_much > worst.distance and outlines.are_shared(piece):
+            worst = Recoloured(by_much, outline(given, piece))
+        left[cv2.dilate(piece, square(0)) > 0] = 0.0
+    return worst
 
 
 def _mean(values: F32, window: int) -> F32:
@@ -238,67 +127,17 @@ def _mean(values: F32, window: int) -> F32:
     return cast("F32", cv2.boxFilter(values, -1, (window, window), borderType=cv2.BORDER_REFLECT))
 
 
-def _aligned(given: Patches) -> U8:
-    """The frame moved by a smooth, bounded flow: paper bends, and matches place it to a pixel or two."""
-    import cv2
-
-    library: Any = cv2  # its stubs lack the optical flow
-    grey = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (given.model, given.warped)]
-    even = cv2.createCLAHE(2.0, (4, 4))
-    finder = library.DISOpticalFlow_create(library.DISOPTICAL_FLOW_PRESET_FAST)
-    found = finder.calc(*(even.apply(g) for g in grey), None)
-    side = given.side
-    flow = cv2.GaussianBlur(found, (0, 0), 0.05 * side)
-    long = np.hypot(flow[..., 0], flow[..., 1])
-    flow = flow * np.minimum(1.0, MAX_FLOW * side / np.maximum(long, 1e-6))[..., None]
-    ys, xs = np.mgrid[0 : long.shape[0], 0 : long.shape[1]].astype(np.float32)
-    moved = cv2.remap(given.warped, xs + flow[..., 0], ys + flow[..., 1], cv2.INTER_LINEAR)
-    return cast("U8", moved)
-
-
-def _as_sharp(model: U8, frame: U8, seen: Bools) -> tuple[U8, U8]:
-    """Both as sharp as the less sharp one."""
-    import cv2
-
-    pair = [model, frame]
-    detail = [_detail(x, seen) for x in pair]
-    sharper, least = int(detail[1] >= detail[0]), min(detail)
-    source = pair[sharper]
-    for sigma in (0.5, 0.7, 1.0, 1.4, 2.0, 2.8):
-        if _detail(pair[sharper], seen) <= 1.05 * least:
-            break
-        pair[sharper] = cast("U8", cv2.GaussianBlur(source, (0, 0), sigma))
-    return pair[0], pair[1]
-
-
-def _detail(rgb: U8, seen: Bools) -> float:
-    import cv2
-
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = cv2.Laplacian(grey, cv2.CV_32F)[seen]
-    return float(np.sqrt(np.mean(fine * fine)) / (grey[seen].std() + 1.0))
-
-
-def _hull(given: Patches, matched: F32) -> Bools:
-    import cv2
-
-    spots = cv2.perspectiveTransform(matched[None].astype(np.float32), given.matrix)[0]
-    filled = np.zeros(given.seen.shape, np.uint8)
-    cv2.fillConvexPoly(filled, cv2.convexHull(spots.astype(np.int32)), (255,))
-    return cv2.dilate(filled, _square(0.12 * given.side)) > 0
-
-
 def _registered(model: F32, frame: F32, seen: Bools, side: int) -> Bools:
     """(h, w) bool: print around the place agrees, and the structure at it."""
     import cv2
 
-    local, printed = _correlation(model, frame, _odd(WINDOW * side), 1)
+    local, printed = _correlation(model, frame, odd(WINDOW * side), 1)
     known = (printed & seen).astype(np.float32)
-    around = _odd(AROUND * side)
+    around = odd(AROUND * side)
     share = _mean(known, around)
     agree = _mean(np.clip(local, 0, 1).astype(np.float32) * known, around) / np.maximum(share, 0.02)
     smooth = [cast("F32", cv2.GaussianBlur(x, (0, 0), 0.008 * side)) for x in (model, frame)]
-    structure, _ = _correlation(smooth[0], smooth[1], _odd(STRUCTURE * side), 0)
+    structure, _ = _correlation(smooth[0], smooth[1], odd(STRUCTURE * side), 0)
     return np.asarray((share > SOME_PRINT) & (agree > REGISTERED) & (structure > UNCOVERED))
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from pvm_core.arrays import F32, F64
-from pvm_core.verification import appearance, geometry, local
+from pvm_core.verification import appearance, geometry, local, patches, reprinted
 from pvm_core.verification.matching import Tentative, match_frame
 from pvm_core.verification.mirror import clearer, mirrored_view, unmirrored
 from pvm_core.verification.types import PairEvidence, VerifyParams, View
@@ -20,6 +20,8 @@ DRAWN: Final = 60
 #: the region that differs.
 LOCAL_INLIERS: Final = 10
 LOCAL_PRINT: Final = 0.4
+#: Print from which strokes are worth 18 ms to compare.
+STROKE_PRINT: Final = 0.6
 
 
 def verify_frame(frame: View, products: Sequence[View], params: VerifyParams) -> list[PairEvidence]:
@@ -59,6 +61,7 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
             if geometry.is_plausible(compared[1], kp_product.width, kp_product.height):
                 matrix = compared[1]
     differs = _recoloured(product, frame, fitted, t, matrix, seen)
+    other = _reprinted(product, frame, fitted, t, matrix, seen)
     confirmed, share, cover = geometry.guided_matching(kp_product, kp_frame, matrix)
     quad = geometry.project(matrix, geometry.corners_of(kp_product.width, kp_product.height))
     drawn = fitted.members[
@@ -84,6 +87,8 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
         points_frame=_points(kp_frame.xy[t.frame[drawn]]),
         recolour=None if differs is None else differs.distance,
         recolour_at=None if differs is None else differs.outline,
+        reprint=None if other is None else other.area,
+        reprint_at=None if other is None else other.outline,
         **({} if seen is None else asdict(seen)),
     )
 
@@ -98,8 +103,23 @@ def _recoloured(
 ) -> local.Recoloured | None:
     if seen is None or (seen.print_mid or 0.0) < LOCAL_PRINT or len(fitted.members) < LOCAL_INLIERS:
         return None
-    laid = local.lay_over(product, frame, matrix)
+    laid = patches.lay_over(product, frame, matrix, local.SIDE)
     return None if laid is None else local.recoloured(laid, product.keypoints.xy[t.product[fitted.members]])
+
+
+def _reprinted(
+    product: View,
+    frame: View,
+    fitted: geometry.Fit,
+    t: Tentative,
+    matrix: F64,
+    seen: appearance.Appearance | None,
+) -> reprinted.Reprinted | None:
+    if seen is None or (seen.print_mid or 0.0) < STROKE_PRINT or len(fitted.members) < LOCAL_INLIERS:
+        return None
+    laid = patches.lay_over(product, frame, matrix, reprinted.SIDE)
+    places = product.keypoints.xy[t.product[fitted.members]]
+    return None if laid is None else reprinted.reprinted(laid, places)
 
 
 def _points(xy: F32) -> tuple[tuple[float, float], ...]:

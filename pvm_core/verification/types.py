@@ -23,7 +23,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other values for the same pair and parameters: it is part of the key.
-VERSION: Final = "6"
+VERSION: Final = "8"
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,14 @@ class PairEvidence(Appearance):
         footprint: outline of the inliers in the frame (x0 y0 x1 y1 ..): what of the frame the pair explains.
         points_product, points_frame: the inliers (at most 60), for drawing.
         learned: what the second verifier found; None where it was not asked.
-        recolour: mean chroma, Lab units, of the region that contradicts the product most and that no light
-            explains (`verification.local`), >= 0; None where print does not agree well enough to say.
+        recolour: by how much the chroma of one region contradicts the product beyond what light and the rest
+            of the product explain (`verification.local`), Lab units, >= 0; None where print does not agree
+            well enough to say.
         recolour_at: corners of that region in product pixels, x0 y0 .. x3 y3.
+        reprint: size of the largest piece that agreeing print surrounds and where another print stands
+            (`verification.reprinted`), in units of the patch's longest side squared; None where it was not
+            looked for or too little is printed.
+        reprint_at: corners of that piece in product pixels.
         words: what the text of both says; None where it was not read.
         mirrored: whether the frame shows the product left for right; False: the plain view is the clearer
             one; None: only that was tried. Places are those of the frame as it is, mirrored or not.
@@ -137,6 +142,8 @@ class PairEvidence(Appearance):
     learned: LearnedEvidence | None = None
     recolour: float | None = None
     recolour_at: tuple[float, ...] | None = None
+    reprint: float | None = None
+    reprint_at: tuple[float, ...] | None = None
     words: WordEvidence | None = None
     mirrored: bool | None = None
 

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -25,6 +25,8 @@ from pvm_resources.events.webhooks import Receiver, Sink
 from pvm_resources.postgres.driver import Database, store_errors
 from pvm_resources.store.deliveries import CHANNEL, LEASE_S, Deliveries, Stream
 from pvm_resources.store.endpoints import Endpoints
+from pvm_resources.store.job_traces import JobTraces
+from pvm_resources.tracing import Tracing
 
 _LOG = logging.getLogger("pvm.delivery")
 #: Streams worked on side by side. An attempt waits on the network, not on this machine.
@@ -50,6 +52,7 @@ class Relay:
         sinks: by endpoint kind; endpoints of other kinds are left to other relays.
         workers: threads.
         lease_s: seconds after which another relay takes over what this one held when it died.
+        tracing: gets a span for each attempt, in the trace of the event's job.
     """
 
     def __init__(
@@ -59,7 +62,10 @@ class Relay:
         *,
         workers: int = WORKERS,
         lease_s: float = LEASE_S,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing or Tracing()
+        self._traces = JobTraces(database)
         self.owner = uuid.uuid4()
         self._database = database
         self._deliveries = Deliveries(database)
@@ -96,6 +102,7 @@ class Relay:
                 thread.join(max(0.0, deadline - time.monotonic()))
             for sink in self._sinks.values():
                 sink.close()
+            self.close()
             for thread in threads:
                 thread.join()
             self._release_all()
@@ -114,6 +121,10 @@ class Relay:
         finally:
             self._release_all()
         return attempts
+
+    def close(self) -> None:
+        """Sends what traces still hold; `run` does so itself."""
+        self._tracing.close()
 
     # -- the watching thread -----------------------------------------------------------------------
 
@@ -196,19 +207,32 @@ class Relay:
             return 0
         sink = self._sinks[endpoint.kind]
         self._parallel[endpoint.endpoint_id] = sink.parallel
+        trace = self._traces.of(stream.job_id) if self._tracing.on else None
         attempts = 0
         while attempts < _TURN and not self._stop.is_set():
             events = self._deliveries.waiting(stream, sink.batch)
             if not events:
                 break
             receiver = Receiver(endpoint.kind, endpoint.url, endpoint.secrets(datetime.now(UTC)))
-            answers = sink.send(receiver, events)
+            answers = self._send(sink, receiver, events, trace)
             attempts += len(answers)
             results = [_result(receiver, e, a) for e, a in zip(events, answers, strict=False)]
             if not self._deliveries.record(self.owner, stream, results):
                 _log_failure(endpoint.name, events[len(answers) - 1], results[-1])
                 break
         return attempts
+
+    def _send(
+        self, sink: Sink, receiver: Receiver, events: Sequence[Outgoing], trace: str | None
+    ) -> list[DeliveryAnswer]:
+        attributes = {"pvm.job_id": events[0].job_id, "pvm.event_id": str(events[0].event_id)}
+        name = f"deliver {events[0].name}"
+        with self._tracing.span(name, parent=trace, kind="producer", attributes=attributes) as span:
+            answers = sink.send(receiver, events)
+            span.note({"pvm.endpoint_kind": receiver.kind, "pvm.events": len(answers)})
+            if answers and answers[-1].error:
+                span.fail(answers[-1].error)
+        return answers
 
     def _release_all(self) -> None:
         try:

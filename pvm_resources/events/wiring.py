@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
 from urllib.parse import urlsplit
 
+from pvm_jobs.events import ATTENTION
 from pvm_jobs.notices import Notice, notice_of
 from pvm_jobs.payloads import Links, Outgoing
 from pvm_resources.events import signing
 from pvm_resources.events.broker import BusSink
 from pvm_resources.events.notifications import NotificationSink, keep_setting
+from pvm_resources.events.pubsub import PubSubSink, client_of
 from pvm_resources.events.relay import WORKERS, Relay
 from pvm_resources.events.webhooks import Sink, WebhookSink
 from pvm_resources.http.address_policy import AllowList, PinnedTransport
 from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import Settings
 from pvm_resources.store.deliveries import LEASE_S
-from pvm_resources.store.endpoints import BUS_ID, DEFAULT_EVENTS, SETTINGS_ID, Endpoints
+from pvm_resources.store.endpoints import BUS_ID, DEFAULT_EVENTS, PUBSUB_ID, SETTINGS_ID, Endpoints
 from pvm_resources.store.job_news import JobNewsQueries
+from pvm_resources.tracing import Tracing
+
+#: The setting that names the channel of live updates.
+_CHANNEL: Final = "PVM_ATTENTION_REDIS_CHANNEL"
 
 
 def make_relay(
@@ -41,7 +48,10 @@ def make_relay(
     }
     if settings.bus_url is not None:
         sinks["bus"] = BusSink(settings.bus_url.get_secret_value())
-    return Relay(database, sinks, workers=workers, lease_s=lease_s)
+    if settings.attention_redis_channel:
+        sinks["pubsub"] = PubSubSink(client_of(settings), settings.attention_redis_channel)
+    tracing = Tracing.of(settings, "pvm-relay")
+    return Relay(database, sinks, workers=workers, lease_s=lease_s, tracing=tracing)
 
 
 def _notices(settings: Settings, news: JobNewsQueries) -> Callable[[Outgoing], Notice | None]:
@@ -93,6 +103,11 @@ def keep_endpoints(settings: Settings, endpoints: Endpoints) -> None:
         endpoints.put(BUS_ID, "bus", shown, ["*"], name="BUS_BROKER")
     else:
         endpoints.disable(BUS_ID, "BUS_BROKER is not set")
+    if channel := settings.attention_redis_channel:
+        place = f"redis://{settings.redis_host}:{settings.redis_port}/{settings.redis_db}#{channel}"
+        endpoints.put(PUBSUB_ID, "pubsub", place, ATTENTION, name=_CHANNEL)
+    else:
+        endpoints.disable(PUBSUB_ID, f"{_CHANNEL} is not set")
 
 
 def _secret(given: str | None) -> str | None:

@@ -18,3 +18,8 @@ def job_lock_name(job_id: str) -> str:
 def run_lock_name(run_id: str) -> str:
     """The advisory lock that says "the worker of this Dagster run is alive"."""
     return f"run:{run_id}"
+
+
+def step_lock_name(run_id: str, step: str) -> str:
+    """The advisory lock that keeps two workers from computing one step of a Dagster run."""
+    return f"step:{run_id}:{step}"

@@ -32,7 +32,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import psutil
 import psycopg
@@ -42,7 +42,8 @@ from pvm_resources.postgres import accounts, dsn
 
 DATABASES: Final = ("pvm", "dagster")
 _SUPERUSER: Final = "pvm"
-_PORT: Final = "5432"
+#: Names the socket where the server listens nowhere else.
+_PORT: Final = 5432
 #: sun_path holds 108 bytes on Linux and 104 on macOS, with the final NUL.
 _SOCKET_PATH_MAX: Final = 103
 #: Not TMPDIR, which may differ between two processes that need the same socket.
@@ -94,16 +95,31 @@ class ServerStatus:
     log: Path
 
 
+class Address(NamedTuple):
+    """Where a server listens.
+
+    Attributes:
+        host: an address of one interface; "": the socket alone.
+        port: of the address, and part of the socket's name.
+    """
+
+    host: str = ""
+    port: int = _PORT
+
+
 class EmbeddedServer:
     """The server of one PVM_HOME. Safe to use from several processes and threads at once.
 
     Args:
         home: PVM_HOME; made where it does not exist.
         durable: False makes a new cluster that a power loss may destroy, for tests.
+        listen: where a server that this object starts listens beside its socket, for containers; every
+            process of the home finds the address of a server that runs by itself.
     """
 
-    def __init__(self, home: Path | str, *, durable: bool = True) -> None:
+    def __init__(self, home: Path | str, *, durable: bool = True, listen: Address | None = None) -> None:
         self._durable = durable
+        self._listen = listen
         self.home = Path(os.path.realpath(Path(home).expanduser()))
         self._root = self.home / "pg"
         self._data = self._root / "data"
@@ -132,6 +148,7 @@ class EmbeddedServer:
                 # The postmaster that was found was about to end.
                 started = self._ensure_running()
                 self._create_databases()
+            self._refuse_other_address()
             self._take_lease()
         return started
 
@@ -182,13 +199,18 @@ class EmbeddedServer:
         )
 
     def uri(self, database: Literal["pvm", "dagster"] | str = "pvm") -> str:
-        """The connection URL of a database: stable for the life of the home, readable by libpq and
-        SQLAlchemy. Holds the password.
+        """The connection URL of a database, readable by libpq and SQLAlchemy. Holds the password.
+
+        Through the address where the server listens on one, so that containers can use it too, else through
+        the socket; stable for as long as that does not change.
 
         Raises:
             StoreError: ``server.not_initialised`` before the first `up`.
         """
-        return dsn.to_url(self._dsn(database))
+        host = self._address().host
+        return dsn.to_url(
+            dsn.to_libpq(f"{self._dsn(database)} host='{host}'") if host else self._dsn(database)
+        )
 
     def __enter__(self) -> EmbeddedServer:
         self._started = self.up()
@@ -277,7 +299,7 @@ class EmbeddedServer:
 
     def _socket_dir(self) -> Path:
         folder = self._root / "run"
-        name = f"/.s.PGSQL.{_PORT}"
+        name = f"/.s.PGSQL.{self._address().port}"
         if len(os.fsencode(folder)) + len(name) <= _SOCKET_PATH_MAX and not accounts.is_root():
             return folder
         # The digest of the home's path is the same at every start; the inode distinguishes two homes with
@@ -285,6 +307,23 @@ class EmbeddedServer:
         inode = self.home.stat().st_ino if self.home.is_dir() else 0
         digest = hashlib.sha256(f"{self.home}\0{inode}".encode()).hexdigest()[:16]
         return _SHORT_FOLDER / f"pvm-{digest}"
+
+    def _address(self) -> Address:
+        """Where the running server listens; where none runs, where this object would have it listen."""
+        if self._postmaster() is not None:
+            return _address_in(self._data / "postmaster.pid")
+        return self._listen or Address()
+
+    def _refuse_other_address(self) -> None:
+        found = self._address()
+        if self._listen is not None and found != self._listen:
+            where = f"{found.host} port {found.port}" if found.host else "its socket alone"
+            raise StoreError(
+                "server.listen",
+                str(self.home),
+                f"its database server runs already and listens on {where}",
+                "Stop it with `pvm down`, then start again, so that PVM_POSTGRES_LISTEN is heard",
+            )
 
     def _dsn(self, database: str) -> str:
         try:
@@ -295,7 +334,7 @@ class EmbeddedServer:
             ) from None
         except PermissionError as error:
             raise self._home_error(error, "Use the account that owns PVM_HOME") from error
-        place = f"host='{self._socket_dir()}' port={_PORT}"
+        place = f"host='{self._socket_dir()}' port={self._address().port}"
         return dsn.to_libpq(f"{place} user={_SUPERUSER} password={password} dbname={database}")
 
     # -- the cluster ------------------------------------------------------------------------------
@@ -361,13 +400,15 @@ class EmbeddedServer:
         sockets = self._socket_dir()
         _closed_folder(sockets, account)
         self._clear_stale(sockets)
+        options = f"-k '{sockets}' -p {self._address().port}"
+        if self._listen is not None:
+            _admit_neighbours(self._data / "pg_hba.conf")
+            options += f" -c listen_addresses='{self._listen.host}'"
         log = self._root / "server.log"
         deadline = time.monotonic() + _ORPHANS_TIMEOUT_S
         while True:
             begin = log.stat().st_size if log.exists() else 0
-            code = self._pg_ctl(
-                account, "start", "-w", "-t", str(_START_TIMEOUT_S), "-o", f"-k '{sockets}' -p {_PORT}"
-            )
+            code = self._pg_ctl(account, "start", "-w", "-t", str(_START_TIMEOUT_S), "-o", options)
             if code == 0:
                 return
             tail = _tail(log, begin)
@@ -423,8 +464,8 @@ class EmbeddedServer:
             time.sleep(0.1)
         path.unlink(missing_ok=True)
         # The socket folder belongs to this home alone.
-        for name in (f".s.PGSQL.{_PORT}", f".s.PGSQL.{_PORT}.lock"):
-            (sockets / name).unlink(missing_ok=True)
+        for left in sockets.glob(".s.PGSQL.*"):
+            left.unlink(missing_ok=True)
 
     def _create_databases(self) -> bool:
         """Makes the databases that are missing; False where the postmaster went away meanwhile."""
@@ -508,6 +549,23 @@ def _pid_in(path: Path) -> int | None:
         return int(path.read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return None
+
+
+def _address_in(path: Path) -> Address:
+    """The address in a pid file of PostgreSQL: its fourth line is the port, its sixth the first address."""
+    try:
+        lines = path.read_text().splitlines()
+        return Address(lines[5].strip() if len(lines) > 5 else "", int(lines[3]))
+    except (OSError, ValueError, IndexError):
+        return Address()
+
+
+def _admit_neighbours(path: Path) -> None:
+    """Lets machines and containers of the server's own networks log in, with the password as all do."""
+    rule = "host all all samenet scram-sha-256\n"
+    if rule not in path.read_text():
+        with path.open("a") as rules:
+            rules.write(rule)
 
 
 def _tail(path: Path, begin: int) -> str:

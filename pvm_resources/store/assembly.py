@@ -18,6 +18,7 @@ from pvm_resources.store.features import Features
 from pvm_resources.store.galleries import Galleries
 from pvm_resources.store.inbox import Inbox
 from pvm_resources.store.industries import Industries
+from pvm_resources.store.job_traces import JobTraces
 from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.labels import Labels
 from pvm_resources.store.match_queries import MatchQueries
@@ -77,6 +78,7 @@ class Store:
     deliveries: Deliveries
     attention: Attention
     stream_progress: StreamProgress
+    job_traces: JobTraces
 
     @classmethod
     def over(cls, database: Database) -> Store:

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from pvm_core.errors import InputError
-from pvm_jobs.events import Event
+from pvm_jobs.events import ATTENTION, Event
+from pvm_jobs.payloads import Outgoing
 from pvm_resources.postgres.driver import Copy, Statement
 from pvm_resources.store.base import Repository, columns, insert, json, listed, rows
 from pvm_resources.store.job_changes import outbox_write
@@ -107,6 +108,7 @@ class JobAttention:
     Attributes:
         reason: of a failure: code, subject, reason, remedy.
         assets: the finished assets, each with data version, rows and figures.
+        variants: detector -> key, status and reason of the analysis under it.
     """
 
     job_id: str
@@ -115,10 +117,32 @@ class JobAttention:
     reason: dict[str, Any] | None
     assets: dict[str, Any]
     updated_at: datetime
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VideoVariant:
+    """What the analysis of a job under one detector says of a video.
+
+    Attributes:
+        main: its attention is the one that counts.
+        status, reason: of the job's analysis under that detector.
+        found: None where it has none of the video.
+        faces: frames that were looked at and the time it took; None likewise.
+    """
+
+    detector: str
+    main: bool
+    status: AttentionStatus
+    reason: dict[str, Any] | None
+    found: VideoAttention | None
+    faces: FaceSet | None
 
 
 _SET: Final = columns(FaceSet, chunks="jsonb")
 _TRACK: Final = columns(FaceTrack)
+#: Events that one look takes out of the outbox.
+_UPDATES: Final = 1_000
 _JOB_VIDEOS: Final = "SELECT video_id FROM job_videos WHERE job_id = %(job)s"
 
 
@@ -127,27 +151,54 @@ class Attention(Repository):
 
     # -- a job -------------------------------------------------------------------------------------
 
-    def begin(self, job_id: str, attention_key: str) -> None:
-        """The analysis of the job has begun under that key."""
-        self._db.commit(
-            insert(
-                "attention_jobs",
-                {"job_id": job_id, "status": "running", "attention_key": attention_key},
-                "ON CONFLICT (job_id) DO UPDATE SET status = 'running', reason = NULL, updated_at = now(), "
-                "attention_key = excluded.attention_key",
-            )
-        )
+    def begin(
+        self, job_id: str, attention_key: str, detector: str, faces_key: str, *, main: bool = True
+    ) -> None:
+        """The analysis of the job has begun under that key.
 
-    def fail(self, job_id: str, reason: Mapping[str, Any]) -> None:
-        """The analysis of the job failed; what it finished is kept."""
+        Args:
+            detector: its name, under which it stands beside those of other detectors.
+            faces_key: of what it finds faces with.
+            main: its attention is to count; else one that counts has to be there already.
+
+        Raises:
+            InputError: ``attention.variant``: it is not.
+        """
+        state = {"key": attention_key, "faces_key": faces_key, "status": "running", "reason": None}
+        if not main:
+            self._set_variant(job_id, detector, state)
+            return
         self._db.commit(
             insert(
                 "attention_jobs",
-                {"job_id": job_id, "status": "failed", "reason": json(reason)},
-                "ON CONFLICT (job_id) DO UPDATE SET status = 'failed', reason = excluded.reason, "
-                "updated_at = now()",
+                {
+                    "job_id": job_id, "status": "running", "attention_key": attention_key,
+                    "variants": json({detector: state}),
+                },
+                "ON CONFLICT (job_id) DO UPDATE SET status = 'running', reason = NULL, updated_at = now(), "
+                "attention_key = excluded.attention_key, "
+                "variants = attention_jobs.variants || excluded.variants",
             )
-        )
+        )  # fmt: skip
+
+    def fail(self, job_id: str, reason: Mapping[str, Any], detector: str = "", *, main: bool = True) -> None:
+        """The analysis of the job failed; what it finished is kept.
+
+        Args:
+            detector: under which; "": that of the analysis that counts.
+        """
+        state = {"status": "failed", "reason": dict(reason)}
+        if main:
+            self._db.commit(
+                insert(
+                    "attention_jobs",
+                    {"job_id": job_id, "status": "failed", "reason": json(reason)},
+                    "ON CONFLICT (job_id) DO UPDATE SET status = 'failed', reason = excluded.reason, "
+                    "updated_at = now()",
+                )
+            )
+            detector = detector or self._main_detector(job_id)
+        self._update_variant(job_id, detector, state)
 
     def finish_asset(
         self,
@@ -157,16 +208,48 @@ class Attention(Repository):
         *,
         complete: bool = False,
         events: Iterable[Event] = (),
+        detector: str = "",
+        main: bool = True,
     ) -> None:
         """One asset is finished for the job; `complete`: the whole analysis, with its events."""
-        self._db.commit(
-            Statement(
-                "UPDATE attention_jobs SET assets = assets || jsonb_build_object(%s::text, %s::jsonb), "
-                "status = CASE WHEN %s THEN 'complete' ELSE status END, updated_at = now() WHERE job_id = %s",
-                [asset, json(state), complete, job_id],
-            ),
-            outbox_write(events),
+        if main:
+            self._db.commit(
+                Statement(
+                    "UPDATE attention_jobs SET assets = assets || jsonb_build_object(%s::text, %s::jsonb), "
+                    "status = CASE WHEN %s THEN 'complete' ELSE status END, updated_at = now() "
+                    "WHERE job_id = %s",
+                    [asset, json(state), complete, job_id],
+                ),
+                outbox_write(events),
+            )
+        if complete:
+            self._update_variant(job_id, detector, {"status": "complete", "reason": None})
+
+    def _set_variant(self, job_id: str, detector: str, state: Mapping[str, Any]) -> None:
+        query = (
+            "UPDATE attention_jobs SET variants = variants || jsonb_build_object(%s::text, %s::jsonb) "
+            "WHERE job_id = %s AND attention_key <> ''"
         )
+        if not self._execute(query, detector, json(state), job_id):
+            raise InputError(
+                "attention.variant",
+                f"job {job_id}",
+                "it has no analysis yet that one of another detector could stand beside",
+                "Run it first under the detector of its industry's rules",
+            )
+
+    def _main_detector(self, job_id: str) -> str:
+        job = self.job(job_id)
+        states = job.variants.items() if job else ()
+        return next((name for name, one in states if job and one["key"] == job.attention_key), "")
+
+    def _update_variant(self, job_id: str, detector: str, state: Mapping[str, Any]) -> None:
+        """Changes one that has begun."""
+        self._execute(
+            "UPDATE attention_jobs SET variants = jsonb_set(variants, ARRAY[%s::text], "
+            "(variants -> %s::text) || %s::jsonb) WHERE job_id = %s AND variants ? %s::text",
+            detector, detector, json(state), job_id, detector,
+        )  # fmt: skip
 
     def job(self, job_id: str) -> JobAttention | None:
         """How far the job's analysis is; None where it has not begun."""
@@ -183,6 +266,26 @@ class Attention(Repository):
             [limit],
         )
         return [(key, ended) for key, ended in found]
+
+    def updates(self, after: Mapping[str, int]) -> list[Outgoing]:
+        """The oldest events of attention of these jobs, 1,000 at most, in order.
+
+        Args:
+            after: job -> place in the outbox (`Outgoing.seq`) that they come after. Events of one job become
+                visible in the order of their places; those of several do not.
+        """
+        return self._db.all(
+            Outgoing,
+            "SELECT event_id, job_id, seq, name, payload, created_at FROM outbox "
+            "JOIN unnest(%s::text[], %s::bigint[]) AS w (job, place) ON job_id = job AND seq > place "
+            "WHERE name = ANY(%s) ORDER BY seq LIMIT %s",
+            [list(after), list(after.values()), list(ATTENTION), _UPDATES],
+        )
+
+    def place(self, job_id: str) -> int:
+        """The place in the outbox of the job's newest event of attention; 0 where it has none."""
+        query = "SELECT coalesce(max(seq), 0) FROM outbox WHERE job_id = %s AND name = ANY(%s)"
+        return int(self._db.value(query, [job_id, list(ATTENTION)]) or 0)
 
     # -- faces -------------------------------------------------------------------------------------
 
@@ -272,6 +375,31 @@ class Attention(Repository):
             f"{key if job_id else ''} ORDER BY created_at DESC LIMIT 1",
             {"video": video_id, "job": job_id},
         )
+
+    def variants(self, video_id: uuid.UUID, job_id: str) -> list[VideoVariant]:
+        """What the job's analyses say of a video, each under its detector; the one that counts first."""
+        job = self.job(job_id)
+        if job is None:
+            return []
+        keys = {one["key"] for one in job.variants.values()}
+        found = self._db.all(
+            VideoAttention,
+            f"SELECT {listed(VideoAttention)} FROM attention_videos WHERE video_id = %s "
+            "AND attention_key = ANY(%s)",
+            [video_id, list(keys)],
+        )
+        sets = self._db.all(
+            FaceSet, f"SELECT {listed(FaceSet)} FROM face_sets WHERE video_id = %s", [video_id]
+        )
+        by_key, faces = {one.attention_key: one for one in found}, {one.faces_key: one for one in sets}
+        made = [
+            VideoVariant(
+                detector, one["key"] == job.attention_key, one["status"], one["reason"],
+                by_key.get(one["key"]), faces.get(one["faces_key"]),
+            )
+            for detector, one in job.variants.items()
+        ]  # fmt: skip
+        return sorted(made, key=lambda one: (not one.main, one.detector))
 
     def jobs_of(self, video_id: uuid.UUID) -> list[JobAttention]:
         """The analyses of the jobs that hold the video, newest first."""

@@ -26,6 +26,7 @@ CALLBACK_EVENTS: Final = ("job.completed", "job.failed", "job.cancelled")
 OVERLAP: Final = timedelta(hours=24)
 #: Endpoints of the settings keep their id when their address changes.
 BUS_ID: Final = uuid.uuid5(ids.ROOT, "endpoint|bus")
+PUBSUB_ID: Final = uuid.uuid5(ids.ROOT, "endpoint|pubsub")
 SETTINGS_ID: Final = uuid.uuid5(ids.ROOT, "endpoint|settings")
 
 _PATTERN: Final = re.compile(r"[a-z.*]{1,100}")

@@ -6,8 +6,10 @@ Filters are those of table `products` itself, so what a vector is found by is al
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import sql
@@ -60,6 +62,28 @@ _INDEXED: Final = {
 _SET: Final = "SELECT set_config(key, value, true) FROM jsonb_each_text(%s)"
 #: Memory and processes that make an index at once; both are free again when it is there.
 _BUILD: Final = {"maintenance_work_mem": "512MB", "max_parallel_maintenance_workers": "2"}
+#: Scores nearer to each other than this are one: of alike products any may be found.
+_SAME: Final = 1e-6
+
+
+@dataclass(frozen=True)
+class Recall:
+    """How many of the nearest products the index finds.
+
+    Attributes:
+        queries: stored vectors that were searched for.
+        wanted: products that comparing all vectors finds for them.
+        found: of those, that the index finds, or others as near.
+    """
+
+    queries: int
+    wanted: int
+    found: int
+
+    @property
+    def share(self) -> float:
+        """Found of wanted, 0 to 1."""
+        return self.found / self.wanted
 
 
 class PgVectorStore:
@@ -154,6 +178,40 @@ class PgVectorStore:
         """See `VectorStore`."""
         query = "SELECT count(*) FROM product_text_embeddings WHERE model_key = %s"
         return int(self._db.value(query, [self._key]))
+
+    def recall(self, *, queries: int = 10, limit: int = 20, seconds: float = 2.0) -> Recall | None:
+        """Measured by searching for stored vectors drawn at random, through the index and by comparing all;
+        None where there is no vector or no index.
+
+        Args:
+            limit: products wanted of each search.
+            seconds: after which no further search begins.
+        """
+        until = time.monotonic() + seconds
+        measured = Recall(0, 0, 0)
+        with self._db.transaction() as cursor:
+            if cursor.execute("SELECT to_regclass(quote_ident(%s))", [self._index]).fetchone() == (None,):
+                return None
+            query = (
+                "SELECT embedding::text FROM product_text_embeddings WHERE model_key = %s "
+                "ORDER BY random() LIMIT %s"
+            )
+            for (vector,) in cursor.execute(query, [self._key, queries]).fetchall():
+                if measured.queries and time.monotonic() > until:
+                    break
+                measured = self._searched(cursor, {"v": vector, "k": limit}, measured)
+        return measured if measured.wanted else None
+
+    def _searched(self, cursor: Cursor, values: Mapping[str, Any], before: Recall) -> Recall:
+        """One more search, through the index and by comparing all."""
+        clause, more = where(conditions(ProductFilter()))
+        cursor.execute(_SET, [json(_INDEXED)])
+        near = self._found(cursor, self._nearest(clause), {**values, **more})
+        cursor.execute(_SET, [json(dict.fromkeys(_INDEXED.keys() & _PLANNER, "on"))])
+        exact = self._found(cursor, self._compared(clause), {**values, **more})
+        least = exact[-1].similarity_score - _SAME if exact else 0.0
+        found = sum(one.similarity_score >= least for one in near)
+        return Recall(before.queries + 1, before.wanted + len(exact), before.found + found)
 
     def close(self) -> None:
         """Nothing: the database is its maker's."""

@@ -88,7 +88,8 @@ class Started:
     def up(self) -> subprocess.CompletedProcess[str]:
         """Starts what is not running."""
         ports = ("--port", str(self.ui_port), "--api-port", str(self.api_port))
-        started = self.pvm.cold("up", *ports, PVM_API_SOURCE_ROOTS=str(self.folder))
+        given = {"PVM_API_SOURCE_ROOTS": str(self.folder), "PVM_LOG_FORMAT": "json"}
+        started = self.pvm.cold("up", *ports, **given)
         assert started.returncode == 0, started.stderr
         for port in (self.ui_port, self.api_port):
             assert f"http://127.0.0.1:{port}" in started.stdout

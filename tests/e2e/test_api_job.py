@@ -21,6 +21,7 @@ import pytest
 import tiny
 from harness import Pvm, Started, open_to_others
 
+from pvm_assets.jobs import JOB_NAME
 from pvm_resources.postgres.server import EmbeddedServer
 
 _PHASES = ["collection", "feature_extraction", "matching", "evidence", "completed"]
@@ -88,6 +89,18 @@ def test_one_post_ends_in_matches_with_their_proof(platform: Platform) -> None:
     picture = platform.client.get(rows[0]["evidence_url"])
     assert picture.headers["content-type"] == "image/jpeg"
     assert len(picture.content) > 5_000
+
+
+def test_lines_of_runs_that_the_daemon_launched_are_json(platform: Platform) -> None:
+    logs = [platform.pvm.home / "logs" / f"{name}.log" for name in ("daemon", "code", "webserver")]
+    lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+    parsed = [json.loads(line) for line in lines if line.startswith("{")]
+    of_runs = [line for line in parsed if line.get("job_name") == JOB_NAME]
+    events = {line.get("event") for line in of_runs}
+    assert {"RUN_START", "STEP_START", "STEP_SUCCESS", "RUN_SUCCESS"} <= events, events
+    assert all({"time", "level", "logger", "message", "run_id"} <= line.keys() for line in of_runs)
+    assert "matches" in {line.get("step") for line in of_runs}
+    assert not [line for line in lines if " - dagster - " in line], "none in Dagster's own form"
 
 
 def test_other_users_of_the_machine_see_nothing_of_it(platform: Platform) -> None:

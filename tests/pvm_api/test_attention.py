@@ -21,11 +21,13 @@ TRACK = {
 }  # fmt: skip
 
 
-def _analysed(repos: Store, video_id: uuid.UUID, score: float | None, key: str = "a1") -> None:
-    repos.attention.write_set(FaceSet(video_id, "f1", "blazeface", 25.0, 100, 90, 1.5), [])
+def _analysed(
+    repos: Store, video_id: uuid.UUID, score: float | None, key: str = "a1", faces: str = "f1"
+) -> None:
+    repos.attention.write_set(FaceSet(video_id, faces, "blazeface", 25.0, 100, 90, 1.5), [])
     presenter = None if score is None else 0
     tracks = [] if score is None else [{**TRACK, "score": score}]
-    repos.attention.write_attention(VideoAttention(video_id, "f1", key, score, 0.75, 0.6, presenter, tracks))
+    repos.attention.write_attention(VideoAttention(video_id, faces, key, score, 0.75, 0.6, presenter, tracks))
 
 
 def _seen_in_both(repos: Store, world: World) -> None:
@@ -38,7 +40,7 @@ def _seen_in_both(repos: Store, world: World) -> None:
 
 def test_a_video_has_its_curve_and_gaps_are_null(client: TestClient, done: World, repos: Store) -> None:
     video = done.videos[0].video_id
-    repos.attention.begin("job-1", "a1")
+    repos.attention.begin("job-1", "a1", "blazeface", "f1")
     _analysed(repos, video, 0.8)
     repos.attention.finish_asset("job-1", "attention", {}, complete=True)
     found = client.get(f"/v1/videos/{video}/attention").json()
@@ -52,11 +54,36 @@ def test_a_video_has_its_curve_and_gaps_are_null(client: TestClient, done: World
     assert (other["status"], other["reason"]["code"]) == ("missing", "attention.left_out")
 
 
+def test_two_detectors_are_told_beside_each_other(client: TestClient, done: World, repos: Store) -> None:
+    video, other = (one.video_id for one in done.videos)
+    repos.attention.begin("job-1", "a1", "blazeface", "f1")
+    _analysed(repos, video, 0.8)
+    repos.attention.finish_asset("job-1", "attention", {}, complete=True, detector="blazeface")
+    repos.attention.begin("job-1", "a2", "haar", "f2", main=False)
+    _analysed(repos, video, 0.6, "a2", "f2")
+    repos.attention.finish_asset("job-1", "attention", {}, complete=True, detector="haar", main=False)
+    found = client.get(f"/v1/videos/{video}/attention").json()
+    assert found["score"] == 0.8
+    shown = [(one["detector"], one["main"], one["status"], one["score"]) for one in found["variants"]]
+    assert shown == [("blazeface", True, "complete", 0.8), ("haar", False, "complete", 0.6)]
+    assert [one["frames_with_face"] for one in found["variants"]] == [90, 90]
+    assert [len(one["tracks"]) for one in found["variants"]] == [1, 1]
+    rows = client.get(f"/v1/results?min_score=0&video={video}").json()["items"]
+    assert {row["attention"] for row in rows} == {0.8}, "the first one counts"
+    left_out = client.get(f"/v1/videos/{other}/attention").json()["variants"]
+    assert [one["status"] for one in left_out] == ["missing", "missing"]
+    error = ModelError("model.missing", "blazeface", "gone", "Pull it")
+    repos.attention.fail("job-1", error.to_dict(), "haar", main=False)
+    again = client.get(f"/v1/videos/{other}/attention").json()
+    assert again["variants"][1]["reason"]["code"] == "model.missing"
+    assert again["reason"]["code"] == "attention.left_out", "the first one is as it was"
+
+
 def test_what_is_missing_says_why(client: TestClient, done: World, repos: Store) -> None:
     address = f"/v1/videos/{done.videos[0].video_id}/attention"
     never = client.get(address).json()
     assert (never["status"], never["reason"]["code"]) == ("missing", "attention.not_run")
-    repos.attention.begin("job-1", "a1")
+    repos.attention.begin("job-1", "a1", "blazeface", "f1")
     assert client.get(address).json()["status"] == "running"
     repos.attention.fail("job-1", ModelError("model.missing", "blazeface", "gone", "Pull it").to_dict())
     failed = client.get(address).json()
@@ -71,7 +98,7 @@ def test_results_have_the_attention_of_their_video_and_its_order(
 ) -> None:
     first, second = (video.video_id for video in done.videos)
     _seen_in_both(repos, done)
-    repos.attention.begin("job-1", "a1")
+    repos.attention.begin("job-1", "a1", "blazeface", "f1")
     _analysed(repos, first, 0.2)
     _analysed(repos, second, 0.9)
     rows: list[tuple[str, float | None]] = []
@@ -89,7 +116,7 @@ def test_results_have_the_attention_of_their_video_and_its_order(
 def test_unknown_attention_comes_last(client: TestClient, done: World, repos: Store) -> None:
     first, second = (video.video_id for video in done.videos)
     _seen_in_both(repos, done)
-    repos.attention.begin("job-1", "a1")
+    repos.attention.begin("job-1", "a1", "blazeface", "f1")
     _analysed(repos, first, None)
     _analysed(repos, second, 0.0)
     rows = client.get("/v1/results?min_score=0&sort=attention").json()["items"]
@@ -112,7 +139,7 @@ def test_the_command_shows_scores_curves_and_reasons(
     never = runner.invoke(command, ["attention", "--job", "job-1"])
     assert never.exit_code == 2
     assert "attention.not_run" in never.output
-    repos.attention.begin("job-1", "a1")
+    repos.attention.begin("job-1", "a1", "blazeface", "f1")
     _analysed(repos, done.videos[0].video_id, 0.8)
     shown = runner.invoke(command, ["attention", "--job", "job-1"])
     assert "0.80" in shown.output
@@ -120,5 +147,12 @@ def test_the_command_shows_scores_curves_and_reasons(
     curve = runner.invoke(command, ["attention", "clip0", "--job", "job-1"])
     assert "unknown" in curve.output
     assert "0.70" in curve.output
+    repos.attention.begin("job-1", "a2", "haar", "f2", main=False)
+    _analysed(repos, done.videos[0].video_id, 0.6, "a2", "f2")
+    both = runner.invoke(command, ["attention", "--job", "job-1"]).output
+    assert both.index("blazeface") < both.index("haar")
+    assert "0.60" in both
+    refused = runner.invoke(command, ["attention", "--job", "job-1", "--detector", "haar"])
+    assert "--run" in refused.output
     whole = runner.invoke(command, ["attention", "clip0", "--job", "job-1", "--json"])
     assert '"coverage": 0.75' in whole.output

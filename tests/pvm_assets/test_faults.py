@@ -46,6 +46,8 @@ _FLEETING = {
     "seq",
     "metadata",
 }
+#: A product's version is when its catalogue was read, where the catalogue gives none.
+_TIMELESS = {("outbox", "payload"): "(payload - 'version')"}
 #: Rows that are computed, not remembered: a finished one is never computed again.
 _COMPUTED = ("stored_images", "stored_frames", "masks", "embeddings", "keypoint_sets", "pair_evidence")
 _STEPS = (
@@ -132,7 +134,7 @@ def _rows(repos: Store) -> dict[str, list[Any]]:
             )
             if c not in _FLEETING
         ]
-        text = ", ".join(f"{c}::text" for c in sorted(columns))
+        text = ", ".join(f"{_TIMELESS.get((table, c), c)}::text" for c in sorted(columns))
         found[table] = sorted(repos.database.tuples(f"SELECT {text} FROM {table}"), key=str)
     found["outbox"] = [row for row in found["outbox"] if "job.failed" not in row]
     found["phase_events"] = [row for row in found["phase_events"] if "job.failed" not in row]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import dagster as dg
 import pytest
 
 from pvm_attention.checks import CHECKS
-from pvm_attention.location import JOB_NAME, defs
+from pvm_attention.location import DETECTOR, JOB_NAME, defs
 from pvm_core import ids
 from pvm_jobs.job_ids import PARTITIONS_NAME
 from pvm_resources.media.store import MediaStore
@@ -35,12 +36,15 @@ class Place:
     job: Job
     instance: dg.DagsterInstance
 
-    def run(self) -> dg.ExecuteInProcessResult:
-        """One run of the whole location on the job."""
+    def run(self, detector: str = "") -> dg.ExecuteInProcessResult:
+        """One run of the whole location on the job, under the detector of its rules or another one."""
         self.instance.add_dynamic_partitions(PARTITIONS_NAME, [self.job.partition_key])
         made = defs.resolve_job_def(JOB_NAME)
         return made.execute_in_process(
-            partition_key=self.job.partition_key, instance=self.instance, raise_on_error=False
+            partition_key=self.job.partition_key,
+            instance=self.instance,
+            raise_on_error=False,
+            tags={DETECTOR: detector} if detector else {},
         )
 
     def rows_of_matching(self) -> list[Any]:
@@ -220,6 +224,80 @@ def test_another_detector_is_another_set_beside_the_first(
 
 
 @pytest.mark.attention
+def test_two_detectors_on_one_job_stand_side_by_side(
+    with_videos: Callable[..., Place], face_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = with_videos("single_face.mp4", "no_face.mp4")
+    _use(monkeypatch, face_models)
+    assert place.run().success
+    first = place.store.attention.job("j1")
+    result = place.run("haar")
+    assert result.success
+    assert len(result.get_asset_check_evaluations()) == len(CHECKS)
+    job = place.store.attention.job("j1")
+    assert job is not None
+    assert first is not None
+    assert (job.attention_key, job.status, job.updated_at) == (
+        first.attention_key, "complete", first.updated_at
+    ), "the one that counts is as it was"  # fmt: skip
+    assert set(job.variants) == {"blazeface", "haar"}
+    video = next(v for v in place.store.videos.members("j1") if v.given_name == "single_face.mp4")
+    main, other = place.store.attention.variants(video.video_id, "j1")
+    assert [(one.detector, one.main) for one in (main, other)] == [("blazeface", True), ("haar", False)]
+    assert main.found is not None
+    assert other.found is not None
+    assert main.found.score == pytest.approx(other.found.score, abs=0.05)
+    for step, row in (("faces", "| unknown |"), ("attention", "| 0.")):
+        shown = result.asset_materializations_for_node(step)[0].metadata
+        figures = json.loads(json.dumps(shown["detectors"].value))
+        assert list(figures) == ["blazeface", "haar"]
+        assert figures["haar"]["frames with a face"] > 60
+        table = str(shown["detectors by video"].value)
+        assert "| single_face.mp4 | 0." in table
+        assert row in table
+    told = place.store.database.tuples("SELECT payload->>'detector' FROM outbox WHERE name LIKE 'video%'")
+    assert sorted(row[0] for row in told) == ["blazeface"] * 2 + ["haar"] * 2
+
+
+@pytest.mark.attention
+def test_a_second_detector_that_fails_leaves_the_first(
+    with_videos: Callable[..., Place], face_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = with_videos("single_face.mp4")
+    _use(monkeypatch, face_models)
+    assert not place.run("haar").success, "there is none yet that it could stand beside"
+    assert place.store.attention.job("j1") is None
+    assert place.run().success
+    assert not place.run("nobody-knows-it").success
+    job = place.store.attention.job("j1")
+    assert job is not None
+    assert (job.status, job.reason) == ("complete", None)
+    failed = job.variants["nobody-knows-it"]
+    assert (failed["status"], failed["reason"]["code"]) == ("failed", "attention.detector")
+
+
+@pytest.mark.attention
+def test_yunet_finds_the_faces_that_blazeface_finds(
+    with_videos: Callable[..., Place], face_models: Path, real_faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = real_faces.parent / "weights" / "yunet" / "yunet_n_640_640.onnx"
+    if not weights.is_file():
+        pytest.skip(
+            "weights of YuNet are not on this machine: no package of a registry is known to ship them"
+        )
+    place = with_videos("single_face.mp4")
+    _use(monkeypatch, face_models)
+    assert place.run().success
+    assert place.run(f"yunet:{weights}").success
+    (video,) = place.store.videos.members("j1")
+    main, other = place.store.attention.variants(video.video_id, "j1")
+    assert other.detector == "yunet:yunet_n_640_640"
+    assert main.found is not None
+    assert other.found is not None
+    assert main.found.score == pytest.approx(other.found.score, abs=0.05)
+
+
+@pytest.mark.attention
 def test_faces_are_kept_as_long_as_the_rule_says(
     with_videos: Callable[..., Place], face_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +339,7 @@ def test_a_completed_job_waits_for_its_analysis_and_again_after_it_ran_again(pla
     jobs.complete("j1")
     ((key, ended),) = attention.waiting(5)
     assert key == place.job.partition_key
-    attention.begin("j1", "a1")
+    attention.begin("j1", "a1", "blazeface", "f1")
     assert not attention.waiting(5), "it is at work"
     attention.finish_asset("j1", "attention", {}, complete=True)
     assert not attention.waiting(5)

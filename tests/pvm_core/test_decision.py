@@ -85,6 +85,12 @@ def test_a_region_of_another_colour_holds_a_pair_and_leaves_those_of_other_frame
     assert (seen.status, seen.consistency) == ("accepted", 1)
 
 
+def test_another_print_in_one_place_holds_a_pair_and_says_so() -> None:
+    held = one([replace(pair("A", "f", 0.97), reprint=0.008)], "A", Rules())
+    assert (held.status, held.reason.code) == ("review", "print.differs")
+    assert held.score < Rules().accept
+
+
 RULES = st.builds(
     lambda name, accept, margin: replace(
         RULE_SETS[name],

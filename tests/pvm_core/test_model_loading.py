@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pvm_core.embedders import EmbedInput, embed_views, load_embedder
+from pvm_core.embedders.fitting import BatchLimit
 from pvm_core.errors import ModelError
 from pvm_core.masks import load_segmenter
 from pvm_core.model_registry import ModelSpec
@@ -82,7 +83,7 @@ def test_a_learned_embedder_loads_and_embeds(store: ModelStore, name: str, dim: 
 
 def test_batches_do_not_change_the_answer(store: ModelStore) -> None:
     embedder = load_embedder("tiny-clip", store.folder, "cpu", SPECS)
-    small = replace(embedder, batch_size=2)  # type: ignore[type-var]
+    small = replace(embedder, limit=BatchLimit(2))  # type: ignore[type-var]
     many = np.concatenate([v.rgb for v in embed_views(embedder, pictures(7), "frame", False)])
     few = np.concatenate([v.rgb for v in embed_views(small, pictures(7), "frame", False)])
     assert np.allclose(many, few, atol=1e-4)

@@ -10,7 +10,7 @@ import pytest
 
 from pvm_core.errors import StoreError
 from pvm_core.keypoints import KeypointParams, detect
-from pvm_core.scoring.pair_score import RECOLOURED
+from pvm_core.scoring.pair_score import RECOLOURED, REPRINTED
 from pvm_core.verification import (
     PairEvidence,
     VerifyParams,
@@ -294,6 +294,33 @@ def test_a_band_of_another_colour_is_found_however_small_and_the_right_pack_has_
     assert 120 < box[:, 1].min() < 153 < box[:, 1].max() < 186
 
 
+def line(colour: tuple[int, int, int]) -> np.ndarray:
+    """A printed front with a line of a colour and no word on it."""
+    made = label(1).copy()
+    cv2.rectangle(made, (40, 140), (200, 152), colour, -1)
+    return made
+
+
+def test_a_thin_line_of_another_colour_is_found_in_dim_light() -> None:
+    frame, _ = place(line((40, 120, 60)), TILTED)
+    shown = view((frame * np.array([0.5, 0.45, 0.4])).astype(np.uint8))
+    true, sibling = verify_frame(shown, [view(line((40, 120, 60))), view(line((60, 70, 150)))], PARAMS)
+    assert true.recolour is not None
+    assert sibling.recolour is not None
+    assert true.recolour < RECOLOURED < sibling.recolour
+
+
+@pytest.mark.parametrize("skin", [(214, 150, 116), (120, 74, 50)])
+def test_a_hand_that_reaches_in_is_not_another_colour(skin: tuple[int, int, int]) -> None:
+    frame, matrix = place(pack((30, 140, 70), seed=3), TILTED)
+    for y in (120, 142, 164):
+        tip, root = project(matrix, np.array([[70.0, y], [-60.0, y + 5]])).astype(int)
+        cv2.line(frame, tip.tolist(), root.tolist(), skin, 20)
+    found = verify(view(frame), view(pack((30, 140, 70), seed=3)), PARAMS)
+    assert found.inliers > 30
+    assert (found.recolour or 0.0) < RECOLOURED
+
+
 def test_a_sticker_over_the_band_is_not_another_colour_of_it() -> None:
     frame, _ = place(pack((30, 140, 70)), TILTED)
     found = verify(view(sticker(frame)), view(pack((30, 140, 70))), PARAMS)
@@ -309,3 +336,26 @@ def test_another_product_before_the_one_shown_is_not_another_colour_of_it() -> N
     assert found.inliers > 30
     assert found.recolour is not None
     assert found.recolour < RECOLOURED
+
+
+def worded(word: str) -> np.ndarray:
+    """A printed front twice as large, with a word on a band of one colour in its middle."""
+    made = cv2.resize(label(1), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    cv2.rectangle(made, (90, 280), (390, 332), (30, 120, 70), -1)
+    cv2.putText(made, word, (110, 320), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (250, 250, 250), 4)
+    return made
+
+
+def test_another_word_on_an_equal_pack_is_found_and_a_hand_or_a_shadow_is_none() -> None:
+    frame, matrix = place(worded("GINGER"), TILTED)
+    shade = np.linspace(0.6, 1.0, frame.shape[1])[None, :, None]
+    shown = (frame * shade).astype(np.uint8)
+    tip, root = project(matrix, np.array([[130.0, 430.0], [-90.0, 440.0]])).astype(int)
+    cv2.line(shown, tip.tolist(), root.tolist(), (214, 150, 116), 34)
+    true, sibling = verify_frame(view(shown), [view(worded("GINGER")), view(worded("CHAMOMILE"))], PARAMS)
+    assert true.reprint is not None
+    assert sibling.reprint is not None
+    assert true.reprint < REPRINTED <= sibling.reprint
+    box = np.reshape(sibling.reprint_at, (4, 2))
+    assert 80 < box[:, 0].min() < box[:, 0].max() < 440
+    assert 260 < box[:, 1].min() < 306 < box[:, 1].max() < 352

@@ -29,7 +29,7 @@ _EMPTY = {
     *("product_stream", "stream_consumers", "stream_totals"),
     *("job_pictures", "source_tokens", "source_budgets"),
     *("inbox", "api_keys", "api_secrets", "idempotency", "review_sessions", "uploads"),
-    *("endpoints", "deliveries", "delivery_streams", "picture_lines"),
+    *("endpoints", "deliveries", "delivery_streams", "picture_lines", "job_traces"),
 }
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 

@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import pytest
 
 from pvm_core.errors import StoreError
 from pvm_resources.postgres import accounts
-from pvm_resources.postgres.server import DATABASES, EmbeddedServer, binaries
+from pvm_resources.postgres.server import DATABASES, Address, EmbeddedServer, binaries
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes accounts")
@@ -394,3 +395,32 @@ def test_an_ordinary_user(short_home: EmbeddedServer) -> None:
     _, code = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(code) == 0
     assert (short_home.home / "pg" / "data").stat().st_uid == nobody.pw_uid
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_it_listens_where_it_is_told_and_every_client_finds_it(home: EmbeddedServer) -> None:
+    place = Address("127.0.0.1", _free_port())
+    listening = EmbeddedServer(home.home, durable=False, listen=place)
+    listening.up()
+
+    assert f"@127.0.0.1:{place.port}/pvm" in home.uri("pvm"), "an object that was told nothing finds it too"
+    assert _value(home.uri("dagster"), "SELECT inet_server_port()") == place.port
+    wrong = home.uri("pvm").replace("postgresql://pvm:", "postgresql://pvm:x")
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        _value(wrong, "SELECT 1")
+
+    with pytest.raises(StoreError, match=f"listens on 127.0.0.1 port {place.port}") as refused:
+        EmbeddedServer(home.home, listen=Address("127.0.0.1", place.port + 1)).up()
+    assert refused.value.code == "server.listen"
+
+    listening.down()
+    home.up()
+    assert "127.0.0.1" not in home.uri("pvm")
+    assert _value(home.uri("pvm"), "SELECT inet_server_port()") is None
+    with pytest.raises(StoreError, match="its socket alone"):
+        listening.up()

@@ -75,6 +75,7 @@ def test_the_environment_wins_over_the_file_and_empty_is_unset(
     [
         ("PVM_WORKERS", "0"), ("PVM_WORKERS", "many"), ("PVM_EXECUTOR", "lambda"), ("MATCH_ACCEPT", "1.5"),
         ("RETRIEVAL_TOPK", "0"), ("PVM_LOG_FORMAT", "xml"), ("PVM_EDGE_TERM", "perhaps"),
+        ("PVM_POSTGRES_LISTEN", "0.0.0.0:5433"), ("PVM_POSTGRES_LISTEN", "127.0.0.1:0"),
     ],
 )  # fmt: skip
 def test_a_bad_value_names_its_variable(

@@ -320,3 +320,47 @@ document.addEventListener("keydown", (event) => {
 
 // A screen reader announces only what changes after the page has loaded.
 if (toast.textContent.trim()) announce(toast.textContent.trim());
+
+// -- attention as it is found --------------------------------------------------------------------------
+
+const attention = $("#attention");
+
+function followed(place) {
+  // One connection a page that is looked at; another one begins after what came last.
+  let open = null, opened = false, pause = 1000;
+  const took = async (id, text) => {
+    place = id;
+    if (text.video_id !== attention.dataset.video) return;
+    const answer = await fetch(attention.dataset.shown);
+    if (answer.ok) attention.innerHTML = await answer.text();
+  };
+  const socket = () => {
+    const found = new WebSocket(`${location.origin.replace(/^http/, "ws")}${attention.dataset.live}socket?after=${place}`);
+    found.onopen = () => { opened = true; pause = 1000; attention.dataset.connected = "socket"; };
+    found.onmessage = (said) => { const { id, data } = JSON.parse(said.data); took(id, data); };
+    found.onclose = () => {
+      if (open !== found) return;
+      open = null;
+      // A proxy that passes no websocket passes an event stream.
+      if (!opened) open = events();
+      else setTimeout(turn, pause = Math.min(60000, pause * 2));
+    };
+    return found;
+  };
+  const events = () => {
+    const found = new EventSource(`${attention.dataset.live}stream?after=${place}`);
+    found.onopen = () => { attention.dataset.connected = "stream"; };
+    found.addEventListener("video.attention.ready", (said) => took(said.lastEventId, JSON.parse(said.data)));
+    return found;
+  };
+  const turn = () => {
+    const before = open;
+    if (document.hidden) { open = null; before?.close(); } else if (!open) open = socket();
+  };
+  document.addEventListener("visibilitychange", turn);
+  addEventListener("pagehide", () => { const before = open; open = null; before?.close(); });
+  addEventListener("pageshow", turn);
+  turn();
+}
+
+if (attention) followed(attention.dataset.after);

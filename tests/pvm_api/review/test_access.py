@@ -258,7 +258,7 @@ def test_a_match_shows_the_attention_of_its_video_and_gaps_as_gaps(
         [2, 0.5, 1, 1, 1, 1],
         [3, 0.5, 1, 1, 1, 1],
     ]
-    repos.attention.begin("job-1", "a1")
+    repos.attention.begin("job-1", "a1", "blazeface", "f1")
     repos.attention.write_set(FaceSet(video, "f1", "blazeface", 25.0, 100, 90, 1.5), [])
     repos.attention.write_attention(
         VideoAttention(video, "f1", "a1", 0.63, 0.75, 0.5, 0, [{"track": 0, "seconds": seconds}])
