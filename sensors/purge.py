@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from pvm_assets.execution.run_termination import forget_old_partitions
 from pvm_core.errors import PvmError
 from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.media.store import MediaStore
@@ -16,6 +17,7 @@ from pvm_resources.retention.orphans import remove_orphans
 from pvm_resources.retention.purge import Purge, PurgeReport
 from pvm_resources.settings import load_settings
 from pvm_resources.store.retention import Retention
+from pvm_resources.store.schedules import Schedules
 
 #: Time between two purges of the schedule. Each looks this far ahead, so that nothing outlives its limit
 #: between two of them.
@@ -51,6 +53,9 @@ def purge_due(context: dg.OpExecutionContext, config: PurgeConfig) -> None:
         try:
             now = Retention(database).now() + timedelta(hours=config.ahead_h)
             report = Purge(database, media, settings).run(now=now, dry_run=config.dry_run)
+            forgotten = forget_old_partitions(
+                context.instance, Schedules(database), settings.keep_partitions, dry_run=config.dry_run
+            )
             orphans = (
                 remove_orphans(database, media, datetime.now(UTC), dry_run=config.dry_run)
                 if config.orphans
@@ -58,7 +63,11 @@ def purge_due(context: dg.OpExecutionContext, config: PurgeConfig) -> None:
             )
         except PvmError as error:
             raise dg.Failure(str(error), metadata={"code": error.code}, allow_retries=False) from error
-    metadata = {**_metadata(report), **{f"orphans/{folder}": count for folder, count in orphans.items()}}
+    metadata = {
+        **_metadata(report),
+        **({"partitions": forgotten} if forgotten else {}),
+        **{f"orphans/{folder}": count for folder, count in orphans.items()},
+    }
     if report.failures:
         first = report.failures[0]
         raise dg.Failure(

@@ -14,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 from pvm_resources.signals import restore_handlers
 from tests import reaper
 
-pytest_plugins = ("tests.fixtures_db", "tests.fixtures_browser")
+pytest_plugins = ("tests.fixtures_db", "tests.fixtures_browser", "tests.fixtures_s3")
 
 # A suite in the background of a script would start every child with SIGINT ignored.
 restore_handlers()

@@ -11,7 +11,10 @@ from dagster._core.storage.tags import RUN_KEY_TAG
 
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_assets.run_tags import PARTITION_TAG
+from pvm_resources.store.schedules import Schedules
 
+#: Partitions that one call forgets: each is a statement, and its runs are looked up.
+_AT_ONCE: Final = 1_000
 _ALIVE: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -58,3 +61,19 @@ def forget_partition(instance: dg.DagsterInstance, partition_key: str) -> bool:
     if partition_key and instance.has_dynamic_partition(PARTITIONS_NAME, partition_key):
         instance.delete_dynamic_partition(PARTITIONS_NAME, partition_key)
     return True
+
+
+def forget_old_partitions(
+    instance: dg.DagsterInstance, schedules: Schedules, keep: int, *, dry_run: bool = False
+) -> int:
+    """Removes partitions of archived jobs, and those of ended jobs beyond the newest `keep`; returns how
+    many.
+
+    Their jobs, results and runs stay, and a job that is run again has its partition again. A partition added
+    by hand, which no job has yet, is left alone.
+    """
+    known = set(instance.get_dynamic_partitions(PARTITIONS_NAME))
+    old = [key for key in schedules.old_partitions(keep) if key in known][:_AT_ONCE]
+    if dry_run:
+        return len(old)
+    return sum(forget_partition(instance, key) for key in old)

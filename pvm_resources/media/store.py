@@ -8,6 +8,7 @@ import itertools
 import os
 import posixpath
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ _KEY_MAX: Final = 900
 #: Prefix of the names of unfinished files.
 _UNFINISHED: Final = ".tmp-"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+#: botocore's error where an object's bytes do not match its checksum.
+_DAMAGED: Final = "FlexibleChecksumError"
 _counter = itertools.count()
 
 
@@ -70,11 +73,13 @@ class MediaStore:
         """
         check_key(key)
         try:
-            if self._root is not None:
-                self._put_local(self._root / key, data)
-            else:
-                self._put_remote(self._at(key), data)
-        except OSError as error:
+            with self._faults("media.write", key):
+                if self._root is not None:
+                    self._put_local(self._root / key, data)
+                else:
+                    self._put_remote(self._at(key), data)
+        except (FileNotFoundError, IsADirectoryError) as error:
+            # Of a bucket, too.
             raise self._failure("media.write", key, error) from error
         return key
 
@@ -83,14 +88,16 @@ class MediaStore:
 
         Raises:
             ValueError: the key is not valid.
-            StoreError: ``media.missing``, or ``media.read`` (retryable).
+            StoreError: ``media.missing``; ``media.damaged``, where the bytes do not match the checksum that
+                an object store keeps with them; ``media.read`` (retryable).
         """
         check_key(key)
         try:
-            if self._root is not None:
-                return (self._root / key).read_bytes()
-            data: bytes = self._fs.cat_file(self._at(key))
-            return data
+            with self._faults("media.read", key):
+                if self._root is not None:
+                    return (self._root / key).read_bytes()
+                data: bytes = self._fs.cat_file(self._at(key))
+                return data
         except (FileNotFoundError, IsADirectoryError):
             raise StoreError(
                 "media.missing",
@@ -98,8 +105,6 @@ class MediaStore:
                 f"the media store {self.url} does not hold it",
                 "Run the job again to make it",
             ) from None
-        except OSError as error:
-            raise self._failure("media.read", key, error) from error
 
     def exists(self, key: str) -> bool:
         """True where `key` is stored."""
@@ -107,20 +112,20 @@ class MediaStore:
         if self._root is not None:
             return (self._root / key).is_file()
         try:
-            return bool(self._fs.isfile(self._at(key)))
-        except OSError as error:
-            raise self._failure("media.read", key, error) from error
+            with self._faults("media.read", key):
+                # `isfile` says False whatever went wrong.
+                return bool(self._fs.info(self._at(key))["type"] == "file")
+        except FileNotFoundError:
+            return False
 
     def delete(self, key: str) -> None:
         """Removes `key`; no error where it is not stored."""
         check_key(key)
-        try:
+        with contextlib.suppress(FileNotFoundError), self._faults("media.write", key):
             if self._root is not None:
                 (self._root / key).unlink(missing_ok=True)
-            elif self._fs.exists(self._at(key)):
+            else:
                 self._fs.rm_file(self._at(key))
-        except OSError as error:
-            raise self._failure("media.write", key, error) from error
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every key that starts with the folder `prefix`, unsorted."""
@@ -135,16 +140,19 @@ class MediaStore:
                 )
             return
         start = len(self._prefix) + 1 if self._prefix else 0
-        for found in self._fs.find(self._at(prefix) if prefix else self._prefix):
-            yield str(found)[start:]
+        with self._faults("media.read", prefix):
+            found = self._fs.find(self._at(prefix) if prefix else self._prefix)
+        for one in found:
+            yield str(one)[start:]
 
     def size(self, key: str) -> int | None:
         """Bytes stored under `key`; None where it is not stored."""
         check_key(key)
         try:
-            if self._root is not None:
-                return (self._root / key).stat().st_size
-            return int(self._fs.size(self._at(key)))
+            with self._faults("media.read", key):
+                if self._root is not None:
+                    return (self._root / key).stat().st_size
+                return int(self._fs.size(self._at(key)))
         except FileNotFoundError:
             return None
 
@@ -152,9 +160,10 @@ class MediaStore:
         """When `key` was stored, with a zone; None where it is not stored or the store does not say."""
         check_key(key)
         try:
-            if self._root is not None:
-                return datetime.fromtimestamp((self._root / key).stat().st_mtime, UTC)
-            found: datetime = self._fs.modified(self._at(key))
+            with self._faults("media.read", key):
+                if self._root is not None:
+                    return datetime.fromtimestamp((self._root / key).stat().st_mtime, UTC)
+                found: datetime = self._fs.modified(self._at(key))
         except (FileNotFoundError, NotImplementedError):
             return None
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
@@ -230,11 +239,32 @@ class MediaStore:
         # Object stores publish an object whole, at the end of its upload.
         self._fs.pipe_file(at, data)
 
-    def _failure(self, code: str, key: str, error: OSError) -> StoreError:
-        if error.errno in _FULL:
+    @contextlib.contextmanager
+    def _faults(self, code: str, key: str) -> Iterator[None]:
+        """Turns the store's errors into StoreErrors; what is missing is the caller's to answer."""
+        try:
+            yield
+        except (FileNotFoundError, IsADirectoryError, NotImplementedError):
+            raise
+        except _kinds() as error:
+            raise self._failure(code, key, error) from error
+
+    def _failure(self, code: str, key: str, error: Exception) -> StoreError:
+        at = f"{self.url}/{key}"
+        if isinstance(error, OSError) and error.errno in _FULL:
             return StoreError("store.disk_full", self.url, "no space is left", "Free space, then run again")
-        reason = error.strerror or str(error) or type(error).__name__
-        return StoreError(code, f"{self.url}/{key}", reason, "Check the media store", retryable=True)
+        if type(error).__name__ == _DAMAGED:
+            remedy = "Delete the object; the next run of its job makes it again"
+            return StoreError("media.damaged", at, "its bytes do not match its checksum", remedy)
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return StoreError(code, at, reason, "Check the media store", retryable=True)
+
+
+def _kinds() -> tuple[type[Exception], ...]:
+    """What a file system may raise. botocore's own errors, no OSErrors, say that a server cannot be reached,
+    that there are no credentials, or that a checksum does not match."""
+    botocore = sys.modules.get("botocore.exceptions")
+    return (OSError,) if botocore is None else (OSError, botocore.BotoCoreError)
 
 
 def check_key(key: str) -> None:
@@ -257,12 +287,13 @@ def _filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     from fsspec.core import url_to_fs
 
     try:
-        found, prefix = url_to_fs(url)
+        # What another process stored or deleted is seen at once.
+        found, prefix = url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError, OSError) as error:
         raise StoreError(
             "media.url",
             url.partition("?")[0],
             str(error),
-            "Install the fsspec file system of that URL, or correct it",
+            "Install the fsspec file system of that URL (of s3:// the extra s3), or correct it",
         ) from error
     return found, str(prefix).rstrip("/")

@@ -9,6 +9,7 @@ from typing import Final
 
 from pvm_core.errors import InputError
 from pvm_core.ids import ROOT
+from pvm_jobs.lifecycle import ENDED
 from pvm_resources.store.base import Repository
 
 #: The longest time between two runs of an industry, hours: a year.
@@ -90,6 +91,16 @@ class Schedules(Repository):
             "ORDER BY industry, finished_at DESC, job_id DESC"
         )
         return dict(self._db.tuples(query))
+
+    def old_partitions(self, keep: int) -> list[str]:
+        """Partition keys of archived jobs, and of ended jobs but the `keep` that ended last; oldest first."""
+        query = (
+            "SELECT partition_key FROM (SELECT partition_key, archived_at, finished_at, created_at, "
+            "row_number() OVER (ORDER BY coalesce(finished_at, created_at) DESC, job_id) AS place "
+            "FROM jobs WHERE status = ANY(%s)) ended WHERE archived_at IS NOT NULL OR place > %s "
+            "ORDER BY coalesce(finished_at, created_at)"
+        )
+        return [key for (key,) in self._db.tuples(query, [list(ENDED), keep])]
 
     def failed(self, limit: int = 100) -> list[FailedJob]:
         """Jobs that failed and need attention, newest first."""

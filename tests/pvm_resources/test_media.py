@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 
 from pvm_core.errors import StoreError
 from pvm_resources.media.store import MediaStore, check_key
+from tests.fixtures_s3 import Bucket
 
 
-@pytest.fixture(params=["folder", "url", "memory"])
+@pytest.fixture(params=["folder", "url", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> MediaStore:
-    """A store in a folder, by file URL, and in fsspec's memory."""
+    """A store in a folder, by file URL, in fsspec's memory, and in a bucket."""
+    if request.param == "s3":
+        bucket: Bucket = request.getfixturevalue("bucket")
+        return MediaStore(f"{bucket.url}/{uuid.uuid4().hex}")
     urls = {
         "folder": str(tmp_path / "m"),
         "url": f"file://{tmp_path}/m",

@@ -1,0 +1,2 @@
+-- Dagster's database beside ours; the image of PostgreSQL runs this when it makes its data folder.
+CREATE DATABASE dagster OWNER pvm;
