@@ -60,7 +60,6 @@ format: $(FULL) ## let ruff mend and format the code
 test: $(FULL) ## lint and the whole suite (real PostgreSQL, Dagster, RabbitMQ, Redis, NATS, Chromium)
 	@bash tools/chromium.sh
 	@bash tools/servers.sh
-	@bash tools/containers.sh
 	@$(BIN)/python -m compileall -q -j 0 $(ROOMS) sql definitions.py
 	@$(MAKE) --no-print-directory -j 2 lint suite
 
@@ -73,6 +72,7 @@ suite: $(FULL)
 	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, processes killed again and again
+	@bash tools/containers.sh
 	@bash tools/images.sh
 	$(BIN)/python -m pytest -v -m long --timeout=900 -n 2 --dist loadfile --no-loadscope-reorder
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import dagster as dg
 
 from pvm_assets.checks import collection, features, matching
@@ -10,9 +12,10 @@ from pvm_assets.industry import assets as industry_assets
 from pvm_assets.industry import checks as industry_checks
 from pvm_assets.jobs import industry_job, whole_job
 from pvm_assets.services import job_services
+from pvm_assets.shards import Sharding, in_shards
 from pvm_assets.steps.evidence import evidence
-from pvm_assets.steps.features import FEATURE_ASSETS
-from pvm_assets.steps.keyframes import keyframes
+from pvm_assets.steps.features import FEATURE_ASSETS, FEATURES, sharding_of
+from pvm_assets.steps.keyframes import begin_keyframes, cut_keyframes, keyframes
 from pvm_assets.steps.matching import candidate_pairs, matches
 from pvm_assets.steps.product_images import product_images
 from pvm_assets.steps.products import products
@@ -32,17 +35,25 @@ ASSETS = (
     matches,
     evidence,
 )
+#: How the items of assets are spread over steps.
+SHARDED: dict[str, Sharding] = {
+    "keyframes": Sharding(begin_keyframes, cut_keyframes, {}),
+    **{step.name: sharding_of(step) for step in FEATURES},
+}
 CHECKS = (*collection.CHECKS, *features.CHECKS, *matching.CHECKS)
 
 
-def definitions(executor: str) -> dg.Definitions:
+def definitions(executor: str, *, shards: bool = False) -> dg.Definitions:
     """The whole graph, run by the executor of that name.
+
+    Args:
+        shards: stages with many items are split over steps.
 
     Raises:
         InputError: ``executor.unknown``, ``executor.missing``.
     """
     return dg.Definitions(
-        assets=[*ASSETS, *industry_assets.ASSETS, *EXTERNAL],
+        assets=[*_assets(shards), *industry_assets.ASSETS, *EXTERNAL],
         asset_checks=[*CHECKS, *industry_checks.CHECKS, *EXTERNAL_CHECKS],
         jobs=[whole_job(), industry_job(), *JOBS],
         sensors=SENSORS,
@@ -52,7 +63,14 @@ def definitions(executor: str) -> dg.Definitions:
     )
 
 
+def _assets(shards: bool) -> Iterator[dg.AssetsDefinition]:
+    for asset in ASSETS:
+        sharding = SHARDED.get(asset.key.to_user_string()) if shards else None
+        yield asset if sharding is None else in_shards(asset, sharding)
+
+
 # Code servers and run workers start here, whoever started Dagster.
 restore_handlers()
 keep_private()
-defs = definitions(load_settings().executor)
+_settings = load_settings()
+defs = definitions(_settings.executor, shards=_settings.in_shards)

@@ -6,6 +6,7 @@ Worker processes import those modules: no Dagster here.
 
 from __future__ import annotations
 
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +80,10 @@ class FeatureStep(ABC):
     def report(self, totals: Mapping[Kind, int]) -> Report:
         """What the asset reports; `totals` are the job's pictures by kind."""
 
+    def prepare(self) -> None:
+        """What must be stored before the first picture is."""
+        return
+
     def without(self, item: Item, error: PvmError) -> Rows | None:
         """Rows that stand for a picture that failed; None where the failure is a problem of the picture."""
         return None
@@ -94,18 +99,37 @@ class FeatureStep(ABC):
         Raises:
             PvmError: a failure that is not a picture's own.
         """
+        todo, totals = self._begin()
+        self.stage.settle(self._each(self._batches(todo)), self._write)
+        return self.report(totals)
+
+    def begin(self) -> list[uuid.UUID]:
+        """States how many pictures there are; ids of those to compute."""
+        return [item.item_id for item in self._begin()[0]]
+
+    def compute(self) -> None:
+        """Computes the pictures of the stage's shard.
+
+        Raises:
+            PvmError: a failure that is not a picture's own.
+        """
+        self.stage.settle(self._each(self._batches(self._todo())), self._write)
+
+    def _begin(self) -> tuple[list[Item], dict[Kind, int]]:
         stage = self.stage
+        self.prepare()
         stage.services.store.jobs.set_keys(stage.job_id, **self.job_keys)
-        lost = self._lost_files()
-        todo = list(
-            self.features.missing(stage.job_id, self.name, self.key, mask_key=self.mask_key, again=lost)
-        )
+        todo = self._todo()
         covered = self.features.covered(stage.job_id, self.name, self.key)
         totals = {kind: total for kind, (_, total) in covered.items()}
         stage.begin(sum(totals.values()), reused=sum(totals.values()) - len(todo))
         self.features.announce(stage.job_id, self.name, self.key)
-        stage.settle(self._each(self._batches(todo)), self._write)
-        return self.report(totals)
+        return todo, totals
+
+    def _todo(self) -> list[Item]:
+        job_id, lost = self.stage.job_id, self._lost_files()
+        missing = self.features.missing(job_id, self.name, self.key, mask_key=self.mask_key, again=lost)
+        return [item for item in missing if self.stage.mine(item.item_id, str(item))]
 
     def _lost_files(self) -> list[Any]:
         """Pictures whose feature's file is gone, to be computed again; only a local store is looked at."""

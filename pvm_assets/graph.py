@@ -48,6 +48,13 @@ INDUSTRY_NODES: Final[Mapping[str, Node]] = {
 FINAL: Final = "evidence"
 
 
+def asset_of(step: str) -> str:
+    """The asset of a step, or the step itself where it is a check's: steps of an asset in shards are named
+    ``<asset>_shards.<step>`` (`pvm_assets.shards`)."""
+    graph, dot, _ = step.partition(".")
+    return graph.removesuffix("_shards") if dot else step
+
+
 def of_industry(steps: Collection[str]) -> bool:
     """Whether these steps, of which a check's is ``<asset>_<check>``, are of an industry and of no job."""
     return bool(steps) and all(any(step.startswith(name) for name in INDUSTRY_NODES) for step in steps)

@@ -3,6 +3,7 @@
 # Dagster reads the annotations of decorated functions: they are not postponed here.
 
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -36,9 +37,23 @@ BATCH: Final = 64
 _FLUSH_S: Final = 2.0
 
 
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of a stage's items, numbered from 0."""
+
+    number: int
+    count: int
+
+
 @dataclass
 class Stage:
-    """One asset at work on one job."""
+    """One asset at work on one job.
+
+    Attributes:
+        shard: the part that is worked on; None: all items.
+        after_shards: the asset's own step, after those of its shards.
+        set_aside: names of items that failed in a shard, and are not tried again.
+    """
 
     name: str
     job: Job
@@ -50,15 +65,26 @@ class Stage:
     reused: int = 0
     problems: int = 0
     started: float = field(default_factory=time.monotonic)
+    shard: Shard | None = None
+    after_shards: bool = False
+    set_aside: frozenset[str] = frozenset()
 
     @property
     def job_id(self) -> str:
         """The job's id."""
         return self.job.job_id
 
+    def mine(self, item_id: uuid.UUID, name: str) -> bool:
+        """Whether an item that is to do is this step's. Ids are digests: their numbers spread evenly."""
+        if self.shard is not None:
+            return item_id.int % self.shard.count == self.shard.number
+        return name not in self.set_aside
+
     def begin(self, total: int, reused: int = 0) -> None:
         """States how many items there are and how many of them were found done."""
         self.total, self.done, self.reused = total, reused, reused
+        if self.after_shards:
+            self.reused = self.services.store.state.reused(self.job_id, self.name)
         self.started = time.monotonic()
         self._write_progress()
         self.log.info(f"{self.name}: {total} items, {reused} reused, {total - reused} to do")
@@ -66,6 +92,9 @@ class Stage:
     def advance(self, count: int) -> None:
         """Counts items as done and says how fast it goes."""
         self.done += count
+        if self.shard is not None:
+            self.services.store.state.add_progress(self.job_id, self.name, count)
+            return
         self._write_progress()
         seconds = max(time.monotonic() - self.started, 1e-6)
         rate = (self.done - self.reused) / seconds
@@ -175,7 +204,8 @@ class Stage:
             "problems": self.problems,
             "seconds": round(seconds, 2),
         }
-        if fresh > 0 and seconds > 0:
+        # The time of shards is not this step's.
+        if fresh > 0 and seconds > 0 and not self.after_shards:
             found["items_per_second"] = round(fresh / seconds, 2)
         return found
 
@@ -252,17 +282,30 @@ def job_asset(
 def _materialise(
     name: str, work: Callable[[Stage], Report], context: dg.AssetExecutionContext, services: JobServices
 ) -> dg.MaterializeResult[Any]:
-    job = services.job_of(context.partition_key)
-    require_upstream(services.store.state, job.job_id, name)
-    services.store.state.start_stage(job.job_id, name)
-    stage = Stage(name, job, services.rules_of(job), services, context.log)
+    stage = stage_of(name, context.partition_key, services, context.log)
+    job, state = stage.job, services.store.state
+    require_upstream(state, job.job_id, name)
+    if context.op_execution_context.op_handle.parent is None:
+        state.start_stage(job.job_id, name)
+    else:
+        failed = state.problems(job.job_id, name)
+        stage.after_shards, stage.problems = True, len(failed)
+        stage.set_aside = frozenset(one.item for one in failed)
     report = work(stage)
     kept = {**stage.counts, **report.state}
-    services.store.state.finish_asset(
-        job.job_id, AssetState(name, report.version, report.rows, kept), events=report.events
-    )
+    state.finish_asset(job.job_id, AssetState(name, report.version, report.rows, kept), events=report.events)
     metadata = {**stage.counts, **report.metadata, "dagster/partition_row_count": report.rows}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(report.version))
+
+
+def stage_of(name: str, partition_key: str, services: JobServices, log: Any) -> Stage:
+    """The stage of an asset in a partition.
+
+    Raises:
+        InputError: ``partition.*``, or a stored rule is not valid.
+    """
+    job = services.job_of(partition_key)
+    return Stage(name, job, services.rules_of(job), services, log)
 
 
 class clear_failure:  # noqa: N801 - reads as a statement
@@ -287,4 +330,6 @@ class clear_failure:  # noqa: N801 - reads as a statement
             ) from error
 
 
-__all__ = ["BATCH", "Column", "Report", "Stage", "clear_failure", "job_asset", "timed_batches"]
+__all__ = [
+    "BATCH", "Column", "Report", "Shard", "Stage", "clear_failure", "job_asset", "stage_of", "timed_batches",
+]  # fmt: skip

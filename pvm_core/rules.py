@@ -40,6 +40,8 @@ class Rules:
             far more so than every other product in the catalogue.
         learned_term: whether learned local features, where installed, may carry a pair with hardly any print.
         word_term: whether words on the pack, where a reader is installed, may tell siblings apart.
+        shard_items: videos or pictures to do above which a stage is split over several steps, and about how
+            many each of them takes; where `PVM_SHARDS` is on (docs/executors.md).
         picture_timeout_s: seconds a product picture may take to decode before it is left out, with a problem.
         mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
         detector: `sift` or `akaze`.
@@ -91,6 +93,7 @@ class Rules:
     look_term: bool = True
     learned_term: bool = True
     word_term: bool = True
+    shard_items: int = 500
     #: One of 40 million pixels takes 1 to 2 s of one core.
     picture_timeout_s: float = 20.0
     mask_timeout_s: float = 5.0
@@ -124,7 +127,13 @@ class Rules:
 #: Fields that no stored match depends on: how long something is kept or waited for, what is shown beside it.
 _NOT_DECIDING: Final = frozenset(
     {
-        *("keep_videos_days", "picture_timeout_s", "similar_weight_look", "similar_weight_text"),
+        *(
+            "keep_videos_days",
+            "picture_timeout_s",
+            "shard_items",
+            "similar_weight_look",
+            "similar_weight_text",
+        ),
         *("recommend_weight_seen", "recommend_weight_look", "recommend_weight_text"),
         *("recommend_weight_popular", "recommend_diversity", "keep_faces_days", "attention_detector"),
         *("attention_weight_pose", "attention_weight_gaze", "attention_weight_eyes"),

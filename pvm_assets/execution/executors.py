@@ -10,6 +10,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pvm_assets.execution.supervision import RunRefusedError, supervise
+from pvm_assets.graph import asset_of
 from pvm_assets.run_tags import REFUSED_TAG
 from pvm_core.errors import InputError
 
@@ -98,7 +99,7 @@ class SupervisedExecutor(dg.Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
         """The inner executor's events, between taking and releasing the run's lock."""
-        steps = frozenset(execution_plan.step_keys_to_execute)
+        steps = frozenset(map(asset_of, execution_plan.step_keys_to_execute))
         instance, run = plan_context.instance, plan_context.dagster_run
         try:
             with supervise(instance, run, steps) as watch:

@@ -16,6 +16,7 @@ from dagster_postgres.utils import DagsterPostgresException
 from pvm_assets.execution.bootstrap import dagster_instance
 from pvm_assets.execution.code_location import CodeLocation
 from pvm_assets.execution.stale_runs import fail_stale_runs
+from pvm_assets.graph import asset_of
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_assets.run_tags import FOREGROUND_TAG, JOB_TAG, PARTITION_TAG
@@ -106,7 +107,7 @@ def _run(
         try:
             for event in execute_run_iterator(location.job(JOB_NAME), run, instance):
                 if on_news is not None and event.step_key is not None:
-                    on_news(StepNews(event.step_key, event.event_type_value, event.message or ""))
+                    on_news(StepNews(asset_of(event.step_key), event.event_type_value, event.message or ""))
         finally:
             instance.event_log_storage.free_concurrency_slots_for_run(run_id)
         return _outcome(instance, database, job.job_id, run_id, stale)

@@ -13,7 +13,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from pvm_assets.execution.run_trace import traced_run
-from pvm_assets.graph import FINAL, of_industry
+from pvm_assets.graph import FINAL, asset_of, of_industry
 from pvm_assets.hand_added import admitted
 from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG
 from pvm_core.errors import InputError, PvmError, StoreError
@@ -185,7 +185,7 @@ class Recorder:
 def describe_failure(event: dg.DagsterEvent) -> dict[str, Any]:
     """A step's failure as the job's error: code, subject, reason, remedy, retryable, stage."""
     data = event.step_failure_data
-    found: dict[str, Any] = {"stage": event.step_key or ""}
+    found: dict[str, Any] = {"stage": asset_of(event.step_key or "")}
     user = data.user_failure_data
     if user is not None:
         found |= {name: value.value for name, value in user.metadata.items()}

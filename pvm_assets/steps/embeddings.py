@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from pvm_assets.data_version import version_of
 from pvm_assets.feature_step import Extractor, FeatureStep, Rows
-from pvm_assets.gpu import GPU
 from pvm_assets.keys import key_of
 from pvm_assets.report import Column, Report
 from pvm_assets.work.decoded import Decoded
 from pvm_core.embedders import EmbedInput, choose_embedder, embed_views, load_embedder
 from pvm_core.ids import content_key
 from pvm_core.model_registry import MODELS
+from pvm_resources.gpu import GPU
 from pvm_resources.store.records import Embedding, Kind, Model
 
 if TYPE_CHECKING:
@@ -71,11 +71,10 @@ class Embeddings(FeatureStep):
         models = self.stage.services.settings.models
         return partial(EmbeddingExtractor.load, self.embedder.name, models, self.key, self.gray)
 
-    def run(self) -> Report:
+    def prepare(self) -> None:
         self.features.register_model(self.model)
         embedder = self.embedder
         self.stage.log.info(f"{embedder.name} on {embedder.device}, {embedder.dim} numbers a vector")
-        return super().run()
 
     def report(self, totals: Mapping[Kind, int]) -> Report:
         ids = self.features.item_ids(self.stage.job_id, self.name, self.key)

@@ -7,6 +7,7 @@ from typing import Final
 import dagster as dg
 
 from pvm_assets.feature_step import FeatureStep
+from pvm_assets.shards import Sharding
 from pvm_assets.stage import Report, Stage, job_asset
 from pvm_assets.steps.embeddings import Embeddings
 from pvm_assets.steps.keypoints import Keypoints
@@ -32,3 +33,8 @@ def feature_asset(step: type[FeatureStep]) -> dg.AssetsDefinition:
 
 
 FEATURE_ASSETS: Final = tuple(feature_asset(step) for step in FEATURES)
+
+
+def sharding_of(step: type[FeatureStep]) -> Sharding:
+    """How the pictures of a feature are spread over steps."""
+    return Sharding(lambda stage: step(stage).begin(), lambda stage: step(stage).compute(), step.placement)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from pvm_assets.data_version import version_of
@@ -31,21 +32,48 @@ from pvm_resources.store.records import JobVideo, KeyframeSet
 )
 def keyframes(stage: Stage) -> Report:
     """The sharpest frames of each shot, with their seconds; rejected frames keep their reason."""
-    services, params = stage.services, KeyframeParams.from_rules(stage.rules)
-    services.store.jobs.set_keys(stage.job_id, keyframes=params.key)
-    listed = services.store.videos.videos(stage.job_id)
+    params = KeyframeParams.from_rules(stage.rules)
     names = _names(stage)
+    todo = _begin(stage, params, names)
+    _cut(stage, params, [names[video_id] for video_id in todo])
+    return _keyframe_report(stage, params)
+
+
+def begin_keyframes(stage: Stage) -> Sequence[uuid.UUID]:
+    """States how many videos there are; those to cut, longest first."""
+    return _begin(stage, KeyframeParams.from_rules(stage.rules), _names(stage))
+
+
+def cut_keyframes(stage: Stage) -> None:
+    """Cuts the videos of the stage's shard."""
+    params, names = KeyframeParams.from_rules(stage.rules), _names(stage)
+    todo = _todo(stage, names, _intact_sets(stage, params))
+    _cut(stage, params, [names[video_id] for video_id in todo])
+
+
+def _begin(stage: Stage, params: KeyframeParams, names: Mapping[uuid.UUID, JobVideo]) -> list[uuid.UUID]:
+    stage.services.store.jobs.set_keys(stage.job_id, keyframes=params.key)
     done = _intact_sets(stage, params)
     for video_id, kept in done.items():
-        if kept.problem:
+        if kept.problem and not stage.after_shards:
             stage.note([_ended_early(names[video_id].given_name, kept.problem)])
-    stage.begin(len(listed), reused=len(done))
-    todo = sorted((v for v in listed if v.video_id not in done), key=lambda v: -(v.duration_s or 0.0))
-    setup = partial(FrameWorkerState, services.media, params)
-    answers = services.pool.map(cut_video, [names[video.video_id] for video in todo], setup)
+    todo = _todo(stage, names, done)
+    total = len(stage.services.store.videos.videos(stage.job_id))
+    stage.begin(total, reused=total - len(todo))
+    return todo
+
+
+def _todo(stage: Stage, names: Mapping[uuid.UUID, JobVideo], done: Collection[uuid.UUID]) -> list[uuid.UUID]:
+    listed = stage.services.store.videos.videos(stage.job_id)
+    todo = [v for v in listed if v.video_id not in done and stage.mine(v.video_id, str(names[v.video_id]))]
+    return [video.video_id for video in sorted(todo, key=lambda v: -(v.duration_s or 0.0))]
+
+
+def _cut(stage: Stage, params: KeyframeParams, videos: Sequence[JobVideo]) -> None:
+    setup = partial(FrameWorkerState, stage.services.media, params)
+    answers = stage.services.pool.map(cut_video, videos, setup)
     # One video is one item: its frames are stored with the mark that it is done.
     stage.settle(answers, partial(_write_frames, stage, params), batch=1)
-    return _keyframe_report(stage, params)
 
 
 def _names(stage: Stage) -> dict[uuid.UUID, JobVideo]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,12 @@ class Masks(FeatureStep):
         self.stage.note([Problem.of(self.name, error, item.label)])
         reason = error.code.removeprefix("worker.")
         return [Mask(item.item_id, item.kind, self.key, False, None, 1.0, reason)]
+
+    def begin(self) -> list[uuid.UUID]:
+        if self.key != MASKS_OFF:
+            return super().begin()
+        self.stage.begin(0)
+        return []
 
     def run(self) -> Report:
         if self.key != MASKS_OFF:

@@ -112,6 +112,21 @@ class State(Repository):
         """Stores how far a stage is."""
         self._db.commit(_progress_write(job_id, progress))
 
+    def add_progress(self, job_id: str, stage: str, count: int) -> None:
+        """Counts items of a stage as done, in one of several steps that do so at once."""
+        # `least` leaves out what is null, so a stage without a total would be done at once.
+        self._execute(
+            "UPDATE progress SET done = least(total, done + %s), updated_at = now(), "
+            "share = greatest(share, least(1, coalesce((done + %s)::float8 / nullif(total, 0), 0))) "
+            "WHERE job_id = %s AND stage = %s",
+            count, count, job_id, stage,
+        )  # fmt: skip
+
+    def reused(self, job_id: str, stage: str) -> int:
+        """Items of a stage that its present run found done; 0 where it has not begun."""
+        row = self._db.tuples("SELECT reused FROM progress WHERE job_id = %s AND stage = %s", [job_id, stage])
+        return int(next(iter(row), (0,))[0] or 0)
+
     def clear_progress(self, job_id: str) -> None:
         """No stage has begun in the present run; what was done of each is kept as its share."""
         self._execute(NEW_RUN, job_id)

@@ -149,7 +149,7 @@ def _docker(pvm: Pvm, case: tiny.Tiny, engine: Engine) -> dict[str, str]:
 def test_steps_in_containers_find_the_same_though_one_is_killed(
     pvm: Pvm, case: tiny.Tiny, reference: Rows, engine: Engine
 ) -> None:
-    settings = {"PVM_EXECUTOR": "docker", **_docker(pvm, case, engine)}
+    settings = {"PVM_EXECUTOR": "docker", "PVM_SHARDS": "false", **_docker(pvm, case, engine)}
     killer = Killer(engine, "keyframes")
     killer.start()
     try:
@@ -219,7 +219,8 @@ def test_jobs_for_kubernetes_are_valid_and_find_the_same(
     pvm.kept_up()
     server = EmbeddedServer(pvm.home)
     settings = {
-        "PVM_EXECUTOR": "k8s", "PVM_DATABASE_URL": server.uri("pvm"), "DAGSTER_PG_URL": server.uri("dagster"),
+        "PVM_EXECUTOR": "k8s", "PVM_SHARDS": "false",
+        "PVM_DATABASE_URL": server.uri("pvm"), "DAGSTER_PG_URL": server.uri("dagster"),
     }  # fmt: skip
     launcher = {
         "module": "dagster_k8s", "class": "K8sRunLauncher",
@@ -288,7 +289,7 @@ def _worker_of(server: EmbeddedServer, step: str) -> str:
     raise AssertionError(f"no worker began {step}")
 
 
-def test_celery_workers_find_the_same_though_one_is_killed(
+def test_shards_on_celery_workers_find_the_same_though_one_is_killed(
     pvm: Pvm, case: tiny.Tiny, reference: Rows, broker: Broker
 ) -> None:
     pvm.kept_up()
@@ -297,10 +298,13 @@ def test_celery_workers_find_the_same_though_one_is_killed(
         "PVM_EXECUTOR": "celery", "PVM_CELERY_BROKER": broker.url,
         "PVM_DATABASE_URL": server.uri("pvm"), "DAGSTER_PG_URL": server.uri("dagster"),
     }  # fmt: skip
+    assert pvm.cold("industries", "add", _INDUSTRY).returncode == 0
+    assert pvm.cold("rules", "set", "-i", _INDUSTRY, "shard_items=1").returncode == 0
     workers = {name: _worker(pvm, name, settings) for name in ("one", "two")}
+    shard = "keyframes_shards.keyframes_shard[1_of_2]"
     try:
         run = _started(pvm, case, **settings)
-        os.killpg(workers[_worker_of(server, "keyframes")].pid, signal.SIGKILL)
+        os.killpg(workers[_worker_of(server, shard)].pid, signal.SIGKILL)
         _ended(run)
     finally:
         for worker in workers.values():
@@ -309,9 +313,12 @@ def test_celery_workers_find_the_same_though_one_is_killed(
             worker.wait()
 
     with psycopg.connect(server.uri("dagster")) as connection:
-        begun = connection.execute(
-            "SELECT count(*) FROM event_logs "
-            "WHERE step_key = 'keyframes' AND dagster_event_type = 'STEP_START'"
-        ).fetchone()
-    assert begun == (2,), "the step was handed to the other worker"
+        begun = dict(
+            connection.execute(
+                "SELECT step_key, count(*) FROM event_logs WHERE dagster_event_type = 'STEP_START' GROUP BY 1"
+            ).fetchall()
+        )
+    assert begun[shard] == 2, "the shard was handed to the other worker"
+    assert begun["keyframes_shards.keyframes_shard[0_of_2]"] in (1, 2)
+    assert sum(step.startswith("masks_shards.masks_shard[") for step in begun) > 2
     assert _rows(pvm, **settings) == reference
