@@ -235,8 +235,8 @@ def plain_loops(case: Path, home: Path, embed_model: str) -> dict[str, float]:
     }
     for name, extractor in extractors.items():
         found[name] = _each(frames, lambda item, e=extractor: e.compute([decode(media, item)]))
-    pictures = [(decode(media, item).rgb, item.kind) for item in (*frames[:10], *products)]
-    views = [View(detect(rgb, None, points, kind), rgb) for rgb, kind in pictures]
+    pictures = [decode(media, item).rgb for item in (*frames[:10], *products)]
+    views = [View(detect(rgb, None, points), rgb) for rgb in pictures]
     verify = VerifyParams.from_rules(rules)
     found["matches"] = _each(
         views[:10], lambda v: verify_frame(v, views[10:][: rules.retrieval_topk], verify)

@@ -21,6 +21,7 @@ from pvm_core.errors import InputError, PvmError, error_to_dict
 from pvm_jobs.job_ids import PARTITION_FORM, PARTITIONS_NAME
 from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource
+from pvm_resources.gpu import GPU
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.locks import run_lock_name
 from pvm_resources.private import keep_private
@@ -32,6 +33,7 @@ from pvm_resources.store.records import Job
 
 JOB_NAME: Final = "pvm_attention_run"
 _GROUP: Final = "attention"
+_GPU_POOL: Final = "attention_gpu"
 _OWNERS: Final = ("team:attention",)
 #: The same partitions as the graph's, known to Dagster by their name.
 _PARTITIONS: Final = dg.DynamicPartitionsDefinition(name=PARTITIONS_NAME)
@@ -158,6 +160,9 @@ def _spec(name: str, deps: tuple[str, ...], description: str, table: str, kinds:
 
 @dg.multi_asset(
     name="faces",
+    # A pool of its own: no GPU step of matching waits for one of this location.
+    pool=_GPU_POOL,
+    op_tags=GPU["op_tags"],
     specs=[
         _spec(
             "face_tracks", (), "Faces of each video, followed while they are seen.", "face_tracks", {"opencv"}

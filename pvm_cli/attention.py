@@ -133,10 +133,14 @@ def _run(session: Session, job: Job, detector: str) -> None:
     state = session.store.attention.job(job.job_id)
     failed = {name: one["reason"] for name, one in state.variants.items() if one["reason"]} if state else {}
     if not failed and (state is None or state.status != "failed"):
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise StoreError(
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        error = StoreError(
             "attention.broken", f"job {job.job_id}", f"its process ended: {last}", "Run it again"
         )
+        if state is not None and state.status == "running":
+            # It could not say so itself.
+            session.store.attention.fail(job.job_id, error.to_dict())
+        raise error
     note("the analysis failed; what it finished is kept")
     for name, reason in failed.items():
         note(f"{name}: {reason['reason']} [{reason['code']}]. {reason['remedy']}")

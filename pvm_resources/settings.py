@@ -66,11 +66,8 @@ _VARIABLES: Final = {
 
 
 #: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples; the
-#: interpreter that workspace-attention.yaml names; the token of the gRPC services; the socket that
-#: workspace-served.yaml names.
-_ELSEWHERE: Final = frozenset(
-    {"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_ATTENTION_TOKEN", "PVM_CODE_SOCKET"}
-)
+#: interpreter that workspace-attention.yaml names; the socket that workspace-served.yaml names.
+_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_CODE_SOCKET"})
 
 
 def _variables(field: str) -> AliasChoices:
@@ -188,6 +185,11 @@ class Settings(RuleSettings):
         product_stream_*: where changes of products come from, how it and its readers are called, entries read
             at once, milliseconds that a read waits (below the five seconds that a stop may take), Redis
             streams that changes are spread over by category.
+        attention_host, attention_*_port: where the gRPC services of attention listen, and where the
+            orchestrator looks for them; `attention_services_at` (``name=host:port``, comma-separated) names
+            others. `attention_health_port`: of ``GET /health`` over HTTP; 0: nowhere.
+        attention_token: that callers of the services must send; None: nobody must.
+        attention_tls_cert, attention_tls_key: PEM files of their certificate; both or none.
         attention_redis_channel: channel of the Redis at `redis_*` on which live updates of attention are
             published as well; "": nowhere.
         redis_*, nats_url, qdrant_*, pinecone_*, supabase_*: servers of streams and of vectors;
@@ -277,6 +279,19 @@ class Settings(RuleSettings):
     product_stream_batch: int = Field(10, ge=1, le=1_000)
     product_stream_block_ms: int = Field(2_000, ge=1, le=4_000)
     product_stream_partitions: int = Field(1, ge=1, le=64)
+    attention_host: str = "127.0.0.1"
+    attention_orchestrator_port: int = Field(50051, ge=1, le=65_535)
+    attention_face_detection_port: int = Field(50052, ge=1, le=65_535)
+    attention_landmark_detection_port: int = Field(50053, ge=1, le=65_535)
+    attention_head_pose_port: int = Field(50054, ge=1, le=65_535)
+    attention_gaze_tracking_port: int = Field(50055, ge=1, le=65_535)
+    attention_blink_detection_port: int = Field(50056, ge=1, le=65_535)
+    attention_scorer_port: int = Field(50057, ge=1, le=65_535)
+    attention_health_port: int = Field(0, ge=0, le=65_535)
+    attention_services_at: str = ""
+    attention_token: SecretStr | None = None
+    attention_tls_cert: Path | None = None
+    attention_tls_key: Path | None = None
     attention_redis_channel: str = Field("", pattern=r"^[A-Za-z0-9_.:-]{0,100}$")
     redis_host: str = "localhost"
     redis_port: int = Field(6379, ge=1, le=65_535)

@@ -30,6 +30,12 @@ Amount = Annotated[
 ]
 
 
+#: Of the making of a product, beside 201.
+_WAS_THERE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": models.ProductChanged, "description": "It was there."}
+}
+
+
 @router.get("/v1/products", operation_id="listProducts", summary="Products, newest first")
 def list_products(
     request: Request,
@@ -84,7 +90,7 @@ def get_product(product_id: uuid.UUID, services: ServicesDep, base: Base, caller
     operation_id="createProduct",
     status_code=201,
     summary="Make a product, or say it whole again",
-    responses={200: {"model": models.ProductChanged, "description": "It was there."}},
+    responses=_WAS_THERE,
 )
 def create_product(
     body: models.ProductBody, response: Response, services: ServicesDep, base: Base, caller: Runner
@@ -184,5 +190,5 @@ for _path, _route, _method, _name, _shape, _status in (
 ):
     router.add_api_route(
         _path, _route, methods=[_method], operation_id=_name, response_model=_shape, status_code=_status,
-        summary="The same under its founding address",
+        summary="The same under its founding address", responses=_WAS_THERE if _status == 201 else None,
     )  # fmt: skip

@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 
 from pvm_assets.checks.factory import CheckContext, CheckOutcome, job_check
-from pvm_assets.gpu import GPU
 from pvm_assets.keys import MASKS_OFF
 from pvm_assets.work.decoded import decode
 from pvm_core.embedders import EmbedInput, embed_views, load_embedder
 from pvm_core.errors import StoreError
 from pvm_core.keypoints import from_npz
+from pvm_resources.gpu import GPU
 from pvm_resources.store.features import Feature
 from pvm_resources.store.records import Item, Kind
 

@@ -170,7 +170,7 @@ def dagster_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def _limit_gpu_pool(instance: dg.DagsterInstance) -> None:
-    from pvm_assets.gpu import GPU_POOL
+    from pvm_resources.gpu import GPU_POOL
 
     limits = instance.event_log_storage.get_pool_limits()
     if GPU_POOL not in {limit.name for limit in limits}:

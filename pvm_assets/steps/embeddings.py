@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from pvm_assets.data_version import version_of
 from pvm_assets.feature_step import Extractor, FeatureStep, Rows
-from pvm_assets.gpu import GPU
 from pvm_assets.keys import key_of
 from pvm_assets.report import Column, Report
 from pvm_assets.work.decoded import Decoded
 from pvm_core.embedders import EmbedInput, choose_embedder, embed_views, load_embedder
 from pvm_core.ids import content_key
 from pvm_core.model_registry import MODELS
+from pvm_resources.gpu import GPU
 from pvm_resources.store.records import Embedding, Kind, Model
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from pvm_assets.gpu import GPU
 from pvm_core.errors import InputError
+from pvm_resources.gpu import GPU
 from pvm_resources.settings import load_settings
 
 pytest.importorskip("dagster_docker")

@@ -14,7 +14,6 @@ import pytest
 from definitions import ASSETS, CHECKS, definitions, defs
 from pvm_assets.execution.code_location import CodeLocation
 from pvm_assets.execution.executors import EXECUTORS, SupervisedExecutor, pick_executor
-from pvm_assets.gpu import GPU
 from pvm_assets.graph import NODES, ancestors
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import JOB_PARTITIONS
@@ -22,6 +21,7 @@ from pvm_assets.stage import clear_failure
 from pvm_assets.steps.features import FEATURES
 from pvm_core.errors import InputError, StoreError
 from pvm_jobs.job_ids import PARTITION_FORM, slugify, split_partition_key
+from pvm_resources.gpu import GPU
 from pvm_resources.settings import project_root
 
 _HEAVY = ("dagster", "torch", "pandas", "httpx", "pydantic")

@@ -17,6 +17,7 @@ from pvm_attention.checks import CHECKS
 from pvm_attention.location import DETECTOR, JOB_NAME, defs
 from pvm_core import ids
 from pvm_jobs.job_ids import PARTITIONS_NAME
+from pvm_resources.gpu import GPU
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.driver import Database
 from pvm_resources.retention.purge import Purge
@@ -114,6 +115,9 @@ def test_the_location_holds_six_assets_of_one_group_with_a_check_each() -> None:
         assert node.partitions_def == dg.DynamicPartitionsDefinition(name=PARTITIONS_NAME)
         assert node.description
         assert node.owners
+    (step,) = [one for one in defs.resolve_job_def(JOB_NAME).graph.node_defs if one.name == "faces"]
+    assert set(GPU["op_tags"]) <= set(step.tags)
+    assert step.pool not in (None, GPU["pool"]), "matching's GPU steps never wait for it"  # type: ignore[attr-defined]
     parents = {k.to_user_string() for k in graph.get(dg.AssetKey("attention")).parent_keys}
     assert parents == {"head_pose", "gaze", "blinks"}
 
