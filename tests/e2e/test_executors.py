@@ -205,7 +205,9 @@ def test_a_run_in_a_container_finds_the_same(
         job = store.jobs.create(slug, {"products": str(case.products), "videos": str(case.videos)}, "one")
         run = _queued_run(instance, job)
         instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
-        assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+        launched = instance.get_run_by_id(run.run_id)
+        assert launched is not None
+        assert instance.run_launcher.check_run_worker_health(launched).status == WorkerStatus.RUNNING
         deadline = time.monotonic() + _PATIENCE_S
         while not (found := instance.get_run_by_id(run.run_id)).is_finished:  # type: ignore[union-attr]
             assert time.monotonic() < deadline
