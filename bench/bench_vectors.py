@@ -162,7 +162,7 @@ def _bare(
         built = time.perf_counter() - began
         cursor.execute("SELECT pg_table_size(%s), pg_indexes_size(%s)", [table, table])
         sizes = cursor.fetchone() or (0, 0)
-        cursor.execute("SET LOCAL hnsw.ef_search = 160; SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL hnsw.ef_search = 320; SET LOCAL enable_seqscan = off")
         taken, found = [], 0
         for vector, exact in zip(asked, best, strict=True):
             text = str(vector.tolist())

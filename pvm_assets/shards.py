@@ -67,15 +67,8 @@ def in_shards(asset: dg.AssetsDefinition, sharding: Sharding) -> dg.AssetsDefini
         name=f"{name}_shards",
         node_defs=[split, shard, own],
         dependencies=wiring,
-        input_mappings=[
-            dg.InputMapping(graph_input_name=one, mapped_node_name=split.name, mapped_node_input_name=one)
-            for one in inputs
-        ],
-        output_mappings=[
-            dg.OutputMapping(
-                graph_output_name="result", mapped_node_name=own.name, mapped_node_output_name="result"
-            )
-        ],
+        input_mappings=[_into(split.name, one) for one in inputs],
+        output_mappings=[_out_of(own.name)],
     )
     return dg.AssetsDefinition.from_graph(
         graph,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 import dagster as dg
 import docker
+import requests
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.plan.plan import ExecutionPlan
@@ -36,6 +38,10 @@ DOCKER_TAG: Final = "dagster-docker/config"
 RUN_LABEL: Final = "pvm/run"
 #: How often containers are looked after, seconds; a look is one request to the engine a running step.
 _HEALTH_S: Final = 5
+#: How long a container may take to end once its step has, or once it was told to stop, seconds.
+_END_S: Final = 30
+
+_log = logging.getLogger("pvm.docker")
 
 
 def step_docker_config(context: StepHandlerContext) -> dict[str, Any]:
@@ -120,11 +126,16 @@ class TaggedDockerStepHandler(DockerStepHandler):
             return
 
     def remove_ended(self, run_id: str) -> None:
-        """Removes the containers of the run's steps that have ended."""
+        """Removes the containers of the run's steps; a step says that it has ended a moment before its
+        container does."""
         client = self._get_client(self._container_context)
-        ended = {"label": f"{RUN_LABEL}={run_id}", "status": "exited"}
-        for container in client.containers.list(all=True, filters=ended):
-            container.remove(v=True)
+        for container in client.containers.list(all=True, filters={"label": f"{RUN_LABEL}={run_id}"}):
+            try:
+                container.wait(timeout=_END_S)
+                container.remove(v=True)
+            except (docker.errors.DockerException, requests.RequestException) as error:
+                # The run's result does not depend on it.
+                _log.warning("container %s of run %s was left behind: %s", container.name, run_id, error)
 
 
 class TaggedDockerExecutor(StepDelegatingExecutor):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: pgvector's defaults, written out so that an update cannot change them (its README, "HNSW").
 _HNSW: Final = "m = 16, ef_construction = 64"
 #: Candidates that a search of the graph keeps. Recall among 100,000 products: bench/bench_vectors.py.
-_EF_SEARCH: Final = 160
+_EF_SEARCH: Final = 320
 #: Vectors that a filtered search of the graph reads before all that match are compared instead.
 _SCAN: Final = 2_000
 #: Where the planner expects so few products to match, all of them are compared at once.

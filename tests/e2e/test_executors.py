@@ -23,11 +23,13 @@ import tiny
 import yaml
 from cluster import Cluster
 from dagster._core.launcher import LaunchRunContext, WorkerStatus
+from dagster_docker.container_context import DockerContainerContext
 from engine import IMAGE, Engine
 from harness import Pvm, free_port
 
 from pvm_assets.execution.bootstrap import bootstrap, dagster_instance
 from pvm_assets.execution.code_location import CodeLocation
+from pvm_assets.execution.docker import RUN_LABEL, TaggedDockerStepHandler
 from pvm_assets.jobs import JOB_NAME
 from pvm_assets.partitions import PARTITIONS_NAME
 from pvm_assets.run_tags import JOB_TAG, PARTITION_TAG
@@ -165,6 +167,19 @@ def test_steps_in_containers_find_the_same_though_one_is_killed(
     assert engine.client.containers.list(all=True) == [], "containers of ended steps are removed"
 
 
+def test_containers_of_a_run_are_removed_as_they_end(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", engine.url)
+    handler = TaggedDockerStepHandler(IMAGE, DockerContainerContext())
+    for run in ("mine", "another's"):
+        engine.client.containers.run(
+            IMAGE, ["sleep", "2"], detach=True, volumes=["/usr:/usr:ro"], labels={RUN_LABEL: run}
+        )
+    handler.remove_ended("mine")
+    (left,) = engine.client.containers.list(all=True)
+    assert left.labels[RUN_LABEL] == "another's"
+    left.remove(force=True)
+
+
 def _queued_run(instance: dg.DagsterInstance, job: Job) -> dg.DagsterRun:
     location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
     pointer = location.job(JOB_NAME)
@@ -190,7 +205,9 @@ def test_a_run_in_a_container_finds_the_same(
         job = store.jobs.create(slug, {"products": str(case.products), "videos": str(case.videos)}, "one")
         run = _queued_run(instance, job)
         instance.run_launcher.launch_run(LaunchRunContext(run, workspace=None))
-        assert instance.run_launcher.check_run_worker_health(run).status == WorkerStatus.RUNNING
+        launched = instance.get_run_by_id(run.run_id)
+        assert launched is not None
+        assert instance.run_launcher.check_run_worker_health(launched).status == WorkerStatus.RUNNING
         deadline = time.monotonic() + _PATIENCE_S
         while not (found := instance.get_run_by_id(run.run_id)).is_finished:  # type: ignore[union-attr]
             assert time.monotonic() < deadline
