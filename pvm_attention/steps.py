@@ -153,13 +153,15 @@ class JobAnalysis:
         """One measure of every video whose faces are known."""
         known = self.store.attention.series(self.job.job_id, self.faces_key, kind)
         sets = self._intact()
-        fresh = 0
+        fresh, unreadable = 0, list[StoreError]()
         for video_id, faces in sorted(sets.items()):
             kept = known.get(video_id)
             if kept and kept.method == METHODS[kind] and self.media.exists(kept.local_path):
                 continue
-            self._measure_one(kind, faces)
+            with _collected(unreadable):
+                self._measure_one(kind, faces)
             fresh += 1
+        _raise_first(unreadable)
         found = self.store.attention.series(self.job.job_id, self.faces_key, kind)
         version = content_key(kind, METHODS[kind], *(f"{v}" for v in sorted(found)), self.faces_key)
         figures = {"videos": len(found), "reused": len(sets) - fresh, "computed": fresh}
@@ -191,10 +193,13 @@ class JobAnalysis:
         known = attention.videos(job_id, self.attention_key)
         areas = areas_of(attention.tracks(job_id, self.faces_key))
         members, sets = self._members(), attention.sets(job_id, self.faces_key)
+        unreadable: list[StoreError] = []
         for video_id, faces in sorted(sets.items()):
-            found = known.get(video_id) or self._score_one(faces, areas.get(video_id, {}))
-            if found is not None:
-                attention.write_attention(found, [self._ready(found)])
+            with _collected(unreadable):
+                found = known.get(video_id) or self._score_one(faces, areas.get(video_id, {}))
+                if found is not None:
+                    attention.write_attention(found, [self._ready(found)])
+        _raise_first(unreadable)
         stored = attention.videos(job_id, self.attention_key)
         names = {video.video_id: video.given_name for video in members}
         missing = [name for video, name in names.items() if video not in stored]
@@ -275,3 +280,19 @@ _MEASURES: Final[dict[SeriesKind, Callable[[Iterator[FaceChunk]], Arrays]]] = {
     "gaze": gaze_series,
     "blinks": eye_series,
 }
+
+
+@contextmanager
+def _collected(unreadable: list[StoreError]) -> Iterator[None]:
+    """Takes what cannot be read of one video, so that one rerun looks at all such videos anew."""
+    try:
+        yield
+    except StoreError as error:
+        if error.code != "attention.nonsense":
+            raise
+        unreadable.append(error)
+
+
+def _raise_first(unreadable: list[StoreError]) -> None:
+    if unreadable:
+        raise unreadable[0]
