@@ -7,11 +7,13 @@ import uuid
 from functools import lru_cache
 from typing import Final
 
-from pvm_assets.work.evidence import evidence_page, weights_of
+from pvm_assets.work.evidence import evidence_page, is_current, weights_of
+from pvm_assets.work.picture_source import picture_source
 from pvm_core.evidence.words import Language
 from pvm_core.rules import Rules
 from pvm_jobs.source_policy import Policies
 from pvm_resources.media.store import MediaStore
+from pvm_resources.settings import Settings
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.match_record import EvidenceItem
 
@@ -25,9 +27,11 @@ class EvidencePictures:
     Args:
         media, store: where the pictures and the matches are.
         policies: of the sources.
+        settings: with the industry's they are the rules, which may ask for blurred faces.
     """
 
-    def __init__(self, media: MediaStore, store: Store, policies: Policies) -> None:
+    def __init__(self, media: MediaStore, store: Store, policies: Policies, settings: Settings) -> None:
+        self._settings = settings
         self._media = media
         self._store = store
         self._policies = policies
@@ -41,6 +45,15 @@ class EvidencePictures:
         """
         return self._store.match_queries.evidence_item(match_id)
 
+    def blurs(self, slug: str) -> bool:
+        """Faces are blurred in the evidence of this industry."""
+        industry = self._store.industries.get(slug)
+        return self._settings.rules_of(industry.rule_set, industry.rules).blur_faces
+
+    def current(self, item: EvidenceItem) -> bool:
+        """The stored picture is of the kind that the rules ask for."""
+        return is_current(item, blurs=self.blurs(item.industry))
+
     def tag(self, item: EvidenceItem, language: Language, *, portrait: bool = False) -> str:
         """Identifies the picture without drawing it; the match has a stored one."""
         key = item.evidence_path or ""
@@ -52,6 +65,7 @@ class EvidencePictures:
             item.label,
             item.rival,
             portrait,
+            self.blurs(item.industry),
         )
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
@@ -74,6 +88,7 @@ class EvidencePictures:
 
         Raises:
             StoreError: ``media.missing``, or the store is out of reach.
+            ModelError: ``evidence.faces``: faces are to be blurred and cannot be.
         """
         return (self._kept if keep else self._draw)(item.match_id, language, reason, tag, portrait)
 
@@ -81,8 +96,10 @@ class EvidencePictures:
         # The tag is part of the cache's key: it changes with the picture.
         item = self.item(match_id)
         rules = self._store.jobs.get(item.job_id).rules or vars(Rules())
+        # Loaded anew for each: OpenCV's networks serve one thread at a time.
+        blurs = self.blurs(item.industry)
         return evidence_page(
-            self._media,
+            picture_source(self._media, self._settings.models, blurs=blurs),
             item,
             weights_of(rules),
             self._policies,

@@ -70,7 +70,7 @@ class Services:
         gone = forgetting(settings, database)
         self.text_follower = TextFollower(self.text_index)
         self.catalogue = LivingCatalogue(self.store, media, gone, self.text_follower)
-        self.evidence = EvidencePictures(media, self.store, self.policies)
+        self.evidence = EvidencePictures(media, self.store, self.policies, settings)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:
         """Each industry's job that completed last; of one industry (slug) where given."""

@@ -14,11 +14,11 @@ from typing import Final
 import numpy as np
 
 from pvm_attention.chain import FaceSample, follow_faces
-from pvm_attention.detection import FaceDetector, load_detector
-from pvm_attention.landmarks import LandmarkNet
 from pvm_attention.rules import AttentionRules
 from pvm_attention.sample_store import CHUNK, put_chunk
 from pvm_core.errors import MediaError
+from pvm_core.faces.detection import FaceDetector, load_detector
+from pvm_core.faces.landmarks import LandmarkNet
 from pvm_core.ids import content_key
 from pvm_core.model_registry import MODELS
 from pvm_core.video import iter_frames

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pvm_attention.landmarks import Landmarks
 from pvm_attention.rules import AttentionRules
 from pvm_attention.sampling import FrameChooser
 from pvm_attention.tracking import Detector, Locator, Tracker
+from pvm_core.faces.landmarks import Landmarks
 from pvm_core.video import SampledFrame
 
 #: Longest side of the pictures that the networks see, pixels: a face of a tenth of it still fills the 64

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pvm_attention.landmarks import LEFT_CONTOUR, RIGHT_CONTOUR
 from pvm_core.arrays import F32
+from pvm_core.faces.landmarks import LEFT_CONTOUR, RIGHT_CONTOUR
 
 
 def eye_openness(points: F32) -> float:

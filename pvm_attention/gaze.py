@@ -11,8 +11,8 @@ import numpy as np
 
 from pvm_attention.eyes import eye_openness
 from pvm_attention.head_pose import HeadPose
-from pvm_attention.landmarks import LEFT_CONTOUR, LEFT_IRIS, RIGHT_CONTOUR, RIGHT_IRIS
 from pvm_core.arrays import F32
+from pvm_core.faces.landmarks import LEFT_CONTOUR, LEFT_IRIS, RIGHT_CONTOUR, RIGHT_IRIS
 
 Zone = Literal["at_camera", "left", "right", "up", "down", "away"]
 ZONES: Final[tuple[Zone, ...]] = ("at_camera", "left", "right", "up", "down", "away")

@@ -14,10 +14,10 @@ from pydantic import PrivateAttr
 
 from pvm_attention.checks import CHECKS, Examine
 from pvm_attention.comparison import compared
-from pvm_attention.detection import label_of
 from pvm_attention.sparkline import curve_preview
 from pvm_attention.steps import JobAnalysis, StepReport
 from pvm_core.errors import InputError, PvmError, error_to_dict
+from pvm_core.faces.detection import label_of
 from pvm_jobs.job_ids import PARTITION_FORM, PARTITIONS_NAME
 from pvm_resources.dagster_logs import quiet_console
 from pvm_resources.dagster_resources import DatabaseResource, MediaResource, SettingsResource

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvm_attention.chain import FaceSample
-from pvm_attention.landmarks import POINTS
 from pvm_core.arrays import F32, F64, Ints
+from pvm_core.faces.landmarks import POINTS
 from pvm_resources.media.store import MediaStore
 
 #: Samples in one file: 1,500 faces are a minute of one at 25 frames a second, and 9 MB in memory.

@@ -11,7 +11,6 @@ from typing import Any, Final
 from zipfile import BadZipFile
 
 from pvm_attention.analysis import FaceNetworks, areas_of, faces_key, look_at, media_prefix
-from pvm_attention.detection import label_of
 from pvm_attention.measures import (
     METHODS,
     Arrays,
@@ -27,6 +26,7 @@ from pvm_attention.measures import (
 from pvm_attention.rules import AttentionRules
 from pvm_attention.sample_store import FaceChunk, put_arrays, read_arrays, read_chunks
 from pvm_core.errors import InputError, MediaError, PvmError, StoreError
+from pvm_core.faces.detection import label_of
 from pvm_core.ids import content_key
 from pvm_core.rules import Rules
 from pvm_jobs.events import Event

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pvm_attention.detection import Face
-from pvm_attention.landmarks import Landmarks, region_of_box
-from pvm_attention.regions import Region
+from pvm_core.faces.detection import Face
+from pvm_core.faces.landmarks import Landmarks, region_of_box
+from pvm_core.faces.regions import Region
 from pvm_core.images import Rgb
 
 #: Faces followed at once: the largest ones.

@@ -100,12 +100,15 @@ def _made(
     from pvm_api.review.i18n import language
     from pvm_assets.work.evidence import evidence_page, weights_of
     from pvm_assets.work.industry_report import report_matches, report_of
+    from pvm_assets.work.picture_source import picture_source
     from pvm_resources.media.store import MediaStore
     from pvm_resources.models.calibrations import calibration_of
     from pvm_resources.settings import load_policies
 
     settings, store = session.settings, session.store
-    policies, spoken, media = load_policies(settings), language(lang), MediaStore(settings.media)
+    policies, spoken = load_policies(settings), language(lang)
+    blurs = session.rules_of(job).blur_faces
+    source = picture_source(MediaStore(settings.media), settings.models, blurs=blurs)
     weights = weights_of(job.rules or vars(session.rules_of(job)))
 
     def reason(row: MatchView) -> str:
@@ -113,7 +116,7 @@ def _made(
 
     def page(row: MatchView) -> bytes:
         item = store.match_queries.evidence_item(row.match_id)
-        return evidence_page(media, item, weights, policies, language=lang, reason=reason(row))
+        return evidence_page(source, item, weights, policies, language=lang, reason=reason(row))
 
     rows = store.match_queries.results(wanted, limit + 1)
     matches = report_matches(rows[:limit], page, policies, reason, max_bytes=max_bytes)

@@ -71,7 +71,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (replace(ITEM, http=500, exit=Exit.FAILED), "amazon ebay worker"),
     (replace(INPUT, exit=Exit.NOTHING), "pictures.none products.none videos.none"),
     (replace(INPUT, exit=Exit.FAILED), "embeddings.none keyframes.none partition upstream"),
-    (MODEL, "calibration model"),
+    (MODEL, "calibration evidence.faces model"),
     (replace(MODEL, exit=Exit.FAILED), "calibration.worse"),
     (FAILURE, "endpoint.test internal notify.test run step"),
     (

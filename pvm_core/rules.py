@@ -55,6 +55,7 @@ class Rules:
         attention_weight_pose, attention_weight_gaze, attention_weight_eyes: weights of the three terms of
             attention; not all 0. They are divided by the sum of those that are known.
         keep_faces_days: days that numbers about faces are kept; 0: they go with the next purge.
+        blur_faces: faces are blurred in evidence and reports; where they cannot be, these are refused.
         similar_weight_look, similar_weight_text: weights of look and words where similar products are asked
             for by both.
         recommend_weight_seen, recommend_weight_look, recommend_weight_text, recommend_weight_popular: weights
@@ -108,6 +109,7 @@ class Rules:
     attention_weight_gaze: float = 0.4
     attention_weight_eyes: float = 0.2
     keep_faces_days: float = 30.0
+    blur_faces: bool = False
     similar_weight_look: float = 0.5
     similar_weight_text: float = 0.5
     #: Chosen on a made-up shop of a seed of its own; measured on others: bench/bench_recommending.py.
@@ -128,6 +130,7 @@ class Rules:
 _NOT_DECIDING: Final = frozenset(
     {
         *(
+            "blur_faces",
             "keep_videos_days",
             "picture_timeout_s",
             "shard_items",

@@ -14,7 +14,7 @@ from xdist.scheduler import LoadFileScheduling
 from pvm_resources.signals import restore_handlers
 from tests import reaper
 
-pytest_plugins = ("tests.fixtures_db", "tests.fixtures_browser", "tests.fixtures_s3")
+pytest_plugins = ("tests.fixtures_db", "tests.fixtures_browser", "tests.fixtures_faces", "tests.fixtures_s3")
 
 # A suite in the background of a script would start every child with SIGINT ignored.
 restore_handlers()
@@ -37,6 +37,7 @@ _TOGETHER = {
         "jobs in process": (
             "test_job", "test_faults", "test_purged_job", "test_written_events", "test_structure",
             "test_event_log_redactor", "test_inbox", "test_run_status", "test_dagster_resources",
+            "test_blurred_evidence",
         ),
         "learned models": ("test_model_loading", "test_models"),
     }.items()

@@ -107,7 +107,9 @@ def shown_of(card: Card, services: Services) -> Shown:
     """What may be shown of a match."""
     terms = (services.policies[card.source], services.policies.of_platform(card.platform))
     purged, restricted = card.media_purged_at is not None, not all(one.store_media for one in terms)
-    there = any((card.evidence_path, card.best.img_id, card.best.frame_id))
+    there = bool(card.evidence_path) or (
+        any((card.best.img_id, card.best.frame_id)) and not services.evidence.blurs(card.industry)
+    )
     best, status, rival = card.best, card.effective_status, card.rival
     drawn = f"{card.evidence_path}|{best.img_id}|{best.frame_id}|{card.ts}|{card.score}|{status}"
     video, plain = at_second(card.video_url, card.ts), web(card.video_url)
@@ -193,12 +195,17 @@ def thumbnail(request: Request, match_id: uuid.UUID, services: ServicesDep, visi
     """A match's evidence, small."""
     pictures = services.store.review_queries.pictures(match_id)
     terms = (services.policies[pictures.source], services.policies.of_platform(pictures.platform))
-    tag = services.thumbnails.tag(pictures) if all(one.store_media for one in terms) else None
+    blurs = services.evidence.blurs(pictures.industry)
+    # Product and frame as they are do not stand in for evidence whose faces are blurred.
+    shown = all(one.store_media for one in terms) and (pictures.evidence is not None or not blurs)
+    tag = services.thumbnails.tag(pictures) if shown else None
     if tag is None:
         raise ApiError("evidence.unknown", "there is no picture of it", "Open the match")
     # Material that the terms limit is cached nowhere: not here, not in the browser.
     limited = any(one.restricted for one in terms)
-    item = services.evidence.item(match_id) if pictures.overruled and pictures.evidence else None
+    item = services.evidence.item(match_id) if pictures.evidence and (pictures.overruled or blurs) else None
+    if item is not None and not pictures.overruled and services.evidence.current(item):
+        item = None
     tag = tag if item is None else services.evidence.tag(item, "en")
     if not limited and (same := not_modified(request, tag, _KEEP)):
         return same

@@ -58,20 +58,22 @@ def evidence(
     layout: Layout = "wide",
 ) -> Response:
     """Product and frame side by side, or under each other for a narrow screen, with the points that agree,
-    the score and why. A verdict of people stands over the score."""
+    the score and why. A verdict of people stands over the score. Faces are blurred where the industry's rules
+    ask for it (`blur_faces`)."""
     key = services.store.match_queries.evidence_key(match_id)
     if key is None:
         raise _unknown("evidence", match_id)
     item = services.evidence.item(match_id)
     portrait = layout == "portrait"
-    if lang == "en" and item.effective_status == item.status and not portrait:
+    same = lang == "en" and item.effective_status == item.status and not portrait
+    if same and services.evidence.current(item):
         return _picture(request, services, key, "evidence", match_id, _REVALIDATE)
     rule, tag = (
         cache_rule(services, match_id, _REVALIDATE),
         services.evidence.tag(item, lang, portrait=portrait),
     )
-    if (same := not_modified(request, tag, rule)) is not None:
-        return same
+    if (unchanged := not_modified(request, tag, rule)) is not None:
+        return unchanged
     reason = language(lang).reason(item.reason) or ""
     drawn = services.evidence.make(
         item, lang, tag, keep=rule == _REVALIDATE, reason=reason, portrait=portrait

@@ -14,6 +14,7 @@ from pvm_assets.industry.asset import IndustryStage, industry_asset
 from pvm_assets.report import Column, Report
 from pvm_assets.work.evidence import evidence_page, weights_of
 from pvm_assets.work.industry_report import report_matches, report_of
+from pvm_assets.work.picture_source import picture_source
 from pvm_core.errors import StoreError
 from pvm_core.recommending.ranking import Ranked
 from pvm_core.report.model import Report as PageReport
@@ -169,12 +170,13 @@ def _page(stage: IndustryStage, job: Job) -> PageReport:
     services, store = stage.services, stage.services.store
     policies = load_policies(services.settings)
     weights = weights_of(job.rules or vars(stage.rules))
+    source = picture_source(services.media, services.settings.models, blurs=stage.rules.blur_faces)
     wanted = ResultFilter([job.job_id], 0.0, ["accepted"])
     rows = store.match_queries.results(wanted, _MATCHES)
 
     def page(row: MatchView) -> bytes:
         item = store.match_queries.evidence_item(row.match_id)
-        return evidence_page(services.media, item, weights, policies, language="en", reason=_reason(row))
+        return evidence_page(source, item, weights, policies, language="en", reason=_reason(row))
 
     matches = report_matches(rows, page, policies, _reason, max_bytes=_BYTES)
     return report_of(

@@ -8,8 +8,9 @@ from typing import Final
 
 from pvm_assets.data_version import version_of
 from pvm_assets.stage import Column, Report, Stage, job_asset
-from pvm_assets.work import given
 from pvm_assets.work.evidence import EvidenceDone, EvidenceTask, render_item, weights_of
+from pvm_assets.work.picture_source import picture_source
+from pvm_core.faces.blurring import require_networks
 from pvm_resources.store.match_record import EvidenceItem
 from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.records import MatchStatus
@@ -31,17 +32,21 @@ def evidence(stage: Stage) -> Report:
     """One picture for each accepted or reviewable match, by score or by verdict: product and frame, inlier
     lines, terms, second.
 
-    A match that is the same as before keeps its picture; one whose pictures were purged stays without.
+    A match that is the same as before keeps its picture; one whose pictures were purged stays without. Where
+    the rules ask for it faces are blurred, and where they cannot be no picture is drawn.
     """
-    services = stage.services
+    services, blurs = stage.services, stage.rules.blur_faces
+    _withdraw(stage)
     items = [i for i in services.store.matching.match_items(stage.job_id, statuses=_SHOWN) if _drawable(i)]
     todo = [item for item in items if not _made(stage, item)]
+    if blurs and todo:
+        require_networks(services.settings.models)
     stage.begin(len(items), reused=len(items) - len(todo))
     policies, weights = stage.policies, weights_of(asdict(stage.rules))
     tasks = (
         EvidenceTask(
             item,
-            evidence_key(stage.job_id, item.match_id),
+            evidence_key(stage.job_id, item.match_id, blurred=blurs),
             weights,
             policies[item.source].attribution,
             rival_shown=item.rival is None or not policies[item.rival.source].restricted,
@@ -52,8 +57,24 @@ def evidence(stage: Stage) -> Report:
     def write(done: list[EvidenceDone]) -> None:
         services.store.matching.set_evidence(stage.job_id, {d.match_id: d.key for d in done})
 
-    stage.settle(services.pool.map(render_item, tasks, partial(given, services.media)), write)
+    source = partial(picture_source, services.media, services.settings.models, blurs=blurs)
+    stage.settle(services.pool.map(render_item, tasks, source), write)
     return _report(stage)
+
+
+def _withdraw(stage: Stage) -> None:
+    """Deletes the pictures that the rules no longer allow or ask for, before any is drawn or refused."""
+    matching, wanted = stage.services.store.matching, stage.rules.blur_faces
+    other = {
+        m.match_id: m.evidence_path
+        for m in matching.matches(stage.job_id)
+        if m.evidence_path is not None
+        and (m.evidence_path == evidence_key(stage.job_id, m.match_id, blurred=True)) != wanted
+    }
+    for key in other.values():
+        stage.services.media.delete(key)
+    if other:
+        matching.withdraw_evidence(stage.job_id, list(other))
 
 
 def _drawable(item: EvidenceItem) -> bool:

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pvm_assets.work.picture_source import PictureSource
 from pvm_core.errors import StoreError
 from pvm_core.evidence.contact_sheet import encode_within
 from pvm_core.evidence.page import MAX_EVIDENCE_BYTES, EvidenceInput, Rival, render_evidence, render_portrait
 from pvm_core.evidence.words import Language, say
-from pvm_core.images import decode_mask, decode_stored
+from pvm_core.images import decode_mask
 from pvm_core.scoring.verdict import Verdict
 from pvm_core.verification import PairEvidence, evidence_from_row
 from pvm_jobs.source_policy import Policies
-from pvm_resources.media.store import MediaStore
 from pvm_resources.store.match_record import EvidenceItem
+from pvm_resources.store.matching import evidence_key
 
 #: The terms of a score, as fields of a pair.
 TERMS: Final = ("sim_deep", "sim_kp", "sim_edge")
@@ -59,20 +60,28 @@ class EvidenceDone:
     key: str
 
 
-def render_item(media: MediaStore, task: EvidenceTask) -> EvidenceDone:
+def render_item(source: PictureSource, task: EvidenceTask) -> EvidenceDone:
     """Renders and stores one evidence picture."""
-    media.put(task.key, drawn(media, task))
+    source.media.put(task.key, drawn(source, task))
     return EvidenceDone(task.item.match_id, task.key)
 
 
-def drawn(media: MediaStore, task: EvidenceTask) -> bytes:
+def drawn(source: PictureSource, task: EvidenceTask) -> bytes:
     """The evidence picture, JPEG of at most `MAX_EVIDENCE_BYTES`."""
     render = render_portrait if task.portrait else render_evidence
-    return encode_within(render(evidence_input(media, task)), MAX_EVIDENCE_BYTES)
+    return encode_within(render(evidence_input(source, task)), MAX_EVIDENCE_BYTES)
+
+
+def is_current(item: EvidenceItem, *, blurs: bool) -> bool:
+    """The stored evidence picture is of the kind that the rules ask for: with faces blurred, or as they are.
+
+    Where faces need not be blurred any more, one that has them blurred still proves the match.
+    """
+    return not blurs or item.evidence_path == evidence_key(item.job_id, item.match_id, blurred=True)
 
 
 def evidence_page(
-    media: MediaStore,
+    source: PictureSource,
     item: EvidenceItem,
     weights: tuple[tuple[str, float], ...],
     policies: Policies,
@@ -82,17 +91,26 @@ def evidence_page(
     portrait: bool = False,
 ) -> bytes:
     """The evidence picture of a match that has one, JPEG: the stored one where it says what is true now, in
-    English, on a wide screen; else drawn anew, with a verdict over the score.
+    English, on a wide screen, and blurs faces where the source does; else drawn anew, with a verdict over
+    the score.
 
     Raises:
         StoreError: ``media.missing``, or the store is out of reach.
     """
     assert item.evidence_path is not None
+    current = is_current(item, blurs=source.blurs)
     same = language == "en" and item.effective_status == item.status and not portrait
-    if same or item.image_path is None or item.frame_path is None:
-        return media.get(item.evidence_path)
+    if item.image_path is None or item.frame_path is None or (same and current):
+        if not current:
+            raise StoreError(
+                "media.missing",
+                item.evidence_path,
+                "its faces are not blurred, and what it was drawn of is gone",
+                "Look at the match without it",
+            )
+        return source.media.get(item.evidence_path)
     rival = item.rival
-    return drawn(media, EvidenceTask(
+    return drawn(source, EvidenceTask(
         item, item.evidence_path, weights, policies[item.source].attribution, item.label, language, reason,
         rival is None or not policies[rival.source].restricted, portrait,
     ))  # fmt: skip
@@ -104,7 +122,7 @@ def weights_of(rules: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
     return tuple((term, float(rules[name])) for term, name in names if name in rules)
 
 
-def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
+def evidence_input(source: PictureSource, task: EvidenceTask) -> EvidenceInput:
     """What the evidence picture of a match shows."""
     item = task.item
     evidence = evidence_from_row(item.raw) if item.raw is not None else None
@@ -114,19 +132,19 @@ def evidence_input(media: MediaStore, task: EvidenceTask) -> EvidenceInput:
     assert item.image_path is not None
     assert item.frame_path is not None
     return EvidenceInput(
-        product_rgb=decode_stored(media.get(item.image_path)),
-        frame_rgb=decode_stored(media.get(item.frame_path)),
+        product_rgb=source.picture(item.image_path),
+        frame_rgb=source.picture(item.frame_path),
         transform=shown.transform if shown else None,
         inliers_product=shown.points_product if shown else (),
         inliers_frame=shown.points_frame if shown else (),
         inliers=shown.inliers if shown else None,
         differs=_differs(item, evidence),
-        product_mask=decode_mask(media.get(item.product_mask)) if item.product_mask else None,
+        product_mask=decode_mask(source.media.get(item.product_mask)) if item.product_mask else None,
         score=item.score,
         status=item.status,
         verdict=task.verdict,
         best=item.best.score_pair,
-        rival=_rival(media, task),
+        rival=_rival(source, task),
         language=task.language,
         terms={name: getattr(item.best, name) for name in TERMS},
         weights=dict(task.weights),
@@ -160,7 +178,7 @@ def _differs(item: EvidenceItem, evidence: PairEvidence | None) -> tuple[float, 
     return places.get(item.reason.code)
 
 
-def _rival(media: MediaStore, task: EvidenceTask) -> Rival | None:
+def _rival(source: PictureSource, task: EvidenceTask) -> Rival | None:
     found = task.item.rival
     if found is None:
         return None
@@ -170,7 +188,7 @@ def _rival(media: MediaStore, task: EvidenceTask) -> Rival | None:
     rgb = None
     if found.path is not None:
         try:
-            rgb = decode_stored(media.get(found.path))
+            rgb = source.picture(found.path)
         except StoreError as error:
             # Its picture was purged a moment ago; the match's own are still there.
             if error.code != "media.missing":

@@ -13,12 +13,12 @@ from pvm_attention.blinks import Blink, find_blinks
 from pvm_attention.eyes import eye_openness
 from pvm_attention.gaze import ZONES, Gaze, gaze_of
 from pvm_attention.head_pose import HeadPose, solve_pose
-from pvm_attention.landmarks import POINTS, region_of_box
 from pvm_attention.rules import AttentionRules
 from pvm_attention.scoring import Sample, score_track
 from pvm_attention.services.messages import attention_m, blink_m, face_m, gaze_m, landmark_m, pose_m
 from pvm_core.arrays import F32
 from pvm_core.errors import InputError
+from pvm_core.faces.landmarks import POINTS, region_of_box
 from pvm_core.images import Rgb, decode_stored
 
 #: Answers one request of a method.

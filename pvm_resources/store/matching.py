@@ -232,6 +232,14 @@ class Matching(Repository):
             job_id,
         )
 
+    def withdraw_evidence(self, job_id: str, match_ids: Sequence[uuid.UUID]) -> None:
+        """Forgets where the evidence pictures of some matches are."""
+        self._execute(
+            "UPDATE matches SET evidence_path = NULL WHERE job_id = %(job)s AND match_id = ANY(%(ids)s)",
+            job=job_id,
+            ids=list(match_ids),
+        )
+
     def matches(
         self, job_id: str, *, statuses: Sequence[MatchStatus] = (), min_score: float = 0.0
     ) -> list[MatchRecord]:
@@ -293,6 +301,6 @@ def _filter(job_id: str, statuses: Sequence[MatchStatus], min_score: float) -> d
     return {"job": job_id, "statuses": list(statuses), "min": min_score}
 
 
-def evidence_key(job_id: str, match_id: uuid.UUID) -> str:
-    """Where a match's evidence picture lies in the media store."""
-    return f"evidence/{job_id}/{match_id}.jpg"
+def evidence_key(job_id: str, match_id: uuid.UUID, *, blurred: bool = False) -> str:
+    """Where a match's evidence picture lies in the media store, or that with its faces blurred."""
+    return f"evidence/{job_id}/{'blurred/' if blurred else ''}{match_id}.jpg"

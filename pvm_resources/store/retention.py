@@ -274,7 +274,12 @@ class Retention(Repository):
         rows = cursor.execute(sql.SQL(query), [list(ids)]).fetchall()
         found["evidence"] = [(item, path) for item, _, _, path in rows if path is not None]
         # A changed match names no picture any more, but the one drawn before is still stored.
-        found["undrawn"] = [(i, evidence_key(job, match)) for i, job, match, path in rows if path is None]
+        found["undrawn"] = [
+            (i, evidence_key(job, match, blurred=blurred))
+            for i, job, match, path in rows
+            if path is None
+            for blurred in (False, True)
+        ]
         return found
 
     # -- texts -------------------------------------------------------------------------------------

@@ -87,8 +87,9 @@ class Card(MatchView):
 
 @dataclass(frozen=True)
 class Pictures:
-    """Media keys of a match's pictures."""
+    """Media keys of a match's pictures, and the industry whose rules say how they are shown."""
 
+    industry: str
     source: str
     platform: str
     evidence: str | None
@@ -146,9 +147,9 @@ class ReviewQueries(Repository):
         """
         found = self._db.one(
             Pictures,
-            "SELECT p.src AS source, w.platform, m.evidence_path AS evidence, i.local_path AS product, "
-            f"f.local_path AS frame, m.status, l.verdict AS label FROM matches m {LABELLED} "
-            "JOIN products p ON p.product_id = m.product_id "
+            "SELECT j.industry, p.src AS source, w.platform, m.evidence_path AS evidence, "
+            "i.local_path AS product, f.local_path AS frame, m.status, l.verdict AS label "
+            f"FROM matches m {LABELLED} JOIN products p ON p.product_id = m.product_id "
             "JOIN videos w ON w.video_id = m.video_id LEFT JOIN stored_images i ON i.img_id = m.best_img_id "
             "LEFT JOIN stored_frames f ON f.frame_id = m.best_frame_id WHERE m.match_id = %s",
             [match_id],

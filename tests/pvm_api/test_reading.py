@@ -28,6 +28,7 @@ from pvm_resources.postgres.driver import Database, Statement
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.galleries import GalleryPicture
 from pvm_resources.store.match_record import MatchRecord
+from pvm_resources.store.matching import evidence_key
 from pvm_resources.store.records import JobVideo, Product
 from tests.pvm_api.drawn import embed, jpeg
 from tests.pvm_resources import world
@@ -261,6 +262,28 @@ def test_evidence_is_drawn_in_the_language_and_under_the_verdict(
     assert changed.status_code == 200
     client.post(f"/v1/matches/{match.match_id}/label", json={"verdict": "undo"})
     assert client.get(address).content == stored.content
+
+
+def test_evidence_with_faces_is_not_served_where_they_are_to_be_blurred(
+    client: TestClient, repos: Store, media: MediaStore, done: World
+) -> None:
+    match = world.matches(done)[0]
+    address = f"/v1/matches/{match.match_id}/evidence"
+    assert client.get(address).status_code == 200
+    repos.industries.set_rules(done.job.industry, "default", {"blur_faces": True})
+    for query in ("", "?lang=vi", "?layout=portrait"):
+        refused = client.get(address + query)
+        assert (refused.status_code, refused.json()["code"]) == (409, "evidence.faces")
+        assert "make attention" in refused.json()["remedy"]
+    # Frames stay as they are: whoever reads them has a key.
+    assert client.get(f"/v1/frames/{match.best.frame_id}").status_code == 200
+    # One that was drawn with blurred faces needs no network to be served.
+    key = evidence_key(done.job.job_id, match.match_id, blurred=True)
+    media.put(key, jpeg(7, 1500, 1046))
+    repos.matching.set_evidence(done.job.job_id, {match.match_id: key})
+    assert client.get(address).content == media.get(key)
+    repos.industries.set_rules(done.job.industry, "default", {})
+    assert client.get(address).status_code == 200
 
 
 def test_a_match_outlives_its_pictures(client: TestClient, database: Database, done: World) -> None:

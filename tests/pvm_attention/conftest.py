@@ -1,30 +1,13 @@
-"""Where the networks and the real faces are; tests that need them say what they skip."""
+"""The networks of the attention analysis, loaded once."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from pvm_attention.detection import FaceDetector, load_detector
-from pvm_attention.landmarks import LandmarkNet
-from pvm_core.weights import is_present
-from pvm_resources.settings import load_settings
-
-NETWORKS = ("blazeface", "face-mesh", "iris-mesh")
-
-
-@pytest.fixture(scope="session")
-def face_models() -> Path:
-    """The model store with the face networks; `make attention` fills it."""
-    models = Path(os.environ.get("PVM_ATTENTION_MODELS") or load_settings().models)
-    missing = [name for name in NETWORKS if not is_present(models, name)]
-    if missing and os.environ.get("PVM_ATTENTION_REQUIRED"):
-        pytest.fail(f"{', '.join(missing)} not in {models}: run make attention")
-    if missing:
-        pytest.skip("the face networks are not here (make attention)")
-    return models
+from pvm_core.faces.detection import FaceDetector, load_detector
+from pvm_core.faces.landmarks import LandmarkNet
 
 
 @pytest.fixture(scope="session")
@@ -35,12 +18,3 @@ def blazeface(face_models: Path) -> FaceDetector:
 @pytest.fixture(scope="session")
 def landmark_net(face_models: Path) -> LandmarkNet:
     return LandmarkNet(face_models)
-
-
-@pytest.fixture(scope="session")
-def real_faces() -> Path:
-    """The folder of the shared previews."""
-    folder = Path(os.environ.get("PVM_SHARED") or Path(__file__).resolve().parents[2] / "../shared") / "faces"
-    if not (folder / "truth.csv").is_file():
-        pytest.skip("the shared previews of faces are not on this machine (PVM_SHARED)")
-    return folder

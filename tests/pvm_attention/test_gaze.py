@@ -7,8 +7,8 @@ import pytest
 
 from pvm_attention.gaze import gaze_of
 from pvm_attention.head_pose import HeadPose
-from pvm_attention.landmarks import LEFT_CONTOUR, LEFT_IRIS, POINTS, RIGHT_CONTOUR, RIGHT_IRIS
 from pvm_core.arrays import F32
+from pvm_core.faces.landmarks import LEFT_CONTOUR, LEFT_IRIS, POINTS, RIGHT_CONTOUR, RIGHT_IRIS
 
 
 def _eyes(across: float = 0.0, up: float = 0.15, opening: float = 0.3) -> F32:

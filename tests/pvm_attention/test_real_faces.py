@@ -10,12 +10,12 @@ import pytest
 
 from pvm_attention.blinks import find_blinks
 from pvm_attention.chain import FaceSample, LookedAt, follow_faces
-from pvm_attention.detection import FaceDetector
 from pvm_attention.eyes import eye_openness
 from pvm_attention.gaze import gaze_of
 from pvm_attention.head_pose import HeadPose, solve_pose
-from pvm_attention.landmarks import LandmarkNet, region_of_box
 from pvm_attention.rules import AttentionRules
+from pvm_core.faces.detection import FaceDetector
+from pvm_core.faces.landmarks import LandmarkNet, region_of_box
 from pvm_core.images import decode_stored
 from pvm_core.video import iter_frames
 

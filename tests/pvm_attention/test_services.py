@@ -18,8 +18,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pvm_attention.analysis import FaceNetworks
 from pvm_attention.canonical_face import POSE_LANDMARKS
-from pvm_attention.detection import Face
-from pvm_attention.landmarks import Landmarks
 from pvm_attention.rules import AttentionRules
 from pvm_attention.services.contracts import CONTRACTS, STREAM, Contract
 from pvm_attention.services.implementations import (
@@ -32,6 +30,8 @@ from pvm_attention.services.implementations import (
 from pvm_attention.services.messages import attention_m, blink_m, face_m, gaze_m, landmark_m, pose_m
 from pvm_attention.services.orchestrator import FAILURES, clients_of, orchestrator
 from pvm_attention.services.server import Protection, RunningServer, serve
+from pvm_core.faces.detection import Face
+from pvm_core.faces.landmarks import Landmarks
 from tests.pvm_attention.heads import other_head, projected
 
 MODULES = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pvm_attention.detection import Face
-from pvm_attention.landmarks import MESH_POINTS, POINTS, Landmarks
-from pvm_attention.regions import Region, region_around
 from pvm_attention.rules import AttentionRules
 from pvm_attention.sampling import FrameChooser
 from pvm_attention.tracking import Tracker
+from pvm_core.faces.detection import Face
+from pvm_core.faces.landmarks import MESH_POINTS, POINTS, Landmarks
+from pvm_core.faces.regions import Region, region_around
 
 Rgb = np.ndarray
 

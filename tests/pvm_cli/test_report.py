@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from pvm_cli.main import app as cli
-from pvm_core.images import decode_stored
+from pvm_core.images import Rgb, decode_stored
 from pvm_core.report.model import Precision, Report, ReportMatch
 from pvm_core.report.page import render_report
 from pvm_core.report.words import VIETNAMESE
@@ -211,3 +211,35 @@ def test_a_file_that_cannot_be_written_is_named(home: Shelf, tmp_path: Path) -> 
     done = CliRunner().invoke(cli, ["report", "-i", "Gối công thái học", "-o", "none/out.html"])
     assert done.exit_code == 1
     assert "none/out.html" in done.output
+
+
+def test_no_report_is_written_where_faces_are_to_be_blurred_and_cannot_be(
+    home: Shelf, database: Database
+) -> None:
+    Store.over(database).industries.set_rules(home.industry, "default", {"blur_faces": True})
+    done = CliRunner().invoke(cli, ["report", "-i", "Gối công thái học", "-o", "out.html"])
+    assert done.exit_code == 2
+    assert "make attention" in done.output
+    assert not Path("out.html").exists()
+
+
+@pytest.mark.attention
+def test_a_report_is_drawn_with_blurred_faces_though_the_stored_pictures_are_not(
+    home: Shelf, database: Database, face_models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PVM_MODELS_DIR", str(face_models))
+    before = _report()
+    Store.over(database).industries.set_rules(home.industry, "default", {"blur_faces": True})
+    asked: list[tuple[int, ...]] = []
+    from pvm_core.faces import blurring
+
+    class _Told(blurring.FaceBlur):
+        def __call__(self, rgb: Rgb) -> Rgb:
+            asked.append(rgb.shape)
+            return super().__call__(rgb)
+
+    monkeypatch.setattr(blurring, "FaceBlur", _Told)
+    after = _report()
+    assert len(_matches(after)) == len(_matches(before)) == 4
+    # Product and frame of each.
+    assert len(asked) >= 8

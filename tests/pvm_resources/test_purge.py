@@ -432,6 +432,16 @@ def test_a_rerun_judges_a_purged_match_only_with_pictures_of_both_sides(place: P
     assert left == [found[0].match_id, found[2].match_id]
 
 
+@pytest.mark.parametrize("blurred", [False, True])
+def test_a_picture_of_either_kind_that_no_row_names_goes_with_its_frame(place: Place, blurred: bool) -> None:
+    match = world.matches(place.made)[1]
+    key = evidence_key(place.job_id, match.match_id, blurred=blurred)
+    place.media.put(key, b"x")
+    place.repos.matching.withdraw_evidence(place.job_id, [match.match_id])
+    place.purge().run(now=place.after(7))
+    assert not place.media.exists(key)
+
+
 def test_what_must_be_able_to_go_is_found_by_key(place: Place) -> None:
     retention = Retention(place.repos.database)
     keys = [i.local_path for i in place.made.images] + [f.local_path or "" for f in place.made.frames]

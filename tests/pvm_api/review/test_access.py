@@ -22,6 +22,7 @@ from pvm_resources.settings import Settings, load_settings
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.attention import FaceSet, VideoAttention
 from pvm_resources.store.labels import Labels
+from pvm_resources.store.matching import evidence_key
 from tests.pvm_api.drawn import jpeg
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
@@ -337,6 +338,22 @@ def test_thumbnails_are_made_once_and_not_kept_where_terms_forbid(
         cursor.execute("UPDATE products SET src = 'file'")
     media.delete(f"evidence/{match}.jpg")
     assert reviewer.get(path).status_code == 404
+
+
+def test_no_thumbnail_shows_a_face_that_is_to_be_blurred(
+    reviewer: TestClient, done: World, repos: Store, media: MediaStore
+) -> None:
+    first, second = (one.match_id for one in world.matches(done)[:2])
+    assert [reviewer.get(f"/review/thumb/{one}").status_code for one in (first, second)] == [200, 200]
+    repos.industries.set_rules(done.job.industry, "default", {"blur_faces": True})
+    assert [reviewer.get(f"/review/thumb/{one}").status_code for one in (first, second)] == [409, 404]
+    page = reviewer.get("/review/job-1").text
+    assert f"/review/thumb/{first}" in page
+    assert f"/review/thumb/{second}" not in page
+    key = evidence_key("job-1", first, blurred=True)
+    media.put(key, jpeg(7, 1500, 1046))
+    repos.matching.set_evidence("job-1", {first: key})
+    assert reviewer.get(f"/review/thumb/{first}").status_code == 200
 
 
 def test_a_match_without_evidence_is_shown_by_its_two_pictures(reviewer: TestClient, done: World) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from pvm_attention.regions import Region, region_around
 from pvm_core.arrays import F32
+from pvm_core.faces.regions import Region, region_around
 from pvm_core.images import Rgb
 from pvm_core.model_registry import MODELS
 from pvm_core.weights import weights_path
@@ -70,6 +70,42 @@ def region_of_box(box: tuple[float, float, float, float], eyes: F32 | None) -> R
     return Region(left + width / 2, top + height / 2, _FACE_SCALE * max(width, height), angle)
 
 
+@dataclass(frozen=True)
+class Mesh:
+    """A face's mesh.
+
+    Attributes:
+        points: (468, 3) float32, as in `Landmarks`.
+        presence: probability that a face is there, [0, 1].
+    """
+
+    points: F32
+    presence: float
+
+
+class FaceMesh:
+    """The network of the mesh, loaded.
+
+    Args:
+        models_dir: the model store.
+
+    Raises:
+        ModelError: ``model.missing``, ``model.hash``.
+    """
+
+    def __init__(self, models_dir: Path) -> None:
+        self._net = _load(models_dir, "face-mesh")
+
+    def __call__(self, rgb: Rgb, region: Region) -> Mesh | None:
+        """The mesh of the face in a region of an RGB picture; None where there is no face."""
+        self._net.setInput(cv2.dnn.blobFromImage(region.crop(rgb, _MESH_SIDE), 1 / 255))
+        flag, rows = self._net.forward(["conv2d_31", "conv2d_21"])
+        presence = float(1 / (1 + np.exp(-np.clip(flag.reshape(-1)[0], -100, 100))))
+        if presence < MIN_PRESENCE:
+            return None
+        return Mesh(region.to_picture(rows.reshape(-1, 3), _MESH_SIDE), presence)
+
+
 class LandmarkNet:
     """Both networks, loaded.
 
@@ -81,20 +117,17 @@ class LandmarkNet:
     """
 
     def __init__(self, models_dir: Path) -> None:
-        self._mesh, self._iris = (_load(models_dir, name) for name in ("face-mesh", "iris-mesh"))
+        self._mesh, self._iris = FaceMesh(models_dir), _load(models_dir, "iris-mesh")
 
     def __call__(self, rgb: Rgb, region: Region) -> Landmarks | None:
         """The landmarks of the face in a region of an RGB picture; None where there is no face."""
-        crop = region.crop(rgb, _MESH_SIDE)
-        self._mesh.setInput(cv2.dnn.blobFromImage(crop, 1 / 255))
-        flag, rows = self._mesh.forward(["conv2d_31", "conv2d_21"])
-        presence = float(1 / (1 + np.exp(-np.clip(flag.reshape(-1)[0], -100, 100))))
-        if presence < MIN_PRESENCE:
+        mesh = self._mesh(rgb, region)
+        if mesh is None:
             return None
         points = np.zeros((POINTS, 3), np.float32)
-        points[:MESH_POINTS] = region.to_picture(rows.reshape(-1, 3), _MESH_SIDE)
+        points[:MESH_POINTS] = mesh.points
         self._refine(rgb, points)
-        return Landmarks(points, presence)
+        return Landmarks(points, mesh.presence)
 
     def _refine(self, rgb: Rgb, points: F32) -> None:
         """Writes irises and eye contours; the network knows one eye, the other is shown to it mirrored."""

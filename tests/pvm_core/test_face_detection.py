@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvm_attention.detection import SIDE, anchors, decode, load_detector
 from pvm_core.errors import InputError, ModelError
+from pvm_core.faces.detection import SIDE, anchors, decode, load_detector
 
 
 def test_anchors_are_those_of_the_published_layers() -> None:
