@@ -152,6 +152,9 @@ def industry_report(stage: IndustryStage) -> Report:
     if not jobs:
         return Report(0, version_of((stage.slug,)), {"trend": "no job has completed yet"})
     path = f"reports/{stage.slug}.html"
+    if stage.rules.blur_faces:
+        # One that was made before the rule may show faces: where the next is refused none is left.
+        stage.services.media.delete(path)
     report = _page(stage, jobs[0])
     stage.services.media.put(path, render_report(report, "en").encode())
     shown = [uuid.UUID(match.match_id) for match in report.matches]

@@ -100,6 +100,17 @@ def test_a_completed_job_is_materialised_once_and_a_change_again(
     assert _materialise(instance, job.industry).success
     assert isinstance(_tick(instance, changed.cursor), dg.SkipReason)
 
+    # Faces are to be blurred and cannot be: no report is made, and the one before is not left.
+    fresh.repos.industries.set_rules(job.industry, "default", {"blur_faces": True})
+    refused = _materialise(instance, job.industry)
+    assert not refused.success
+    (failed,) = refused.get_step_failure_events()
+    assert "evidence.faces" in str(failed.step_failure_data.user_failure_data.metadata)
+    assert not media.exists(report)
+    fresh.repos.industries.set_rules(job.industry, "default", {})
+    assert _materialise(instance, job.industry).success
+    assert media.exists(report)
+
     living.take([{"event_type": "delete", "product_id": str(product.product_id)}])
     assert not media.exists(report), "it showed the product"
     assert fresh.repos.appearances.report(job.industry) is None
