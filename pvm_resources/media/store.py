@@ -119,13 +119,20 @@ class MediaStore:
             return False
 
     def delete(self, key: str) -> None:
-        """Removes `key`; no error where it is not stored."""
+        """Removes `key`; no error where it is not stored.
+
+        Raises:
+            StoreError: ``media.write`` (retryable).
+        """
         check_key(key)
-        with contextlib.suppress(FileNotFoundError), self._faults("media.write", key):
-            if self._root is not None:
-                (self._root / key).unlink(missing_ok=True)
-            else:
-                self._fs.rm_file(self._at(key))
+        try:
+            with contextlib.suppress(FileNotFoundError), self._faults("media.write", key):
+                if self._root is not None:
+                    (self._root / key).unlink(missing_ok=True)
+                else:
+                    self._fs.rm_file(self._at(key))
+        except IsADirectoryError as error:
+            raise self._failure("media.write", key, error) from error
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every key that starts with the folder `prefix`, unsorted."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from pvm_core.errors import InputError
@@ -91,6 +91,8 @@ TITLES = {
 @pytest.mark.parametrize("encoding", TITLES)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10_000))
+@example(seed=272)
+@example(seed=818)
 def test_an_encoding_without_a_mark_is_recognised_and_said(tmp_path: Path, encoding: str, seed: int) -> None:
     chance, words = random.Random(seed), TITLES[encoding].split()
     goods = [Good(f"K-{n}", " ".join(chance.sample(words, 3))) for n in range(20)]

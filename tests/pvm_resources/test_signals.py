@@ -18,7 +18,8 @@ _TELL = "print(*(signal.getsignal(n) not in (signal.SIG_IGN, None) for n in (sig
 _ENTRIES = {
     "command line": f"import pvm_cli.main as m; m.get_command = lambda app: lambda: {_TELL}; m.main()",
     "API": "import runpy, uvicorn, pvm_resources.postgres.driver; "
-    f"uvicorn.run = lambda *a, **k: {_TELL}; runpy.run_module('pvm_api.server', run_name='__main__')",
+    f"uvicorn.Server.run = lambda self: (setattr(self, 'started', True), {_TELL}); "
+    "runpy.run_module('pvm_api.server', run_name='__main__')",
     "code server": f"import definitions; {_TELL}",
     "tests": f"import tests.conftest; {_TELL}",
 }
