@@ -74,7 +74,7 @@ suite: $(FULL)
 test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, processes killed again and again
 	@bash tools/containers.sh
 	@bash tools/images.sh
-	$(BIN)/python -m pytest -v -m long --timeout=900 -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -v -m long --timeout=900 -n 3 --dist loadfile --no-loadscope-reorder
 
 test-attention: $(FULL) attention ## the tests on real faces; without `make attention` make test skips them
 	PVM_ATTENTION_REQUIRED=1 $(BIN)/python -m pytest -v -m attention tests/pvm_attention tests/pvm_assets/test_blurred_evidence.py tests/pvm_cli/test_report.py
