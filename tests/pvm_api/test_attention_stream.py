@@ -7,11 +7,12 @@ import json
 import signal
 import socket
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -32,6 +33,7 @@ from tests.pvm_api.served import Served
 from tests.pvm_resources import world
 from tests.pvm_resources.world import World
 
+T = TypeVar("T")
 PATH = "/v1/jobs/job-1/attention"
 
 
@@ -220,6 +222,12 @@ def test_a_server_that_stops_ends_its_streams(api: Api, repos: Store) -> None:
     assert process.wait(60) == -signal.SIGTERM, "as any server of uvicorn that stops in order"
 
 
+def _in_own_loop(run: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """A browser of other tests keeps a loop running in this thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(run())).result()
+
+
 # -- what both stand on --------------------------------------------------------------------------------
 
 
@@ -256,7 +264,7 @@ def test_one_look_serves_everybody(done: World, repos: Store, database: Database
         assert live.following == 0
         return got, read.looks - before
 
-    got, looks = asyncio.run(run())
+    got, looks = _in_own_loop(run)
     assert got == [1] * 40
     assert looks <= 3
 
@@ -277,7 +285,7 @@ def test_followers_outlive_the_connection_to_the_database(
             await asyncio.to_thread(found, repos, done.videos[0].video_id, 0.5)
             return await follower.take(60)
 
-    assert [event.payload["score"] for event in asyncio.run(run())] == [0.5]
+    assert [event.payload["score"] for event in _in_own_loop(run)] == [0.5]
 
 
 def test_a_slow_follower_misses_nothing_and_others_do_not_wait(
@@ -295,7 +303,7 @@ def test_a_slow_follower_misses_nothing_and_others_do_not_wait(
                 late += await slow.take(60)
             return got, len(late)
 
-    assert asyncio.run(run()) == (2, 2)
+    assert _in_own_loop(run) == (2, 2)
 
 
 def test_a_caller_whose_key_is_revoked_is_left(done: World, repos: Store, database: Database) -> None:
@@ -304,7 +312,7 @@ def test_a_caller_whose_key_is_revoked_is_left(done: World, repos: Store, databa
         answers = iter([True, False])
         return len([b async for b in batches(live, "job-1", 0, lambda: next(answers), 0.05)])
 
-    assert asyncio.run(run()) == 1
+    assert _in_own_loop(run) == 1
 
 
 def test_streams_are_bounded() -> None:
