@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ class Engine:
             )
         self._folder = folder
         self._socket = folder / "docker.sock"
+        # Podman refuses a path of more than 50 characters.
+        self._state = Path(tempfile.mkdtemp(prefix="pvm-engine-", dir="/tmp"))
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "containers.conf").write_text(
             f'[containers]\ndefault_ulimits = ["nofile={_least(resource.RLIMIT_NOFILE, _NOFILE)}", '
@@ -85,11 +88,13 @@ class Engine:
         """Ends all containers, then the service."""
         if self._process is None:
             return
-        for container in self.client.containers.list(all=True):
-            container.remove(force=True)
-        self._process.terminate()
+        if self._process.poll() is None:
+            for container in self.client.containers.list(all=True):
+                container.remove(force=True)
+            self._process.terminate()
         self._process.wait()
         self._process = None
+        shutil.rmtree(self._state, ignore_errors=True)
 
     def _give_up(self, reason: str) -> None:
         self.close()
@@ -104,7 +109,7 @@ class Engine:
     def _podman(self, *arguments: str) -> list[str]:
         at = self._folder
         return [
-            "podman", "--root", f"{at}/root", "--runroot", f"{at}/run", "--tmpdir", f"{at}/tmp",
+            "podman", "--root", f"{at}/root", "--runroot", str(self._state), "--tmpdir", f"{at}/tmp",
             "--storage-driver", "vfs", *arguments,
         ]  # fmt: skip
 
