@@ -77,7 +77,8 @@ test-long: $(FULL) ## the tests that take minutes: twenty jobs at once, processe
 	$(BIN)/python -m pytest -v -m long --timeout=900 -n 3 --dist loadfile --no-loadscope-reorder
 
 test-attention: $(FULL) attention ## the tests on real faces; without `make attention` make test skips them
-	PVM_ATTENTION_REQUIRED=1 $(BIN)/python -m pytest -v -m attention tests/pvm_attention tests/pvm_assets/test_blurred_evidence.py tests/pvm_cli/test_report.py
+	PVM_ATTENTION_REQUIRED=1 $(BIN)/python -m pytest -v -m attention tests/pvm_attention tests/pvm_assets/test_blurred_evidence.py tests/pvm_cli/test_report.py \
+	    tests/e2e/test_attention_apart.py
 
 test-n8n: $(FULL) ## both workflows of deploy/n8n in a real n8n, against the started platform
 	@bash tools/n8n.sh

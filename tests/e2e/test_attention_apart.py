@@ -35,7 +35,7 @@ from pvm_resources.postgres.driver import Database
 from pvm_resources.settings import attention_python, load_settings
 from pvm_resources.store.assembly import Store
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.attention, pytest.mark.timeout(900)]
 _WAIT_S = 240.0
 #: What differs between homes without a difference in what was found.
 _OF_THE_HOME = {"evidence", "evidence_url", "review_url"}
