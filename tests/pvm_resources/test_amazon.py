@@ -476,7 +476,8 @@ def test_no_credential_stands_in_logs_statuses_problems_or_answers(
     waits.impatient = fault.get("kind") in SLOW
     if fault:
         amazon.fail(times=None, **fault)
-    with caplog.at_level(logging.DEBUG):
+    # The client of Kubernetes, once some test has made one, lets urllib3 say warnings only.
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="urllib3"):
         found = ask()
     assert "127.0.0.1" in caplog.text
     said = "\n".join([caplog.text, repr(found), job.stored(), *job.lines])
