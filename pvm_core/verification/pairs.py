@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from pvm_core.arrays import F32, F64
+from pvm_core.arrays import F32
 from pvm_core.verification import appearance, geometry, local, patches, reprinted
 from pvm_core.verification.matching import Tentative, match_frame
 from pvm_core.verification.mirror import clearer, mirrored_view, unmirrored
@@ -52,16 +52,20 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
     if fitted is None:
         return PairEvidence(len(t), 0, keypoints=size, votes=pose.votes)
     matrix, seen = fitted.matrix, None
+    matched = kp_product.xy[t.product[fitted.members]]
     if params.appearance:
-        compared = appearance.compare(
-            product.canvas, frame.pyramid, matrix, kp_product.xy[t.product[fitted.members]]
-        )
+        compared = appearance.compare(product.canvas, frame.pyramid, matrix, matched)
         if compared is not None:
             seen = compared[0]
             if geometry.is_plausible(compared[1], kp_product.width, kp_product.height):
                 matrix = compared[1]
-    differs = _recoloured(product, frame, fitted, t, matrix, seen)
-    other = _reprinted(product, frame, fitted, t, matrix, seen)
+    printed = 0.0
+    if seen is not None and len(fitted.members) >= LOCAL_INLIERS:
+        printed = seen.print_mid or 0.0
+    coarse = patches.lay_over(product, frame, matrix, local.SIDE) if printed >= LOCAL_PRINT else None
+    fine = patches.lay_over(product, frame, matrix, reprinted.SIDE) if printed >= STROKE_PRINT else None
+    differs = None if coarse is None else local.recoloured(coarse, matched)
+    other = None if fine is None else reprinted.reprinted(fine, matched)
     confirmed, share, cover = geometry.guided_matching(kp_product, kp_frame, matrix)
     quad = geometry.project(matrix, geometry.corners_of(kp_product.width, kp_product.height))
     drawn = fitted.members[
@@ -91,35 +95,6 @@ def _one(frame: View, product: View, t: Tentative, params: VerifyParams) -> Pair
         reprint_at=None if other is None else other.outline,
         **({} if seen is None else asdict(seen)),
     )
-
-
-def _recoloured(
-    product: View,
-    frame: View,
-    fitted: geometry.Fit,
-    t: Tentative,
-    matrix: F64,
-    seen: appearance.Appearance | None,
-) -> local.Recoloured | None:
-    if seen is None or (seen.print_mid or 0.0) < LOCAL_PRINT or len(fitted.members) < LOCAL_INLIERS:
-        return None
-    laid = patches.lay_over(product, frame, matrix, local.SIDE)
-    return None if laid is None else local.recoloured(laid, product.keypoints.xy[t.product[fitted.members]])
-
-
-def _reprinted(
-    product: View,
-    frame: View,
-    fitted: geometry.Fit,
-    t: Tentative,
-    matrix: F64,
-    seen: appearance.Appearance | None,
-) -> reprinted.Reprinted | None:
-    if seen is None or (seen.print_mid or 0.0) < STROKE_PRINT or len(fitted.members) < LOCAL_INLIERS:
-        return None
-    laid = patches.lay_over(product, frame, matrix, reprinted.SIDE)
-    places = product.keypoints.xy[t.product[fitted.members]]
-    return None if laid is None else reprinted.reprinted(laid, places)
 
 
 def _points(xy: F32) -> tuple[tuple[float, float], ...]:
