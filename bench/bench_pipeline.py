@@ -99,8 +99,9 @@ def run_child(case: Path, home: Path, embed_model: str) -> None:
         if news.kind == "STEP_START":
             began[news.step] = time.monotonic(), tree_cpu()
         elif news.kind == "STEP_SUCCESS":
-            wall, cpu = began[news.step]
-            took[news.step] = time.monotonic() - wall, tree_cpu() - cpu
+            # An asset may be split over several steps.
+            (wall, cpu), (wall_before, cpu_before) = began[news.step], took.get(news.step, (0.0, 0.0))
+            took[news.step] = wall_before + time.monotonic() - wall, cpu_before + tree_cpu() - cpu
 
     with Database(platform.dsn) as database:
         repos = Store.over(database)
