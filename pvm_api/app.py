@@ -89,9 +89,9 @@ def create_app(
     store = Store.over(database)
     sessions = Sessions(store, settings.api_auth)
     gate = Gate(store.keys if settings.api_auth else None, settings.api_rate, (sessions, *authenticators))
-    services = Services(settings, database, media, gate)
-    metrics = Metrics(settings, store)
     tracing = Tracing.of(settings, "pvm-api")
+    services = Services(settings, database, media, gate, tracing)
+    metrics = Metrics(settings, store)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

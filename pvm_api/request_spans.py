@@ -40,7 +40,8 @@ class SpanMiddleware:
                 await send(message)
 
             try:
-                await self._app(scope, receive, noting)
+                with span.active():
+                    await self._app(scope, receive, noting)
             finally:
                 route = getattr(scope.get("route"), "path", "unmatched")
                 span.rename(f"{method} {route}")

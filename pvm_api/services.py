@@ -30,6 +30,7 @@ from pvm_resources.store.match_queries import JobRow
 from pvm_resources.store.records import Industry
 from pvm_resources.text_follower import TextFollower
 from pvm_resources.text_index import TextIndex
+from pvm_resources.tracing import Tracing
 from pvm_resources.vectors.factory import forgetting
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ def origins_of(settings: Settings) -> frozenset[str]:
 class Services:
     """Handles of one application over these stores; made without connecting."""
 
-    def __init__(self, settings: Settings, database: Database, media: MediaStore, gate: Gate) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, media: MediaStore, gate: Gate, tracing: Tracing
+    ) -> None:
         self.settings = settings
         self.media = media
         self.gate = gate
@@ -68,8 +71,8 @@ class Services:
         self.uploads = Uploads(settings, self.store.uploads, self.places.uploads)
         self.text_index = TextIndex(self.store, settings)
         gone = forgetting(settings, database)
-        self.text_follower = TextFollower(self.text_index)
-        self.catalogue = LivingCatalogue(self.store, media, gone, self.text_follower)
+        self.text_follower = TextFollower(self.text_index, tracing)
+        self.catalogue = LivingCatalogue(self.store, media, gone, self.text_follower, tracing)
         self.evidence = EvidencePictures(media, self.store, self.policies, settings)
 
     def latest_jobs(self, industry: str | None) -> list[JobRow]:

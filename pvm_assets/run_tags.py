@@ -14,9 +14,14 @@ INDUSTRY_TAG: Final = "pvm/industry"
 EVENT_TAG: Final = "pvm/event"
 #: Why a run was refused before its first step, as an error code.
 REFUSED_TAG: Final = "pvm/refused"
+#: Of runs of the attention analysis (`pvm_attention.location`), and their detector where it
+#: is not that of the industry's rules.
+ATTENTION_TAG: Final = "pvm/attention"
+DETECTOR_TAG: Final = "pvm/attention_detector"
 #: Dagster's own tag of a run's partition.
 PARTITION_TAG: Final = "dagster/partition"
 
 __all__ = [
-    "EVENT_TAG", "FOREGROUND_TAG", "INDUSTRY_TAG", "JOB_TAG", "PARTITION_TAG", "REFUSED_TAG",
+    "ATTENTION_TAG", "DETECTOR_TAG", "EVENT_TAG", "FOREGROUND_TAG", "INDUSTRY_TAG", "JOB_TAG",
+    "PARTITION_TAG", "REFUSED_TAG",
 ]  # fmt: skip

@@ -4,12 +4,12 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
 import dagster as dg
-from dagster import PreviewWarning
+from dagster import PreviewWarning, get_dagster_logger
 from pydantic import PrivateAttr
 
 from pvm_attention.checks import CHECKS, Examine
@@ -30,6 +30,7 @@ from pvm_resources.signals import restore_handlers
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.attention import SeriesKind
 from pvm_resources.store.records import Job
+from pvm_resources.tracing import Span, Tracing
 
 JOB_NAME: Final = "pvm_attention_run"
 _GROUP: Final = "attention"
@@ -56,17 +57,47 @@ class AttentionResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     media: dg.ResourceDependency[MediaResource]
 
     _database: Database | None = PrivateAttr(default=None)
+    _tracing: Tracing = PrivateAttr(default_factory=Tracing)
+    _run_span: Span = PrivateAttr(default_factory=lambda: Span(None))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["AttentionResource"]:
-        """Opens the database and takes the lock."""
+        """Opens the database, takes the lock and begins the span of the run."""
         self._database = self.database.database()
         lock = self._database.run_lock(run_lock_name(context.run.run_id if context.run else "none"))
         lock.acquire()
         try:
-            yield self
+            with self._traced(context):
+                yield self
         finally:
             lock.release()
+
+    @contextmanager
+    def _traced(self, context: dg.InitResourceContext) -> Iterator[None]:
+        """A span around the run, in the trace of its job; a tick of a sensor has none."""
+        run = context.run
+        if run is None:
+            yield
+            return
+        try:
+            self._tracing = Tracing.of(self.settings.settings(), "pvm-attention")
+        except InputError as error:
+            # The analysis goes on: its environment may lack what the platform's has.
+            (context.log or get_dagster_logger()).warning(f"not traced: {error}")
+            self._tracing = Tracing()
+        job = self.store().jobs.by_partition(run.tags.get(_PARTITION, "")) if self._tracing.on else None
+        attributes = {"dagster.run_id": run.run_id, **({"pvm.job_id": job.job_id} if job else {})}
+        parent = self.store().job_traces.of(job.job_id) if job else None
+        with (
+            closing(self._tracing),
+            self._tracing.span(f"run {run.job_name}", parent=parent, attributes=attributes) as self._run_span,
+        ):
+            yield
+
+    def step_span(self, name: str) -> AbstractContextManager[Span]:
+        """A span around a step of the run."""
+        attributes = {"dagster.step": name}
+        return self._tracing.span(f"step {name}", parent=self._run_span.traceparent, attributes=attributes)
 
     def store(self) -> Store:
         """The tables."""
@@ -111,8 +142,9 @@ def _told(resource: AttentionResource, context: dg.AssetExecutionContext) -> Ite
     """The analysis of a run. Whatever goes wrong is stored as the reason why the job has no attention."""
     analysis: JobAnalysis | None = None
     try:
-        analysis = resource.analysis(context.partition_key, context.log.info, _detector(context))
-        yield analysis
+        with resource.step_span(context.op_def.name):
+            analysis = resource.analysis(context.partition_key, context.log.info, _detector(context))
+            yield analysis
     except Exception as error:
         job = resource.store().jobs.by_partition(context.partition_key)
         if job is not None:
@@ -255,16 +287,9 @@ def failed_attention(context: dg.RunStatusSensorContext, attention: AttentionRes
     """One failed run."""
     store = attention.store()
     job = store.jobs.by_partition(context.dagster_run.tags.get(_PARTITION, ""))
-    known = store.attention.job(job.job_id) if job else None
-    if known is not None and any(one["status"] == "running" for one in known.variants.values()):
-        reason = {
-            "code": "run.failed",
-            "subject": known.job_id,
-            "reason": "its run ended",
-            "remedy": "Rerun it",
-        }
+    if job is not None:
         detector = label_of(context.dagster_run.tags.get(DETECTOR, ""))
-        store.attention.fail(known.job_id, {**reason, "retryable": True}, detector, main=not detector)
+        store.attention.fail_unfinished(job.job_id, "run.failed", "its run ended", detector)
 
 
 @dg.sensor(

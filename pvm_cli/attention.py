@@ -100,9 +100,11 @@ def _variants(session: Session, job: Job, video: JobVideo) -> list[VideoVariant]
 
 
 def _missing(session: Session, job: Job) -> PvmError:
+    from pvm_resources.code_sockets import ATTENTION, code_socket, has_died
     from pvm_resources.store.attention import missing_reason
 
-    reason = missing_reason(session.store.attention.job(job.job_id))
+    died = has_died(code_socket(session.settings.home, ATTENTION))
+    reason = missing_reason(session.store.attention.job(job.job_id), location_died=died)
     parts = (str(reason.get(name, "")) for name in ("code", "subject", "reason", "remedy"))
     return InputError(*parts)
 

@@ -82,15 +82,17 @@ def consuming(settings: Settings, database: Database, consumers: int = 1) -> Ite
     from pvm_resources.streams.factory import catalogue_handler, get_event_processor
     from pvm_resources.text_follower import TextFollower
     from pvm_resources.text_index import TextIndex
+    from pvm_resources.tracing import Tracing
     from pvm_resources.vectors.factory import forgetting
 
     # The client raises its failures as errors, which are logged once.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     store = Store.over(database)
-    gone, follower = forgetting(settings, database), TextFollower(TextIndex(store, settings))
-    catalogue = LivingCatalogue(store, MediaStore(settings.media), gone, follower)
+    tracing = Tracing.of(settings, "pvm-consumer")
+    gone, follower = forgetting(settings, database), TextFollower(TextIndex(store, settings), tracing)
+    catalogue = LivingCatalogue(store, MediaStore(settings.media), gone, follower, tracing)
     processor = get_event_processor(settings, database)
-    processor.set_event_handler(catalogue_handler(catalogue))
+    processor.set_event_handler(catalogue_handler(catalogue, tracing))
     try:
         for _ in range(consumers):
             processor.start_consumer()
@@ -99,6 +101,7 @@ def consuming(settings: Settings, database: Database, consumers: int = 1) -> Ite
         ended = processor.stop_consumer()
         processor.close()
         follower.close()
+        tracing.close()
     if not ended:
         raise StoreError(
             "stream.stopped", "a consumer", "it did not end within 5 s", "What it held is handed out again"

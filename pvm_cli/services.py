@@ -15,25 +15,29 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pvm_cli.code_server import SOCKET, closed_folder, code_socket, listens, serve_command
+from pvm_cli.code_server import serve_command
 from pvm_cli.console import as_typed, note, out
 from pvm_core.errors import PvmError
+from pvm_resources.code_sockets import ATTENTION, CODE, closed_folder, code_socket, listens
 
 if TYPE_CHECKING:
     from pvm_cli.processes import Service, ServiceFolder
     from pvm_resources.settings import Settings
 
 WEBSERVER: Final = "webserver"
-CODE: Final = "code"
 DAEMON: Final = "daemon"
 API: Final = "api"
 RELAY: Final = "relay"
 CONSUMER: Final = "consumer"
 #: In the order they are stopped: first those that accept work.
-SERVICES: Final = (API, WEBSERVER, DAEMON, CODE, CONSUMER, RELAY)
+SERVICES: Final = (API, WEBSERVER, DAEMON, ATTENTION, CODE, CONSUMER, RELAY)
+#: workspace-served.yaml and workspace-attention-served.yaml read them.
+_SOCKETS: Final = {CODE: "PVM_CODE_SOCKET", ATTENTION: "PVM_ATTENTION_SOCKET"}
 #: Where the Dagster UI listens by default.
 UI_PORT: Final = 3000
 _READY_S: Final = 90.0
+#: How long the attention's code server is waited for; the rest goes on without it.
+_ATTENTION_S: Final = 20.0
 _KEYS: Final = """the REST API needs a key; make one for its use:
   pvm keys create n8n --scope run           jobs in, results out
   pvm keys create my-name --scope review    the review page, where matches are judged
@@ -112,6 +116,7 @@ def _start_missing(
     settings: Settings, folder: ServiceFolder, host: str, port: int
 ) -> tuple[Service, Service]:
     from pvm_api.dagster_ui.options import Options
+    from pvm_resources.settings import attention_python
 
     ui = Options.of(settings, host, port)
     if folder.find(WEBSERVER) is None:
@@ -126,8 +131,13 @@ def _start_missing(
     def started(name: str, *command: str, url: str = "") -> Service:
         return folder.find(name) or folder.start(name, [sys.executable, "-m", *command], env, url=url)
 
-    socket = Path(env[SOCKET])
+    socket = Path(env[_SOCKETS[CODE]])
+    closed_folder(socket)
     code = started(CODE, *_code_server(socket))
+    apart = Path(env[_SOCKETS[ATTENTION]])
+    python = attention_python()
+    if python is not None:
+        started(ATTENTION, "pvm_cli.restarted", str(python), "-m", *_attention_server(apart))
     started(RELAY, "pvm_cli.main", "events", "relay")
     api_url = f"http://{_reachable(settings.api_host)}:{settings.api_port}"
     api = started(API, "pvm_api.server", url=api_url)
@@ -135,6 +145,8 @@ def _start_missing(
     if settings.product_stream_type != "postgres":
         started(CONSUMER, "pvm_cli.main", "products", "consume")
     _wait_ready(folder, code, lambda: listens(socket))
+    if python is not None:
+        _wait_for_attention(folder, apart)
     started(DAEMON, "pvm_assets.daemon.process", *_workspace())
     webserver = started(
         WEBSERVER, "pvm_api.dagster_ui.server", "-h", host, "-p", str(port), *_workspace(), url=ui.url
@@ -187,29 +199,39 @@ def _note_on_keys(settings: Settings) -> None:
 def _prepare(settings: Settings) -> Mapping[str, str]:
     """Server up, schema and Dagster's home ready; the environment of the processes."""
     from pvm_assets.execution.bootstrap import bootstrap
-    from pvm_resources.settings import attention_python
 
     platform = bootstrap(settings, keep=True)
     if platform.open_home is not None:
         note(f"warning: {platform.open_home}")
-    python = attention_python()
-    apart = {"PVM_ATTENTION_PYTHON": str(python)} if python else {}
-    return {**os.environ, **platform.environment, **apart, SOCKET: str(code_socket(settings.home))}
+    sockets = {variable: str(code_socket(settings.home, name)) for name, variable in _SOCKETS.items()}
+    return {**os.environ, **platform.environment, **sockets}
 
 
 def _code_server(socket: Path) -> list[str]:
     from pvm_assets.execution.code_location import CodeLocation
     from pvm_resources.settings import project_root
 
-    closed_folder(socket)
     location = CodeLocation.of_workspace(project_root() / "workspace.yaml")
     return serve_command(socket, location.module, location.attribute, location.name)
+
+
+def _attention_server(socket: Path) -> list[str]:
+    return serve_command(socket, "pvm_attention.location", "defs", "pvm_attention")
+
+
+def _wait_for_attention(folder: ServiceFolder, socket: Path) -> None:
+    deadline = time.monotonic() + _ATTENTION_S
+    while not listens(socket):
+        if time.monotonic() > deadline:
+            note(f"warning: the attention analysis does not answer yet; see {folder.log_path(ATTENTION)}")
+            return
+        time.sleep(0.2)
 
 
 def _workspace() -> list[str]:
     from pvm_resources.settings import attention_python, project_root
 
-    files = ["workspace-served.yaml", *(["workspace-attention.yaml"] if attention_python() else [])]
+    files = ["workspace-served.yaml", *(["workspace-attention-served.yaml"] if attention_python() else [])]
     return [part for file in files for part in ("-w", str(project_root() / file))]
 
 
@@ -269,7 +291,8 @@ def _stop_all(settings: Settings, folder: ServiceFolder, keep_database: bool) ->
 def _stay(settings: Settings, folder: ServiceFolder) -> None:
     note("Ctrl-C stops everything")
     try:
-        started = [name for name in SERVICES if folder.find(name)]
+        # The attention analysis fails apart.
+        started = [name for name in SERVICES if name != ATTENTION and folder.find(name)]
         while all(map(folder.find, started)):
             time.sleep(1.0)
         note("one of the services has ended; stopping the rest")

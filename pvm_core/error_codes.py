@@ -103,7 +103,7 @@ _DECLARED: Final[tuple[tuple[ErrorTraits, str], ...]] = (
     (_status(507), "upload.full"),
 )
 _RETRYABLE: Final = (
-    "attention.nonsense "
+    "attention.away attention.nonsense "
     "amazon.too_many amazon.unreachable amazon.unreadable change.busy bus.refused bus.unreachable "
     "dagster.unreachable demo.write ebay.server ebay.timeout ebay.too_many ebay.unreachable ebay.unreadable "
     "endpoint.test notify.test "

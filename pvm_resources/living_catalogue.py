@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,9 +17,12 @@ from pvm_resources.media.store import MediaStore
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.product_changes import Outcome, ProductChange
 from pvm_resources.store.product_queries import unknown_product
+from pvm_resources.tracing import Tracing
 
 #: Namespace of products that are of no industry; no industry's slug holds a colon.
 NAMESPACE: Final = "shop:"
+#: Is told what was applied, and the span that brought each.
+Follow = Callable[[Sequence[Outcome], Sequence[str | None]], None]
 #: Is told which products are deleted.
 Gone = Callable[[Sequence[uuid.UUID]], None]
 #: Changes that one transaction takes from several threads.
@@ -35,6 +38,7 @@ class LivingCatalogue:
         store, media: where products, and what was computed from them, are.
         gone: is told which products are deleted, after that: a store of vectors beside the database.
         follow: is told what was applied, once it is; it raises nothing.
+        tracing: knows the span that changes came in, which goes with them.
     """
 
     def __init__(
@@ -42,8 +46,10 @@ class LivingCatalogue:
         store: Store,
         media: MediaStore,
         gone: Gone | None = None,
-        follow: Callable[[Sequence[Outcome]], None] | None = None,
+        follow: Follow | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing or Tracing()
         self._follow = follow
         self._store = store
         self._media = media
@@ -77,6 +83,9 @@ class LivingCatalogue:
         Raises:
             StoreError: nothing was applied; ``vectors.*``: all of it was, but for vectors in another store.
         """
+        span = self._tracing.current
+        if span is not None:
+            changes = [replace(one, traceparent=span) for one in changes]
         outcomes = self._together.apply(changes) if changes else []
         deleted = [one.product_id for one in changes if one.change.kind == "delete"]
         if self._gone is not None and deleted:
@@ -121,7 +130,7 @@ class LivingCatalogue:
         """What several threads brought, applied and followed at once."""
         outcomes = self._store.product_changes.apply(changes, self._forget)
         if self._follow is not None:
-            self._follow(outcomes)
+            self._follow(outcomes, [one.traceparent for one in changes])
         return outcomes
 
     def _forget(self, keys: Sequence[str]) -> None:

@@ -66,8 +66,10 @@ _VARIABLES: Final = {
 
 
 #: Variables that are read elsewhere: tracebacks in place of messages; the key of the examples; the
-#: interpreter that workspace-attention.yaml names; the socket that workspace-served.yaml names.
-_ELSEWHERE: Final = frozenset({"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_CODE_SOCKET"})
+#: interpreter that workspace-attention.yaml names; the sockets that the served workspaces name.
+_ELSEWHERE: Final = frozenset(
+    {"PVM_DEBUG", "PVM_KEY", "PVM_ATTENTION_PYTHON", "PVM_CODE_SOCKET", "PVM_ATTENTION_SOCKET"}
+)
 
 
 def _variables(field: str) -> AliasChoices:

@@ -6,11 +6,13 @@ import logging
 import threading
 import uuid
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Final
 
 from pvm_core.errors import PvmError
 from pvm_resources.store.product_changes import Outcome
 from pvm_resources.text_index import TextIndex
+from pvm_resources.tracing import Span, Tracing
 
 #: Fields that a vector is of.
 _WORDS: Final = frozenset({"title", "description", "category"})
@@ -26,20 +28,27 @@ class TextFollower:
 
     Args:
         index: where vectors are kept.
+        tracing: gets a span for each traced change, from when it was applied until its words are found.
     """
 
-    def __init__(self, index: TextIndex) -> None:
+    def __init__(self, index: TextIndex, tracing: Tracing | None = None) -> None:
         self._index = index
+        self._tracing = tracing or Tracing()
+        self._spans: list[Span] = []
         self._news = threading.Condition()
         self._waiting: set[uuid.UUID] = set()
         self._working = self._closed = False
         self._thread: threading.Thread | None = None
 
-    def __call__(self, outcomes: Sequence[Outcome]) -> None:
-        """Takes note of changes that were applied; returns at once."""
-        found = {
-            one.product_id
-            for one in outcomes
+    def __call__(self, outcomes: Sequence[Outcome], traceparents: Sequence[str | None] = ()) -> None:
+        """Takes note of changes that were applied; returns at once.
+
+        Args:
+            traceparents: the span that each came in.
+        """
+        found: dict[uuid.UUID, str | None] = {
+            one.product_id: parent
+            for one, parent in zip_longest(outcomes, traceparents[: len(outcomes)])
             if one.effect in ("created", "updated") and not _WORDS.isdisjoint(one.changed)
         }
         if not found:
@@ -47,7 +56,8 @@ class TextFollower:
         with self._news:
             if self._closed:
                 return
-            self._waiting |= found
+            self._waiting |= found.keys()
+            self._spans += [self._begun(*one) for one in found.items() if one[1] is not None]
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="text-follower", daemon=True)
                 self._thread.start()
@@ -66,6 +76,10 @@ class TextFollower:
         if self._thread is not None:
             self._thread.join(_CLOSE_S)
 
+    def _begun(self, product: uuid.UUID, parent: str | None) -> Span:
+        attributes = {"pvm.product_id": str(product)}
+        return self._tracing.begin("product searchable", parent=parent, attributes=attributes)
+
     def _run(self) -> None:
         while True:
             with self._news:
@@ -73,11 +87,16 @@ class TextFollower:
                 if not self._waiting:
                     return
                 taken, self._waiting, self._working = sorted(self._waiting), set(), True
+                spans, self._spans = self._spans, []
             try:
                 self._index.embed_only(taken)
             except PvmError as error:
                 _log.warning("vectors do not keep up with changes: %s", error)
+                for span in spans:
+                    span.fail(error.code)
             finally:
+                for span in spans:
+                    span.end()
                 with self._news:
                     self._working = False
                     self._news.notify_all()

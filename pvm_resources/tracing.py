@@ -45,6 +45,17 @@ class Span:
         TraceContextTextMapPropagator().inject(carrier, set_span_in_context(self._inner))
         return carrier.get(TRACEPARENT)
 
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Within the block it is what `Tracing.current` of this thread (or task) says."""
+        if self._inner is None:
+            yield
+            return
+        from opentelemetry.trace import use_span
+
+        with use_span(self._inner, record_exception=False, set_status_on_exception=False):
+            yield
+
     def rename(self, name: str) -> None:
         """Gives it the name that is known only at its end."""
         if self._inner is not None:
@@ -114,6 +125,16 @@ class Tracing:
     def on(self) -> bool:
         """Whether spans are recorded."""
         return self._provider is not None
+
+    @property
+    def current(self) -> str | None:
+        """`Span.traceparent` of the span that is active in this thread or task; None where none is."""
+        if self._provider is None:
+            return None
+        from opentelemetry.trace import get_current_span
+
+        found = get_current_span()
+        return Span(found).traceparent if found.get_span_context().is_valid else None
 
     def begin(
         self,

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Final
 
 import dagster as dg
@@ -22,6 +23,7 @@ from pvm_resources.sources.admission import complete_request
 from pvm_resources.sources.registry import STORED
 from pvm_resources.store.assembly import Store
 from pvm_resources.text_index import TextIndex
+from pvm_resources.tracing import Tracing
 from sensors.open_store import open_store
 
 #: Seconds of one tick; industries that it does not reach are the first of the next one.
@@ -145,11 +147,20 @@ def start_standing_sources(context: dg.OpExecutionContext, config: IndustryConfi
     Raises:
         dagster.Failure: there is no such industry, or it has no standing sources.
     """
-    with open_store() as store:
+    settings = load_settings()
+    tracing = Tracing.of(settings, "pvm-run")
+    attributes = {"pvm.industry": config.industry, "dagster.run_id": context.run_id}
+    with (
+        open_store() as store,
+        closing(tracing),
+        tracing.span(f"run {context.job_name}", attributes=attributes) as span,
+    ):
         try:
             industry = store.industries.get(config.industry)
-            request = complete_request(JobRequest(), industry, load_settings())
+            request = complete_request(JobRequest(), industry, settings)
             job, _ = store.inbox.submit(industry.slug, request.to_json(), "schedule")
+            if span.traceparent is not None:
+                store.job_traces.begin(job, span.traceparent)
         except PvmError as error:
             raise dg.Failure(str(error), metadata={"code": error.code}, allow_retries=False) from error
         partition = store.jobs.get(job).partition_key

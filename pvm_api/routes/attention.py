@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pvm_api import models
 from pvm_api.deps import Base, JobFilter, Reader, ServicesDep
 from pvm_core.errors import public_dict
+from pvm_resources.code_sockets import ATTENTION, code_socket, has_died
 from pvm_resources.store.attention import JobAttention, VideoAttention, VideoVariant, missing_reason
 
 router: Final = APIRouter(tags=["results"])
@@ -29,17 +30,21 @@ def get_attention(
     analysis = next((one for one in analyses if job in (None, one.job_id)), None)
     found = services.store.attention.of_video(video_id, analysis.job_id) if analysis else None
     variants = services.store.attention.variants(video_id, analysis.job_id) if analysis else []
-    return _answer(video_id, analysis, found, [_variant(one) for one in variants], base)
+    reason = None
+    if found is None:
+        died = has_died(code_socket(services.settings.home, ATTENTION))
+        reason = missing_reason(analysis, location_died=died)
+    return _answer(video_id, analysis, found, reason, [_variant(one) for one in variants], base)
 
 
 def _answer(
     video_id: uuid.UUID,
     analysis: JobAttention | None,
     found: VideoAttention | None,
+    reason: dict[str, Any] | None,
     variants: list[models.AttentionVariant],
     base: str,
 ) -> models.VideoAttention:
-    reason = None if found else missing_reason(analysis)
     return models.VideoAttention(
         video_id=video_id,
         job_id=analysis.job_id if analysis else None,

@@ -1,5 +1,5 @@
-"""The trace of a job's run: a span for the run, one for each step. The run worker sees every step's events
-whatever executor runs it, so no step knows of traces."""
+"""The trace of a run, of a job or an industry: a span for the run, one for each step. The run worker sees
+every step's events whatever executor runs it, so no step knows of traces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster import DagsterEventType
 
-from pvm_resources.postgres.driver import Database
+from pvm_assets.run_tags import PARTITION_TAG
 from pvm_resources.settings import Settings
 from pvm_resources.store.job_traces import JobTraces
 from pvm_resources.tracing import Span, Tracing
@@ -24,12 +24,13 @@ _BEGINS = {DagsterEventType.STEP_START, DagsterEventType.STEP_RESTARTED}
 
 @contextmanager
 def traced_run(
-    settings: Settings, database: Database, run: dg.DagsterRun, job_id: str, watch: Watch
+    settings: Settings, run: dg.DagsterRun, watch: Watch, job: tuple[JobTraces, str] | None = None
 ) -> Iterator[Watch]:
     """A span around the run, child of the request's where one began the job's trace.
 
     Args:
         watch: called with every event.
+        job: traces, and the job whose run it is; None: it is an industry's, and a trace of its own.
 
     Yields:
         `watch`, which begins and ends the spans of steps as well where traces are on.
@@ -38,14 +39,16 @@ def traced_run(
     if not tracing.on:
         yield watch
         return
-    traces = JobTraces(database)
     steps: dict[str, Span] = {}
     try:
-        attributes = {"pvm.job_id": job_id, "dagster.run_id": run.run_id}
-        with tracing.span(f"run {run.job_name}", parent=traces.of(job_id), attributes=attributes) as whole:
+        began = job[0].of(job[1]) if job else None
+        own = {"pvm.job_id": job[1]} if job else {"pvm.industry": run.tags.get(PARTITION_TAG, "")}
+        attributes = {**own, "dagster.run_id": run.run_id}
+        with tracing.span(f"run {run.job_name}", parent=began, attributes=attributes) as whole:
             parent = whole.traceparent
             assert parent is not None
-            traces.begin(job_id, parent)
+            if job:
+                job[0].begin(job[1], parent)
 
             def noting(event: dg.DagsterEvent) -> None:
                 watch(event)

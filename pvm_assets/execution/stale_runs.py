@@ -8,20 +8,22 @@ killed step held would block its pool for ever.
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
-from pvm_assets.run_tags import FOREGROUND_TAG
+from pvm_assets.run_tags import ATTENTION_TAG, DETECTOR_TAG, FOREGROUND_TAG, PARTITION_TAG
+from pvm_core.faces.detection import label_of
 from pvm_resources.postgres.driver import Database
 from pvm_resources.postgres.locks import run_lock_name
+from pvm_resources.store.attention import Attention
 from pvm_resources.store.jobs import Jobs
 
 #: A run launched by Dagster takes its lock a moment after it is marked started; on a machine with forty
 #: runnable processes that moment was seen to last more than 20 s.
 _GRACE_S: Final = 60.0
 _STARTED: Final = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
-_DIED: Final = {
+_DIED: Final[dict[str, Any]] = {
     "code": "run.died",
     "reason": "its worker process is gone",
     "remedy": "Run the job again: what is finished is not computed again",
@@ -73,8 +75,18 @@ def _end(instance: dg.DagsterInstance, run: dg.DagsterRun, database: Database) -
     cancelled = run.status == dg.DagsterRunStatus.CANCELING
     for job in jobs.by_run(run.run_id):
         _ = jobs.cancel(job.job_id) if cancelled else jobs.fail(job.job_id, _DIED)
+    if ATTENTION_TAG in run.tags:
+        _end_analysis(run, database)
     if cancelled:
         instance.report_run_canceled(run, message)
     else:
         instance.report_run_failed(run, message)
     instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _end_analysis(run: dg.DagsterRun, database: Database) -> None:
+    """Its own location says so as well, where it is not away too."""
+    job = Jobs(database).by_partition(run.tags.get(PARTITION_TAG, ""))
+    if job is not None:
+        detector = label_of(run.tags.get(DETECTOR_TAG, ""))
+        Attention(database).fail_unfinished(job.job_id, _DIED["code"], _DIED["reason"], detector)

@@ -24,6 +24,7 @@ from pvm_resources.postgres.locks import job_lock_name, run_lock_name
 from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import load_settings
 from pvm_resources.store.assembly import Store
+from pvm_resources.store.job_traces import JobTraces
 from pvm_resources.store.jobs import Jobs
 from pvm_resources.store.retention import Retention
 
@@ -58,10 +59,11 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
         StoreError: ``run.locked``, another run works on the same job; or the database is out of reach.
     """
     key = run.tags.get(PARTITION_TAG)
-    if key is None or of_industry(steps):
-        yield lambda _event: None
-        return
     settings = load_settings()
+    if key is None or of_industry(steps):
+        with traced_run(settings, run, lambda _event: None) as watch:
+            yield watch
+        return
     with (
         Database(database_dsn(settings), max_connections=2) as database,
         contextlib.ExitStack() as held,
@@ -78,7 +80,7 @@ def supervise(instance: dg.DagsterInstance, run: dg.DagsterRun, steps: frozenset
         recorder = Recorder(Jobs(database), job_id, run.run_id, FINAL in steps)
         recorder.begin()
         try:
-            with traced_run(settings, database, run, job_id, recorder.watch) as watch:
+            with traced_run(settings, run, recorder.watch, (JobTraces(database), job_id)) as watch:
                 yield watch
         except (KeyboardInterrupt, DagsterExecutionInterruptedError):
             _mark_cancelling(instance, run)

@@ -10,7 +10,8 @@ from pvm_cli.doctor.finding import Finding, State
 from pvm_cli.processes import ServiceFolder, port_is_free
 from pvm_cli.services import API, CONSUMER, SERVICES, UI_PORT, WEBSERVER, answers
 from pvm_core.errors import PvmError
-from pvm_resources.settings import Settings
+from pvm_resources.code_sockets import ATTENTION
+from pvm_resources.settings import Settings, attention_python
 
 #: Where a running service answers.
 _HEALTH: Final = {API: "/healthz", WEBSERVER: "/server_info"}
@@ -26,7 +27,7 @@ def services(settings: Settings) -> Iterator[Finding]:
     }
     for name in SERVICES:
         found = folder.find(name)
-        if name == CONSUMER and found is None and settings.product_stream_type == "postgres":
+        if found is None and name in _left_out(settings):
             continue
         if found is not None and name in _HEALTH and not answers(f"{found.url}{_HEALTH[name]}"):
             remedy = f"See {folder.log_path(name)}; then pvm down and pvm up"
@@ -39,6 +40,14 @@ def services(settings: Settings) -> Iterator[Finding]:
             yield Finding(section, name, f"stopped; port {port} is another program's", "warning", remedy)
         else:
             yield Finding(section, name, "stopped")
+
+
+def _left_out(settings: Settings) -> Iterator[str]:
+    """Services that this installation has no use for."""
+    if settings.product_stream_type == "postgres":
+        yield CONSUMER
+    if attention_python() is None:
+        yield ATTENTION
 
 
 def programs() -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from pvm_core.errors import InputError
+from pvm_core.errors import InputError, StoreError
 from pvm_jobs.events import ATTENTION, Event
 from pvm_jobs.payloads import Outgoing
 from pvm_resources.postgres.driver import Copy, Statement
@@ -199,6 +199,19 @@ class Attention(Repository):
             )
             detector = detector or self._main_detector(job_id)
         self._update_variant(job_id, detector, state)
+
+    def fail_unfinished(self, job_id: str, code: str, reason: str, detector: str = "") -> None:
+        """The run of an analysis ended: what it left unfinished has failed.
+
+        Args:
+            code, reason: of the error.
+            detector: another one than that of the analysis that counts.
+        """
+        known = self.job(job_id)
+        if known is None or all(one["status"] != "running" for one in known.variants.values()):
+            return
+        error = StoreError(code, f"job {job_id}", reason, "Run it again: what it finished is kept")
+        self.fail(job_id, error.to_dict(), detector, main=not detector)
 
     def finish_asset(
         self,
@@ -436,12 +449,20 @@ class Attention(Repository):
         self._execute("DELETE FROM face_sets WHERE video_id = %s AND faces_key = %s", video_id, faces_key)
 
 
-def missing_reason(analysis: JobAttention | None) -> dict[str, Any]:
+def missing_reason(analysis: JobAttention | None, *, location_died: bool = False) -> dict[str, Any]:
     """Why a video has no attention: code, subject, reason, remedy.
 
     Args:
         analysis: of the job that holds the video; None: it has not begun.
+        location_died: the code server that would begin it was started and does not answer.
     """
+    if analysis is None and location_died:
+        return InputError(
+            "attention.away",
+            "the attention analysis",
+            "its code server does not answer, so that it has not run for a job that holds this video",
+            "It follows once the server is back: `pvm up` starts what is missing",
+        ).to_dict()
     if analysis is None:
         return InputError(
             "attention.not_run",

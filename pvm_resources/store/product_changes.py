@@ -78,6 +78,7 @@ class ProductChange:
         namespace, external_id: of which its id is made; external_id is the id as given.
         reading: it is what the product's source says now.
         undated: its version is the time at which it is applied.
+        traceparent: of the span that brought it; None: it is not traced.
     """
 
     product_id: uuid.UUID
@@ -86,6 +87,7 @@ class ProductChange:
     change: Change
     reading: bool = False
     undated: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)

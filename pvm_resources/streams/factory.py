@@ -17,6 +17,7 @@ from pvm_resources.store.stream_progress import StreamProgress
 from pvm_resources.streams.base import Handler, Stream
 from pvm_resources.streams.postgres import PostgresStream
 from pvm_resources.streams.processor import ProductEventProcessor, Progress
+from pvm_resources.tracing import Tracing
 
 _LOG = logging.getLogger("pvm.stream")
 #: Seconds between two writes of progress.
@@ -42,13 +43,20 @@ def get_event_processor(settings: Settings, database: Database) -> ProductEventP
     )
 
 
-def catalogue_handler(catalogue: LivingCatalogue) -> Handler:
-    """Applies changes by the catalogue's rules: per field by version, once in effect."""
+def catalogue_handler(catalogue: LivingCatalogue, tracing: Tracing | None = None) -> Handler:
+    """Applies changes by the catalogue's rules: per field by version, once in effect.
+
+    Args:
+        tracing: gets a span for each batch, in a trace of its own: an entry says nothing of its sender's.
+    """
+    spans = tracing or Tracing()
 
     def handle(events: Sequence[Mapping[str, Any]]) -> list[InputError | None]:
         # A founding producer starts its stream with an entry that is no change.
         changes = [one for one in events if one.keys() - {"event_id"} != {"init"}]
-        errors = iter([outcome.error for outcome in catalogue.take(changes)])
+        attributes = {"pvm.changes": len(changes)}
+        with spans.span("apply product changes", attributes=attributes) as span, span.active():
+            errors = iter([outcome.error for outcome in catalogue.take(changes)])
         return [next(errors) if one.keys() - {"event_id"} != {"init"} else None for one in events]
 
     return handle

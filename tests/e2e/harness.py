@@ -85,11 +85,11 @@ class Started:
     api_port: int
     folder: Path
 
-    def up(self) -> subprocess.CompletedProcess[str]:
-        """Starts what is not running."""
+    def up(self, **more: str) -> subprocess.CompletedProcess[str]:
+        """Starts what is not running; environment variables may be given by name."""
         ports = ("--port", str(self.ui_port), "--api-port", str(self.api_port))
         given = {"PVM_API_SOURCE_ROOTS": str(self.folder), "PVM_LOG_FORMAT": "json"}
-        started = self.pvm.cold("up", *ports, **given)
+        started = self.pvm.cold("up", *ports, **given, **more)
         assert started.returncode == 0, started.stderr
         for port in (self.ui_port, self.api_port):
             assert f"http://127.0.0.1:{port}" in started.stdout

@@ -1,5 +1,6 @@
-"""The attention analysis fails apart: each of its services, and the analysis itself, killed, hung and
-answering nonsense while a job of matching runs. The job's rows are those of an undisturbed run.
+"""The attention analysis fails apart: its services, the analysis itself and its code server are killed (the
+first two also hung or answering nonsense) while a job of matching runs. The job's rows are those of an
+undisturbed run.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ from typing import Any
 
 import cv2
 import grpc
+import httpx
 import numpy as np
 import psutil
 import pytest
 import tiny
-from harness import Pvm, free_port
+from harness import Pvm, Started, free_port
 
 from pvm_attention.services.contracts import CONTRACTS
+from pvm_cli.processes import ServiceFolder
+from pvm_cli.services import CONSUMER, SERVICES
 from pvm_core.weights import is_present
+from pvm_resources.code_sockets import ATTENTION, code_socket, listens
 from pvm_resources.media.store import MediaStore
 from pvm_resources.postgres.connect import database_dsn
 from pvm_resources.postgres.driver import Database
@@ -285,3 +290,116 @@ def _missing_then_filled(
     assert filled is not None
     assert (filled.status, filled.reason) == ("complete", None)
     assert len(store.attention.videos(job_id, filled.attention_key)) == 3
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A home after `pvm up`, with the analysis installed, and a caller who may run jobs."""
+
+    started: Started
+    client: httpx.Client
+    folder: ServiceFolder
+
+    def server(self) -> psutil.Process:
+        """The code server of the attention analysis: the child of what starts it again."""
+        keeper = self.folder.find(ATTENTION)
+        assert keeper is not None
+        (server,) = psutil.Process(keeper.pid).children()
+        return server
+
+    def answers(self) -> bool:
+        """Whether the code server answers."""
+        return listens(code_socket(self.started.pvm.home, ATTENTION))
+
+    def loaded(self, location: str) -> bool:
+        """Whether the Dagster UI has the location, and no error in its place."""
+        query = "{workspaceOrError{...on Workspace{locationEntries{name locationOrLoadError{__typename}}}}}"
+        url = f"http://127.0.0.1:{self.started.ui_port}/graphql"
+        answer = httpx.post(url, json={"query": query}, trust_env=False, timeout=60).raise_for_status().json()
+        entries = answer["data"]["workspaceOrError"]["locationEntries"]
+        kinds = {entry["name"]: (entry["locationOrLoadError"] or {}).get("__typename") for entry in entries}
+        return kinds[location] == "RepositoryLocation"
+
+    def pids(self) -> dict[str, int | None]:
+        """Every service but the analysis's, with its process."""
+        found = {name: self.folder.find(name) for name in SERVICES if name not in (ATTENTION, CONSUMER)}
+        return {name: service.pid if service else None for name, service in found.items()}
+
+
+@pytest.fixture
+def platform(tmp_path: Path, case: tiny.Tiny, models: Path) -> Iterator[Platform]:
+    started = Started(Pvm(tmp_path / "home"), free_port(), free_port(), case.products.parent)
+    try:
+        started.up(PVM_MODELS_DIR=str(models))
+        key = started.pvm("keys", "create", "caller", "--scope", "run").stdout.strip()
+        base = f"http://127.0.0.1:{started.api_port}"
+        with httpx.Client(base_url=base, headers={"X-API-Key": key}, trust_env=False, timeout=60) as client:
+            yield Platform(started, client, ServiceFolder(started.pvm.home))
+    finally:
+        started.pvm.torn_down()
+
+
+def test_matching_goes_on_while_the_code_server_is_gone(
+    undisturbed: list[dict[str, str]], case: tiny.Tiny, models: Path, platform: Platform
+) -> None:
+    until(lambda: platform.loaded("pvm_attention"), "the UI has no attention")
+    body = {"industry": "Hộp", "products": [str(case.products)], "videos": [str(case.videos)]}
+    job = platform.client.post("/v1/jobs", json=body).raise_for_status().json()["job_id"]
+    until(lambda: _status(platform, job) == "running", "the job did not start")
+    others = platform.pids()
+    assert None not in others.values()
+    # With what would start it again: it stays away.
+    keeper = platform.folder.find(ATTENTION)
+    assert keeper is not None
+    os.killpg(keeper.pid, signal.SIGKILL)
+    assert _status(platform, job) == "running"
+    until(lambda: _status(platform, job) != "running", "the job did not end")
+    assert _status(platform, job) == "completed"
+    assert _rows(platform.started.pvm) == undisturbed
+    until(lambda: not platform.loaded("pvm_attention"), "the UI does not notice that the analysis is away")
+    assert platform.loaded("pvm")
+    assert platform.pids() == others
+    (video, *_) = {row["video_id"] for row in _results(platform)}
+    missing = platform.client.get(f"/v1/videos/{video}/attention").raise_for_status().json()
+    assert (missing["status"], missing["reason"]["code"]) == ("missing", "attention.away")
+    assert "attention.away" in platform.started.pvm("attention", "--job", job).stderr
+    platform.started.up(PVM_MODELS_DIR=str(models))
+    assert platform.pids() == others, "only what was missing is started"
+    until(lambda: platform.loaded("pvm_attention"), "the UI does not notice that the analysis is back")
+    # Nobody asks: the analysis looks for jobs that have none.
+    until(lambda: _filled(platform, video), "the analysis does not follow")
+    assert _rows(platform.started.pvm) == undisturbed
+
+
+def test_a_killed_code_server_is_started_again(platform: Platform) -> None:
+    until(lambda: platform.loaded("pvm_attention"), "the UI has no attention")
+    server = platform.server()
+    server.kill()
+    server.wait(_WAIT_S)
+    assert not platform.answers()
+    until(platform.answers, "it is not started again")
+    assert platform.server().pid != server.pid
+    until(lambda: platform.loaded("pvm_attention"), "the UI does not notice that the analysis is back")
+    platform.started.pvm.torn_down()
+    assert not platform.answers()
+    assert not [one for one in psutil.pids() if _is_server(one, platform.started.pvm.home)]
+
+
+def _is_server(pid: int, home: Path) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return str(code_socket(home, ATTENTION)) in psutil.Process(pid).cmdline()
+    return False
+
+
+def _status(platform: Platform, job: str) -> str:
+    return str(platform.client.get(f"/v1/jobs/{job}").raise_for_status().json()["status"])
+
+
+def _results(platform: Platform) -> list[dict[str, Any]]:
+    found = platform.client.get("/results", params={"industry": "Hộp", "min_score": 0}).raise_for_status()
+    return list(found.json()["items"])
+
+
+def _filled(platform: Platform, video: str) -> bool:
+    found = platform.client.get(f"/v1/videos/{video}/attention").raise_for_status().json()
+    return bool(found["status"] == "complete")

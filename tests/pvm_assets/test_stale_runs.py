@@ -13,7 +13,7 @@ from stand import Stand
 
 from pvm_assets.execution.executors import pick_executor
 from pvm_assets.execution.stale_runs import fail_stale_runs
-from pvm_assets.run_tags import FOREGROUND_TAG, PARTITION_TAG
+from pvm_assets.run_tags import ATTENTION_TAG, DETECTOR_TAG, FOREGROUND_TAG, PARTITION_TAG
 from pvm_resources.postgres.locks import run_lock_name
 from pvm_resources.store.records import Job
 
@@ -72,6 +72,31 @@ def test_a_run_without_a_worker_is_ended_once(
 
     assert _status(instance, run_id) == (Status.FAILURE if told == "failed" else Status.CANCELED)
     assert stand.repos.jobs.get(job.job_id).status == told
+
+
+@pytest.mark.parametrize(("detector", "left"), [("", "complete"), ("haar", "running")])
+def test_an_analysis_without_a_worker_has_failed_though_its_location_is_away(
+    stand: Stand, instance: dg.DagsterInstance, job: Job, detector: str, left: str
+) -> None:
+    analyses, other = stand.repos.attention, "haar" if not detector else "blazeface"
+    tags = {PARTITION_TAG: job.partition_key, ATTENTION_TAG: "1"} | (
+        {DETECTOR_TAG: detector} if detector else {}
+    )
+    run = instance.create_run_for_job(_small, tags=tags)
+    instance.add_run_tags(run.run_id, {FOREGROUND_TAG: run.run_id})
+    _report(instance, run.run_id, DagsterEventType.RUN_START)
+    analyses.begin(job.job_id, "a1", "blazeface", "f1")
+    analyses.begin(job.job_id, "a2", "haar", "f2", main=False)
+    if not detector:
+        analyses.finish_asset(job.job_id, "attention", {}, complete=True, detector="haar", main=False)
+    assert fail_stale_runs(instance, stand.repos.database) == [run.run_id]
+    state = analyses.job(job.job_id)
+    assert state is not None
+    assert state.variants[other]["status"] == left
+    struck = state.variants[detector or "blazeface"]
+    assert (struck["status"], struck["reason"]["code"]) == ("failed", "run.died")
+    assert state.status == ("running" if detector else "failed"), "the analysis that counts"
+    assert stand.repos.jobs.get(job.job_id).status == "queued", "matching knows nothing of it"
 
 
 def test_a_run_with_a_worker_is_left_alone(stand: Stand, instance: dg.DagsterInstance, job: Job) -> None:

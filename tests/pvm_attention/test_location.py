@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pvm_resources.retention.purge import Purge
 from pvm_resources.settings import load_settings
 from pvm_resources.store.assembly import Store
 from pvm_resources.store.records import Job, JobVideo, Video
+from tests.pvm_assets.collector import Collector
 
 ASSETS = {"face_tracks", "face_landmarks", "head_pose", "gaze", "blinks", "attention"}
 
@@ -66,6 +68,14 @@ class Place:
         )
         query = "SELECT t::text FROM {} t ORDER BY 1"
         return [(name, self.store.database.tuples(query.format(name))) for (name,) in tables]
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    """Where traces go."""
+    made = Collector()
+    yield made
+    made.close()
 
 
 @pytest.fixture
@@ -135,6 +145,33 @@ def test_without_networks_the_job_says_what_is_missing_and_matching_is_untouched
     assert state.reason["code"] == "model.missing"
     assert "pvm models pull" in state.reason["remedy"]
     assert place.rows_of_matching() == before
+
+
+def test_an_analysis_is_of_its_jobs_trace_and_says_which_step_failed(
+    place: Place, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    trace, request = "0af7651916cd43dd8448eb211c80319c", "1" * 16
+    place.store.job_traces.begin("j1", f"00-{trace}-{request}-01")
+    assert not place.run().success
+    spans = {span.name: span for span in collector.spans}
+    run, step = spans[f"run {JOB_NAME}"], spans["step faces"]
+    assert (run.trace, run.parent) == (trace, request)
+    assert (step.parent, step.failed) == (run.span, True)
+    assert {span.service for span in spans.values()} == {"pvm-attention"}
+
+
+def test_an_environment_without_opentelemetry_analyses_untraced(
+    place: Place, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    assert not place.run().success
+    state = place.store.attention.job("j1")
+    assert state is not None
+    assert state.reason is not None
+    assert state.reason["code"] == "attention.upstream", "its own reason, not that of the traces"
+    assert not collector.spans
 
 
 def test_a_job_without_videos_says_so(place: Place) -> None:
