@@ -90,6 +90,8 @@ bench: $(FULL) ## the whole job: time, CPU and accuracy by stage, memory; beside
 pin: $(FULL) ## compile the requirements files from pyproject.toml, keeping pins that still fit
 	@$(COMPILE) --extra models --extra k8s --extra celery --extra dev -o requirements.txt pyproject.toml >/dev/null
 	@$(COMPILE) -c requirements.txt -o requirements-base.txt pyproject.toml >/dev/null
+	@# Of the image with learned models: no tools of developers.
+	@$(COMPILE) -c requirements.txt --extra models -o requirements-models.txt pyproject.toml >/dev/null
 	@# Apart: both builds are one module, so that neither may be installed beside the other.
 	@echo onnxruntime-gpu | $(COMPILE) -c requirements.txt -o requirements-gpu.txt - >/dev/null
 	@$(COMPILE) -c requirements.txt --group build -o requirements-build.txt >/dev/null

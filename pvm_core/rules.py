@@ -6,6 +6,7 @@ The defaults are fitted together with the shipped calibration.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Final
 
 from pvm_core.ids import content_key
@@ -119,7 +120,7 @@ class Rules:
     recommend_weight_popular: float = 0.25
     recommend_diversity: float = 0.1
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A short key of all values that decide a result, stored with what was computed under them."""
         deciding = (f.name for f in fields(self) if f.name not in _NOT_DECIDING)

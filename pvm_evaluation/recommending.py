@@ -20,6 +20,9 @@ AT: Final = 10
 #: Gain of a product of the same group, and of another of the same department.
 _GAINS: Final = (2.0, 1.0)
 _SEED: Final = 12
+#: Orders by chance of one product's others, and resamples of an interval.
+_ORDERS: Final = 200
+_RESAMPLES: Final = 2_000
 
 
 def ndcg(gains: F64, at: int = AT) -> float:
@@ -36,11 +39,16 @@ def ndcg(gains: F64, at: int = AT) -> float:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Mean nDCG@10 of a way to rank, and over how many products."""
+    """Mean nDCG@10 of a way to rank, and over how many products.
+
+    Attributes:
+        interval: of the mean, 95 %, by resampling of videos (Efron 1979); None where it was not taken.
+    """
 
     name: str
     ndcg: float
     queries: int
+    interval: tuple[float, float] | None = None
 
 
 def similar_rankings(shop: Shop, weights: Mapping[str, float]) -> list[Ranking]:
@@ -88,27 +96,75 @@ def recommendation_rankings(
     for one, other in _pairs(shop.videos[cut:]):
         wanted.setdefault(one, set()).add(other)
         wanted.setdefault(other, set()).add(one)
-    parts = _evidence(shop, shop.videos[:cut])
-    kinds = tuple(weights)
-    ways = {
-        "all": weights,
-        **{f"{kind} alone": {kind: 1.0} for kind in kinds},
-        **{f"without {kind}": {k: v for k, v in weights.items() if k != kind} for kind in kinds},
-    }
+    parts = _evidence(likenesses(shop), shop.videos[:cut])
     rng = np.random.default_rng(_SEED)
     found = [
         Ranking(
             name,
-            float(np.mean([_of(shop, one, others, parts, way, diversity) for one, others in wanted.items()])),
+            float(np.mean([_of(one, others, parts, way, diversity) for one, others in wanted.items()])),
             len(wanted),
         )
-        for name, way in ways.items()
+        for name, way in _ways(weights).items()
     ]
     chance = [
         ndcg(np.isin(rng.permutation(len(shop.products)), list(others)).astype(float))
         for others in wanted.values()
     ]
     return [*found, Ranking("random", float(np.mean(chance)), len(wanted))]
+
+
+def held_out_rankings(
+    likeness: Mapping[str, F32],
+    videos: Sequence[tuple[int, ...]],
+    weights: Mapping[str, float],
+    diversity: float,
+) -> list[Ranking]:
+    """What to show beside a product, for videos that are few: each is held out in turn, learnt from are the
+    others, and of each of its products its other ones are wanted, with a gain of 1.
+
+    Args:
+        likeness: cosines of all pairs by ``look`` and by ``text``: float32 (N, N).
+        videos: the products that each shows, as numbers below N; at least one shows two.
+        weights: as of `recommendation_rankings`.
+    """
+    rng = np.random.default_rng(_SEED)
+    ways = _ways(weights)
+    count = len(next(iter(likeness.values())))
+    values: dict[str, list[list[float]]] = {name: [] for name in (*ways, "random")}
+    for place, video in enumerate(videos):
+        if len(video) < 2:
+            continue
+        parts = _evidence(likeness, [other for n, other in enumerate(videos) if n != place])
+        asked = {one: set(video) - {one} for one in video}
+        for name, way in ways.items():
+            values[name].append([_of(one, rest, parts, way, diversity) for one, rest in asked.items()])
+        values["random"].append([_by_chance(count, rest, rng) for rest in asked.values()])
+    return [_resampled(name, found) for name, found in values.items()]
+
+
+def _ways(weights: Mapping[str, float]) -> dict[str, Mapping[str, float]]:
+    """All kinds of evidence, each alone, and all but each."""
+    return {
+        "all": weights,
+        **{f"{kind} alone": {kind: 1.0} for kind in weights},
+        **{f"without {kind}": {k: v for k, v in weights.items() if k != kind} for kind in weights},
+    }
+
+
+def _by_chance(count: int, wanted: set[int], rng: np.random.Generator) -> float:
+    """Mean over many orders of the other products, since the videos are few."""
+    gains = np.zeros(count - 1)
+    gains[: len(wanted)] = 1.0
+    return float(np.mean([ndcg(rng.permutation(gains)) for _ in range(_ORDERS)]))
+
+
+def _resampled(name: str, values: Sequence[Sequence[float]]) -> Ranking:
+    """The mean over products, its interval over videos: products of one video are no independent cases."""
+    sums, counts = np.array([sum(one) for one in values]), np.array([len(one) for one in values])
+    drawn = np.random.default_rng(_SEED).integers(0, len(values), (_RESAMPLES, len(values)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = (float(value) for value in np.quantile(means, (0.025, 0.975)))
+    return Ranking(name, float(sums.sum() / counts.sum()), int(counts.sum()), (low, high))
 
 
 def likenesses(shop: Shop) -> dict[str, F32]:
@@ -126,9 +182,9 @@ class _Evidence:
     together: Counter[tuple[int, int]]
 
 
-def _evidence(shop: Shop, videos: Sequence[tuple[int, ...]]) -> _Evidence:
+def _evidence(likeness: Mapping[str, F32], videos: Sequence[tuple[int, ...]]) -> _Evidence:
     return _Evidence(
-        likenesses(shop), Counter(number for video in videos for number in video), Counter(_pairs(videos))
+        likeness, Counter(number for video in videos for number in video), Counter(_pairs(videos))
     )
 
 
@@ -138,11 +194,12 @@ def _pairs(videos: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
 
 
 def _of(
-    shop: Shop, one: int, wanted: set[int], found: _Evidence, weights: Mapping[str, float], diversity: float
+    one: int, wanted: set[int], found: _Evidence, weights: Mapping[str, float], diversity: float
 ) -> float:
+    text = found.likeness["text"]
     most = max(found.shown.values(), default=0)
     ranked = []
-    for other in range(len(shop.products)):
+    for other in range(len(text)):
         if other == one:
             continue
         parts = {kind: float(matrix[one, other]) for kind, matrix in found.likeness.items()}
@@ -152,7 +209,6 @@ def _of(
             parts["seen"] = co_appearance(both, found.shown[one], found.shown[other])
         ranked.append(blend(other, parts, weights))
     best = sorted(ranked, key=lambda item: (-item.score, item.item))
-    text = found.likeness["text"]
     head = diversify(best[: 4 * AT], lambda a, b: max(0.0, float(text[a, b])), diversity, AT)
     listed = [item.item for item in head]
     rest = [item.item for item in best if item.item not in set(listed)]

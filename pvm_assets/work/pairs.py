@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pvm_assets.work.decoded import decode
+from pvm_core.arrays import U8
 from pvm_core.keypoints import from_npz
 from pvm_core.shared_material import without_bands
 from pvm_core.verification import (
+    LateView,
     VerifyParams,
     View,
     evidence_from_row,
@@ -93,10 +95,14 @@ class PairWorkerState:
 
 
 def load_view(media: MediaStore, item: Item) -> View:
-    """A stored picture with keypoints and mask."""
+    """A stored picture with keypoints and mask; its pixels are read where a pair comes to them."""
     assert item.kp_path is not None
-    picture = decode(media, item)
-    return View(from_npz(media.get(item.kp_path)), picture.rgb, picture.mask)
+
+    def load() -> tuple[U8, U8 | None]:
+        picture = decode(media, item)
+        return picture.rgb, picture.mask
+
+    return LateView(from_npz(media.get(item.kp_path)), load)
 
 
 def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
@@ -112,7 +118,7 @@ def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
 
 
 def _bytes(view: View) -> int:
-    # RootSIFT is made on first use and kept: 512 bytes a keypoint, and twice 128 as integers.
-    mask = 0 if view.mask is None else view.mask.nbytes
+    # RootSIFT is made on first use and kept: 512 bytes a keypoint, and twice 128 as integers. So are pixels
+    # and mask, which are counted beforehand.
     points = len(view.keypoints) * (768 + view.keypoints.descriptors.shape[1])
-    return int(view.rgb.nbytes + mask + points)
+    return int(view.keypoints.width * view.keypoints.height * 4 + points)

@@ -10,6 +10,8 @@ import compose_spec
 import pytest
 import yaml
 
+from pvm_resources.postgres.migrate import PGVECTOR_MIN, POSTGRES_MIN
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?([-?])([^}]*))?\}")
 
@@ -44,6 +46,25 @@ def test_every_service_of_the_platform_is_confined_and_watched() -> None:
         for port in one.get("ports", ()):
             assert port.startswith("127.0.0.1:"), f"{name}: a proxy with TLS stands before what others reach"
     assert "deploy" not in compose["services"]["daemon"], "one daemon, not replicas of it"
+
+
+def test_its_database_is_new_enough() -> None:
+    image = _resolved("compose.yaml")["services"]["postgres"]["image"]
+    found = re.search(r":(\d+)\.(\d+)\.(\d+)-pg(\d+)$", image)
+    assert found
+    vector, postgres = tuple(map(int, found.groups()[:3])), int(found[4])
+    assert vector >= PGVECTOR_MIN
+    assert postgres >= POSTGRES_MIN
+
+
+def test_the_gpu_gets_the_image_that_is_built_for_it() -> None:
+    code = _resolved("compose.gpu.yaml")["services"]["code"]
+    assert "localhost/pvm-models:latest" in code["image"]
+    (device,) = code["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    stages = re.findall(r"(?m)^FROM \S+ AS (\S+)", (DEPLOY / "images" / "Dockerfile").read_text())
+    assert "models" in stages
+    assert stages[-1] == "base", "what a build without a target makes"
 
 
 def test_every_variable_is_explained() -> None:

@@ -101,6 +101,9 @@ def test_values_of_dagsters_chart_agree_with_dagster_yaml_and_this_chart(helm: s
     )
     assert daemon["runRetries"]["maxRetries"] == own["run_retries"]["max_retries"]
     assert values["pythonLogs"]["dagsterHandlerConfig"] == own["python_logs"]["dagster_handler_config"]
+    (code,) = values["dagster-user-deployments"]["deployments"]
+    assert code["image"]["repository"] == "localhost/pvm-models", "run and step pods have its image"
+    assert daemon["image"]["repository"] == "localhost/pvm"
     config = values["runLauncher"]["config"]["k8sRunLauncher"]
     launcher = config["runK8sConfig"]
     classes = {one["metadata"]["name"] for one in _rendered(helm) if one["kind"] == "PriorityClass"}

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("requirements.txt", "requirements-base.txt", "requirements-build.txt")
+FILES = ("requirements.txt", "requirements-base.txt", "requirements-models.txt", "requirements-build.txt")
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
@@ -47,6 +47,13 @@ def test_the_base_is_a_part_of_everything_and_has_what_the_project_asks_for() ->
     for line in project["dependencies"]:
         requirement = Requirement(line)
         assert base[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_the_models_are_a_part_of_everything_without_tools_of_developers() -> None:
+    base, models, full = (_pins(f"requirements{name}.txt") for name in ("-base", "-models", ""))
+    assert base.items() <= models.items() <= full.items()
+    assert {"torch", "timm", "onnxruntime"} <= models.keys()
+    assert not {"pytest", "ruff", "mypy"} & models.keys()
 
 
 def _wheel(folder: Path) -> Path:
