@@ -41,8 +41,8 @@ class Rules:
             far more so than every other product in the catalogue.
         learned_term: whether learned local features, where installed, may carry a pair with hardly any print.
         word_term: whether words on the pack, where a reader is installed, may tell siblings apart.
-        shard_items: videos or pictures to do above which a stage is split over several steps, and about how
-            many each of them takes; where `PVM_SHARDS` is on (docs/executors.md).
+        shard_items: videos, pictures, frames or matches to do above which a stage is split over several
+            steps, and about how many each of them takes; where `PVM_SHARDS` is on (docs/executors.md).
         picture_timeout_s: seconds a product picture may take to decode before it is left out, with a problem.
         mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
         detector: `sift` or `akaze`.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
@@ -19,7 +19,7 @@ from pvm_assets.keys import key_of
 from pvm_assets.stage import Stage
 from pvm_assets.work.catalogue_review import Review, reviewed_catalogue
 from pvm_assets.work.learned import LearnedWorkerState, ask_frame
-from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
+from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame, pair_label
 from pvm_assets.work.words import ReadingTask, WordWorkerState, read_frame, read_picture
 from pvm_core import ids, picture_content
 from pvm_core.ids import content_key
@@ -38,6 +38,7 @@ from pvm_core.verification import PairEvidence, VerifyParams, evidence_from_row
 from pvm_core.verification.mirror import MIRROR_ROUNDS, frames_to_try
 from pvm_core.verification.word_evidence import rarities
 from pvm_resources.models.calibrations import calibration_for
+from pvm_resources.process_pool import Done
 from pvm_resources.store.match_record import MatchRecord
 from pvm_resources.store.records import CandidatePair, Item, PairEvidenceRow
 
@@ -114,8 +115,8 @@ class Comparison:
         missing = matching.missing_evidence(self.stage.job_id, self.verify_key, self.videos)
         tasks = []
         for frame, pairs in groupby(missing, key=lambda pair: pair.frame_id):
-            task = None if frame is None else _task(self.shown, frame, (pair.img_id for pair in pairs))
-            if task is not None and self.stage.is_open(str(task)):
+            task = None if frame is None else _task(self, frame, (pair.img_id for pair in pairs))
+            if task is not None:
                 tasks.append(task)
         return tasks
 
@@ -142,8 +143,41 @@ def compare(comparison: Comparison, tasks: Sequence[PairTask], *, again: bool = 
     def write(done: list[PairDone]) -> None:
         stage.services.store.matching.write_evidence(_rows(key, done), again=again)
 
-    setup = partial(PairWorkerState, stage.services.media, comparison.params, comparison.review.marked)
-    stage.settle(stage.services.pool.map(compare_frame, tasks, setup), write, batch=32)
+    stage.settle(_answers(comparison, tasks), write, batch=32)
+
+
+def _answers(comparison: Comparison, tasks: Sequence[PairTask]) -> Iterator[Done[PairTask, PairDone]]:
+    """What became of each task. One that failed is tried in halves: where one of them succeeds the failure is
+    that of a pair in the other, and its pairs are tried one by one; else it is the frame's."""
+    failed, single = [], []
+    for answer in _compared(comparison, tasks):
+        error = answer.error
+        if error is not None and error.traits.scope == "item" and len(answer.item.candidates) > 1:
+            failed.append(answer)
+        else:
+            yield answer
+    halves = [half for answer in failed for half in answer.item.parts(-(-len(answer.item.candidates) // 2))]
+    tried = list(_compared(comparison, halves))
+    for answer, one, other in zip(failed, tried[::2], tried[1::2], strict=True):
+        if one.error is not None and other.error is not None:
+            yield answer
+            continue
+        good, bad = (one, other) if one.error is None else (other, one)
+        if bad.error is not None:
+            parts = bad.item.parts(1)
+            comparison.stage.more(len(parts))
+            single += parts
+        else:
+            comparison.stage.more(1)
+            yield bad
+        yield good
+    yield from _compared(comparison, single)
+
+
+def _compared(comparison: Comparison, tasks: Sequence[PairTask]) -> Iterator[Done[PairTask, PairDone]]:
+    services = comparison.stage.services
+    setup = partial(PairWorkerState, services.media, comparison.params, comparison.review.marked)
+    return services.pool.map(compare_frame, tasks, setup)
 
 
 def _videos(stage: Stage) -> list[uuid.UUID] | None:
@@ -167,17 +201,16 @@ def _verify_mirrored(comparison: Comparison) -> None:
 
 
 def _mirror_tasks(comparison: Comparison) -> list[PairTask]:
-    stage, key, pictures = comparison.stage, comparison.verify_key, comparison.shown
+    stage, key = comparison.stage, comparison.verify_key
     store = stage.services.store.matching
     doubts = groupby(store.mirror_doubts(stage.job_id, key, comparison.videos), key=lambda one: one[0])
     frames = [frame for _, clip in doubts for frame in frames_to_try([doubt for _, doubt in clip])]
     found = store.evidence_of_frames(stage.job_id, key, frames) if frames else ()
     tasks = []
     for frame, pairs in groupby(found, key=lambda one: one[0].frame_id):
-        known = [(pictures[p.img_id], raw) for p, raw in pairs if p.img_id in pictures]
-        if frame in pictures and known and stage.is_open(str(pictures[frame])):
-            candidates, plain = zip(*known, strict=True)
-            tasks.append(PairTask(pictures[frame], candidates, plain))
+        raws = {pair.img_id: raw for pair, raw in pairs if pair.img_id is not None}
+        if (task := None if frame is None else _task(comparison, frame, raws)) is not None:
+            tasks.append(replace(task, plain=tuple(raws[c.item_id] for c in task.candidates)))
     return tasks
 
 
@@ -187,12 +220,15 @@ def _rows(verify_key: str, done: Iterable[PairDone]) -> Iterator[PairEvidenceRow
             yield PairEvidenceRow(one.frame_id, image, verify_key, raw)
 
 
-def _task(
-    pictures: Mapping[uuid.UUID, Item], frame: uuid.UUID, images: Iterable[uuid.UUID | None]
-) -> PairTask | None:
+def _task(comparison: Comparison, frame: uuid.UUID, images: Iterable[uuid.UUID | None]) -> PairTask | None:
+    """A frame beside those of the pictures that are compared; None where neither is left."""
+    pictures, is_open = comparison.shown, comparison.stage.is_open
     picture = pictures.get(frame)
-    candidates = tuple(pictures[i] for i in images if i is not None and i in pictures)
-    return PairTask(picture, candidates) if picture is not None and candidates else None
+    if picture is None or not is_open(str(picture)):
+        return None
+    known = (pictures[i] for i in images if i is not None and i in pictures)
+    candidates = tuple(one for one in known if is_open(pair_label(picture, one)))
+    return PairTask(picture, candidates) if candidates else None
 
 
 def _second_verifier(stage: Stage, calibration: Calibration) -> LocalMethod | None:
@@ -212,9 +248,8 @@ def _ask_second_verifier(comparison: Comparison, method: LocalMethod) -> None:
     stage, tasks = comparison.stage, []
     for frame, measured in groupby(comparison.measured(), key=frame_of):
         images = _doubtful(list(measured), comparison)
-        task = _task(comparison.shown, frame, images) if frame is not None and images else None
-        if task is not None and stage.is_open(str(task)):
-            tasks.append(task)
+        task = _task(comparison, frame, images) if frame is not None and images else None
+        tasks += [] if task is None else [task]
     stage.more(len(tasks))
 
     def write(done: list[PairDone]) -> None:

@@ -33,14 +33,27 @@ class PairTask:
 
     Attributes:
         plain: the raw measurements there are of each, where the frame is looked at mirrored or read; else ().
+        part: of a task that failed as a whole.
     """
 
     frame: Item
     candidates: tuple[Item, ...]
     plain: tuple[dict[str, Any], ...] = ()
+    part: bool = False
 
     def __str__(self) -> str:
-        return self.frame.label
+        single = self.part and len(self.candidates) == 1
+        return pair_label(self.frame, self.candidates[0]) if single else self.frame.label
+
+    def parts(self, size: int) -> list[PairTask]:
+        """The task in parts of at most `size` candidates."""
+        cuts = [slice(at, at + size) for at in range(0, len(self.candidates), size)]
+        return [PairTask(self.frame, self.candidates[cut], self.plain[cut], True) for cut in cuts]
+
+
+def pair_label(frame: Item, image: Item) -> str:
+    """What messages call a pair."""
+    return f"{frame.label} beside {image.label}, picture {image.item_id}"
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from pvm_assets.steps import keyframes as keyframes_step
 from pvm_assets.steps import verification
 from pvm_assets.work.evidence import EvidenceDone, EvidenceTask, render_item
 from pvm_assets.work.frames import CutVideo, FrameWorkerState, cut_video
-from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame
+from pvm_assets.work.pairs import PairDone, PairTask, PairWorkerState, compare_frame, pair_label
 from pvm_assets.work.picture_source import PictureSource
 from pvm_core.model_registry import MODELS
 from pvm_resources.models.weights_store import ModelStore
@@ -229,35 +229,45 @@ def test_verification_and_evidence_are_the_same_whatever_the_number_of_shards(
 
 
 def compare_or_die(state: PairWorkerState, task: PairTask) -> PairDone:
-    """Compares a frame; one of them ends the process, and leaves a mark."""
-    if str(task) != os.environ["PVM_TEST_POISON"]:
+    """Compares a frame; one ends the process, alone or beside one picture, and leaves a mark."""
+    frame, image = os.environ["PVM_TEST_POISON"].split()
+    named = {str(one.item_id) for one in task.candidates}
+    if str(task.frame.item_id) != frame or image not in ("all", *named):
         return compare_frame(state, task)
     with Path(os.environ[_TRIES]).open("a") as tries:
-        tries.write("x")
+        tries.write(f"{len(named)} ")
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def test_a_frame_that_kills_its_worker_twice_is_set_aside(
-    fresh: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("whole", [pytest.param(True, marks=pytest.mark.long), False])
+def test_a_pair_or_a_frame_that_kills_its_worker_twice_is_set_aside(
+    fresh: Stand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
 ) -> None:
     first = fresh.job()
     assert fresh.run(first).status == "completed"
-    frames = fresh.repos.features.items(first.job_id, "frame")
-    poison = next(frame for frame in frames if frame.label.startswith("clip1"))
+    pairs = list(fresh.repos.matching.candidates(first.job_id))
+    frames = {i.item_id: i for i in fresh.repos.features.items(first.job_id)}
+    poison = next(p for p in pairs if frames[p.frame_id].label.startswith("clip1") and p.rank == 3)
+    frame, image = frames[poison.frame_id], frames[poison.img_id]
     _forget_matching(fresh)
     monkeypatch.setattr(verification, "compare_frame", compare_or_die)
-    monkeypatch.setenv("PVM_TEST_POISON", poison.label)
+    monkeypatch.setenv("PVM_TEST_POISON", f"{frame.item_id} {'all' if whole else image.item_id}")
     monkeypatch.setenv(_TRIES, str(tmp_path / "tries"))
     job = fresh.job()
     steps = _run(fresh, job, 1)
 
     assert steps["matches_shards.matches_shard"] == 3
-    assert (tmp_path / "tries").read_text() == "xx", "nothing tries it again"
+    tries = (tmp_path / "tries").read_text().split()
+    # Whole, then the halves; a pair alone. Each twice, and nothing tries it again.
+    assert tries == ["4", "4", *(["2"] * 4 if whole else ["2", "2", "1", "1"])]
     (problem,) = (p for p in fresh.repos.state.problems(job.job_id, "matches") if p.code == "worker.died")
-    assert problem.item == poison.label
-    without = {name[:36] for name, raw in _measured(fresh, job) if raw is None}
-    assert without == {str(poison.item_id)}
+    assert problem.item == (frame.label if whole else pair_label(frame, image))
+    without = {name for name, raw in _measured(fresh, job) if raw is None}
+    assert without == {f"{frame.item_id}{p.img_id}" for p in pairs if p.frame_id == frame.item_id
+                       and (whole or p.img_id == image.item_id)}  # fmt: skip
+    done, total = _progress(fresh, job)["matches"]
+    assert done == total
     accepted = {(row.product, row.video) for row in fresh.repos.matching.results(job.job_id)}
     assert ("p1", "clip1") in accepted, "the other frames of its clip are compared"
     assert steps["evidence_shards.evidence"] == 1
