@@ -96,18 +96,14 @@ def _search(session: Session, data: bytes, picture: Path, industry: str | None) 
 
 
 def _segmenter(session: Session, model: Model) -> Segmenter | None:
-    """The segmenter that the stored vectors were made with, where this machine has it."""
+    from pvm_assets.work.picture_search import stored_segmenter
     from pvm_core.errors import ModelError
-    from pvm_core.masks import load_segmenter
 
-    if model.spec.get("masks") in (None, "off"):
-        return None
     try:
-        found = load_segmenter(session.settings.segmenter, session.settings.models)
+        return stored_segmenter(model, session.settings.segmenter, session.settings.models)
     except ModelError as error:
         note(f"the picture goes on unmasked: {error}")
         return None
-    return found if found.key == model.spec.get("masks") else None
 
 
 def _row(one: FoundVideo) -> dict[str, object]:

@@ -14,7 +14,10 @@ from xdist.scheduler import LoadFileScheduling
 from pvm_resources.signals import restore_handlers
 from tests import reaper
 
-pytest_plugins = ("tests.fixtures_db", "tests.fixtures_browser", "tests.fixtures_faces", "tests.fixtures_s3")
+pytest_plugins = (
+    "tests.fixtures_db", "tests.fixtures_brokers", "tests.fixtures_browser", "tests.fixtures_faces",
+    "tests.fixtures_s3",
+)  # fmt: skip
 
 # A suite in the background of a script would start every child with SIGINT ignored.
 restore_handlers()

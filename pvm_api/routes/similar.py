@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +17,7 @@ from pvm_api.deps import Base, IndustryFilter, Reader, ServicesDep
 from pvm_api.problems import ApiError
 from pvm_api.services import Services
 from pvm_api.unknown_names import EXTRA
-from pvm_core.errors import InputError, ModelError, PvmError
+from pvm_core.errors import InputError, ModelError
 from pvm_core.links import at_second, fragment
 from pvm_resources.store.records import Model
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pvm_core.embedders import Embedder
     from pvm_core.masks import Segmenter
 
+_log: Final = logging.getLogger("pvm.api")
 router: Final = APIRouter(tags=["search"])
 
 Found = TypeVar("Found", models.SimilarList, models.VideoHits)
@@ -194,16 +196,13 @@ def _embedder(request: Request, services: Services, model: Model) -> Embedder:
 
 
 def _segmenter(services: Services, model: Model) -> Segmenter | None:
-    """The segmenter that the stored vectors were made with, where this machine has it."""
-    if model.spec.get("masks") in (None, "off"):
-        return None
-    from pvm_core.masks import load_segmenter
+    from pvm_assets.work.picture_search import stored_segmenter
 
     try:
-        segmenter = load_segmenter(services.settings.segmenter, services.settings.models)
-    except PvmError:
+        return stored_segmenter(model, services.settings.segmenter, services.settings.models)
+    except ModelError as error:
+        _log.warning("the picture that is searched for goes on unmasked: %s", error)
         return None
-    return segmenter if segmenter.key == model.spec.get("masks") else None
 
 
 def _answer(

@@ -6,6 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from pvm_core.errors import StoreError
 from pvm_core.ids import content_key
 from pvm_core.images import decode_stored, stored_pixels
 from pvm_core.keypoints import KeypointParams, detect
-from pvm_core.masks import Segmenter
+from pvm_core.masks import Segmenter, load_segmenter
 from pvm_core.rules import Rules
 from pvm_core.scoring.calibration import Calibration
 from pvm_core.scoring.decision import MatchDecision, decide
@@ -68,6 +69,25 @@ class SearchOutcome:
     videos: tuple[FoundVideo, ...]
     frames: int
     unknown: int
+
+
+def stored_segmenter(model: Model, name: str, models: Path) -> Segmenter | None:
+    """The segmenter that a model's stored vectors were made with.
+
+    Args:
+        name: of the segmenter that this machine is set to.
+        models: folder of models.
+
+    Returns:
+        None where they were made without one, or with another than this machine is set to.
+
+    Raises:
+        ModelError: ``model.*``: this machine cannot load its own.
+    """
+    if model.spec.get("masks") in (None, "off"):
+        return None
+    found = load_segmenter(name, models)
+    return found if found.key == model.spec.get("masks") else None
 
 
 def search_picture(

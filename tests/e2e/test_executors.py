@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import docker.errors
@@ -262,16 +261,6 @@ def test_jobs_for_kubernetes_are_valid_and_find_the_same(
     assert pod["nodeSelector"] == {"pvm/gpu": "true"}
     assert pod["tolerations"] == [{"effect": "NoSchedule", "key": "nvidia.com/gpu", "operator": "Exists"}]
     assert "nodeSelector" not in steps["keyframes"]["spec"]["template"]["spec"]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    """A RabbitMQ of its own."""
-    (tmp_path / "broker").mkdir()
-    made = Broker(tmp_path / "broker")
-    made.start()
-    yield made
-    made.close()
 
 
 def _worker(pvm: Pvm, name: str, settings: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -40,15 +40,6 @@ pytestmark = pytest.mark.timeout(180)
 _PHASES = tuple(name for _, names in BARRIERS for name in names)
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A running broker of this module's own."""
-    found = Broker(tmp_path_factory.mktemp("rabbitmq"))
-    found.start()
-    yield found
-    found.close()
-
-
 @pytest.fixture(autouse=True)
 def _clean(broker: Broker) -> None:
     """No queue and no exchange of an earlier test."""

@@ -26,15 +26,6 @@ from tests.pvm_resources.streams.servers import RedisServer
 CHANNEL = "attention:updates"
 
 
-@pytest.fixture(scope="module")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A running Redis of this module's own."""
-    found = RedisServer(tmp_path_factory.mktemp("redis"))
-    found.start()
-    yield found
-    found.stop()
-
-
 @pytest.fixture
 def settings(redis_server: RedisServer, tmp_path: Path) -> Settings:
     """Settings that name it and a channel."""

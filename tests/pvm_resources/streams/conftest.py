@@ -26,33 +26,6 @@ Opened = Callable[[float], Stream]
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A running Redis of this worker's own."""
-    found = RedisServer(tmp_path_factory.mktemp("redis"))
-    found.start()
-    yield found
-    found.stop()
-
-
-@pytest.fixture(scope="session")
-def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    """A running NATS of this worker's own."""
-    found = NatsServer(tmp_path_factory.mktemp("nats"))
-    found.start()
-    yield found
-    found.stop()
-
-
-@pytest.fixture(scope="session")
-def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A running RabbitMQ of this worker's own."""
-    found = Broker(tmp_path_factory.mktemp("rabbitmq"))
-    found.start()
-    yield found
-    found.close()
-
-
 @pytest.fixture
 def media(tmp_path: Path) -> MediaStore:
     """A media store of the test's own."""
@@ -72,7 +45,7 @@ def opener(kind: str, request: pytest.FixtureRequest) -> Iterator[Opened]:
             connect("127.0.0.1", redis.port, 0), key, partitions=parts, claim_s=claim
         )
     elif kind == "rabbitmq":
-        broker: Broker = request.getfixturevalue("rabbit")
+        broker: Broker = request.getfixturevalue("broker")
         yield lambda claim: RabbitStream(broker.url, key, claim)
     elif kind == "nats":
         nats: NatsServer = request.getfixturevalue("nats_server")

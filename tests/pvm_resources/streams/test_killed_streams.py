@@ -133,8 +133,8 @@ def _settings(kind: str, request: pytest.FixtureRequest) -> tuple[dict[str, str]
         nats: NatsServer = request.getfixturevalue("nats_server")
         return {**found, "NATS_URL": nats.url}, _again(nats)
     if kind == "rabbitmq":
-        rabbit: Broker = request.getfixturevalue("rabbit")
-        return {**found, "BUS_BROKER": rabbit.url}, _again(rabbit)
+        broker: Broker = request.getfixturevalue("broker")
+        return {**found, "BUS_BROKER": broker.url}, _again(broker)
     return found, lambda: None
 
 

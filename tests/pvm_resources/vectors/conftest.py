@@ -72,15 +72,6 @@ _STORES = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A running Redis of this worker's own."""
-    found = RedisServer(tmp_path_factory.mktemp("redis"))
-    found.start()
-    yield found
-    found.stop()
-
-
 @pytest.fixture(params=_STORES)
 def opened(request: pytest.FixtureRequest, repos: Store) -> Iterator[Opened]:
     """Stores of one kind, empty."""
