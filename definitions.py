@@ -13,10 +13,10 @@ from pvm_assets.industry import checks as industry_checks
 from pvm_assets.jobs import industry_job, whole_job
 from pvm_assets.services import job_services
 from pvm_assets.shards import Sharding, in_shards
-from pvm_assets.steps.evidence import evidence
+from pvm_assets.steps.evidence import begin_evidence, draw_evidence, evidence
 from pvm_assets.steps.features import FEATURE_ASSETS, FEATURES, sharding_of
 from pvm_assets.steps.keyframes import begin_keyframes, cut_keyframes, keyframes
-from pvm_assets.steps.matching import candidate_pairs, matches
+from pvm_assets.steps.matching import begin_matches, candidate_pairs, matches, verify_matches
 from pvm_assets.steps.product_images import product_images
 from pvm_assets.steps.products import products
 from pvm_assets.steps.videos import videos
@@ -39,6 +39,8 @@ ASSETS = (
 SHARDED: dict[str, Sharding] = {
     "keyframes": Sharding(begin_keyframes, cut_keyframes, {}),
     **{step.name: sharding_of(step) for step in FEATURES},
+    "matches": Sharding(begin_matches, verify_matches, {}),
+    "evidence": Sharding(begin_evidence, draw_evidence, {}),
 }
 CHECKS = (*collection.CHECKS, *features.CHECKS, *matching.CHECKS)
 

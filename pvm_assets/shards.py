@@ -34,7 +34,8 @@ class Sharding:
     """The two parts of an asset's work that its shards need.
 
     Attributes:
-        begin: states how many items there are (`Stage.begin`) and returns the ids of those to do.
+        begin: states how many items there are (`Stage.begin`), and returns of each that is to do the id by
+            which it falls into a shard: its own, or that of what is not split.
         compute: computes and stores those of the stage's shard (`Stage.mine`).
         placement: `GPU` for shards that want the GPU.
     """
@@ -44,9 +45,10 @@ class Sharding:
     placement: Mapping[str, Any]
 
 
-def shard_count(items: int, size: int) -> int:
-    """Shards of `items` items to do, of about `size` each: none where one step takes them all."""
-    return math.ceil(items / size) if items > size else 0
+def shard_count(todo: Sequence[uuid.UUID], size: int) -> int:
+    """Shards of the items to do, of about `size` each: none where one step takes them all."""
+    items = len(todo)
+    return min(math.ceil(items / size), len(set(todo))) if items > size else 0
 
 
 def in_shards(asset: dg.AssetsDefinition, sharding: Sharding) -> dg.AssetsDefinition:
@@ -100,9 +102,9 @@ def _split_op(name: str, sharding: Sharding, inputs: Sequence[str]) -> dg.OpDefi
             stage = stage_of(name, context.partition_key, services.services, context.log)
             require_upstream(stage.services.store.state, stage.job_id, name)
             stage.services.store.state.start_stage(stage.job_id, name)
-            todo = len(sharding.begin(stage))
+            todo = sharding.begin(stage)
         count = shard_count(todo, stage.rules.shard_items)
-        context.log.info(f"{name}: {todo} items to do in {count} shards")
+        context.log.info(f"{name}: {len(todo)} items to do in {count} shards")
         for number in range(count):
             yield dg.DynamicOutput(None, mapping_key=f"{number}_of_{count}")
 

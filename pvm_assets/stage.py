@@ -2,6 +2,7 @@
 
 # Dagster reads the annotations of decorated functions: they are not postponed here.
 
+import heapq
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,17 @@ class Shard:
     number: int
     count: int
 
+    def share(self, sizes: Mapping[uuid.UUID, int]) -> list[uuid.UUID]:
+        """What of items of different sizes falls to this shard: the largest first, each to the shard that has
+        least so far. All shards must be given the same."""
+        shares: list[list[uuid.UUID]] = [[] for _ in range(self.count)]
+        weights = [(0, number) for number in range(self.count)]
+        for size, item in sorted(((size, item) for item, size in sizes.items()), reverse=True):
+            weight, number = heapq.heappop(weights)
+            shares[number].append(item)
+            heapq.heappush(weights, (weight + size, number))
+        return shares[self.number]
+
 
 @dataclass
 class Stage:
@@ -52,7 +64,8 @@ class Stage:
     Attributes:
         shard: the part that is worked on; None: all items.
         after_shards: the asset's own step, after those of its shards.
-        set_aside: names of items that failed in a shard, and are not tried again.
+        spread: `after_shards`, and shards have worked in this run; known once the stage has begun.
+        set_aside: names of items that failed in this run, here or in a shard, and are not tried again.
     """
 
     name: str
@@ -67,7 +80,8 @@ class Stage:
     started: float = field(default_factory=time.monotonic)
     shard: Shard | None = None
     after_shards: bool = False
-    set_aside: frozenset[str] = frozenset()
+    spread: bool = False
+    set_aside: set[str] = field(default_factory=set)
 
     @property
     def job_id(self) -> str:
@@ -76,18 +90,34 @@ class Stage:
 
     def mine(self, item_id: uuid.UUID, name: str) -> bool:
         """Whether an item that is to do is this step's. Ids are digests: their numbers spread evenly."""
-        if self.shard is not None:
-            return item_id.int % self.shard.count == self.shard.number
+        ours = self.shard is None or item_id.int % self.shard.count == self.shard.number
+        return ours and self.is_open(name)
+
+    def is_open(self, name: str) -> bool:
+        """Whether the item of that name was not set aside."""
         return name not in self.set_aside
 
     def begin(self, total: int, reused: int = 0) -> None:
         """States how many items there are and how many of them were found done."""
         self.total, self.done, self.reused = total, reused, reused
         if self.after_shards:
-            self.reused = self.services.store.state.reused(self.job_id, self.name)
+            self._take_up(total - reused)
         self.started = time.monotonic()
         self._write_progress()
         self.log.info(f"{self.name}: {total} items, {reused} reused, {total - reused} to do")
+
+    def _take_up(self, left: int) -> None:
+        """Goes on from what the shards have counted, of which `left` items are to do yet."""
+        before = self.services.store.state.stage_progress(self.job_id, self.name)
+        self.reused, self.spread = before.reused, before.done > before.reused
+        self.total = max(self.total, before.total or 0)
+        self.done = self.total - left
+
+    def more(self, count: int) -> None:
+        """Counts further items as to be done."""
+        self.total += count
+        if self.shard is not None and count:
+            self.services.store.state.add_total(self.job_id, self.name, count)
 
     def advance(self, count: int) -> None:
         """Counts items as done and says how fast it goes."""
@@ -154,6 +184,7 @@ class Stage:
             if error.traits.scope != "item":
                 raise error
             found.append(Problem.of(self.name, error, str(answer.item)))
+            self.set_aside.add(str(answer.item))
         self.note(found)
 
     def preview(self, keys: Sequence[str], alt: str, masks: Sequence[str | None] = ()) -> dict[str, Any]:
@@ -290,7 +321,7 @@ def _materialise(
     else:
         failed = state.problems(job.job_id, name)
         stage.after_shards, stage.problems = True, len(failed)
-        stage.set_aside = frozenset(one.item for one in failed)
+        stage.set_aside = {one.item for one in failed}
     report = work(stage)
     kept = {**stage.counts, **report.state}
     state.finish_asset(job.job_id, AssetState(name, report.version, report.rows, kept), events=report.events)

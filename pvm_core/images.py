@@ -421,7 +421,7 @@ def decode_mask(data: bytes) -> Mask:
         MediaError: ``picture.corrupt``, the stored bytes do not decode.
     """
     grey = _decode_own(data, cv2.IMREAD_GRAYSCALE)
-    return np.where(grey > 127, np.uint8(255), np.uint8(0))
+    return _contiguous(cv2.threshold(grey, 127, 255, cv2.THRESH_BINARY)[1])
 
 
 def _decode_own(data: bytes, flags: int) -> Any:

@@ -6,6 +6,7 @@ The defaults are fitted together with the shipped calibration.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Final
 
 from pvm_core.ids import content_key
@@ -40,8 +41,8 @@ class Rules:
             far more so than every other product in the catalogue.
         learned_term: whether learned local features, where installed, may carry a pair with hardly any print.
         word_term: whether words on the pack, where a reader is installed, may tell siblings apart.
-        shard_items: videos or pictures to do above which a stage is split over several steps, and about how
-            many each of them takes; where `PVM_SHARDS` is on (docs/executors.md).
+        shard_items: videos, pictures, frames or matches to do above which a stage is split over several
+            steps, and about how many each of them takes; where `PVM_SHARDS` is on (docs/executors.md).
         picture_timeout_s: seconds a product picture may take to decode before it is left out, with a problem.
         mask_timeout_s: seconds a picture's segmentation may take before it goes on unmasked.
         detector: `sift` or `akaze`.
@@ -119,7 +120,7 @@ class Rules:
     recommend_weight_popular: float = 0.25
     recommend_diversity: float = 0.1
 
-    @property
+    @cached_property
     def key(self) -> str:
         """A short key of all values that decide a result, stored with what was computed under them."""
         deciding = (f.name for f in fields(self) if f.name not in _NOT_DECIDING)

@@ -55,7 +55,9 @@ def reviewed_catalogue(stage: Stage, params: VerifyParams, pictures: Mapping[uui
         rows = [ReviewedPicture(i, m.role, packed(m.marked)) for i, m in review.material.items()]
         store.catalogue.write_review(stage.job_id, rows, review.groups)
         store.jobs.set_keys(stage.job_id, catalogue=key)
-    _note(stage, review, pictures)
+    # Once a run: of an asset in shards the step that splits has said it.
+    if stage.shard is None and not stage.after_shards:
+        _note(stage, review, pictures)
     return review
 
 

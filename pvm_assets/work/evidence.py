@@ -49,7 +49,12 @@ class EvidenceTask:
     portrait: bool = False
 
     def __str__(self) -> str:
-        return f"{self.item.product} in {self.item.video}"
+        return match_label(self.item)
+
+
+def match_label(item: EvidenceItem) -> str:
+    """What messages call a match."""
+    return f"{item.product} in {item.video}"
 
 
 @dataclass(frozen=True)

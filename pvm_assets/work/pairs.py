@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pvm_assets.work.decoded import decode
+from pvm_core.arrays import U8
 from pvm_core.keypoints import from_npz
 from pvm_core.shared_material import without_bands
 from pvm_core.verification import (
+    LateView,
     VerifyParams,
     View,
     evidence_from_row,
@@ -31,14 +33,27 @@ class PairTask:
 
     Attributes:
         plain: the raw measurements there are of each, where the frame is looked at mirrored or read; else ().
+        part: of a task that failed as a whole.
     """
 
     frame: Item
     candidates: tuple[Item, ...]
     plain: tuple[dict[str, Any], ...] = ()
+    part: bool = False
 
     def __str__(self) -> str:
-        return self.frame.label
+        single = self.part and len(self.candidates) == 1
+        return pair_label(self.frame, self.candidates[0]) if single else self.frame.label
+
+    def parts(self, size: int) -> list[PairTask]:
+        """The task in parts of at most `size` candidates."""
+        cuts = [slice(at, at + size) for at in range(0, len(self.candidates), size)]
+        return [PairTask(self.frame, self.candidates[cut], self.plain[cut], True) for cut in cuts]
+
+
+def pair_label(frame: Item, image: Item) -> str:
+    """What messages call a pair."""
+    return f"{frame.label} beside {image.label}, picture {image.item_id}"
 
 
 @dataclass(frozen=True)
@@ -80,10 +95,14 @@ class PairWorkerState:
 
 
 def load_view(media: MediaStore, item: Item) -> View:
-    """A stored picture with keypoints and mask."""
+    """A stored picture with keypoints and mask; its pixels are read where a pair comes to them."""
     assert item.kp_path is not None
-    picture = decode(media, item)
-    return View(from_npz(media.get(item.kp_path)), picture.rgb, picture.mask)
+
+    def load() -> tuple[U8, U8 | None]:
+        picture = decode(media, item)
+        return picture.rgb, picture.mask
+
+    return LateView(from_npz(media.get(item.kp_path)), load)
 
 
 def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
@@ -99,7 +118,7 @@ def compare_frame(state: PairWorkerState, task: PairTask) -> PairDone:
 
 
 def _bytes(view: View) -> int:
-    # RootSIFT is made on first use and kept: 512 bytes a keypoint, and twice 128 as integers.
-    mask = 0 if view.mask is None else view.mask.nbytes
+    # RootSIFT is made on first use and kept: 512 bytes a keypoint, and twice 128 as integers. So are pixels
+    # and mask, which are counted beforehand.
     points = len(view.keypoints) * (768 + view.keypoints.descriptors.shape[1])
-    return int(view.rgb.nbytes + mask + points)
+    return int(view.keypoints.width * view.keypoints.height * 4 + points)

@@ -4,6 +4,7 @@ from pvm_core.verification.learned import compare_learned
 from pvm_core.verification.learned_evidence import LearnedEvidence
 from pvm_core.verification.pairs import verify_frame, verify_mirrored
 from pvm_core.verification.types import (
+    LateView,
     PairEvidence,
     VerifyParams,
     View,
@@ -14,6 +15,7 @@ from pvm_core.verification.types import (
 )
 
 __all__ = [
+    "LateView",
     "LearnedEvidence",
     "PairEvidence",
     "VerifyParams",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 import numpy as np
 
 from pvm_core.keypoints import KeypointParams, Keypoints, detect
-from pvm_core.verification.types import PairEvidence, View
+from pvm_core.verification.types import LateView, PairEvidence, View
 
 if TYPE_CHECKING:
     from pvm_core.arrays import F64, U8
@@ -94,15 +94,20 @@ def frames_to_try(frames: Sequence[FrameDoubt[K]]) -> list[K]:
 
 def mirrored_view(view: View) -> View:
     """The picture left for right, with the keypoints that such a picture has."""
-    rgb: U8 = np.ascontiguousarray(view.rgb[:, ::-1])
-    mask: U8 | None = None if view.mask is None else np.ascontiguousarray(view.mask[:, ::-1])
-    return View(_mirrored_keypoints(view.keypoints, rgb, mask), rgb, mask)
+
+    def flipped() -> tuple[U8, U8 | None]:
+        mask = None if view.mask is None else np.ascontiguousarray(view.mask[:, ::-1])
+        return np.ascontiguousarray(view.rgb[:, ::-1]), mask
+
+    kp = view.keypoints
+    if kp.detector == "sift":
+        return LateView(_mirrored_keypoints(kp), flipped)
+    # AKAZE compares cells of a fixed grid: its bits cannot be put in another order.
+    rgb, mask = flipped()
+    return View(detect(rgb, mask, KeypointParams("akaze", max_keypoints=max(1, len(kp)))), rgb, mask)
 
 
-def _mirrored_keypoints(kp: Keypoints, rgb: U8, mask: U8 | None) -> Keypoints:
-    if kp.detector != "sift":
-        # AKAZE compares cells of a fixed grid: its bits cannot be put in another order.
-        return detect(rgb, mask, KeypointParams("akaze", max_keypoints=max(1, len(kp))))
+def _mirrored_keypoints(kp: Keypoints) -> Keypoints:
     # A SIFT descriptor is 4 rows x 4 columns of 8 directions, turned to the keypoint's own: a mirrored patch
     # has its rows in reverse and its directions counted the other way (measured: cosine 0.9999999).
     cells = kp.descriptors.reshape(-1, 4, 4, 8)[:, ::-1][..., (-np.arange(8)) % 8]

@@ -38,7 +38,7 @@ def verify_mirrored(
 ) -> list[PairEvidence]:
     """The clearer of two looks at each pair: that in `plain`, and the one at the mirrored frame."""
     found = verify_frame(mirrored_view(frame), products, params)
-    turned = (unmirrored(one, frame.rgb.shape[1]) for one in found)
+    turned = (unmirrored(one, frame.keypoints.width) for one in found)
     return [clearer(one, other) for one, other in zip(plain, turned, strict=True)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
@@ -53,7 +53,7 @@ class VerifyParams:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One picture ready to be compared.
+    """One picture ready to be compared; see also `LateView`.
 
     Attributes:
         keypoints: of this picture; `xy` in its pixels.
@@ -84,6 +84,33 @@ class View:
         for _ in range(3):
             levels.append(cast(U8, cv2.pyrDown(levels[-1])))
         return levels
+
+
+class LateView(View):
+    """A picture whose pixels are read when something first asks for them: most pairs end at their keypoints.
+
+    Args:
+        load: reads the picture, (H, W, 3) uint8, and its mask, (H, W) uint8 or None; called once at most.
+    """
+
+    def __init__(self, keypoints: Keypoints, load: Callable[[], tuple[U8, U8 | None]]) -> None:
+        object.__setattr__(self, "keypoints", keypoints)
+        object.__setattr__(self, "_load", load)
+
+    @cached_property
+    def _pixels(self) -> tuple[U8, U8 | None]:
+        load: Callable[[], tuple[U8, U8 | None]] = self.__dict__["_load"]
+        return load()
+
+    @property
+    def rgb(self) -> U8:
+        """(H, W, 3) uint8, the stored picture."""
+        return self._pixels[0]
+
+    @property
+    def mask(self) -> U8 | None:
+        """(H, W) uint8, 255 = product, or None."""
+        return self._pixels[1]
 
 
 @dataclass(frozen=True)
@@ -194,4 +221,6 @@ def _plain(value: Any) -> Any:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    return tuple([_frozen(v) if isinstance(v, list) else v for v in value])

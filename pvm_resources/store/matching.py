@@ -63,7 +63,7 @@ SELECT f.video_id, c.frame_id, min(f.shot), max(c.similarity),
        coalesce(bool_or(e.raw ? 'mirrored'), false),
        coalesce(bool_or(e.raw ->> 'mirrored' = 'true' AND (e.raw ->> 'inliers')::int >= %(found)s), false)
 FROM candidate_pairs c JOIN stored_frames f USING (frame_id) JOIN pair_evidence e ON {compared}
-WHERE c.job_id = %(job)s GROUP BY 1, 2 ORDER BY 1, min(f.ts), 2
+WHERE c.job_id = %(job)s {where} GROUP BY 1, 2 ORDER BY 1, min(f.ts), 2
 """
 _FILTER: Final = "WHERE m.job_id = %(job)s AND m.score >= %(min)s"
 _ANY: Final = " AND (cardinality(%({slot})s::text[]) = 0 OR {what} = ANY(%({slot})s))"
@@ -113,11 +113,17 @@ class Matching(Repository):
 
     # -- evidence of pairs -------------------------------------------------------------------------
 
-    def missing_evidence(self, job_id: str, verify_key: str) -> Iterator[CandidatePair]:
-        """Candidates not compared yet under `verify_key`, in any job; ordered as `candidates`."""
-        where = f"AND NOT EXISTS (SELECT 1 FROM pair_evidence e WHERE {_COMPARED})"
+    def missing_evidence(
+        self, job_id: str, verify_key: str, videos: Sequence[uuid.UUID] | None = None
+    ) -> Iterator[CandidatePair]:
+        """Candidates not compared yet under `verify_key`, in any job; ordered as `candidates`.
+
+        Args:
+            videos: whose frames, here and below; None: all of the job.
+        """
+        where = f"AND NOT EXISTS (SELECT 1 FROM pair_evidence e WHERE {_COMPARED}) {_of(videos)}"
         query = _PAIRS.format(more="", join="", where=where)
-        return self._db.stream(CandidatePair, query, {"job": job_id, "key": verify_key})
+        return self._db.stream(CandidatePair, query, {"job": job_id, "key": verify_key, "videos": videos})
 
     def write_evidence(self, compared: Iterable[PairEvidenceRow], *, again: bool = False) -> None:
         """Stores raw measurements; a pair compared already under the same key keeps its own, unless it was
@@ -137,21 +143,26 @@ class Matching(Repository):
             keys=[one.verify_key for one in given], raws=[Jsonb(one.raw) for one in given],
         )  # fmt: skip
 
-    def evidence(self, job_id: str, verify_key: str) -> Iterator[tuple[CandidatePair, dict[str, Any] | None]]:
+    def evidence(
+        self, job_id: str, verify_key: str, videos: Sequence[uuid.UUID] | None = None
+    ) -> Iterator[tuple[CandidatePair, dict[str, Any] | None]]:
         """Each candidate with its raw measurements, None where it was not compared; ordered as
         `candidates`."""
-        query = _PAIRS.format(more=", e.raw", join=f"LEFT JOIN pair_evidence e ON {_COMPARED}", where="")
-        for batch in self._db.batches(tuple_row, query, {"job": job_id, "key": verify_key}):
+        join = f"LEFT JOIN pair_evidence e ON {_COMPARED}"
+        query = _PAIRS.format(more=", e.raw", join=join, where=_of(videos))
+        values = {"job": job_id, "key": verify_key, "videos": videos}
+        for batch in self._db.batches(tuple_row, query, values):
             for *pair, raw in batch:
                 yield CandidatePair(*pair), raw
 
     def mirror_doubts(
-        self, job_id: str, verify_key: str
+        self, job_id: str, verify_key: str, videos: Sequence[uuid.UUID] | None = None
     ) -> Iterator[tuple[uuid.UUID, FrameDoubt[uuid.UUID]]]:
         """The compared frames of the job, each with its video, in the order of videos; streamed."""
         limits = {"inliers": PLAIN_INLIERS, "print": PLAIN_PRINT, "found": FOUND_INLIERS}
-        values = {"job": job_id, "key": verify_key, **limits}
-        for batch in self._db.batches(tuple_row, _DOUBTS.format(compared=_COMPARED), values):
+        values = {"job": job_id, "key": verify_key, "videos": videos, **limits}
+        query = _DOUBTS.format(compared=_COMPARED, where=_of(videos))
+        for batch in self._db.batches(tuple_row, query, values):
             for video, *doubt in batch:
                 yield video, FrameDoubt(*doubt)
 
@@ -250,6 +261,21 @@ class Matching(Repository):
             _filter(job_id, statuses, min_score),
         )
 
+    def with_pictures(self, job_id: str) -> list[MatchRecord]:
+        """The job's matches that the score accepts or leaves to a reviewer, and others that have an evidence
+        picture; best first."""
+        wanted = "m.status IN ('accepted', 'review') OR m.evidence_path IS NOT NULL"
+        return self._ordered(job_id, wanted)
+
+    def to_check(self, job_id: str) -> list[MatchRecord]:
+        """The job's matches that are accepted or whose score reaches what they were decided under; best
+        first."""
+        return self._ordered(job_id, "m.status = 'accepted' OR m.score >= m.accept")
+
+    def _ordered(self, job_id: str, wanted: str) -> list[MatchRecord]:
+        query = f"SELECT {STORED} FROM matches m WHERE m.job_id = %s AND ({wanted})"
+        return self._db.all(reader(MatchRecord), f"{query} ORDER BY score DESC, match_id", [job_id])
+
     def verdicts(self, job_id: str) -> dict[tuple[uuid.UUID, uuid.UUID], Verdict]:
         """(product, video) -> what people said of it in the industry of the job."""
         found = self._db.tuples(
@@ -260,15 +286,23 @@ class Matching(Repository):
         return {(product, video): verdict for product, video, verdict in found}
 
     def match_items(
-        self, job_id: str, *, statuses: Sequence[MatchStatus] = (), min_score: float = 0.0
+        self,
+        job_id: str,
+        *,
+        statuses: Sequence[MatchStatus] = (),
+        min_score: float = 0.0,
+        only: Sequence[uuid.UUID] | None = None,
     ) -> Iterator[EvidenceItem]:
         """Matches with what their evidence pictures show, best first; streamed.
 
         Args:
             statuses: by the score or by a verdict.
+            only: of these matches; None: of all.
         """
-        query = view("m.score DESC, m.match_id", where=_EITHER, joins=PICTURES, more=EVIDENCE)
-        return self._db.stream(reader(EvidenceItem), query, _filter(job_id, statuses, min_score))
+        where = _EITHER if only is None else f"{_EITHER} AND m.match_id = ANY(%(only)s)"
+        query = view("m.score DESC, m.match_id", where=where, joins=PICTURES, more=EVIDENCE)
+        values = {**_filter(job_id, statuses, min_score), "only": only}
+        return self._db.stream(reader(EvidenceItem), query, values)
 
     def results(
         self,
@@ -289,6 +323,11 @@ class Matching(Repository):
         query = view(order, where=_SHOWN_AS, names=EVERY_NAME)
         values = {**_filter(job_id, statuses, min_score), "verdicts": list(verdicts), "limit": limit}
         return self._db.stream(reader(MatchView), query, values)
+
+
+def _of(videos: Sequence[uuid.UUID] | None) -> str:
+    # One plan with the condition switched by a parameter would use no index.
+    return "" if videos is None else "AND f.video_id = ANY(%(videos)s)"
 
 
 def _values(match: MatchRecord) -> list[Any]:

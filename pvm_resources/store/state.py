@@ -122,10 +122,18 @@ class State(Repository):
             count, count, job_id, stage,
         )  # fmt: skip
 
-    def reused(self, job_id: str, stage: str) -> int:
-        """Items of a stage that its present run found done; 0 where it has not begun."""
-        row = self._db.tuples("SELECT reused FROM progress WHERE job_id = %s AND stage = %s", [job_id, stage])
-        return int(next(iter(row), (0,))[0] or 0)
+    def add_total(self, job_id: str, stage: str, count: int) -> None:
+        """Counts further items of a stage as to be done, as `add_progress`."""
+        self._execute(
+            "UPDATE progress SET total = coalesce(total, 0) + %s, updated_at = now() "
+            "WHERE job_id = %s AND stage = %s",
+            count, job_id, stage,
+        )  # fmt: skip
+
+    def stage_progress(self, job_id: str, stage: str) -> Progress:
+        """How far a stage is; nothing done of nothing where it has not begun."""
+        begun = (one for one in self.progress(job_id) if one.stage == stage)
+        return next(begun, Progress(stage, 0, 0))
 
     def clear_progress(self, job_id: str) -> None:
         """No stage has begun in the present run; what was done of each is kept as its share."""

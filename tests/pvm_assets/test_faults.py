@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import random
 import resource
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +15,13 @@ import dagster as dg
 import psycopg
 import pytest
 from stand import Stand
+from zygote_runs import COMPUTED, Zygote, computed, started_zygote
 
 from pvm_assets.execution.bootstrap import dagster_instance
 from pvm_assets.execution.runner import StepNews
 from pvm_resources.store.assembly import Store
 from tests.outbox import Outbox
 
-_TESTS = Path(__file__).parent
 #: Tables whose rows must not depend on how often a run was killed, and what of them is a matter of time.
 _TABLES = (
     "products", "job_products", "job_pictures", "stored_images", "image_sources", "job_images", "videos",
@@ -48,8 +42,6 @@ _FLEETING = {
 }
 #: A product's version is when its catalogue was read, where the catalogue gives none.
 _TIMELESS = {("outbox", "payload"): "(payload - 'version')"}
-#: Rows that are computed, not remembered: a finished one is never computed again.
-_COMPUTED = ("stored_images", "stored_frames", "masks", "embeddings", "keypoint_sets", "pair_evidence")
 _STEPS = (
     "products",
     "videos",
@@ -63,63 +55,11 @@ _STEPS = (
 )
 
 
-@dataclass
-class Zygote:
-    """The process that forks runs."""
-
-    process: subprocess.Popen[str]
-
-    def line(self) -> list[str]:
-        """The next thing it says, in at most three words."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().rstrip("\n").split(" ", 2)
-
-    def start(self, job_id: str) -> None:
-        """Starts a run."""
-        assert self.process.stdin is not None
-        request = {"job": job_id, "environment": dict(os.environ)}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-
-    def run(self, job_id: str, kill_at: tuple[str, float] | None = None) -> dict[str, Any] | None:
-        """Runs a job to its end; or kills it a moment after a step has started, and says None."""
-        self.start(job_id)
-        pid, ended = 0, None
-        while True:
-            word, *rest = self.line()
-            if word == "pid":
-                pid = int(rest[0])
-            elif word == "end":
-                ended = {"status": rest[0], **json.loads(rest[1])}
-            elif word == "gone":
-                return ended
-            elif kill_at is not None and word == "STEP_START" and rest[0] == kill_at[0]:
-                time.sleep(kill_at[1])
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid or _leader(), signal.SIGKILL)
-            assert word, "the zygote is gone"
-
-
-def _leader() -> int:
-    raise AssertionError("the pid comes before the first event")
-
-
 @pytest.fixture(scope="module")
 def zygote() -> Iterator[Zygote]:
-    """A zygote; its runs see the environment of the test that starts them."""
-    process = subprocess.Popen(
-        [sys.executable, str(_TESTS / "zygote.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=_TESTS.parent.parent,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-    )
-    zygote = Zygote(process)
-    assert zygote.line() == ["ready"]
-    yield zygote
-    process.kill()
-    process.wait()
+    """A zygote."""
+    with started_zygote() as started:
+        yield started
 
 
 def _rows(repos: Store) -> dict[str, list[Any]]:
@@ -141,24 +81,6 @@ def _rows(repos: Store) -> dict[str, list[Any]]:
     return found
 
 
-def _computed(repos: Store) -> dict[str, dict[str, str]]:
-    """When each computed row was made, by its key."""
-    keys = {
-        "stored_images": "img_id",
-        "stored_frames": "frame_id",
-        "pair_evidence": "frame_id::text || img_id",
-    }
-    return {
-        table: dict(
-            repos.database.tuples(
-                f"SELECT ({keys.get(table, 'item_id')})::text{' || view' if table == 'embeddings' else ''}, "
-                f"created_at::text FROM {table}"
-            )
-        )
-        for table in _COMPUTED
-    }
-
-
 def _moments() -> list[tuple[str, float]]:
     """Ten moments at which a run is killed; the first is certain to lie inside `embeddings`."""
     random_ = random.Random(7)
@@ -170,22 +92,22 @@ def test_killed_ten_times_a_job_ends_with_the_rows_of_an_unbroken_run(fresh: Sta
     job = fresh.job("case")
     slots_held = False
     for moment in sorted(_moments(), key=lambda m: _STEPS.index(m[0])):
-        before = _computed(fresh.repos)
+        before = computed(fresh.repos)
         ended = zygote.run(job.job_id, moment)
         slots_held |= fresh.pool_slots() > 0
-        after = _computed(fresh.repos)
-        for table in _COMPUTED:
+        after = computed(fresh.repos)
+        for table in COMPUTED:
             assert before[table].items() <= after[table].items(), f"{table} computed again at {moment}"
         if ended is not None:
             assert ended["status"] == "completed", ended
     assert slots_held, "no run was killed while it held the slot of the pool"
-    before = _computed(fresh.repos)
+    before = computed(fresh.repos)
     ended = zygote.run(job.job_id)
     assert ended is not None
     assert ended["status"] == "completed", ended
     assert fresh.pool_slots() == 0
-    after = _computed(fresh.repos)
-    for table in _COMPUTED:
+    after = computed(fresh.repos)
+    for table in COMPUTED:
         assert before[table].items() <= after[table].items(), f"{table} computed again"
     broken = _rows(fresh.repos)
     _start_over(fresh)

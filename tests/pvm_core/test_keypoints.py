@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pvm_core.errors import InputError, StoreError
-from pvm_core.keypoints import KeypointParams, detect, from_npz, to_npz
+from pvm_core.keypoints import SIFT_CONTRAST, KeypointParams, detect, from_npz, spread, to_npz
 from pvm_core.rules import Rules
 from tests.pvm_core.prints import label
 
@@ -44,6 +44,32 @@ def test_keypoints_spread_over_a_picture_with_one_busy_corner() -> None:
     rgb[200:, 200:] = label(5, width=200, height=200)
     found = detect(rgb, None, KeypointParams("sift", 200))
     assert (found.xy[:, 0] > 180).sum() > 60
+
+
+def _busy(corner: int) -> np.ndarray:
+    """500 x 500: noise in the first `corner` rows and columns, print in the last 200."""
+    rng = np.random.default_rng(0)
+    rgb = np.full((500, 500, 3), 128, np.uint8)
+    rgb[:corner, :corner] = rng.integers(0, 255, (corner, corner, 1))
+    rgb[300:, 300:] = label(5, width=200, height=200)
+    return rgb
+
+
+@pytest.mark.parametrize("corner", [500, 250, 60])
+@pytest.mark.parametrize("masked", [False, True])
+def test_keypoints_are_those_that_spreading_all_of_them_gives(corner: int, masked: bool) -> None:
+    import cv2
+
+    rgb, mask = _busy(corner), np.full((500, 500), 255, np.uint8)
+    mask[20:480, 250:270] = 0
+    found = detect(rgb, mask if masked else None, KeypointParams("sift", 200))
+    sift = cv2.SIFT_create(contrastThreshold=SIFT_CONTRAST)  # type: ignore[attr-defined]
+    allowed = cv2.dilate(mask, np.ones((9, 9), np.uint8)) if masked else None
+    points, every = sift.detectAndCompute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), allowed)
+    chosen = spread(points, (500, 500), 200)
+    assert len(chosen) > 100
+    assert np.array_equal(found.xy, np.array([points[i].pt for i in chosen], np.float32))
+    assert np.array_equal(found.descriptors, every[chosen].astype(np.uint8))
 
 
 def test_flat_picture_has_none_and_survives_the_round_trip() -> None:

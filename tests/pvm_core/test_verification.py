@@ -12,6 +12,7 @@ from pvm_core.errors import StoreError
 from pvm_core.keypoints import KeypointParams, detect
 from pvm_core.scoring.pair_score import RECOLOURED, REPRINTED
 from pvm_core.verification import (
+    LateView,
     PairEvidence,
     VerifyParams,
     View,
@@ -49,6 +50,26 @@ def test_true_pair_is_placed_to_the_pixel(detector: str) -> None:
     assert found.colour_corr is not None
     assert found.colour_corr > 0.8
     assert len(found.points_product) == len(found.points_frame) == min(60, found.inliers)
+
+
+def test_pixels_are_read_once_and_where_a_pair_comes_to_them() -> None:
+    reads: list[str] = []
+
+    def late(name: str, rgb: np.ndarray) -> View:
+        def load() -> tuple[np.ndarray, None]:
+            reads.append(name)
+            return rgb, None
+
+        return LateView(view(rgb).keypoints, load)
+
+    shown, _ = place(label(1), TILTED)
+    frame, true, stranger = late("frame", shown), late("true", label(1)), late("stranger", label(99))
+    verify(frame, stranger, replace(PARAMS, gate=30))
+    assert reads == []
+    found = verify_frame(frame, [true, stranger], replace(PARAMS, gate=30))
+    assert sorted(reads) == ["frame", "true"]
+    eager = verify_frame(view(shown), [view(label(1)), view(label(99))], replace(PARAMS, gate=30))
+    assert found == eager
 
 
 def test_stranger_is_rejected() -> None:
