@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import numpy as np
 
-from pvm_core.arrays import F32, U8
+from pvm_core.arrays import F32, U8, Ints
 from pvm_core.errors import InputError, StoreError
 from pvm_core.ids import content_key
 
@@ -143,13 +143,13 @@ def detect(rgb: U8, mask: U8 | None, params: KeypointParams) -> Keypoints:
     if factor != 1.0:
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if factor < 1.0 else cv2.INTER_CUBIC)
     allowed = None if mask is None else _widened(mask[y : y + h, x : x + w], size)
-    kept, descriptors = _strongest(grey, allowed, params)
+    points, descriptors = _strongest(grey, allowed, params)
     ratio = np.array([w / size[0], h / size[1]], np.float32)
     return Keypoints(
-        xy=np.array([k.pt for k in kept], np.float32).reshape(-1, 2) * ratio + np.array([x, y], np.float32),
-        scale=np.array([k.size for k in kept], np.float32) * np.float32(ratio.mean()),
-        angle=np.array([k.angle for k in kept], np.float32) % np.float32(360),
-        response=np.array([k.response for k in kept], np.float32),
+        xy=points.xy * ratio + np.array([x, y], np.float32),
+        scale=points.size * np.float32(ratio.mean()),
+        angle=points.angle % np.float32(360),
+        response=points.response,
         descriptors=np.ascontiguousarray(descriptors, np.uint8).reshape(-1, _WIDTHS[params.detector]),
         width=width,
         height=height,
@@ -157,32 +157,60 @@ def detect(rgb: U8, mask: U8 | None, params: KeypointParams) -> Keypoints:
     )
 
 
-def _strongest(grey: U8, allowed: U8 | None, params: KeypointParams) -> tuple[list[Any], Any]:
+@dataclass(frozen=True, eq=False)
+class _Points:
+    """`cv2.KeyPoint`s as arrays: xy (N, 2), size, angle and response (N,), float32."""
+
+    xy: F32
+    size: F32
+    angle: F32
+    response: F32
+
+    @classmethod
+    def of(cls, found: Sequence[Any]) -> _Points:
+        import cv2
+
+        library: Any = cv2  # the stubs of cv2 lack the overload that reads all
+        xy = library.KeyPoint_convert(found) if found else np.zeros((0, 2))
+        size, angle, response = (
+            [k.size for k in found],
+            [k.angle for k in found],
+            [k.response for k in found],
+        )
+        return cls(*(np.asarray(values, np.float32) for values in (xy, size, angle, response)))
+
+    def __getitem__(self, chosen: Ints) -> _Points:
+        return _Points(self.xy[chosen], self.size[chosen], self.angle[chosen], self.response[chosen])
+
+
+def _strongest(grey: U8, allowed: U8 | None, params: KeypointParams) -> tuple[_Points, Any]:
     """The spread keypoints of a working picture and their descriptors, (N, D)."""
     size, limit = (grey.shape[1], grey.shape[0]), params.max_keypoints
     if params.detector == "sift":
         most = round(DESCRIBED * limit)
-        found, every = _described(_detector(params, most), grey, None)
-        inside = [i for i, point in enumerate(found) if _is_inside(point, allowed)]
-        first, rest = _ranked([found[i] for i in inside], size, limit)
+        points, every = _described(_detector(params, most), grey, None)
+        inside = _inside(points, allowed)
+        first, rest = _ranked(points[inside], size, limit)
         # Those left out are weaker than all of these: they could only follow.
-        if len(found) < most or len(first) >= limit:
-            chosen = [inside[i] for i in (first + rest)[:limit]]
-            return [found[i] for i in chosen], every[chosen]
-    found, every = _described(_detector(params), grey, allowed)
-    chosen = spread(found, size, limit)
-    return [found[i] for i in chosen], every[chosen]
+        if len(every) < most or len(first) >= limit:
+            chosen = inside[np.concatenate([first, rest])[:limit]]
+            return points[chosen], every[chosen]
+    points, every = _described(_detector(params), grey, allowed)
+    chosen = np.concatenate(_ranked(points, size, limit))[:limit]
+    return points[chosen], every[chosen]
 
 
-def _described(detector: Any, grey: U8, allowed: U8 | None) -> tuple[Sequence[Any], Any]:
+def _described(detector: Any, grey: U8, allowed: U8 | None) -> tuple[_Points, Any]:
     found, every = detector.detectAndCompute(grey, allowed)
-    return ((), np.zeros((0, 0), np.uint8)) if every is None else (found, every)
+    return _Points.of(found), np.zeros((0, 0), np.uint8) if every is None else every
 
 
-def _is_inside(point: Any, allowed: U8 | None) -> bool:
-    """Whether a keypoint lies on a mask, as OpenCV counts it."""
-    x, y = point.pt
-    return allowed is None or bool(allowed[int(y + 0.5), int(x + 0.5)])
+def _inside(points: _Points, allowed: U8 | None) -> Ints:
+    """Indices of the keypoints that lie on a mask, as OpenCV counts it."""
+    if allowed is None:
+        return np.arange(len(points.xy))
+    x, y = (points.xy + np.float32(0.5)).astype(np.intp).T
+    return np.flatnonzero(allowed[y, x])
 
 
 def spread(found: Sequence[Any], size: tuple[int, int], limit: int) -> list[int]:
@@ -191,23 +219,21 @@ def spread(found: Sequence[Any], size: tuple[int, int], limit: int) -> list[int]
     Args:
         found: `cv2.KeyPoint`s in pixels of a picture of `size` (width, height).
     """
-    first, rest = _ranked(found, size, limit)
-    return (first + rest)[:limit]
+    return [int(i) for i in np.concatenate(_ranked(_Points.of(found), size, limit))[:limit]]
 
 
-def _ranked(found: Sequence[Any], size: tuple[int, int], limit: int) -> tuple[list[int], list[int]]:
+def _ranked(points: _Points, size: tuple[int, int], limit: int) -> tuple[Ints, Ints]:
     """Indices of keypoints, strongest first: those within their grid cell's share, and the surplus."""
-    order = sorted(range(len(found)), key=lambda i: (-found[i].response, found[i].pt, found[i].angle))
-    quota = max(1, int(SPREAD_SURPLUS * limit / SPREAD_CELLS**2))
-    filled: dict[tuple[int, int], int] = {}
-    first: list[int] = []
-    rest: list[int] = []
-    for i in order:
-        x, y = found[i].pt
-        cell = (int(x * SPREAD_CELLS / size[0]), int(y * SPREAD_CELLS / size[1]))
-        filled[cell] = filled.get(cell, 0) + 1
-        (first if filled[cell] <= quota else rest).append(i)
-    return first, rest
+    x, y = points.xy.astype(np.float64).T
+    order = np.lexsort((points.angle, y, x, -points.response))
+    cell = (x * SPREAD_CELLS / size[0]).astype(np.intp) * SPREAD_CELLS
+    cell = (cell + (y * SPREAD_CELLS / size[1]).astype(np.intp))[order]
+    by_cell = np.argsort(cell, kind="stable")
+    begins = np.flatnonzero(np.diff(cell[by_cell], prepend=-1))
+    before = np.empty(len(order), np.intp)
+    before[by_cell] = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+    within = before < max(1, int(SPREAD_SURPLUS * limit / SPREAD_CELLS**2))
+    return order[within], order[~within]
 
 
 def to_npz(kp: Keypoints) -> bytes:

@@ -74,7 +74,7 @@ def scores_valid(context: CheckContext) -> CheckOutcome:
 @job_check("matches", blocking=True)
 def accepted_over_threshold(context: CheckContext) -> CheckOutcome:
     """A match is accepted if and only if its score reaches ACCEPT, and only under a calibrated model."""
-    rows = context.store.matching.matches(context.job_id)
+    rows = context.store.matching.to_check(context.job_id)
     wrong = [m for m in rows if (m.status == "accepted") != (m.score >= m.accept)]
     accepted = [m for m in rows if m.status == "accepted"]
     models, name = context.services.settings.models, context.job.embed_model or ""

@@ -92,7 +92,7 @@ def _withdraw(stage: Stage) -> None:
     matching, wanted = stage.services.store.matching, stage.rules.blur_faces
     other = {
         m.match_id: m.evidence_path
-        for m in matching.matches(stage.job_id)
+        for m in matching.with_pictures(stage.job_id)
         if m.evidence_path is not None
         and (m.evidence_path == evidence_key(stage.job_id, m.match_id, blurred=True)) != wanted
     }
@@ -114,8 +114,7 @@ def _made(stage: Stage, item: EvidenceItem) -> bool:
 
 
 def _report(stage: Stage) -> Report:
-    found = stage.services.store.matching.matches(stage.job_id)
-    rows = [m for m in found if m.status in _SHOWN or m.evidence_path is not None]
+    rows = stage.services.store.matching.with_pictures(stage.job_id)
     best = sorted(rows, key=lambda m: (m.status != "accepted", -m.score))
     shown = [m.evidence_path for m in best if m.evidence_path]
     purged = sum(m.media_purged_at is not None for m in rows)

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from types import NoneType
 from typing import Any, Final, get_args, get_type_hints
 
@@ -74,10 +75,15 @@ def rows(
     Args:
         convert: column -> what makes its stored value from the record's.
     """
-    getters = [(name, convert.get(name)) for name in names]
+    columns = tuple(names)
+    changed = [(columns.index(name), change) for name, change in convert.items() if name in columns]
+    # One name alone would not give a tuple.
+    values_of = attrgetter(columns[0], *columns)
     for record in records:
-        values = ((getattr(record, name), change) for name, change in getters)
-        yield (*before, *(value if change is None else change(value) for value, change in values))
+        values = [*before, *values_of(record)[1:]]
+        for place, change in changed:
+            values[len(before) + place] = change(values[len(before) + place])
+        yield tuple(values)
 
 
 def insert(table: str, values: Mapping[str, Any], conflict: str = "") -> Statement:

@@ -261,6 +261,21 @@ class Matching(Repository):
             _filter(job_id, statuses, min_score),
         )
 
+    def with_pictures(self, job_id: str) -> list[MatchRecord]:
+        """The job's matches that the score accepts or leaves to a reviewer, and others that have an evidence
+        picture; best first."""
+        wanted = "m.status IN ('accepted', 'review') OR m.evidence_path IS NOT NULL"
+        return self._ordered(job_id, wanted)
+
+    def to_check(self, job_id: str) -> list[MatchRecord]:
+        """The job's matches that are accepted or whose score reaches what they were decided under; best
+        first."""
+        return self._ordered(job_id, "m.status = 'accepted' OR m.score >= m.accept")
+
+    def _ordered(self, job_id: str, wanted: str) -> list[MatchRecord]:
+        query = f"SELECT {STORED} FROM matches m WHERE m.job_id = %s AND ({wanted})"
+        return self._db.all(reader(MatchRecord), f"{query} ORDER BY score DESC, match_id", [job_id])
+
     def verdicts(self, job_id: str) -> dict[tuple[uuid.UUID, uuid.UUID], Verdict]:
         """(product, video) -> what people said of it in the industry of the job."""
         found = self._db.tuples(
