@@ -36,7 +36,7 @@ from pvm_core.verification import PairEvidence
 #: it, and of true pairs five of 199 of `dvd_covers` (16.0 to 30.8), none of `dev`, `grocery` and `objects`.
 RECOLOURED: Final = 16.0
 #: Size, in units of the patch's longest side squared, from which another print in one piece is another
-#: product's: 12 of 30 generated siblings of another word have it and 12 of 89 that were not in view, two of
+#: product's: 12 of 30 generated siblings of another word have it and 12 of 89 that were not in view, one of
 #: 199 true pairs of `dvd_covers` and none of 58 generated ones.
 REPRINTED: Final = 0.005
 _NO_WORDS: Final[Mapping[str, float]] = MappingProxyType({})

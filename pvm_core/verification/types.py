@@ -23,7 +23,7 @@ Model = Literal["homography", "affine", "epipolar", "none"]
 Points = tuple[tuple[float, float], ...]
 
 #: Raise where `verify` returns other values for the same pair and parameters: it is part of the key.
-VERSION: Final = "9"
+VERSION: Final = "10"
 
 
 @dataclass(frozen=True)

@@ -380,3 +380,20 @@ def test_another_word_on_an_equal_pack_is_found_and_a_hand_or_a_shadow_is_none()
     box = np.reshape(sibling.reprint_at, (4, 2))
     assert 80 < box[:, 0].min() < box[:, 0].max() < 440
     assert 260 < box[:, 1].min() < 306 < box[:, 1].max() < 352
+
+
+def grained(seed: int) -> np.ndarray:
+    """A printed front twice as large, with a dark panel in its middle of a grain for each seed."""
+    made = cv2.resize(label(1), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+    grain = np.random.default_rng(seed).normal(0.0, 30.0, (70, 110)).astype(np.float32)
+    panel = 40 + cv2.GaussianBlur(cv2.resize(grain, None, fx=2, fy=2), (0, 0), 2.0)
+    made[240:380, 130:350] = np.clip(panel, 0, 255).astype(np.uint8)[..., None]
+    return made
+
+
+def test_the_grain_of_a_dark_ground_is_no_other_word() -> None:
+    frame, _ = place(grained(1), TILTED)
+    found = verify(view(frame), view(grained(2)), PARAMS)
+    assert found.inliers > 30
+    assert found.reprint is not None
+    assert found.reprint < REPRINTED
