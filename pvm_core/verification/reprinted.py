@@ -32,7 +32,7 @@ PRINTED: Final = 25.0
 FAINT: Final = 0.3
 AS_STRONG: Final = (0.5, 2.0)
 #: Variance of a word's strokes in the picture that prints it more strongly, over what is usual on that
-#: picture of the product: 0.27 to 2.8 for the pieces found on twelve generated siblings, 0.03 and 0.04 for
+#: picture of the product: 0.27 to 2.8 for the pieces found on 21 generated siblings, 0.03 and 0.04 for
 #: those found on the dark ground of true pairs.
 LETTERS: Final = 0.1
 #: Correlation from which a window agrees, and below which it does not.
