@@ -213,7 +213,7 @@ def test_a_handler_that_fails_is_tried_again_and_one_that_cannot_is_a_dead_lette
     for name in ("x", "bad", "y"):
         assert processor.publish_product_updated(name, {"price": 1})
     processor.start_consumer()
-    until(lambda: sorted(done) == ["x", "y"])
+    until(lambda: {*done} == {"x", "y"})
     with closing(processor.stream()) as stream:
         until(lambda: len(stream.dead(10)) == 1)
     assert processor.stop_consumer()
